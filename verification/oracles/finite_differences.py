@@ -1,0 +1,100 @@
+"""Any cost by differences alone: nothing here knows a derivative formula.
+
+Gradients of the costs at a point are complex steps, Im S(φ + i h e_j)/h, which has no cancellation and so no step to
+choose (Squire and Trapp, 1998; Martins, Sturdza and Alonso, 2003); the costs have to be analytic where they are
+evaluated, which the families are away from the kinks of relu. The meta-gradient is a central difference of
+θ ↦ Q(φ_K(θ)), extrapolated over a table of halved steps with the error estimate of Ridders (1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.oracles.view import Costs, Order, Solution, TaskView, Vector, outer_steps
+
+_U = float(np.finfo(np.float64).eps) / 2
+_COMPLEX_STEP = 1e-100
+_FIRST_STEP = 2.0**-4  # the widest of the table; the points of the problems are of size 1
+_HALVINGS = 7
+
+Points = NDArray[np.float64]  # [P, n]
+
+
+def solve(view: TaskView, order: Order) -> Solution:
+    """Return the solution of a task; it must have been made for the namespace `numpy`."""
+    iterates = _iterates(view, view.theta[None])
+    phi = iterates[-1][0]
+    if order == "reptile":
+        costs, gradient = view.inner_costs, (view.theta - phi) / view.rate
+        ks, error = list(range(view.steps + 1)), _rounding(gradient, view)
+    else:
+        costs, ks = view.outer_costs, outer_steps(view)
+        gradient, error = _first_order(view, iterates, ks) if order == 1 else _second_order(view, ks)
+    cost = float(np.mean([costs(iterates[k])[0] for k in ks]))
+    return Solution(cost=cost, gradient=gradient, adapted=phi, error=error)
+
+
+def complex_step_gradients(costs: Costs, points: Points) -> Points:
+    """Return the gradients [P, n] of `costs` at points [P, n]."""
+    count, size = points.shape
+    probes = points[:, None, :] + 1j * _COMPLEX_STEP * np.eye(size)
+    gradients: Points = np.imag(costs(probes.reshape(count * size, size))).reshape(count, size) / _COMPLEX_STEP
+    return gradients
+
+
+def _iterates(view: TaskView, theta: Points) -> list[Points]:
+    """Return φ_0, …, φ_K for many initial points at once."""
+    points = [theta]
+    for _ in range(view.steps):
+        points.append(points[-1] - view.step_size * complex_step_gradients(view.inner_costs, points[-1]))
+    return points
+
+
+def _first_order(view: TaskView, iterates: list[Points], ks: list[int]) -> tuple[Vector, Vector]:
+    gradients = [complex_step_gradients(view.outer_costs, iterates[k])[0] for k in ks]
+    gradient = np.mean(gradients, axis=0) * view.outer_mask
+    return gradient, _rounding(gradient, view)
+
+
+def _rounding(gradient: Vector, view: TaskView) -> Vector:
+    return 4 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))
+
+
+def _second_order(view: TaskView, ks: list[int]) -> tuple[Vector, Vector]:
+    def meta_objective(theta: Points) -> Vector:
+        iterates = _iterates(view, theta)
+        return np.asarray(np.mean([view.outer_costs(iterates[k]) for k in ks], axis=0))
+
+    gradient, error = extrapolated_gradient(meta_objective, view.theta)
+    return gradient * view.outer_mask, error * view.outer_mask
+
+
+def extrapolated_gradient(function: Callable[[Points], Vector], point: Vector) -> tuple[Vector, Vector]:
+    """Return the gradient of `function` at `point` and an estimate of its absolute error, coordinate by coordinate.
+
+    Column m of Ridders' table removes the error term of order h^(2m); an entry's error estimate is its distance to
+    both neighbours it was made of, plus the rounding of the differences, u |f| / h amplified by the extrapolation.
+    """
+    size = point.size
+    steps = _FIRST_STEP * 0.5 ** np.arange(_HALVINGS)
+    shifts = steps[:, None, None] * np.eye(size)
+    probes = np.stack([point + shifts, point - shifts]).reshape(-1, size)
+    values = function(probes).reshape(2, _HALVINGS, size)
+    column = (values[0] - values[1]) / (2 * steps[:, None])
+    noise = 2 * _U * np.max(np.abs(values)) / steps[:, None] * np.ones(size)
+    best, error = column[0], np.full(size, np.inf)
+    for m in range(1, _HALVINGS):
+        factor = 4.0**m
+        finer, coarser = column[1:], column[:-1]
+        extrapolated = finer + (finer - coarser) / (factor - 1)
+        noise = noise[1:] * factor / (factor - 1) + noise[:-1] / (factor - 1)
+        doubt = np.maximum(np.abs(extrapolated - finer), np.abs(extrapolated - coarser)) + noise
+        row = np.argmin(doubt, axis=0)[None]
+        candidate, its_doubt = (np.take_along_axis(each, row, axis=0)[0] for each in (extrapolated, doubt))
+        better = its_doubt < error
+        best, error = np.where(better, candidate, best), np.where(better, its_doubt, error)
+        column = extrapolated
+    return best, error

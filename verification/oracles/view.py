@@ -1,0 +1,62 @@
+"""What an oracle is asked, one task in flat vectors, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+#: 1: first-order MAML; 2: second-order MAML; "reptile": the mean displacement over the learning rate.
+Order = Literal[1, 2, "reptile"]
+#: Points [P, n] to costs [P], in the array namespace that the view was made for.
+Costs = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """½ (v − centre)ᵀ matrix (v − centre) in the full vector of variables: matrix [n, n], symmetric; centre [n]."""
+
+    matrix: NDArray[np.float64]
+    centre: Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskView:
+    """One task: θ [n], S and Q as functions of points, I and O as 0/1 vectors [n], α for each coordinate [n].
+
+    `average` takes the outer cost at φ_0, …, φ_K instead of at φ_K; `quadratics` has S and Q where they are quadratic.
+    """
+
+    theta: Vector
+    inner_costs: Costs
+    outer_costs: Costs
+    inner_mask: Vector
+    outer_mask: Vector
+    rate: Vector
+    steps: int
+    average: bool = False
+    quadratics: tuple[Quadratic, Quadratic] | None = None
+
+    @property
+    def step_size(self) -> Vector:
+        """α on the coordinates that adapt, 0 on the others."""
+        return self.rate * self.inner_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """Cost, gradient [n] and adapted variables φ_K [n] of one task; `error` [n] bounds the gradient's own error."""
+
+    cost: float
+    gradient: Vector
+    adapted: Vector
+    error: Vector
+
+
+def outer_steps(view: TaskView) -> list[int]:
+    """Return the steps k at whose φ_k the outer cost is taken."""
+    return list(range(view.steps + 1)) if view.average else [view.steps]

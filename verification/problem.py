@@ -1,0 +1,255 @@
+"""Problems: what a subject is asked.
+
+A problem is one meta-learning step with everything in it: data, variables, costs, the number of inner steps, the
+learning rate, options. The same problem is asked in the arrays of any framework (`Problem.native`), and shown to the
+oracles as flat vectors (`Problem.views`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.families import Costs, Family
+from verification.frameworks import Framework, framework
+from verification.options import Chains, Options
+from verification.oracles import Quadratic, TaskView
+from verification.trees import Tree, leaves, map_leaves
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """One meta-learning step to compute.
+
+    `batch` is {"support": …, "query": …} of arrays [T, examples, …]; `variables` is nested as `nest` says, with the
+    family's names for leaves. In loop mode a task's sub-batch keeps a leading axis of length 1; in batched mode each
+    variable has a leading task axis.
+    """
+
+    name: str
+    family: Family
+    nest: Tree
+    batch: Tree
+    variables: Tree
+    inner_grad_steps: int
+    inner_learning_rate: Any
+    options: Options
+    framework: Framework
+    order: int | str
+
+    # What a problem subject uses
+
+    @property
+    def num_tasks(self) -> int:
+        """The number of tasks in the meta step."""
+        return self.options.num_tasks or int(next(iter(leaves(self.batch).values())).shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the variables."""
+        return self.framework.to_numpy(next(iter(leaves(self.variables).values()))).dtype
+
+    def tasks(self) -> Iterator[tuple[Tree, Tree]]:
+        """Yield each task's (inner batch, outer batch), with a leading axis of length 1."""
+        for t in range(self.num_tasks):
+            rows = slice(t, t + 1)
+            yield _cut(self.batch["support"], rows), _cut(self.batch["query"], rows)
+
+    def inner_cost(self, batch: Tree, v: Tree) -> Any:
+        """S on an inner batch at variables v: a real scalar of the framework; the mean over rows."""
+        return self.framework.xp.mean(self._costs(self.family.inner_costs, self.framework.xp, batch, v))
+
+    def outer_cost(self, batch: Tree, v: Tree) -> Any:
+        """Q on an outer batch at variables v: a real scalar of the framework; the mean over rows."""
+        return self.framework.xp.mean(self._costs(self._outer_costs, self.framework.xp, batch, v))
+
+    def inner_gradient(self, batch: Tree, v: Tree) -> Tree:
+        """∇S at v, nested like the variables, for code that cannot differentiate."""
+        return self._gradient(self.family.inner_costs, batch, v)
+
+    def outer_gradient(self, batch: Tree, v: Tree) -> Tree:
+        """∇Q at v, nested like the variables, for code that cannot differentiate."""
+        return self._gradient(self._outer_costs, batch, v)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a plain implementation may lack: names a problem subject lists in its attribute `supports`."""
+        o = self.options
+        asked = {
+            "batched": o.batched,
+            "averaging": o.average_across_steps,
+            "selections": not (o.inner_v.selects_all and o.outer_v.selects_all),
+            "leaf-rates": not np.isscalar(self.inner_learning_rate),
+        }
+        return frozenset(name for name, needed in asked.items() if needed)
+
+    # How a step is called
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and keyword arguments of a step with the interface of `fomaml_step`."""
+        o = self.options
+        shared = {"batched": o.batched, "return_inner_v": o.return_inner_v, "num_tasks": o.num_tasks}
+        where = (self.variables, self.inner_grad_steps, self.inner_learning_rate)
+        if self.order == "reptile":
+            return (self.batch["support"], self.inner_cost, *where), shared
+        form = self._three if o.three_parameters else _two
+        inner, outer = form(self.inner_cost), form(self.outer_cost)
+        keywords = {
+            **shared,
+            "inner_batch_fn": lambda batch: batch["support"],
+            "outer_batch_fn": lambda batch: batch["query"],
+            "average_across_steps": o.average_across_steps,
+            "inner_v": o.inner_v.spelled,
+            "keep_inner_v": o.inner_v.keep,
+            "outer_v": o.outer_v.spelled,
+            "keep_outer_v": o.outer_v.keep,
+        }
+        return (self.batch, inner, None if o.same_cost else outer, *where), keywords
+
+    def native(self, name: str, dtype: str | None = None) -> Problem:
+        """Return the problem in the arrays of a framework, freshly made, and in another precision if asked."""
+        target = framework(name)
+
+        def convert(leaf: Any) -> Any:
+            array = self.framework.to_numpy(leaf)
+            return target.array(array.astype(dtype or array.dtype))
+
+        rate = self.inner_learning_rate
+        return replace(
+            self,
+            framework=target,
+            batch=map_leaves(convert, self.batch),
+            variables=map_leaves(convert, self.variables),
+            inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
+        )
+
+    # How an oracle sees it
+
+    def views(self, xp: Any, disturb: Callable[[NDArray[Any]], NDArray[Any]] | None = None) -> list[TaskView]:
+        """Return each task in flat float64 vectors; `disturb` changes the arrays of data, to measure conditioning."""
+        return [self._view(t, xp, disturb or (lambda array: array)) for t in range(self.num_tasks)]
+
+    def _view(self, t: int, xp: Any, disturb: Callable[[NDArray[Any]], NDArray[Any]]) -> TaskView:
+        double = {c: np.asarray(self.framework.to_numpy(x), np.float64) for c, x in leaves(self.variables).items()}
+        theta = {chain: leaf[t] if self.options.batched else leaf for chain, leaf in double.items()}
+        batch = map_leaves(lambda x: disturb(np.asarray(self.framework.to_numpy(x)[t : t + 1], np.float64)), self.batch)
+        chains = tuple(theta)
+        inner = self.options.inner_v.of_task(t, chains)
+        outer = self.options.outer_v.of_task(t, chains)
+        return TaskView(
+            theta=np.concatenate([leaf.ravel() for leaf in theta.values()]),
+            inner_costs=self._flat(self.family.inner_costs, batch["support"], xp),
+            outer_costs=self._flat(self._outer_costs, batch["query"], xp),
+            inner_mask=self._vector({chain: float(chain in inner) for chain in chains}),
+            outer_mask=self._vector({chain: float(chain in outer) for chain in chains}),
+            rate=self._vector(self._rates(chains)),
+            steps=self.inner_grad_steps,
+            average=self.options.average_across_steps,
+            quadratics=self._quadratics(batch) if self.family.name == "quadratic" else None,
+        )
+
+    def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:
+        """Return how far points [P, n] are from where a cost of task t has a kink; infinity where none has any."""
+        measure = self.family.kink_distances
+        if measure is None:
+            return np.full(len(points), np.inf)
+        data = [_cut(self.batch[name], slice(t, t + 1)) for name in ("support", "query")]
+        distances: NDArray[Any] = np.min([self._flat(measure, each, np)(points) for each in data], axis=0)
+        return distances
+
+    def split(self, vector: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Cut a flat vector into leaves by key chain."""
+        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
+        parts = np.split(vector, np.cumsum(sizes)[:-1])
+        return {chain: part.reshape(self.shape(chain)) for chain, part in zip(self.names, parts, strict=True)}
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The family's name of each variable by key chain, in order."""
+        return leaves(self.nest)
+
+    def shape(self, chain: str) -> tuple[int, ...]:
+        """Return the shape of a variable, without the task axis."""
+        return self.family.shapes[self.names[chain]]
+
+    # Inside
+
+    @property
+    def _outer_costs(self) -> Costs:
+        return self.family.inner_costs if self.options.same_cost else self.family.outer_costs
+
+    def _costs(self, costs: Costs, xp: Any, batch: Tree, v: Tree) -> Any:
+        given = leaves(v)
+        named = {name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()}
+        return costs(xp, batch, named)
+
+    def _gradient(self, costs: Costs, batch: Tree, v: Tree) -> Tree:
+        import autograd.numpy as anp
+        from autograd import grad
+
+        return grad(lambda at: anp.mean(self._costs(costs, anp, batch, at)))(v)
+
+    def _three(self, cost: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the three-parameter form: of a leaf that is in both, a quarter and three quarters are taken."""
+
+        def with_both(batch: Tree, inner_v: Tree, outer_v: Tree) -> Any:
+            inner, outer = _present(inner_v), _present(outer_v)
+            both = {chain: 0.25 * inner[chain] + 0.75 * outer[chain] for chain in inner if chain in outer}
+            return cost(batch, {**inner, **outer, **both})
+
+        return with_both
+
+    def _flat(self, costs: Costs, batch: Tree, xp: Any) -> Callable[[Any], Any]:
+        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
+        ends = np.cumsum(sizes)
+
+        def of_points(points: Any) -> Any:
+            parts = {c: points[:, end - size : end] for c, size, end in zip(self.names, sizes, ends, strict=True)}
+            return self._costs(costs, xp, batch, parts)
+
+        return of_points
+
+    def _vector(self, by_chain: Mapping[str, Any]) -> NDArray[np.float64]:
+        full = [np.broadcast_to(by_chain[chain], self.shape(chain)).ravel() for chain in self.names]
+        return np.concatenate(full).astype(np.float64)
+
+    def _rates(self, chains: Chains) -> dict[str, Any]:
+        rate = self.inner_learning_rate
+        if np.isscalar(rate):
+            return dict.fromkeys(chains, rate)
+        return {chain: self.framework.to_numpy(leaf) for chain, leaf in leaves(rate).items()}
+
+    def _quadratics(self, batch: Tree) -> tuple[Quadratic, Quadratic]:
+        everything = tuple(self.names.values())
+        inner = [name for name in everything if name not in self.family.inner_ignores]
+        ignored = self.family.inner_ignores if self.options.same_cost else self.family.outer_ignores
+        outer = [name for name in everything if name not in ignored]
+        return self._quadratic(batch["support"], inner), self._quadratic(batch["query"], outer)
+
+    def _quadratic(self, data: Tree, takes: list[str]) -> Quadratic:
+        """Spread a quadratic over the whole vector, with zeros for the variables that it does not take."""
+        order = [name for name in self.family.shapes if name in takes]
+        index = np.arange(sum(int(np.prod(shape, dtype=int)) for shape in self.family.shapes.values()))
+        spots = {self.names[chain]: part.ravel() for chain, part in self.split(index).items()}
+        where = np.concatenate([spots[name] for name in order])
+        matrix, centre = np.zeros((index.size, index.size)), np.zeros(index.size)
+        matrix[np.ix_(where, where)] = data["matrix"][0]
+        centre[where] = data["centre"][0]
+        return Quadratic(matrix, centre)
+
+
+def _two(cost: Callable[..., Any]) -> Callable[..., Any]:
+    return cost
+
+
+def _cut(batch: Tree, rows: slice) -> Tree:
+    return map_leaves(lambda leaf: leaf[rows], batch)
+
+
+def _present(variables: Tree) -> dict[str, Any]:
+    """Return the leaves that a selection left in; None marks the place of the others in lists and tuples."""
+    return {chain: leaf for chain, leaf in leaves(variables).items() if leaf is not None}

@@ -1,0 +1,223 @@
+"""The built-in problems: awkward by construction, and made to prove it.
+
+A problem that begins at zero, or has one task, or one step, hides faults. Each problem here has three unequal tasks and
+three inner steps unless its name says otherwise, different data and costs in the inner and the outer loop, support
+and query sets of different sizes, no zeros, and variables of the shapes (), (1,), (3,) and (2, 3), of which each cost
+ignores one. `verification.awkwardness` checks all that whenever a problem is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification import families
+from verification.awkwardness import assert_awkward
+from verification.families import Family
+from verification.frameworks import framework
+from verification.options import Options, Selection
+from verification.problem import Problem
+from verification.trees import Tree, leaves, map_leaves
+
+_SUPPORT, _QUERY = 4, 5  # examples; unequal, so that exchanged data cannot pass for its counterpart
+_ALPHA = 0.125  # exact in every binary precision: a rounded learning rate is no part of the question
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a built-in problem is made; `seed` fixes its numbers."""
+
+    family: Callable[[], Family]
+    seed: int
+    tasks: int = 3
+    steps: int = 3
+    rate: float = _ALPHA
+    nest: Tree = None
+    leaf_rates: bool = False
+    options: Options = field(default_factory=Options)
+
+
+def _arrays(family: Family, tasks: int, rng: np.random.Generator) -> Tree:
+    if family.name == "quadratic":
+        return {"support": _quadratic(tasks, rng), "query": _quadratic(tasks, rng)}
+    sizes = {"support": _SUPPORT, "query": _QUERY}
+    return {name: _examples(family.name, tasks, count, rng) for name, count in sizes.items()}
+
+
+def _quadratic(tasks: int, rng: np.random.Generator, size: int = 10) -> Tree:
+    """Return symmetric matrices with eigenvalues between ½ and 2, and centres."""
+    bases = np.linalg.qr(rng.normal(size=(tasks, size, size)))[0]
+    eigenvalues = rng.uniform(0.5, 2.0, size=(tasks, 1, size))
+    return {"matrix": (bases * eigenvalues) @ np.swapaxes(bases, 1, 2), "centre": _nonzero(rng, (tasks, size))}
+
+
+def _examples(name: str, tasks: int, count: int, rng: np.random.Generator) -> Tree:
+    inputs = 3 if name in ("logistic-regression", "bilinear") else 2
+    x = _nonzero(rng, (tasks, count, inputs))
+    if name == "bilinear":
+        return {"x": x}
+    if name == "logistic-regression":
+        return {"x": x, "y": rng.integers(0, 2, size=(tasks, count)).astype(float)}
+    if name.endswith("softmax"):
+        return {"x": x, "y": np.eye(3)[rng.integers(0, 3, size=(tasks, count))]}
+    return {"x": x, "y": _nonzero(rng, (tasks, count, 3))}
+
+
+def _nonzero(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return numbers of either sign between ¼ and 1¼ in size."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(0.25, 1.25, shape))
+
+
+_NESTED = {
+    "layers": [{"w": "w1", "b": "b1"}, {"w": "w2", "b": "b2"}],
+    "gains": {"inner": "inner_gain", "outer": ("outer_gain",)},
+}
+_PLAIN: dict[str, Recipe] = {
+    "quadratic": Recipe(family=families.quadratic, seed=1),
+    "linear-regression": Recipe(family=families.linear_regression, seed=2),
+    "logistic-regression": Recipe(family=families.logistic_regression, seed=3),
+    "mlp-tanh-mse": Recipe(family=lambda: families.mlp("tanh", "mse"), seed=4),
+    "mlp-relu-mse": Recipe(family=lambda: families.mlp("relu", "mse"), seed=103),
+    "mlp-softplus-mse": Recipe(family=lambda: families.mlp("softplus", "mse"), seed=6, nest=_NESTED),
+    "mlp-tanh-softmax": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=7),
+    "mlp-relu-softmax": Recipe(family=lambda: families.mlp("relu", "softmax"), seed=112),
+    "mlp-softplus-softmax": Recipe(family=lambda: families.mlp("softplus", "softmax"), seed=9),
+    "bilinear": Recipe(family=families.bilinear, seed=10),
+    "no-steps": Recipe(family=lambda: families.mlp("tanh", "mse"), seed=11, steps=0),
+    "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1),
+    "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1),
+    "five-steps": Recipe(family=families.quadratic, seed=14, steps=5),
+}
+_MLP = _PLAIN["mlp-tanh-mse"]
+
+
+def _mlp(seed: int, options: Options, **changes: Any) -> Recipe:
+    return replace(_MLP, seed=seed, options=options, **changes)
+
+
+_WITH_OPTIONS: dict[str, Recipe] = {
+    "average": _mlp(21, Options(average_across_steps=True)),
+    "same-cost-average": _mlp(22, Options(average_across_steps=True, same_cost=True)),
+    "batched": _mlp(23, Options(batched=True)),
+    "batched-quadratic": Recipe(family=families.quadratic, seed=24, options=Options(batched=True)),
+    "batched-average-first": _mlp(
+        25, Options(batched=True, average_across_steps=True, return_inner_v="first"), nest=_NESTED
+    ),
+    "two-of-three-tasks": _mlp(26, Options(num_tasks=2)),
+    "batched-two-of-three": _mlp(27, Options(num_tasks=2, batched=True)),
+    "inner-chain": _mlp(28, Options(inner_v=Selection("w1", meant=("w1",)))),
+    "outer-list": _mlp(29, Options(outer_v=Selection(["w1", "b2"], meant=("w1", "b2")))),
+    "inner-left-out": _mlp(
+        30, Options(inner_v=Selection(["w2", "b2"], keep=False, meant=("inner_gain", "w1", "b1", "outer_gain")))
+    ),
+    "branches": _mlp(
+        31,
+        Options(
+            inner_v=Selection("layers/1", meant=("layers/1/w", "layers/1/b")),
+            outer_v=Selection(
+                {"layers": [True, {"w": True, "b": False}]}, meant=("layers/0/w", "layers/0/b", "layers/1/w")
+            ),
+        ),
+        nest=_NESTED,
+    ),
+    "per-task": _mlp(
+        32,
+        Options(
+            inner_v=Selection([None, ["w1"], {"w2": True, "b1": True}], meant_by_task=(None, ("w1",), ("b1", "w2"))),
+            outer_v=Selection([["w1"], ["w1", "w2"], None], meant_by_task=(("w1",), ("w1", "w2"), None)),
+        ),
+    ),
+    "three-parameters": _mlp(
+        33,
+        Options(
+            three_parameters=True,
+            inner_v=Selection(["w1", "b1", "inner_gain"], meant=("w1", "b1", "inner_gain")),
+            outer_v=Selection("w1", keep=False, meant=("inner_gain", "b1", "w2", "b2", "outer_gain")),
+        ),
+    ),
+    "bilinear-latent-weight": Recipe(
+        family=families.bilinear,
+        seed=34,
+        options=Options(
+            three_parameters=True,
+            inner_v=Selection("latent", meant=("latent",)),
+            outer_v=Selection("weight", meant=("weight",)),
+        ),
+    ),
+    "leaf-rates": _mlp(35, Options(), leaf_rates=True),
+    "batched-leaf-rates": _mlp(36, Options(batched=True, outer_v=Selection("w2", meant=("w2",))), leaf_rates=True),
+}
+_RECIPES = {**_PLAIN, **_WITH_OPTIONS}
+NAMES = tuple(_RECIPES)
+
+
+@cache
+def _made(name: str, order: int | str) -> Problem:
+    recipe = _RECIPES[name]
+    rng = np.random.default_rng(recipe.seed)
+    family = recipe.family()
+    nest = recipe.nest or {each: each for each in family.shapes}
+    batched = recipe.options.batched
+    values = {
+        each: _nonzero(rng, ((recipe.tasks,) if batched else ()) + shape) for each, shape in family.shapes.items()
+    }
+    problem = Problem(
+        name=name,
+        family=family,
+        nest=nest,
+        # Numbers of float32 in float64: both precisions are asked the same question.
+        batch=map_leaves(_short, _arrays(family, recipe.tasks, rng)),
+        variables=map_leaves(lambda each: _short(values[each]), nest),
+        inner_grad_steps=recipe.steps,
+        inner_learning_rate=_leaf_rates(nest) if recipe.leaf_rates else recipe.rate,
+        options=recipe.options,
+        framework=framework("autograd"),
+        order=order,
+    )
+    assert_awkward(problem)
+    return problem
+
+
+def _short(array: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(array, np.float32).astype(np.float64)
+
+
+def _leaf_rates(nest: Tree) -> Tree:
+    """Return a different learning rate for each leaf, all exact in binary."""
+    rates = {name: np.asarray((index + 1) / 32) for index, name in enumerate(leaves(nest).values())}
+    return map_leaves(rates.__getitem__, nest)
+
+
+def problem(name: str, *, order: int | str = 1, framework: str = "autograd", dtype: str = "float64") -> Problem:
+    """Return a built-in problem by its name, in the arrays of a framework.
+
+    Args:
+        name: one of `verification.suite.NAMES`.
+        order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
+        framework: "autograd", "numpy" or "torch".
+        dtype: "float64" or "float32".
+
+    Raises:
+        KeyError: there is no such problem; the message lists those that are.
+    """
+    if name not in _RECIPES:
+        raise KeyError(f"name: expected one of {', '.join(NAMES)}, but got {name!r}.")
+    return _made(name, order).native(framework, dtype)
+
+
+def names(order: int | str, *, plain: bool) -> Iterator[str]:
+    """Yield the names of the problems to ask: plain ones alone, or those with options too."""
+    for name in _PLAIN if plain else _RECIPES:
+        if order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[name]):
+            yield name
+
+
+def _asks_nothing_of_the_outer_loop(recipe: Recipe) -> bool:
+    o = recipe.options
+    selects_all = o.inner_v.selects_all and o.outer_v.selects_all
+    return selects_all and not (o.average_across_steps or o.same_cost or o.three_parameters)

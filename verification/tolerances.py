@@ -1,0 +1,73 @@
+"""Bounds on the rounding error of a correct answer, derived for each problem.
+
+A bound is C · u · max(‖x‖, s) for each leaf x of the answer, in the 2-norm, with u the unit roundoff of the dtype and s
+the leaf's sensitivity: how far it moves, per unit of relative change, when every input, every gradient and every
+iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ is the leaf's condition number κ in the sense
+of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
+a variable that a cost ignores: there a correct answer is 0, exactly.
+
+C = 64: correct float32 code was measured at up to 11.3 u over K ≤ 20 inner steps, the faintest fault of the catalogue
+at 176 u (learning rate 0.001) and 18,540 u (learning rate 0.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.answers import Answer, assemble
+from verification.problem import Problem
+from verification.propagation import solve
+
+FACTOR = 64.0
+_DRAWS = 4
+_DELTA = 2.0**-20  # far above rounding (2⁻⁵³), far below where the response bends
+_SEED = 20180302
+
+
+def unit_roundoff(dtype: Any) -> float:
+    """Return u, half the distance from 1 to the next number of `dtype`."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How far cost, gradients and adapted variables move, by key chain, per unit of relative change on the way."""
+
+    cost: float
+    gradients: dict[str, float]
+    adapted: dict[str, float]
+
+
+def sensitivity(problem: Problem) -> Sensitivity:
+    """Measure the sensitivity of a problem's answer from a few random disturbances."""
+    rng = np.random.default_rng(_SEED)
+    base = _answer(problem, rng, 0.0)
+    moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
+    return Sensitivity(
+        cost=max(abs(each.cost - base.cost) for each in moved) / _DELTA,
+        gradients=_movement(base.gradients, [each.gradients for each in moved]),
+        adapted=_movement(base.adapted, [each.adapted for each in moved]),
+    )
+
+
+def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
+    """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm."""
+    return FACTOR * unit_roundoff(dtype) * max(float(np.linalg.norm(value)), moves) * (moves > 0) + oracle_error
+
+
+def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
+    return {
+        chain: max(float(np.linalg.norm(each[chain] - leaf)) for each in moved) / _DELTA for chain, leaf in base.items()
+    }
+
+
+def _answer(problem: Problem, rng: np.random.Generator, delta: float) -> Answer:
+    def disturb(array: NDArray[Any]) -> NDArray[Any]:
+        return array * (1 + delta * rng.choice([-1.0, 1.0], array.shape))
+
+    order: Any = problem.order
+    return assemble(problem, [solve(view, order, disturb) for view in problem.views(np, disturb)])
