@@ -12,9 +12,12 @@ definition, and what it is compared with is not. Gradients and Hessians of the c
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
-from autograd import grad, hessian
+from autograd import grad
+from numpy.typing import NDArray
 
 from verification.oracles.view import Costs, Order, Solution, TaskView, Vector, outer_steps
 
@@ -23,17 +26,16 @@ _U = float(np.finfo(np.float64).eps) / 2
 
 def solve(view: TaskView, order: Order) -> Solution:
     """Return the solution of a task; it must have been made for the namespace `autograd.numpy`."""
-    gradient_of_inner, gradient_of_outer = _scalar_grad(view.inner_costs), _scalar_grad(view.outer_costs)
     points = [view.theta]
     for _ in range(view.steps):
         phi = points[-1]
-        points.append(phi - view.step_size * gradient_of_inner(phi))
+        points.append(phi - view.step_size * _gradient(view.inner_costs, phi))
     if order == "reptile":
         ks, costs = list(range(view.steps + 1)), view.inner_costs
         gradient = (points[0] - points[-1]) / view.rate
     else:
         ks, costs = outer_steps(view), view.outer_costs
-        gradients = [gradient_of_outer(points[k]) for k in ks]
+        gradients = [_gradient(costs, points[k]) for k in ks]
         if order == 2:
             gradients = [_pull_back(view, points[:k], each) for k, each in zip(ks, gradients, strict=True)]
         gradient = np.mean(gradients, axis=0) * view.outer_mask
@@ -44,17 +46,25 @@ def solve(view: TaskView, order: Order) -> Solution:
 
 def _pull_back(view: TaskView, points: list[Vector], gradient: Vector) -> Vector:
     """Multiply a gradient at φ_k by the transposed Jacobians of the steps that led there, the last one first."""
-    hessian_of_inner = hessian(_one(view.inner_costs))
     for phi in reversed(points):
-        jacobian = np.eye(phi.size) - view.step_size[:, None] * hessian_of_inner(phi)
+        jacobian = np.eye(phi.size) - view.step_size[:, None] * _hessian(view.inner_costs, phi)
         gradient = jacobian.T @ gradient
     return gradient
 
 
-def _one(costs: Costs) -> Callable[[Vector], float]:
-    return lambda point: costs(point[None])[0]
+def _gradients(costs: Costs) -> Callable[[Any], Any]:
+    """Return the gradients [P, n] at points [P, n]; each row of costs depends on its own point alone."""
+    gradients: Callable[[Any], Any] = grad(lambda points: anp.sum(costs(points)))
+    return gradients
 
 
-def _scalar_grad(costs: Costs) -> Callable[[Vector], Vector]:
-    gradient: Callable[[Vector], Vector] = grad(_one(costs))
+def _gradient(costs: Costs, phi: Vector) -> Vector:
+    gradient: Vector = _gradients(costs)(phi[None])[0]
     return gradient
+
+
+def _hessian(costs: Costs, phi: Vector) -> NDArray[np.float64]:
+    """Return H [n, n]: row i differentiates coordinate i of the gradient, all rows in one pass."""
+    basis = np.eye(phi.size)
+    rows: NDArray[np.float64] = grad(lambda points: anp.sum(_gradients(costs)(points) * basis))(phi + 0 * basis)
+    return rows

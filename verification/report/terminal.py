@@ -1,0 +1,90 @@
+"""A report for people: the verdict first, then what is wrong and where, then the table."""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from verification.report.model import Case, Report
+from verification.subjects import Finding
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_GRAVITY = ("pass", "inconclusive", "fail")
+_SHOWN_CASES = 3  # failing problems told in full; the table has them all
+_SHOWN_LEAVES = 4
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    console.print(_headline(report))
+    for sentence in report.explanations:
+        console.print(Text.assemble(("Where: ", "bold"), sentence))
+    failing = [case for case in report.cases if case.verdict == "fail"]
+    for case in failing[:_SHOWN_CASES]:
+        console.print(_failure(case))
+        console.print(Text("To reproduce it:", style="dim"))
+        console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
+    if len(failing) > _SHOWN_CASES:
+        console.print(f"{len(failing) - _SHOWN_CASES} more failing problems are in the table.")
+    console.print(_table(report))
+    if report.left_out:
+        names = ", ".join(dict.fromkeys(report.left_out))
+        console.print(f"Not asked, since a problem subject need not support them: {names}.", style="dim")
+
+
+def _headline(report: Report) -> RenderableType:
+    style = _STYLES[report.verdict]
+    about = f"{report.subject} ({report.framework} {report.kind})"
+    return Panel(Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}"), border_style=style)
+
+
+def _failure(case: Case) -> RenderableType:
+    shown = case.findings[:_SHOWN_LEAVES]
+    parts: list[RenderableType] = [_finding(finding) for finding in shown]
+    if len(case.findings) > len(shown):
+        parts.append(Text(f"and {len(case.findings) - len(shown)} more", style="dim"))
+    return Panel(Group(*parts), title=f"{case.problem} · order {case.order} · {case.dtype}", title_align="left")
+
+
+def _finding(finding: Finding) -> RenderableType:
+    where = finding.what if finding.leaf is None else f"{finding.what}, {finding.leaf}"
+    text = Text.assemble((f"{where}: ", "bold"), f"{finding.message}.")
+    if finding.expected is not None and finding.got is not None:
+        index, expected, got = _worst_entry(finding.expected, finding.got)
+        text.append(f"\n    {index}expected {expected:.9g}, got {got:.9g}")
+    return text
+
+
+def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
+    """Return the entry that is furthest off, or the first that is not a number."""
+    off = np.abs(np.asarray(got, np.float64) - expected)
+    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
+    place = f"at [{', '.join(map(str, worst))}] " if worst else ""
+    return place, float(expected[worst]), float(got[worst])
+
+
+def _table(report: Report) -> Table:
+    """Return one row for each problem, with its error in each precision."""
+    dtypes = list(dict.fromkeys(case.dtype for case in report.cases))
+    table = Table(caption="Error: the largest, as a part of its bound; above 1 it is wrong.")
+    for name in ("problem", "order"):
+        table.add_column(name)
+    for dtype in dtypes:
+        table.add_column(f"error, {dtype}", justify="right")
+    table.add_column("verdict")
+    rows: dict[tuple[str, str], list[Case]] = {}
+    for case in report.cases:
+        rows.setdefault((case.problem, str(case.order)), []).append(case)
+    for (problem, order), cases in rows.items():
+        verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
+        errors = {case.dtype: Text(f"{case.worst:.2g}", style=_STYLES[case.verdict]) for case in cases}
+        table.add_row(
+            problem, order, *(errors.get(dtype, Text("")) for dtype in dtypes), Text(verdict, style=_STYLES[verdict])
+        )
+    return table

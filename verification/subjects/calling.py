@@ -1,0 +1,75 @@
+"""Asking a subject: which of the two kinds it is, and one call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from verification.problem import Problem
+from verification.subjects.loading import SubjectError
+from verification.subjects.reply import Finding, Reply, read
+
+#: A "step" has the interface of `fomaml_step`; a "problem" subject is called with a `Problem`.
+Kind = Literal["step", "problem"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An implementation under test: the function, its kind, the framework of its arrays, and the name it goes by."""
+
+    function: Callable[..., Any]
+    kind: Kind
+    framework: str
+    name: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is `refmaml`'s: then nothing of `refmaml` may say what is right."""
+        return str(getattr(self.function, "__module__", "")).split(".")[0] == "refmaml"
+
+    def can(self, problem: Problem) -> bool:
+        """Return whether the subject is to be asked: a problem subject does plain problems and what it `supports`."""
+        return self.kind == "step" or problem.needs <= set(getattr(self.function, "supports", ()))
+
+
+def kind_of(function: Callable[..., Any]) -> Kind:
+    """Tell a subject's kind by its required positional parameters: one for a problem subject, five or six for a step.
+
+    Raises:
+        SubjectError: it is neither, or its parameters cannot be read.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise SubjectError(f"its parameters cannot be read ({error}); name its kind, step or problem.") from error
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [each.name for each in parameters if each.kind in positional and each.default is each.empty]
+    if len(required) == 1:
+        return "problem"
+    if len(required) in (5, 6):
+        return "step"
+    raise SubjectError(
+        f"expected one required parameter (problem) or the six of fomaml_step, but it has {len(required)} "
+        f"({', '.join(required)}); name its kind, step or problem, if they are right."
+    )
+
+
+def ask(subject: Subject, problem: Problem) -> Reply:
+    """Call a subject with a problem in its own arrays; whatever it does becomes a reply."""
+    try:
+        if subject.kind == "problem":
+            result = subject.function(problem)
+        else:
+            positional, keywords = problem.arguments()
+            result = subject.function(*positional, **keywords)
+        # Reading the result runs code of the subject's framework, which may raise as well.
+        return read(problem, result)
+    except (Exception, SystemExit) as error:
+        return Reply(findings=[Finding("exception", f"it raised {_described(error)}")])
+
+
+def _described(error: BaseException) -> str:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {error}{notes}"

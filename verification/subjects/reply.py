@@ -1,0 +1,100 @@
+"""Understanding what a subject returned, or saying plainly what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.answers import Arrays, selected
+from verification.problem import Problem
+from verification.trees import leaves
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what (cost, gradients, adapted, result or exception), a sentence, and the numbers.
+
+    `error` and `bound` are in units of rounding of the leaf, u ‖expected‖; `expected` and `got` are the leaf's values.
+    """
+
+    what: str
+    message: str
+    leaf: str | None = None
+    expected: NDArray[Any] | None = None
+    got: NDArray[Any] | None = None
+    error: float | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A subject's answer as NumPy arrays by key chain, as far as it could be understood."""
+
+    cost: float | None = None
+    gradients: Arrays = field(default_factory=dict)
+    adapted: Arrays | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read(problem: Problem, result: Any) -> Reply:
+    """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted)."""
+    if not isinstance(result, Sequence) or isinstance(result, str | bytes) or len(result) not in (2, 3):
+        size = f" of length {len(result)}" if isinstance(result, Sequence) else ""
+        came = f"{type(result).__name__}{size}"
+        sentence = f"expected (cost, grads) or (cost, grads, adapted) as its result, but it returned {came}"
+        return Reply(findings=[Finding("result", sentence)])
+    findings: list[Finding] = []
+    cost = _cost(problem, result[0], findings)
+    shapes = {chain: problem.shape(chain) for chain in selected(problem)}
+    gradients = _arrays(problem, "gradients", result[1], shapes, findings)
+    adapted = None
+    if len(result) == 3 and result[2] is not None:
+        rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
+        shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
+        adapted = _arrays(problem, "adapted", result[2], shapes, findings)
+    return Reply(cost, gradients, adapted, findings)
+
+
+def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:
+    array = _number(problem, value)
+    if array is None or array.size != 1:
+        came = type(value).__name__ if array is None else f"shape {array.shape}"
+        findings.append(Finding("cost", f"expected the cost to be a real scalar, but it returned {came}"))
+        return None
+    return float(array.reshape(()))
+
+
+def _arrays(
+    problem: Problem, what: str, value: Any, shapes: Mapping[str, tuple[int, ...]], findings: list[Finding]
+) -> Arrays:
+    given = {chain: leaf for chain, leaf in leaves(value).items() if leaf is not None or chain in shapes}
+    extra = [chain for chain in given if chain not in shapes]
+    if extra:
+        known = ", ".join(shapes)
+        findings.append(Finding(what, f"it returned {', '.join(map(repr, extra))}; expected the leaves {known} alone"))
+    arrays: Arrays = {}
+    for chain, shape in shapes.items():
+        problem_with_leaf = f"expected an array of shape {shape}, but "
+        if chain not in given:
+            findings.append(Finding(what, f"the leaf is missing; {problem_with_leaf}there is none", chain))
+        elif (array := _number(problem, given[chain])) is None:
+            came = "None: no gradient reached it" if given[chain] is None else type(given[chain]).__name__
+            findings.append(Finding(what, f"{problem_with_leaf}it is {came}", chain))
+        elif array.shape != shape:
+            findings.append(Finding(what, f"{problem_with_leaf}its shape is {array.shape}", chain))
+        else:
+            arrays[chain] = array
+    return arrays
+
+
+def _number(problem: Problem, value: Any) -> NDArray[Any] | None:
+    """Return a real array, or None where the value is no such thing."""
+    if value is None:
+        return None
+    array = problem.framework.to_numpy(value)
+    real = np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
+    return array if real else None
