@@ -20,6 +20,8 @@ from verification.options import Chains, Options
 from verification.oracles import Quadratic, TaskView
 from verification.trees import Tree, leaves, map_leaves
 
+Disturb = Callable[[NDArray[Any]], NDArray[Any]]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
@@ -129,24 +131,31 @@ class Problem:
 
     # How an oracle sees it
 
-    def views(self, xp: Any, disturb: Callable[[NDArray[Any]], NDArray[Any]] | None = None) -> list[TaskView]:
-        """Return each task in flat float64 vectors; `disturb` changes the arrays of data, to measure conditioning."""
-        return [self._view(t, xp, disturb or (lambda array: array)) for t in range(self.num_tasks)]
+    def views(self, xp: Any, disturb: Disturb | None = None, dtype: Any = np.float64) -> list[TaskView]:
+        """Return each task in flat vectors of `dtype`; `disturb` changes the data, to measure conditioning."""
+        return [self._view(t, xp, disturb or (lambda array: array), dtype) for t in range(self.num_tasks)]
 
-    def _view(self, t: int, xp: Any, disturb: Callable[[NDArray[Any]], NDArray[Any]]) -> TaskView:
-        double = {c: np.asarray(self.framework.to_numpy(x), np.float64) for c, x in leaves(self.variables).items()}
-        theta = {chain: leaf[t] if self.options.batched else leaf for chain, leaf in double.items()}
-        batch = map_leaves(lambda x: disturb(np.asarray(self.framework.to_numpy(x)[t : t + 1], np.float64)), self.batch)
+    def _view(self, t: int, xp: Any, disturb: Disturb, dtype: Any) -> TaskView:
+        def plain(leaf: Any) -> NDArray[Any]:
+            return self.framework.to_numpy(leaf).astype(dtype)
+
+        theta = {chain: plain(leaf) for chain, leaf in leaves(self.variables).items()}
+        if self.options.batched:
+            theta = {chain: leaf[t] for chain, leaf in theta.items()}
+        batch = map_leaves(lambda leaf: disturb(plain(leaf)[t : t + 1]), self.batch)
         chains = tuple(theta)
         inner = self.options.inner_v.of_task(t, chains)
         outer = self.options.outer_v.of_task(t, chains)
+        support, query = batch["support"], batch["query"]
         return TaskView(
             theta=np.concatenate([leaf.ravel() for leaf in theta.values()]),
-            inner_costs=self._flat(self.family.inner_costs, batch["support"], xp),
-            outer_costs=self._flat(self._outer_costs, batch["query"], xp),
-            inner_mask=self._vector({chain: float(chain in inner) for chain in chains}),
-            outer_mask=self._vector({chain: float(chain in outer) for chain in chains}),
-            rate=self._vector(self._rates(chains)),
+            inner_costs=self._flat(self.family.inner_costs, support, xp),
+            outer_costs=self._flat(self._outer_costs, query, xp),
+            inner_costs_on_query=self._flat(self.family.inner_costs, query, xp),
+            outer_costs_on_support=self._flat(self._outer_costs, support, xp),
+            inner_mask=self._vector({chain: float(chain in inner) for chain in chains}).astype(dtype),
+            outer_mask=self._vector({chain: float(chain in outer) for chain in chains}).astype(dtype),
+            rate=self._vector(self._rates(chains)).astype(dtype),
             steps=self.inner_grad_steps,
             average=self.options.average_across_steps,
             quadratics=self._quadratics(batch) if self.family.name == "quadratic" else None,

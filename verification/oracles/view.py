@@ -29,11 +29,15 @@ class TaskView:
     """One task: θ [n], S and Q as functions of points, I and O as 0/1 vectors [n], α for each coordinate [n].
 
     `average` takes the outer cost at φ_0, …, φ_K instead of at φ_K; `quadratics` has S and Q where they are quadratic.
+    `inner_costs_on_query` and `outer_costs_on_support` are the same functions with the data exchanged: what a wrong
+    implementation may evaluate, and no right one does.
     """
 
     theta: Vector
     inner_costs: Costs
     outer_costs: Costs
+    inner_costs_on_query: Costs
+    outer_costs_on_support: Costs
     inner_mask: Vector
     outer_mask: Vector
     rate: Vector

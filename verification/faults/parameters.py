@@ -1,0 +1,87 @@
+"""Section F: which parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.faults.order import no_such_gradient
+from verification.faults.question import Answer, Outcome, Question, each_task
+from verification.faults.work import Points, Solved, Work, solve
+from verification.oracles.view import Vector
+
+
+def unused_is_none(asked: Question) -> Outcome:
+    """F02: None for the variables that the outer cost ignores."""
+    problem = asked.problem
+    ignored = problem.family.inner_ignores if problem.options.same_cost else problem.family.outer_ignores
+    return no_such_gradient(asked, [chain for chain, name in problem.names.items() if name in ignored])
+
+
+def never_adapted(chains: list[str]) -> Answer:
+    """F03: φ_K[n] = θ[n] for some variables."""
+
+    def one_task(work: Work, asked: Question) -> Solved:
+        mask = work.view.inner_mask.copy()
+        for chain in chains:
+            if chain in asked.problem.names:
+                mask[asked.spots()[chain]] = 0
+        return solve(work.changed(inner_mask=mask), asked.order)
+
+    return each_task(one_task)
+
+
+def last_leaf_kept(asked: Question) -> Outcome:
+    """F03: the last variable of the inner cost, as a head that is not among the fast weights."""
+    return never_adapted(last_adapting(asked)[-1:])(asked)
+
+
+def last_adapting(asked: Question) -> list[str]:
+    """Return the variables that the inner cost takes and the inner loop adapts, in order."""
+    adapting = np.any([work.view.inner_mask for work in asked.works], axis=0)
+    return [
+        chain
+        for chain, name in asked.problem.names.items()
+        if name not in asked.problem.family.inner_ignores and np.any(adapting[asked.spots()[chain]])
+    ]
+
+
+selections_swapped = each_task(
+    lambda work, asked: solve(
+        work.changed(inner_mask=work.view.outer_mask, outer_mask=work.view.inner_mask), asked.order
+    )
+)
+
+
+def paired_wrongly(asked: Question) -> Outcome:
+    """F05: each variable moves by the gradient of the next one of its shape."""
+    permutation = _permutation(asked)
+    return each_task(lambda work, question: _permuted(work, question, permutation))(asked)
+
+
+def _permutation(asked: Question) -> NDArray[np.intp]:
+    """Return, for each coordinate, the one whose gradient it gets: equal shapes in a ring."""
+    spots = asked.spots()
+    taking = np.arange(asked.works[0].theta.size)
+    by_shape: dict[tuple[int, ...], list[str]] = {}
+    for chain, where in spots.items():
+        by_shape.setdefault(where.shape, []).append(chain)
+    for ring in by_shape.values():
+        for chain, following in zip(ring, [*ring[1:], ring[0]], strict=True):
+            taking[spots[chain]] = spots[following]
+    return taking
+
+
+def _permuted(work: Work, asked: Question, taking: NDArray[np.intp]) -> Solved:
+    def descend(work: Work) -> Points:
+        points = [work.theta]
+        for _ in range(work.view.steps):
+            points.append(points[-1] - work.alpha * work.inner_gradient(points[-1])[taking])
+        return points
+
+    def pull_back(work: Work, points: Points, u: Vector) -> Vector:
+        for phi in reversed(points):
+            u = u - work.inner_hessian(phi)[taking].T @ (work.alpha * u)
+        return u
+
+    return solve(work, asked.order, descend=descend, pull_back=pull_back)

@@ -1,0 +1,102 @@
+"""Section B: where the outer gradient is taken, and how many inner steps come before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import grad
+
+from verification.faults import order
+from verification.faults.question import Answer, Outcome, Question, each_task
+from verification.faults.work import Points, Solved, Work, descend, mean, solve
+from verification.oracles.view import Vector
+
+graph_lost = order.lost_beyond_first_step
+
+
+def _with_steps(steps: Callable[[int], int]) -> Answer:
+    return each_task(lambda work, asked: solve(work.changed(steps=steps(work.view.steps)), asked.order))
+
+
+before_adaptation = _with_steps(lambda _: 0)
+one_step_fewer = _with_steps(lambda steps: max(steps - 1, 0))
+one_step_more = _with_steps(lambda steps: steps + 1)
+afresh_each_step = _with_steps(lambda steps: min(steps, 1))
+
+
+def _all_from_start(work: Work) -> Points:
+    points = [work.theta]
+    for _ in range(work.view.steps):
+        points.append(points[-1] - work.alpha * work.inner_gradient(work.theta))
+    return points
+
+
+def _pull_back_to_start(work: Work, points: Points, u: Vector) -> Vector:
+    """(I − k D H_0)ᵀ u, with k the number of steps taken."""
+    return u - len(points) * (work.inner_hessian(work.theta).T @ (work.alpha * u))
+
+
+all_at_start = each_task(
+    lambda work, asked: solve(work, asked.order, descend=_all_from_start, pull_back=_pull_back_to_start)
+)
+
+
+def _unrolled(work: Work) -> list[Callable[[Any], Any]]:
+    """Return φ_0, …, φ_K as functions of θ, where each step differentiates S(φ_k(θ)) by θ."""
+    stages: list[Callable[[Any], Any]] = [lambda theta: theta]
+    for _ in range(work.view.steps):
+        stages.append(_stage(work, stages[-1]))
+    return stages
+
+
+def _stage(work: Work, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    by_theta = grad(lambda theta: anp.sum(work.view.inner_costs(before(theta)[None])))
+    return lambda theta: before(theta) - work.alpha * by_theta(theta)
+
+
+def _through_unrolled(work: Work, asked: Question) -> Solved:
+    stages = _unrolled(work)
+    points = [np.asarray(stage(work.theta)) for stage in stages]
+    if asked.order == 2:
+        ks = range(len(points)) if work.view.average else [len(points) - 1]
+        gradients = [
+            grad(lambda theta, k=k: anp.sum(work.view.outer_costs(stages[k](theta)[None])))(work.theta) for k in ks
+        ]
+        cost = mean([work.outer_cost(points[k]) for k in ks])
+        return Solved(cost, mean(gradients) * work.view.outer_mask, points[-1])
+    return solve(work, asked.order, descend=lambda _: points)
+
+
+through_the_unrolled_loop = each_task(_through_unrolled)
+
+
+def _averaged(weights: Callable[[int], list[float]]) -> Answer:
+    """Make an answer of the gradients at φ_0, …, φ_K with other weights, where averaging was asked for."""
+
+    def one_task(work: Work, asked: Question) -> Solved:
+        if not work.view.average:
+            return solve(work, asked.order)
+        steps = range(work.view.steps + 1)
+        parts = [solve(work.changed(steps=k, average=False), asked.order) for k in steps]
+        shares = weights(work.view.steps)
+        cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
+        gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)
+        return Solved(cost, gradient, descend(work)[-1])
+
+    return each_task(one_task)
+
+
+average_without_start = _averaged(lambda steps: [0.0] + [1 / steps] * steps)
+sum_over_points = _averaged(lambda steps: [1.0] * (steps + 1))
+divided_by_steps = _averaged(lambda steps: [1 / steps] * (steps + 1))
+
+
+def scaled(found: Outcome, factor: float) -> Outcome:
+    """Return an outcome with its gradients multiplied; leaves without a gradient stay so."""
+    gradients = {
+        chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in found.gradients.items()
+    }
+    return Outcome(found.cost, gradients, found.adapted, found.overwritten)

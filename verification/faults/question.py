@@ -1,0 +1,86 @@
+"""What a fault is asked and what it answers: a whole step of several tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.answers import selected
+from verification.faults.work import Solved, Work, mean
+from verification.oracles.view import Order, Vector
+from verification.problem import Problem
+
+
+@dataclass(frozen=True)
+class Question:
+    """A problem as works, one for each task; `call` counts the calls that came before this one."""
+
+    problem: Problem
+    works: list[Work]
+    order: Order
+    call: int = 0
+
+    @property
+    def tasks(self) -> int:
+        """The number of tasks, T."""
+        return len(self.works)
+
+    @property
+    def examples(self) -> int:
+        """The number of support examples of a task; 1 where the data are not examples."""
+        x = self.problem.batch["support"].get("x")
+        return 1 if x is None else int(x.shape[1])
+
+    def spots(self) -> dict[str, NDArray[Any]]:
+        """Return the coordinates of each variable in the flat vector, by key chain."""
+        return self.problem.split(np.arange(self.works[0].theta.size))
+
+
+def question(problem: Problem, dtype: Any = np.float64, call: int = 0) -> Question:
+    """Return the question that a problem puts, to be worked in `dtype`."""
+    order: Any = problem.order
+    return Question(problem, [Work(view) for view in problem.views(anp, dtype=dtype)], order, call)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step with a fault returns: cost, gradients by key chain (None: no gradient reached it), φ_K of each task.
+
+    `overwritten` holds what the fault leaves in the caller's variables, where it leaves something.
+    """
+
+    cost: float
+    gradients: dict[str, NDArray[Any] | None]
+    adapted: list[Vector] = field(default_factory=list)
+    overwritten: Vector | None = None
+
+
+Answer = Callable[[Question], Outcome]
+
+
+def outcome(asked: Question, cost: Any, gradient: Vector, adapted: list[Vector]) -> Outcome:
+    """Return an outcome with a whole gradient vector cut into the selected leaves."""
+    leaves: dict[str, NDArray[Any] | None] = {
+        chain: leaf for chain, leaf in asked.problem.split(gradient).items() if chain in selected(asked.problem)
+    }
+    return Outcome(float(cost), leaves, adapted)
+
+
+def combined(asked: Question, solved: list[Solved]) -> Outcome:
+    """Return the mean over tasks: the right way to put them together."""
+    gradient = mean([each.gradient for each in solved])
+    return outcome(asked, mean([each.cost for each in solved]), gradient, [each.adapted for each in solved])
+
+
+def each_task(one_task: Callable[[Work, Question], Solved]) -> Answer:
+    """Make an answer of what is done to each task, with the right mean over tasks."""
+
+    def answer(asked: Question) -> Outcome:
+        return combined(asked, [one_task(work, asked) for work in asked.works])
+
+    return answer

@@ -1,0 +1,128 @@
+"""Section G: rates, signs and scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from verification.faults.data import at_rate
+from verification.faults.order import right
+from verification.faults.question import Answer, Outcome, Question, each_task, question
+from verification.faults.work import Points, Solved, Work, descend, mean, solve
+from verification.oracles.view import Vector
+
+OUTER_RATE = 0.01
+_LOSS_SCALE = 0.4
+_DECAY = 0.98
+_CLIP = 0.1
+_NORM = 0.25
+
+
+def with_rate(rate: float) -> Answer:
+    """G01: another inner rate, the same for every variable and every problem; S is what it should be."""
+
+    def one_task(work: Work, asked: Question) -> Solved:
+        changed = work.changed(rate=np.full_like(work.view.rate, rate))
+        found = solve(changed, asked.order)
+        if asked.order != "reptile":
+            return found
+        # Reptile still divides by its own α: only the inner loop got the other rate.
+        return Solved(found.cost, (work.theta - found.adapted) / work.view.rate, found.adapted)
+
+    return each_task(one_task)
+
+
+def with_scaled_loss(factor: float) -> Answer:
+    """G10, G02: α_eff = cα."""
+    return each_task(lambda work, asked: at_rate(work, asked, factor))
+
+
+another_rate = with_rate(OUTER_RATE)
+ascent = with_scaled_loss(-1.0)
+scaled_loss = with_scaled_loss(_LOSS_SCALE)
+
+
+def with_decay(keep: float) -> Answer:
+    """G06: φ_{k+1} = γφ_k − α∇S on what adapts."""
+
+    def shrink(work: Work) -> Vector:
+        return np.where(work.view.inner_mask != 0, work.theta.dtype.type(keep), work.theta.dtype.type(1))
+
+    def descending(work: Work) -> Points:
+        points = [work.theta]
+        for _ in range(work.view.steps):
+            points.append(shrink(work) * points[-1] - work.alpha * work.inner_gradient(points[-1]))
+        return points
+
+    def pull_back(work: Work, points: Points, u: Vector) -> Vector:
+        for phi in reversed(points):
+            u = shrink(work) * u - work.inner_hessian(phi).T @ (work.alpha * u)
+        return u
+
+    return each_task(lambda work, asked: solve(work, asked.order, descend=descending, pull_back=pull_back))
+
+
+decayed = with_decay(_DECAY)
+
+
+def _on_gradients(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    def answer(asked: Question) -> Outcome:
+        found = right(asked)
+        return replace(found, gradients=change(found.gradients))
+
+    return answer
+
+
+def clip_by_value(limit: float) -> Answer:
+    """G07: every entry of the meta-gradient within ±c."""
+    return _on_gradients(lambda leaves: {chain: np.clip(leaf, -limit, limit) for chain, leaf in leaves.items()})
+
+
+def clip_by_norm(limit: float) -> Answer:
+    """G07: g · min(1, c/‖g‖) over all leaves together."""
+
+    def change(leaves: dict[str, Any]) -> dict[str, Any]:
+        size = np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in leaves.values()))
+        factor = min(1.0, limit / size) if size else 1.0
+        return {chain: leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
+
+    return _on_gradients(change)
+
+
+clipped_by_value = clip_by_value(_CLIP)
+clipped_by_norm = clip_by_norm(_NORM)
+
+
+def _hessian_shifted(work: Work, points: Points, u: Vector) -> Vector:
+    """H_k taken at φ_{k+1}: the fast weights have moved on before the product is evaluated."""
+    shifted = [phi - work.alpha * work.inner_gradient(phi) for phi in points]
+    for phi in reversed(shifted):
+        u = u - work.inner_hessian(phi).T @ (work.alpha * u)
+    return u
+
+
+hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_shifted))
+
+
+def single_precision(asked: Question) -> Outcome:
+    """G11: everything in float32, whatever the variables are."""
+    return right(question(asked.problem, np.float32))
+
+
+def _reptile(change: Callable[[Work, Solved], Vector]) -> Answer:
+    def one_task(work: Work, asked: Question) -> Solved:
+        found = solve(work, asked.order)
+        return Solved(found.cost, change(work, found), found.adapted)
+
+    return each_task(one_task)
+
+
+reptile_undivided = _reptile(lambda work, found: work.theta - found.adapted)
+reptile_over_steps = _reptile(lambda work, found: found.gradient / max(work.view.steps, 1))
+reptile_of_gradients = _reptile(
+    lambda work, _: mean([work.inner_gradient(phi) for phi in descend(work)]) / work.view.rate
+)
+reptile_is_fomaml = _reptile(lambda work, found: work.inner_gradient(found.adapted))

@@ -1,0 +1,57 @@
+"""Section E: state that leaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from verification.faults.order import right
+from verification.faults.question import Outcome, Question, combined
+from verification.faults.work import Points, Solved, Work, solve
+from verification.oracles.view import Vector
+
+_MOMENTUM = 0.9  # the default that most optimisers are used with
+
+
+def carried_over(asked: Question) -> Outcome:
+    """E01: θ^{t+1} = φ_K^t."""
+    solved: list[Solved] = []
+    for work in asked.works:
+        start = solved[-1].adapted if solved else work.theta
+        solved.append(solve(work.changed(theta=start), asked.order))
+    return combined(asked, solved)
+
+
+def inputs_changed(asked: Question) -> Outcome:
+    """E02: the right answer, and the caller's variables are φ_K of the last task afterwards."""
+    found = right(asked)
+    return replace(found, overwritten=found.adapted[-1])
+
+
+def momentum_kept(asked: Question) -> Outcome:
+    """E04: one velocity m ← 0.9 m + ∇S, φ ← φ − α m, for every task and every call; its Jacobian is left out."""
+    velocity = np.zeros_like(asked.works[0].theta)
+    for _ in range(asked.call):
+        velocity = _run(asked, velocity)[1]
+    return combined(asked, _run(asked, velocity)[0])
+
+
+def _run(asked: Question, velocity: Vector) -> tuple[list[Solved], Vector]:
+    solved = []
+    for work in asked.works:
+        points, velocity = _with_momentum(work, velocity)
+        solved.append(_along(work, asked, points))
+    return solved, velocity
+
+
+def _along(work: Work, asked: Question, points: Points) -> Solved:
+    return solve(work, asked.order, descend=lambda _: points)
+
+
+def _with_momentum(work: Work, velocity: Vector) -> tuple[Points, Vector]:
+    points = [work.theta]
+    for _ in range(work.view.steps):
+        velocity = velocity.dtype.type(_MOMENTUM) * velocity + work.inner_gradient(points[-1])
+        points.append(points[-1] - work.alpha * velocity)
+    return points, velocity

@@ -1,0 +1,38 @@
+"""A fault as a subject: it is judged by the same path as anybody's code, in the problem's own precision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from verification.faults.question import Answer, question
+from verification.problem import Problem
+from verification.trees import leaves
+
+#: Everything that a problem may need: a fault is asked every problem.
+CAPABILITIES = frozenset({"batched", "averaging", "selections", "leaf-rates"})
+
+
+class FaultySubject:
+    """A problem subject that gives a fault's answers; it counts calls, for the faults that need two."""
+
+    supports = CAPABILITIES
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._calls: Counter[tuple[Any, ...]] = Counter()
+
+    def __call__(self, problem: Problem) -> tuple[Any, ...]:
+        """Return (cost, gradients, adapted) by key chain, and write over the caller's variables if the fault does."""
+        key = (problem.name, problem.order, str(problem.dtype))
+        found = self._answer(question(problem, problem.dtype, self._calls[key]))
+        self._calls[key] += 1
+        rows = [problem.split(adapted) for adapted in found.adapted]
+        if problem.options.return_inner_v == "first":
+            rows = rows[:1]
+        if found.overwritten is not None:
+            for chain, leaf in leaves(problem.variables).items():
+                leaf[...] = problem.split(found.overwritten)[chain]
+        return found.cost, found.gradients, {chain: np.stack([row[chain] for row in rows]) for chain in problem.names}

@@ -1,0 +1,102 @@
+"""Section D: over tasks and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from verification.faults.data import at_rate
+from verification.faults.order import right
+from verification.faults.place import scaled
+from verification.faults.question import Outcome, Question, each_task, outcome
+from verification.faults.work import Solved, Work, descend, solve
+from verification.oracles.view import Vector
+
+
+def summed(asked: Question) -> Outcome:
+    """D01: T·g, with the cost summed as well."""
+    found = scaled(right(asked), asked.tasks)
+    return replace(found, cost=found.cost * asked.tasks)
+
+
+def divided_twice(asked: Question) -> Outcome:
+    """D02: g/T."""
+    return scaled(right(asked), 1 / asked.tasks)
+
+
+def halved(asked: Question) -> Outcome:
+    """D11: a factor that no count explains."""
+    return scaled(right(asked), 0.375)
+
+
+def _only(asked: Question, task: int, divisor: int) -> Outcome:
+    found = right(asked)
+    solved = solve(asked.works[task], asked.order)
+    return outcome(asked, found.cost, solved.gradient / solved.gradient.dtype.type(divisor), found.adapted)
+
+
+def last_only(asked: Question) -> Outcome:
+    """D03: g_T."""
+    return _only(asked, -1, 1)
+
+
+def last_over_count(asked: Question) -> Outcome:
+    """D03: g_T/T."""
+    return _only(asked, -1, asked.tasks)
+
+
+def first_only(asked: Question) -> Outcome:
+    """D04: g_1/T, with the cost of all tasks."""
+    return _only(asked, 0, asked.tasks)
+
+
+def not_cleared(asked: Question) -> Outcome:
+    """D05: the n-th call returns the sum of n."""
+    return scaled(right(asked), asked.call + 1)
+
+
+def _inner_left_in(work: Work, asked: Question) -> Solved:
+    found = solve(work, asked.order)
+    inner: Vector = sum((work.inner_gradient(phi) for phi in descend(work)[:-1]), np.zeros_like(work.theta))
+    return Solved(found.cost, found.gradient + inner * work.view.inner_mask * work.view.outer_mask, found.adapted)
+
+
+inner_left_in = each_task(_inner_left_in)
+
+
+def own_axis_summed(asked: Question) -> Outcome:
+    """D07: Σ_j g[j, …], where a variable has an axis of its own."""
+    found = right(asked)
+    gradients = {
+        chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0))
+        for chain, leaf in found.gradients.items()
+    }
+    return replace(found, gradients=gradients)
+
+
+batched_sum = each_task(lambda work, asked: at_rate(work, asked, asked.tasks if asked.problem.options.batched else 1))
+
+
+def _path_twice(asked: Question, share: float) -> Outcome:
+    """Count one of the two paths of a leaf that a three-parameter cost gets in both of its containers again."""
+    found = right(asked)
+    if not asked.problem.options.three_parameters:
+        return found
+    masks = [work.view.inner_mask * work.view.outer_mask for work in asked.works]
+    twice = 1 + share * np.max(masks, axis=0)
+    gradients = {
+        chain: None if leaf is None else leaf * twice[asked.spots()[chain]].astype(leaf.dtype)
+        for chain, leaf in found.gradients.items()
+    }
+    return replace(found, gradients=gradients)
+
+
+def outer_path_twice(asked: Question) -> Outcome:
+    """D09: the path through the outer variables (three quarters of a leaf in the problems) counts twice."""
+    return _path_twice(asked, 0.75)
+
+
+def inner_path_twice(asked: Question) -> Outcome:
+    """D09: the path through the inner variables (a quarter of a leaf in the problems) counts twice."""
+    return _path_twice(asked, 0.25)

@@ -1,0 +1,145 @@
+"""The mathematics of one task that faults are written in: values, gradients and Hessians, and the right step of it.
+
+A fault is the right answer to a wrong question (a changed `Work`), or the right step with one part exchanged. Nothing
+here imports `refmaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import grad
+from numpy.typing import NDArray
+
+from verification.oracles import TaskView
+from verification.oracles.view import Costs, Order, Vector
+
+Points = list[Vector]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One task in flat vectors; values, gradients and Hessians are kept, since faults ask for the same ones often."""
+
+    view: TaskView
+    memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def theta(self) -> Vector:
+        """θ."""
+        return self.view.theta
+
+    @property
+    def alpha(self) -> Vector:
+        """α on the coordinates that adapt, 0 on the others."""
+        return self.view.step_size
+
+    def changed(self, **changes: Any) -> Work:
+        """Return the task with parts of its view exchanged; the costs keep what is known of them."""
+        return Work(replace(self.view, **changes), self.memory)
+
+    def inner_cost(self, phi: Vector) -> Any:
+        """S(φ)."""
+        return self.view.inner_costs(phi[None])[0]
+
+    def outer_cost(self, phi: Vector) -> Any:
+        """Q(φ)."""
+        return self.view.outer_costs(phi[None])[0]
+
+    def inner_gradient(self, phi: Vector) -> Vector:
+        """∇S(φ)."""
+        found: Vector = self._kept("gradient", self.view.inner_costs, phi, gradient)
+        return found
+
+    def outer_gradient(self, phi: Vector) -> Vector:
+        """∇_O Q(φ)."""
+        return self.full_outer_gradient(phi) * self.view.outer_mask
+
+    def full_outer_gradient(self, phi: Vector) -> Vector:
+        """∇Q(φ) in every coordinate."""
+        found: Vector = self._kept("gradient", self.view.outer_costs, phi, gradient)
+        return found
+
+    def inner_hessian(self, phi: Vector) -> NDArray[Any]:
+        """∇²S(φ)."""
+        found: NDArray[Any] = self._kept("hessian", self.view.inner_costs, phi, hessian)
+        return found
+
+    def _kept(self, what: str, costs: Costs, phi: Vector, compute: Callable[[Costs, Vector], Any]) -> Any:
+        key = (what, id(costs), phi.tobytes())
+        if key not in self.memory:
+            self.memory[key] = compute(costs, phi)
+        return self.memory[key]
+
+
+def gradient(costs: Costs, phi: Vector) -> Vector:
+    """Return the gradient of costs at one point."""
+    found: Vector = grad(lambda points: anp.sum(costs(points)))(phi[None])[0]
+    return found
+
+
+def hessian(costs: Costs, phi: Vector) -> NDArray[Any]:
+    """Return the Hessian [n, n] of costs at one point, all rows in one pass."""
+    basis = np.eye(phi.size, dtype=phi.dtype)
+    rows: NDArray[Any] = grad(lambda points: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(points) * basis))(
+        phi + 0 * basis
+    )
+    return rows
+
+
+@dataclass(frozen=True)
+class Solved:
+    """One task's outer cost, gradient [n] and adapted variables φ_K [n]."""
+
+    cost: Any
+    gradient: Vector
+    adapted: Vector
+
+
+def descend(work: Work) -> Points:
+    """φ_0, …, φ_K by gradient descent: the right inner loop."""
+    points = [work.theta]
+    for _ in range(work.view.steps):
+        points.append(points[-1] - work.alpha * work.inner_gradient(points[-1]))
+    return points
+
+
+def pull_back(work: Work, points: Points, u: Vector) -> Vector:
+    """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from each of `points`."""
+    for phi in reversed(points):
+        u = u - work.inner_hessian(phi).T @ (work.alpha * u)
+    return u
+
+
+def solve(
+    work: Work,
+    order: Order,
+    *,
+    descend: Callable[[Work], Points] = descend,
+    pull_back: Callable[[Work, Points, Vector], Vector] = pull_back,
+) -> Solved:
+    """Return the right answer of one task, or what comes of another inner loop or another Jacobian."""
+    points = descend(work)
+    if order == "reptile":
+        costs = [work.inner_cost(phi) for phi in points]
+        return Solved(mean(costs), (work.theta - points[-1]) / work.view.rate, points[-1])
+    ks = range(len(points)) if work.view.average else [len(points) - 1]
+    gradients = []
+    for k in ks:
+        if order == 1:
+            gradients.append(work.outer_gradient(points[k]))
+        else:
+            gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
+    return Solved(mean([work.outer_cost(points[k]) for k in ks]), mean(gradients), points[-1])
+
+
+def mean(terms: list[Any]) -> Any:
+    """Return the mean of numbers or vectors, summed in their order."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total / len(terms)
