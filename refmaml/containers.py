@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import autograd.numpy as np
+import numpy
 from autograd.tracer import getval, isbox
 
 #: A nested structure as a user writes it; a `numpy.ndarray`, or an autograd box around one, is a leaf.
@@ -26,6 +27,8 @@ Skeleton: TypeAlias = Any
 def children(node: Container) -> list[tuple[Any, Container]] | None:
     """Return the (key, child) pairs of a branch, or None for a leaf; autograd's boxed branches count as branches."""
     nesting = getval(node)
+    if isinstance(nesting, numpy.ndarray):
+        return None
     if isinstance(nesting, Mapping):
         return [(key, node[key]) for key in nesting]
     if isinstance(nesting, list | tuple):
@@ -68,7 +71,7 @@ def map_leaves(function: Callable[..., Array], container: Container, *others: Co
     branch = children(container)
     if branch is None:
         return function(container, *others)
-    items = [map_leaves(function, child, *(other[key] for other in others)) for key, child in branch]
+    items = [map_leaves(function, child, *[other[key] for other in others]) for key, child in branch]
     return rebuild(getval(container), [key for key, _ in branch], items)
 
 
@@ -133,4 +136,4 @@ def unbox(leaf: Array) -> Array:
 
 def owned(leaf: Array) -> Array:
     """Return an array that shares no memory with the caller's; a box is never written to and stays itself."""
-    return leaf if isbox(leaf) else np.array(leaf)
+    return leaf if isbox(leaf) else numpy.array(leaf)

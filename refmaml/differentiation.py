@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import autograd.numpy as np
-from autograd.core import VJPNode, backward_pass
+import numpy as np
+from autograd.core import VJPNode, add_outgrads
 from autograd.extend import vspace
-from autograd.tracer import getval, isbox, new_box, trace_stack
+from autograd.tracer import getval, isbox, new_box, toposort, trace_stack
 
 from refmaml.containers import Array, Leaves
 
@@ -15,24 +15,36 @@ from refmaml.containers import Array, Leaves
 def value_and_gradient(function: Callable[[Leaves], Array], leaves: Leaves) -> tuple[Array, Leaves]:
     """Return function(leaves) and its gradient with respect to each leaf, in the leaf's own dtype.
 
-    It differs from `autograd.value_and_grad` in one way: a function that does not depend on its argument has a zero
-    gradient here and no warning, since a cost may ignore the variables that it is differentiated by. Inside an
-    enclosing trace both results stay differentiable.
+    It differs from `autograd.value_and_grad` in two ways. A function that does not depend on a leaf has a zero
+    gradient here and no warning, since a cost may ignore the variables that it is differentiated by. And each leaf is
+    a root of its own, where autograd would trace the access to a dict of them. Inside an enclosing trace both results
+    stay differentiable.
     """
+    roots = {chain: VJPNode.new_root() for chain in leaves}
     with trace_stack.new_trace() as trace:
-        box = new_box(leaves, trace, VJPNode.new_root())
-        value = function({chain: box[chain] for chain in leaves})
+        value = function({chain: new_box(leaf, trace, roots[chain]) for chain, leaf in leaves.items()})
+    arrived = {}
     if isbox(value) and value._trace == trace:
-        gradient = backward_pass(vspace(value._value).ones(), value._node)
-        value = value._value
-    else:
-        gradient = vspace(leaves).zeros()
-    return value, {chain: _like(leaf, gradient[chain]) for chain, leaf in leaves.items()}
+        value, arrived = value._value, _pull_back(vspace(value._value).ones(), value._node)
+    return value, {chain: _like(leaf, arrived.get(roots[chain])) for chain, leaf in leaves.items()}
 
 
-def _like(leaf: Array, gradient: Array) -> Array:
-    """Return `gradient` as an array of the leaf's dtype: autograd promotes where a cost mixes precisions."""
+def _pull_back(one: Array, end: VJPNode) -> dict[VJPNode, Array]:
+    """Run the chain rule from `end` to the roots and return what arrives there: `autograd.core.backward_pass`."""
+    arriving = {end: (one, False)}
+    for node in toposort(end):
+        if node.parents:
+            gradient, _ = arriving.pop(node)
+            for parent, part in zip(node.parents, node.vjp(gradient), strict=True):
+                arriving[parent] = add_outgrads(arriving.get(parent), part)
+    return {root: gradient for root, (gradient, _) in arriving.items()}
+
+
+def _like(leaf: Array, gradient: Array | None) -> Array:
+    """Return `gradient` as an array of its own and of the leaf's dtype: autograd promotes where a cost mixes them."""
     dtype = getval(leaf).dtype
-    if not isbox(gradient):
-        return np.asarray(gradient, dtype=dtype)
-    return gradient if getval(gradient).dtype == dtype else gradient.astype(dtype)
+    if gradient is None:
+        return np.zeros_like(getval(leaf))
+    if isbox(gradient):
+        return gradient if getval(gradient).dtype == dtype else gradient.astype(dtype)
+    return np.array(gradient, dtype=dtype)

@@ -80,7 +80,7 @@ def prepare(
             inner_grad_steps=steps,
             rates={chain: bare(rate) for chain, rate in rates.items()},
             inner_optimization_step=inner_optimization_step,
-            skeleton=skeleton,
+            inner_skeleton=prune(skeleton, inner[index]),
             rows=tasks if batched else 1,
             name=name,
             stop_gradients=stop_gradients,
@@ -90,7 +90,7 @@ def prepare(
         made = [task(0, slice(0, tasks), "all tasks in one batch")]
     else:
         made = [task(t, slice(t, t + 1), f"task {t}") for t in range(tasks)]
-    return MetaStep(tasks=made, batched=batched, adapted=adapted, stop_gradients=stop_gradients)
+    return MetaStep(tasks=made, skeleton=skeleton, batched=batched, adapted=adapted, stop_gradients=stop_gradients)
 
 
 class _Costs:
@@ -128,15 +128,16 @@ def _sub_batch(batch: Container, rows: slice, batch_fn: BatchFn | None, where: s
     data = map_leaves(lambda leaf: owned(leaf[rows]), batch)
     if batch_fn is None:
         return data
-    with validation.noted(where):
+    with validation.Noted(where):
         return batch_fn(data)
 
 
 def _bound(function: CostFn, data: Container, views: Sequence[Skeleton], where: str) -> Cost:
     def cost(leaves: Leaves, step: int) -> Array:
-        with validation.noted(f"{where}, step {step}"):
+        here = f"{where}, step {step}"
+        with validation.Noted(here):
             value = function(data, *(fill(view, leaves) for view in views))
-        return validation.scalar(value, f"{where}, step {step}")
+        return validation.scalar(value, here)
 
     return cost
 

@@ -50,7 +50,7 @@ class Task:
     inner_grad_steps: int
     rates: Leaves  # by key chain, or one for every leaf under the empty string
     inner_optimization_step: InnerOptimizationStep
-    skeleton: Skeleton
+    inner_skeleton: Skeleton
     rows: int
     name: str
     stop_gradients: bool
@@ -77,15 +77,18 @@ class Task:
 
     def update(self, point: Leaves, gradient: Leaves, step: int) -> Leaves:
         """Return the adapted leaves after one inner step from `point`."""
-        part = prune(self.skeleton, self.inner)
         moving = select(point, self.inner)
         where = f"inner_optimization_step, {self.name}, step {step}"
-        with validation.noted(where):
+        with validation.Noted(where):
             # An inner step may write into what it gets; φ_k must survive it.
-            w = map_leaves(owned, fill(part, moving))
-            rates = self.rates[""] if "" in self.rates else fill(part, self.rates)
-            news = self.inner_optimization_step(w, fill(part, gradient), rates, stop_gradients=self.stop_gradients)
+            w = self._nested({chain: owned(leaf) for chain, leaf in moving.items()})
+            rates = self.rates[""] if "" in self.rates else self._nested(self.rates)
+            dcdw = self._nested(gradient)
+            news = self.inner_optimization_step(w, dcdw, rates, stop_gradients=self.stop_gradients)
         return {chain: owned(leaf) for chain, leaf in validation.updated(news, moving, where).items()}
+
+    def _nested(self, leaves: Leaves) -> Container:
+        return fill(self.inner_skeleton, leaves)
 
     def rate(self, chain: str) -> Array:
         """Return the learning rate of one leaf, in its dtype."""
@@ -97,6 +100,7 @@ class MetaStep:
     """The tasks of one call, and how their results become its answer."""
 
     tasks: list[Task]
+    skeleton: Skeleton
     batched: bool
     adapted: str | None
     stop_gradients: bool
@@ -123,7 +127,7 @@ class MetaStep:
         return {chain: np.zeros_like(unbox(leaf)) for chain, leaf in rows.items()}
 
     def _nested(self, leaves: Leaves) -> Container:
-        return fill(prune(self.tasks[0].skeleton, leaves), leaves)
+        return fill(prune(self.skeleton, leaves), leaves)
 
 
 def _first_row(rows: Leaves) -> Leaves:

@@ -7,8 +7,7 @@ expected, what came, and where: the key chain, the task, the step.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -162,14 +161,17 @@ def updated(news: Container, leaves: Leaves, where: str) -> Leaves:
     return {chain: returned[chain] for chain in leaves}
 
 
-@contextmanager
-def noted(where: str) -> Iterator[None]:
-    """Add to an exception of the caller's own function where it was raised (PEP 678; older Pythons keep the list)."""
-    try:
-        yield
-    except Exception as error:
-        error.__notes__ = [*getattr(error, "__notes__", ()), f"refmaml: raised in {where}."]
-        raise
+@dataclass(frozen=True)
+class Noted:
+    """Adds to an exception of the caller's own function where it was raised (PEP 678; older Pythons keep the list)."""
+
+    where: str
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception):
+            error.__notes__ = [*getattr(error, "__notes__", ()), f"refmaml: raised in {self.where}."]
 
 
 @dataclass(frozen=True)
