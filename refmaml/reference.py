@@ -24,7 +24,7 @@ from typing import Any
 from refmaml.containers import Array, Container, Leaves, merge, select
 from refmaml.differentiation import value_and_gradient
 from refmaml.preparation import BatchFn, CostFn, prepare
-from refmaml.tasks import Task, mean_over_points
+from refmaml.tasks import Task, mean_cost, mean_over_points
 from refmaml.updates import InnerOptimizationStep, gradient_descent_update
 
 
@@ -163,7 +163,7 @@ def maml_step(
         def outer_cost_after_adapting(theta: Leaves) -> Array:
             points = adapt(task.starting_at(theta))
             costs = [task.outer_cost(phi, k) for k, phi in _outer_points(points, average_across_steps)]
-            return sum(costs) / len(costs)
+            return mean_cost(costs)
 
         cost, gradient = value_and_gradient(outer_cost_after_adapting, select(task.variables, task.outer))
         # Adapting again, outside the trace, is cheap beside differentiating through it, and gives plain values.
@@ -204,6 +204,6 @@ def reptile_step(
         costs = [task.inner_cost(phi, k) for k, phi in enumerate(points)]
         theta, phi = task.variables, points[-1]
         gradient = {chain: (theta[chain] - phi[chain]) / task.rate(chain) for chain in theta}
-        return sum(costs) / len(costs), gradient, phi
+        return mean_cost(costs), gradient, phi
 
     return step.answer(displacement)

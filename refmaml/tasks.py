@@ -108,7 +108,7 @@ class MetaStep:
     def answer(self, one_task: Callable[[Task], tuple[Array, Leaves, Leaves]]) -> tuple[Any, ...]:
         """Return (mean cost, mean gradients[, adapted variables]) of `one_task(task) -> cost, gradient, φ_K`."""
         results = [one_task(task) for task in self.tasks]
-        cost = np.mean(np.concatenate([np.reshape(cost, (1,)) for cost, _, _ in results]))
+        cost = mean_cost([cost for cost, _, _ in results])
         rows = [self._as_rows(gradient) for _, gradient, _ in results]
         answer = [cost, self._nested(mean_over_rows(rows, self._union()))]
         if self.adapted:
@@ -140,11 +140,16 @@ def mean_over_rows(rows: list[Leaves], zeros: Leaves) -> Leaves:
     return {chain: np.mean(leaf, axis=0) for chain, leaf in full.items()}
 
 
+def mean_cost(costs: list[Array]) -> Array:
+    """Average costs in their order and in their own precision: NumPy 1 takes float32 over an int to float64."""
+    return np.mean(np.concatenate([np.reshape(cost, (1,)) for cost in costs]))
+
+
 def mean_over_points(terms: list[tuple[Array, Leaves]]) -> tuple[Array, Leaves]:
     """Average (cost, gradient) over the points of the inner loop at which they were taken, in their order."""
-    total, gradient = terms[0]
-    for cost, part in terms[1:]:
-        total = total + cost
-        gradient = {chain: leaf + part[chain] for chain, leaf in gradient.items()}
+    _, total = terms[0]
+    for _, gradient in terms[1:]:
+        total = {chain: leaf + gradient[chain] for chain, leaf in total.items()}
     count = len(terms)
-    return total / count, {chain: leaf / count for chain, leaf in gradient.items()}
+    mean = {chain: leaf / cast(count, leaf.dtype) for chain, leaf in total.items()}
+    return mean_cost([cost for cost, _ in terms]), mean
