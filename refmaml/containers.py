@@ -134,6 +134,11 @@ def unbox(leaf: Array) -> Array:
     return getval(leaf)
 
 
+def as_array(leaf: Array) -> Array:
+    """Return a Python number, in a box or not, as an array of shape ()."""
+    return leaf if hasattr(getval(leaf), "dtype") else np.reshape(leaf, ())
+
+
 def owned(leaf: Array) -> Array:
-    """Return an array that shares no memory with the caller's; a box is never written to and stays itself."""
-    return leaf if isbox(leaf) else numpy.array(leaf)
+    """Return an array that shares no memory with the caller's; what is boxed is never written to and stays."""
+    return as_array(leaf) if isbox(leaf) else numpy.array(leaf)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import autograd.numpy as np
+import numpy as np
 
-from refmaml.containers import Array, Container, children, map_leaves, unbox
+from refmaml.containers import Array, Container, as_array, children, map_leaves, unbox
 
 
 class InnerOptimizationStep(Protocol):
@@ -47,4 +47,4 @@ def _same(leaf: Array) -> Array:
 
 def cast(rate: Array, dtype: np.dtype) -> Array:
     """Return a learning rate as an array of `dtype`, so that it does not promote what it multiplies."""
-    return np.asarray(rate, dtype=dtype) if not hasattr(rate, "astype") else rate.astype(dtype)
+    return as_array(rate).astype(dtype)

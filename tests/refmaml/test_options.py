@@ -680,6 +680,37 @@ class TestStopGradients:
         expected = {"cost": -0.5, "gradient": 0.5, "adapted": 0.5, "reptile": 1.0, "maml": 0.25}[which]
         assert grad(result)(2.0) == expected
 
+    def test_the_learning_rate_and_the_data_can_be_differentiated_by(self):
+        """φ = 2 + 2α towards x = 4 costs ½(2 − 2α)²: dQ/dα = −2(2 − 2α) = −2 at ½; and dQ/dx = (φ − x)(∂φ/∂x − 1) = ½.
+
+        There ∂φ/∂x = α = ½ and φ = 3, so that dQ/dx = (−1)(−½).
+        """
+
+        def cost(x, rate):
+            batch = {"x": np.reshape(x, (1, 1))}
+            return fomaml_step(
+                batch, lambda batch, v: np.sum(0.5 * (v["w"] - batch["x"]) ** 2), None, {"w": onp.array(2.0)}, 1, rate,
+                batched=False, stop_gradients=False,
+            )[0]  # fmt: skip
+
+        assert grad(cost, 1)(4.0, 0.5) == -2.0
+        assert grad(cost, 0)(4.0, 0.5) == 0.5
+
+    def test_the_third_derivative_exists(self):
+        """The gradient of maml_step is differentiable in turn: S = w³/3 gives φ = θ − αθ² and Q' = φ²(1 − 2αθ).
+
+        With θ = 1 and α = ¼: φ = ¾, ∂φ = ½, Q' = 9/32; the derivative of Q' is 2φ(∂φ)² − 2αφ² = 3/8 − 9/32 = 3/32.
+        """
+
+        def gradient(theta):
+            return maml_step(
+                {"x": onp.ones((1, 1))}, lambda batch, v: v["w"] ** 3 / 3, None, {"w": theta}, 1, 0.25, batched=False,
+                stop_gradients=False,
+            )[1]["w"]  # fmt: skip
+
+        assert gradient(onp.array(1.0)) == pytest.approx(9 / 32, rel=4 * onp.finfo(float).eps)
+        assert grad(gradient)(1.0) == pytest.approx(3 / 32, rel=16 * onp.finfo(float).eps)
+
 
 Pair = namedtuple("Pair", ["left", "right"])
 
