@@ -1,0 +1,42 @@
+"""How Sphinx builds the documentation: ``sphinx-build -W --keep-going -n docs docs/_build/html``."""
+
+from importlib.metadata import version as version_of
+
+project = "refmaml"
+author = "The refmaml maintainers"
+copyright = "the refmaml maintainers"  # noqa: A001 (the name that Sphinx reads)
+version = release = version_of("refmaml")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+
+# $…$ and $$…$$ are formulas, ::: opens a directive, and every heading can be linked to.
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+# `Container` is an alias of `Any`: the text of each parameter says what it holds.
+autodoc_type_aliases = {"Container": "Container"}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# What comes before the colon in "Returns" is a shape of the answer, not the name of a type.
+napoleon_use_rtype = False
+# Single backticks in docstrings name Python objects where one is known, and are plain code elsewhere.
+default_role = "code"
+
+nitpicky = True
+nitpick_ignore = [
+    # Aliases and protocols without a page of their own; reference.md explains them in words.
+    ("py:class", "Container"),
+    ("py:class", "refmaml.updates.InnerOptimizationStep"),
+    ("py:class", "InnerOptimizationStep"),
+    ("py:class", "CostFn"),
+    ("py:class", "BatchFn"),
+]
+# Names of the standard library and of numpy, whose pages are not part of this documentation.
+nitpick_ignore_regex = [("py:.*", r"(collections|typing|numpy|pathlib)\..*")]
+
+html_theme = "furo"
+html_title = "refmaml"
+html_theme_options = {"navigation_with_keys": True}
