@@ -1,0 +1,102 @@
+"""Orders of decrease and Taylor tests, on functions whose order is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from verification.taylor import fit_order, order_in_alpha, taylor_test
+
+RATES = [0.1 / 2**i for i in range(7)]
+QUIET = [1e-14] * 7
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_a_power_with_a_correction_has_its_order(order: int) -> None:
+    fit = order_in_alpha(RATES, [3 * a**order * (1 + 2 * a) for a in RATES], QUIET)
+    assert fit.verdict == "pass"
+    assert fit.order == pytest.approx(order, abs=0.02)
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_lists() -> None:
+    sizes = [a**2 for a in RATES]
+    assert order_in_alpha(RATES[::-1], sizes[::-1], QUIET) == order_in_alpha(RATES, sizes, QUIET)
+
+
+def test_points_in_the_noise_are_left_out_of_the_window() -> None:
+    noise = [1e-5] * 7
+    gaps = [a**2 + 1e-5 for a in RATES]  # in the last three the noise is above a sixteenth
+    fit = order_in_alpha(RATES, gaps, noise)
+    assert fit.window == (0.1, 0.05, 0.025, 0.0125)
+    assert fit.order == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "verdict"),
+    [
+        ([a**0.5 for a in RATES], "fail"),
+        ([1 / a for a in RATES], "fail"),
+        ([1e-15] * 7, "inconclusive"),
+        ([0.0] * 7, "inconclusive"),
+        ([1.0, 2.0, float("nan"), 1.0, 1.0, 1.0, 1.0], "fail"),
+        ([np.exp(-a / 0.01) for a in RATES], "inconclusive"),
+    ],
+)
+def test_what_is_no_whole_power_does_not_pass(gaps: list[float], verdict: str) -> None:
+    assert order_in_alpha(RATES, gaps, QUIET).verdict == verdict
+
+
+def test_two_clean_points_fit_nothing() -> None:
+    fit = fit_order([0.2, 0.1], [2.0, 1.0], [0.0, 0.0])
+    assert fit.verdict == "inconclusive"
+    assert np.isnan(fit.order)
+
+
+def test_lists_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 2 steps, 1 sizes and 2 noise levels"):
+        order_in_alpha([0.1, 0.2], [1.0], [0.0, 0.0])
+    with pytest.raises(ValueError, match="expected positive steps"):
+        order_in_alpha([0.1, 0.0, -0.1], [1.0] * 3, [0.0] * 3)
+
+
+POINT = np.linspace(0.5, 2.0, 7)
+GRADIENT = np.sin(POINT) + POINT * np.cos(POINT)
+
+
+def wave(x: np.ndarray) -> float:
+    return float(np.sum(x * np.sin(x)))
+
+
+def test_a_right_gradient_has_a_remainder_of_order_two() -> None:
+    result = taylor_test(wave, GRADIENT, POINT, target="wave")
+    assert result.verdict == "pass"
+    assert result.order == pytest.approx(2, abs=0.02)
+
+
+@pytest.mark.parametrize("error", [1.0, 1e-3, 1e-5])
+def test_a_wrong_gradient_has_a_remainder_of_order_one(error: float) -> None:
+    result = taylor_test(wave, GRADIENT * (1 + error), POINT, target="wave")
+    assert result.verdict == "fail"
+    assert result.order < 1.1
+    assert "not the gradient of the wave" in result.sentence
+
+
+def test_a_gradient_that_is_off_by_less_than_the_noise_shows_is_not_failed() -> None:
+    assert taylor_test(wave, GRADIENT * (1 + 1e-12), POINT, target="wave").verdict == "pass"
+
+
+def test_a_linear_function_has_no_remainder_and_passes() -> None:
+    slopes = np.ones(7)
+    assert taylor_test(lambda x: float(slopes @ x), slopes, POINT, target="line").verdict == "pass"
+    assert taylor_test(lambda x: float(slopes @ x), 1.01 * slopes, POINT, target="line").verdict == "fail"
+
+
+def test_a_function_drowned_in_noise_is_inconclusive() -> None:
+    rng = np.random.default_rng(1)
+    result = taylor_test(lambda x: 1e-6 * wave(x) + rng.normal(), 1e-6 * GRADIENT, POINT, target="noise")
+    assert result.verdict == "inconclusive"
+
+
+def test_a_function_that_is_not_finite_does_not_pass() -> None:
+    result = taylor_test(lambda x: float("nan"), GRADIENT, POINT, target="nothing")
+    assert result.verdict == "fail"

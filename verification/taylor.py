@@ -1,0 +1,217 @@
+"""Orders of decrease: what a gradient is the gradient *of*, and how a wrong answer grows with the learning rate.
+
+Two questions have one method. A remainder |f(θ + h d) − f(θ) − h g·d| falls like h² where g is the gradient of f, and
+like h where it is not; the distance of a wrong first-order answer from the right one grows like α^p, and p tells the
+family of the mistake. Either way sizes on a geometric ladder are drawn over a floor of rounding noise, and the order
+is the slope of log size over log step on the clean part: well above the noise, and at the small end of the ladder,
+where higher orders bend it least.
+
+A correct first-order MAML gradient is *not* the gradient of the meta-objective θ ↦ Q(φ_K(θ)): its order there is 1. It
+is that of the surrogate θ ↦ Q(θ + (φ_K − θ)), with the displacement held fixed (Finn, Abbeel and Levine, 2017, section
+5.2; Nichol, Achiam and Schulman, 2018, section 3, take ∂φ_K/∂θ for the identity). A test has to say which it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+Vector = NDArray[np.float64]
+
+_ABOVE_NOISE = 16.0  # a size counts where noise changes it by less than a sixteenth
+_LEAST, _MOST = 3, 4  # points of a fit: two slopes to compare; more would reach into the bend
+_NEAR = 0.15  # of a whole number: at steps of a tenth the next term bends a slope by about that much
+_STEADY = 0.1  # slopes that still change by more than this have not settled
+
+
+@dataclass(frozen=True)
+class OrderFit:
+    """The slope of log size over log step: `order` ± `error`, fitted on the steps in `window`, largest first.
+
+    `local` has the slope between neighbours over all the clean steps. Where nothing could be fitted, `order` is NaN.
+    """
+
+    order: float
+    window: tuple[float, ...]
+    verdict: Verdict
+    error: float = float("nan")
+    local: tuple[float, ...] = ()
+
+
+def order_in_alpha(rates: list[float], gaps: list[float], noise: list[float]) -> OrderFit:
+    """Return the p of ‖gap‖ ~ α^p: 0 for a mistake in the outer loop, 1 in the inner loop, 2 in the inner recursion.
+
+    The gap of second-order MAML to first-order MAML has p = 1: gM − gF = −α Σ_k H_k ∇Q + O(α²) (Nichol, Achiam and
+    Schulman, 2018, section 5, where both are expanded in α).
+
+    Args:
+        rates: learning rates, in any order, positive, at least three of them well apart (halved, for example).
+        gaps: the norm of the difference at each rate.
+        noise: how large a gap rounding alone may make, at each rate.
+
+    Returns:
+        The fit. Its verdict is "pass" where the order is a whole number ≥ 0 within its error, "inconclusive" where
+        fewer than three gaps stand clear of the noise or the slope has not settled, and "fail" where it has settled on
+        something else or a gap is not a finite number.
+
+    Raises:
+        ValueError: the lists differ in length, or a rate is not positive.
+    """
+    return _whole(fit_order(rates, gaps, noise))
+
+
+def fit_order(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[float]) -> OrderFit:
+    """Fit size ~ step^order on the clean window; the verdict is "pass" where there is one, whatever the order."""
+    h, size, floor = _ladder(steps, sizes, noise)
+    if not np.all(np.isfinite(size)):
+        return OrderFit(float("nan"), (), "fail")
+    clean = size > _ABOVE_NOISE * floor
+    h, size, floor = h[clean], size[clean], floor[clean]
+    if len(h) < _LEAST:
+        return OrderFit(float("nan"), tuple(h), "inconclusive")
+    local = np.diff(np.log(size)) / np.diff(np.log(h))
+    h, size, floor = h[-_MOST:], size[-_MOST:], floor[-_MOST:]
+    order, error = _slope(np.log(h), np.log(size), floor / size)
+    return OrderFit(order, tuple(map(float, h)), "pass", error, tuple(map(float, local)))
+
+
+def _ladder(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[float]) -> tuple[Vector, Vector, Vector]:
+    """Return the three lists as vectors, the largest step first."""
+    if not len(steps) == len(sizes) == len(noise):
+        raise ValueError(
+            f"expected as many sizes and noise levels as steps, but got {len(steps)} steps, {len(sizes)} sizes and "
+            f"{len(noise)} noise levels."
+        )
+    h = np.asarray(steps, np.float64)
+    if not np.all(h > 0):
+        raise ValueError(f"expected positive steps, but got {list(steps)}.")
+    falling = np.argsort(-h)
+    return h[falling], np.asarray(sizes, np.float64)[falling], np.asarray(noise, np.float64)[falling]
+
+
+def _slope(x: Vector, y: Vector, doubt: Vector) -> tuple[float, float]:
+    """Return the least-squares slope, and its error from the doubt in each y, linearly added."""
+    weights = (x - np.mean(x)) / np.sum((x - np.mean(x)) ** 2)
+    return float(weights @ y), float(np.abs(weights) @ doubt)
+
+
+def _whole(fit: OrderFit) -> OrderFit:
+    """Judge whether an order is a whole number."""
+    if fit.verdict != "pass":
+        return fit
+    nearest = max(0, round(fit.order))
+    if abs(fit.order - nearest) <= _NEAR + fit.error:
+        return fit
+    recent = fit.local[-(len(fit.window) - 1) :]
+    settled = max(recent) - min(recent) <= _STEADY + 2 * fit.error
+    return OrderFit(fit.order, fit.window, "fail" if settled else "inconclusive", fit.error, fit.local)
+
+
+@dataclass(frozen=True)
+class TaylorResult:
+    """A Taylor test: what was tested against, the verdict with one sentence, and the fit along each direction."""
+
+    target: str
+    verdict: Verdict
+    sentence: str
+    fits: tuple[OrderFit, ...]
+
+    @property
+    def order(self) -> float:
+        """The least order along any direction; NaN where none could be fitted."""
+        orders = [fit.order for fit in self.fits if np.isfinite(fit.order)]
+        return min(orders, default=float("nan"))
+
+
+_STEPS = 2.0 ** -np.arange(2, 22)
+_WIDEST = _STEPS[0]
+_RIGHT, _WRONG = 1.9, 1.5  # orders: 2 is right and 1 wrong; between them the window has not reached the small steps
+_DRAWS = 6
+_SEED = 1715
+
+
+def taylor_test(
+    function: Callable[[Vector], float],
+    gradient: Vector,
+    point: Vector,
+    *,
+    target: str,
+    unit_roundoff: float = 2.0**-53,
+    directions: int = 3,
+) -> TaylorResult:
+    """Test whether `gradient` is the gradient of `function` at `point`, along random directions.
+
+    The remainder R(h) = |f(θ + h d) − f(θ) − h g·d| is taken at h = 2⁻², 2⁻³, …, until it drowns in noise; d has the
+    length of θ. Noise is the spread of f under relative changes of θ by a rounding unit, and at least a unit of f
+    itself. The verdict is "pass" where the order is 2 or more along every direction, or where no remainder rises
+    above noise that a wrong gradient would have; "fail" where one is 1; otherwise "inconclusive".
+
+    Args:
+        function: f, of a flat vector.
+        gradient: the vector that claims to be ∇f(θ).
+        point: θ.
+        target: what f is, for the report: "surrogate", "meta-objective", or any name.
+        unit_roundoff: u of the precision that f is evaluated in.
+        directions: how many to test.
+    """
+    rng = np.random.default_rng(_SEED)
+    value = function(point)
+    noise = _noise(function, value, point, unit_roundoff, rng)
+    length = float(np.linalg.norm(point)) or 1.0
+    lines = [_line(function, value, gradient, point, _towards(rng, point, length), noise) for _ in range(directions)]
+    verdicts: list[Verdict] = [_judged(fit, slope, noise) for fit, slope in lines]
+    worst: Verdict = next((each for each in ("fail", "inconclusive") if each in verdicts), "pass")
+    fits = tuple(fit for fit, _ in lines)
+    return TaylorResult(target, worst, _said(target, worst, fits), fits)
+
+
+def _towards(rng: np.random.Generator, point: Vector, length: float) -> Vector:
+    direction = rng.normal(size=point.shape)
+    return direction * (length / float(np.linalg.norm(direction)))
+
+
+def _noise(
+    function: Callable[[Vector], float], value: float, point: Vector, u: float, rng: np.random.Generator
+) -> float:
+    moved = [function(point * (1 + 2 * u * rng.choice([-1.0, 1.0], point.shape))) for _ in range(_DRAWS)]
+    return float(max(u * abs(value), *(abs(each - value) for each in moved)))
+
+
+def _line(
+    function: Callable[[Vector], float], value: float, gradient: Vector, point: Vector, direction: Vector, noise: float
+) -> tuple[OrderFit, float]:
+    """Return the fitted order along one direction, and g·d."""
+    slope = float(gradient @ direction)
+    steps: list[float] = []
+    sizes: list[float] = []
+    for h in map(float, _STEPS):
+        steps.append(h)
+        sizes.append(abs(function(point + h * direction) - value - h * slope))
+        if all(size <= _ABOVE_NOISE * noise for size in sizes[-2:]):
+            break
+    return fit_order(steps, sizes, [2 * noise] * len(steps)), slope
+
+
+def _judged(fit: OrderFit, slope: float, noise: float) -> Verdict:
+    if fit.verdict == "inconclusive":
+        # Nothing above the noise: a slope that is wrong by a thousandth of itself would have shown, or it could not.
+        shows = abs(slope) * 1e-3 * _WIDEST > _ABOVE_NOISE * 2 * noise
+        return "pass" if shows and not fit.window else "inconclusive"
+    if fit.verdict == "fail" or fit.order - fit.error <= _WRONG:
+        return "fail"
+    return "pass" if fit.order + fit.error >= _RIGHT else "inconclusive"
+
+
+def _said(target: str, verdict: Verdict, fits: tuple[OrderFit, ...]) -> str:
+    orders = ", ".join("none above the noise" if np.isnan(fit.order) else f"{fit.order:.3f}" for fit in fits)
+    says: dict[Any, str] = {
+        "pass": f"it is the gradient of the {target}",
+        "fail": f"it is not the gradient of the {target}, whose remainder would have order 2",
+        "inconclusive": f"rounding hides whether it is the gradient of the {target}",
+    }
+    return f"{says[verdict]} (orders of the remainder: {orders})."
