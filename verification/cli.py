@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from verification import judge
+from verification.conventions import NAMES as CONVENTIONS
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
 from verification.report import Report, show
 from verification.subjects import SubjectError
@@ -73,14 +74,27 @@ def main() -> None:
     help="Ask in this precision only; by default in both.",
 )
 @click.option(
+    "--convention",
+    "declared",
+    multiple=True,
+    metavar="NAME",
+    help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
+)
+@click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the report to this file as well, as JSON.",
 )
 def verify(
-    subject: str | None, framework: str, order: str, kind: str | None, dtypes: tuple[str, ...], json_file: Path | None
-) -> None:  # fmt: skip
+    subject: str | None,
+    framework: str,
+    order: str,
+    kind: str | None,
+    dtypes: tuple[str, ...],
+    declared: tuple[str, ...],
+    json_file: Path | None,
+) -> None:
     """Judge an implementation of a meta-learning step."""
     console = Console()
     asked = dtypes or judge.DTYPES
@@ -90,7 +104,13 @@ def verify(
         else:
             number = order if order == "reptile" else int(order)
             report = judge.verify(
-                subject, framework=framework, order=number, kind=kind, dtypes=asked, progress=progress
+                subject,
+                framework=framework,
+                order=number,
+                kind=kind,
+                dtypes=asked,
+                conventions=declared,
+                progress=progress,
             )
     show(report, console)
     if json_file:
@@ -103,7 +123,7 @@ def _usage_errors() -> Iterator[None]:
     """Say what is wrong with the subject or an option in one sentence, and exit with 2."""
     try:
         yield
-    except (SubjectError, MissingFrameworkError) as error:
+    except (SubjectError, MissingFrameworkError, ValueError) as error:
         raise click.UsageError(str(error)) from error
 
 

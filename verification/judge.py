@@ -1,27 +1,32 @@
-"""The judge: it asks a subject every problem, compares, and concludes."""
+"""The judge: it asks a subject every problem, compares, concludes, and names the mistake."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verification import suite, tolerances
-from verification.answers import Arrays
+from verification import suite
+from verification.comparison import compare, sensitivity, separation
+from verification.conventions import Declared, convention
+from verification.diagnosis import Diagnosis, diagnose
+from verification.evidence import Observation
+from verification.family import family
 from verification.frameworks import framework as framework_named
-from verification.location import PLACES, explain, wrong_gradients
 from verification.problem import Problem
 from verification.report.model import Case, Report, Verdict, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
-from verification.tolerances import Sensitivity, unit_roundoff
-from verification.truth import Truth, truths
+from verification.trees import Tree, leaves, map_leaves
+from verification.truth import truths
 
 DTYPES = ("float64", "float32")
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
+
+#: Problems that are asked a second time, to find state that outlives a call.
+_TWICE = ("quadratic", "mlp-tanh-mse", "batched")
 
 
 def verify(
@@ -32,6 +37,8 @@ def verify(
     order: int | str = 1,
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
+    conventions: Iterable[str] = (),
+    problems: Iterable[str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge an implementation of a meta-learning step.
@@ -44,10 +51,12 @@ def verify(
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default told by the number of required parameters.
         dtypes: the precisions to ask in.
+        conventions: what its author means otherwise, from `verification.conventions.NAMES`.
+        problems: the names of the built-in problems to ask; by default all.
         progress: called before each problem.
 
     Returns:
-        The report; ``report.verdict`` is "pass", "fail" or "inconclusive".
+        The report; ``report.verdict`` is "pass", "fail" or "inconclusive", and ``report.diagnosis`` names the mistake.
 
     Raises:
         SubjectError: the subject cannot be found or called at all.
@@ -58,10 +67,15 @@ def verify(
     _require("kind", kind, (None, "step", "problem"))
     for dtype in dtypes:
         _require("dtypes", dtype, DTYPES)
+    for name in problems or ():
+        _require("problems", name, suite.NAMES)
+    declared = Declared(tuple(convention(name) for name in conventions))
     framework_named(framework)
     function = load(subject) if isinstance(subject, str) else subject
-    name = subject if isinstance(subject, str) else _name(subject)
-    return _run([(_subject(function, kind, framework, name), order)], dtypes, progress)
+    name = subject if isinstance(subject, str) else _name(function)
+    judged = Subject(function, _kind(function, kind), framework, name)
+    run = Run(dtypes, declared, tuple(problems) if problems is not None else None)
+    return run.report([(judged, order)], progress)
 
 
 def verify_own(*, dtypes: tuple[str, ...] = DTYPES, progress: Progress | None = None) -> Report:
@@ -73,7 +87,8 @@ def verify_own(*, dtypes: tuple[str, ...] = DTYPES, progress: Progress | None = 
         (refmaml.maml_step, 2),
         (refmaml.reptile_step, "reptile"),
     ]
-    return _run([(Subject(step, "step", "autograd", "refmaml"), order) for step, order in own], dtypes, progress)
+    run = Run(dtypes, Declared())
+    return run.report([(Subject(step, "step", "autograd", "refmaml"), order) for step, order in own], progress)
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -81,117 +96,98 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, but got {value!r}.")
 
 
-def _subject(function: Callable[..., Any], kind: str | None, framework: str, name: str) -> Subject:
-    return Subject(function, "step" if kind == "step" else "problem" if kind else kind_of(function), framework, name)
+def _kind(function: Callable[..., Any], kind: str | None) -> Any:
+    return kind or kind_of(function)
 
 
 def _name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
-def _run(asked: list[tuple[Subject, int | str]], dtypes: tuple[str, ...], progress: Progress | None) -> Report:
-    plan = [(s, order, name) for s, order in asked for name in suite.names(order, plain=False)]
-    able = [(s, order, name) for s, order, name in plan if s.can(suite.problem(name, order=order))]
-    left_out = [name for s, order, name in plan if (s, order, name) not in able]
-    cases: list[Case] = []
-    failures: list[tuple[Problem, Arrays]] = []
-    for index, (subject, order, name) in enumerate(able):
+@dataclass(frozen=True)
+class Run:
+    """How subjects are asked: in which precisions, under which conventions, and which problems."""
+
+    dtypes: tuple[str, ...]
+    declared: Declared
+    problems: tuple[str, ...] | None = None
+
+    def report(self, asked: list[tuple[Subject, int | str]], progress: Progress | None) -> Report:
+        """Ask every subject every problem of its order, and conclude."""
+        plan = [(subject, order, name) for subject, order in asked for name in self._names(order)]
+        able = [each for each in plan if each[0].can(suite.problem(each[2], order=each[1]))]
+        cases: list[Case] = []
+        seen: list[Observation] = []
+        for index, (subject, order, name) in enumerate(able):
+            if progress:
+                progress(index, len(able), name)
+            for dtype in self.dtypes:
+                case, observed = self._case(subject, suite.problem(name, order=order).native(subject.framework, dtype))
+                cases.append(case)
+                seen.extend(observed)
         if progress:
-            progress(index, len(able), name)
-        for dtype in dtypes:
-            problem = suite.problem(name, order=order, framework=subject.framework, dtype=dtype)
-            reply = ask(subject, problem)
-            case = _judged(subject, problem, reply, dtype)
-            cases.append(case)
-            if any(finding.what == "gradients" for finding in case.findings):
-                failures.append((suite.problem(name, order=order), reply.gradients))
-    if progress:
-        progress(len(able), len(able), "done")
-    return conclude(asked[0][0], cases, explain(failures), left_out)
+            progress(len(able), len(able), "naming the mistake" if any(c.verdict == "fail" for c in cases) else "done")
+        named = [each for subject, order in asked for each in self._named(subject, order, cases, seen)]
+        left_out = [name for subject, order, name in plan if (subject, order, name) not in able]
+        return conclude(asked[0][0], cases, named, left_out)
+
+    def _names(self, order: int | str) -> list[str]:
+        return [name for name in suite.names(order, plain=False) if self.problems is None or name in self.problems]
+
+    def _case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
+        """Ask one problem, twice where state is looked for, and compare."""
+        expected = truths(problem.name, problem.order, own=subject.is_own)
+        reply, changed = _asked(subject, problem)
+        findings, worst = compare(problem, reply, expected, self.declared)
+        findings += changed
+        observed = [_observation(problem, reply, 0, bool(changed))]
+        if problem.name in _TWICE:
+            again, _ = _asked(subject, problem)
+            later, _ = compare(problem, again, expected, self.declared)
+            if later and not findings:
+                words = "the same call, made a second time, has another answer: {}"
+                findings += [replace(each, what="second call", message=words.format(each.message)) for each in later]
+            observed.append(_observation(problem, again, 1, bool(changed)))
+        apart = separation(problem.name, problem.order, str(problem.dtype))
+        verdict: Verdict = "fail" if findings else "inconclusive" if apart < 2 else "pass"
+        parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
+        return Case(*parts, snippet(subject, problem)), observed
+
+    def _named(self, subject: Subject, order: int | str, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
+        """Name the mistake of a subject that failed, or at least the family that it is of."""
+        if not any(case.verdict == "fail" and case.order == order for case in cases):
+            return []
+        mine = [each for each in seen if each.problem.order == order]
+        return diagnose(mine, order, self.declared) or family(subject, order, mine, self.declared)
 
 
-def _judged(subject: Subject, problem: Problem, reply: Reply, dtype: str) -> Case:
-    expected = truths(problem.name, problem.order, own=subject.is_own)
-    moves = _sensitivity(problem.name, problem.order)
-    compared = [each for truth in expected for each in _compared(reply, truth, moves, dtype)]
-    findings = [*reply.findings, *_first_of_each_leaf(finding for finding, ratio in compared if not ratio <= 1)]
-    separation = _separation(problem.name, problem.order, dtype)
-    verdict: Verdict = "fail" if findings else "inconclusive" if separation < 2 else "pass"
-    worst = max((ratio for _, ratio in compared), default=float("inf"))
-    return Case(
-        problem.name, problem.order, dtype, verdict, findings, worst, separation, _snippet(subject, problem, dtype)
-    )
+def _asked(subject: Subject, problem: Problem) -> tuple[Reply, list[Finding]]:
+    """Ask with fresh arrays, and tell which of them the subject wrote into."""
+    own = problem.native(problem.framework.name)
+    before = map_leaves(problem.framework.to_numpy, problem.native("numpy").variables), _arrays(problem, problem.batch)
+    reply = ask(subject, own)
+    after = _arrays(own, own.variables), _arrays(own, own.batch)
+    findings = []
+    for what, old, new in zip(("variables", "batch"), before, after, strict=True):
+        later = leaves(new)
+        for chain, leaf in leaves(old).items():
+            if not np.array_equal(leaf, later[chain]):
+                findings.append(Finding("inputs", f"the call changed the caller's {what}", chain, leaf, later[chain]))
+    return reply, findings
 
 
-def _first_of_each_leaf(findings: Iterator[Finding]) -> list[Finding]:
-    """Keep one finding for each leaf where several sources of the truth agree that it is wrong."""
-    kept: dict[tuple[str, str | None], Finding] = {}
-    for finding in findings:
-        kept.setdefault((finding.what, finding.leaf), finding)
-    return list(kept.values())
+def _arrays(problem: Problem, tree: Tree) -> Tree:
+    return map_leaves(lambda leaf: np.array(problem.framework.to_numpy(leaf)), tree)
 
 
-def _compared(reply: Reply, truth: Truth, moves: Sensitivity, dtype: str) -> Iterator[tuple[Finding, float]]:
-    """Yield a finding for each part of the reply with its error over its bound; above 1, or NaN, it is wrong."""
-    answer = truth.answer
-    if reply.cost is not None:
-        yield _measured("cost", None, np.asarray(answer.cost), np.asarray(reply.cost), moves.cost, dtype, truth, 0.0)
-    for chain, got in reply.gradients.items():
-        error = truth.errors[chain]
-        yield _measured("gradients", chain, answer.gradients[chain], got, moves.gradients[chain], dtype, truth, error)
-    for chain, got in (reply.adapted or {}).items():
-        yield _measured("adapted", chain, answer.adapted[chain], got, moves.adapted[chain], dtype, truth, 0.0)
+def _observation(problem: Problem, reply: Reply, call: int, overwrote: bool) -> Observation:
+    plain = suite.problem(problem.name, order=problem.order)
+    return Observation(plain, str(problem.dtype), reply, sensitivity(problem.name, problem.order), call, overwrote)
 
 
-def _measured(
-    what: str,
-    chain: str | None,
-    expected: NDArray[Any],
-    got: NDArray[Any],
-    moves: float,
-    dtype: str,
-    truth: Truth,
-    oracle_error: float,
-) -> tuple[Finding, float]:
-    size = float(np.linalg.norm(expected))
-    bound = tolerances.bound(expected, moves, dtype, oracle_error)
-    error = float(np.linalg.norm(np.asarray(got, np.float64) - expected))
-    unit = unit_roundoff(dtype) * (size or 1.0)
-    ratio = error / bound if bound else (0.0 if error == 0 else float("inf"))
-    message = (
-        f"it differs from {truth.source} by {error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
-    )
-    if not np.all(np.isfinite(got)):
-        message = f"it holds NaN or infinity, where {truth.source} has finite numbers"
-    return Finding(what, message, chain, expected, got, error / unit, bound / unit), ratio
-
-
-@cache
-def _sensitivity(name: str, order: int | str) -> Sensitivity:
-    return tolerances.sensitivity(suite.problem(name, order=order))
-
-
-@cache
-def _separation(name: str, order: int | str, dtype: str) -> float:
-    """Return the distance, in bounds, from the right gradients to the nearest that a mistake of the list gives."""
-    problem = suite.problem(name, order=order)
-    right = truths(name, order, own=False)[0].answer.gradients
-    moves = _sensitivity(name, order)
-    bounds = {chain: tolerances.bound(leaf, moves.gradients[chain], dtype) for chain, leaf in right.items()}
-    distances = []
-    for place in PLACES:
-        if place.applies(problem):
-            wrong = wrong_gradients(problem, place)
-            distances.append(max(_in_bounds(wrong[chain] - leaf, bounds[chain]) for chain, leaf in right.items()))
-    return min(distances, default=float("inf"))
-
-
-def _in_bounds(difference: NDArray[Any], bound: float) -> float:
-    size = float(np.linalg.norm(difference))
-    return size / bound if bound else (0.0 if size == 0 else float("inf"))
-
-
-def _snippet(subject: Subject, problem: Problem, dtype: str) -> str:
+def snippet(subject: Subject, problem: Problem) -> str:
+    """Return Python that asks the subject the problem again."""
+    dtype = str(problem.dtype)
     asked = f"problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, dtype={dtype!r})"
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [

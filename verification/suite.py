@@ -89,8 +89,8 @@ _PLAIN: dict[str, Recipe] = {
     "mlp-softplus-softmax": Recipe(family=lambda: families.mlp("softplus", "softmax"), seed=9),
     "bilinear": Recipe(family=families.bilinear, seed=10),
     "no-steps": Recipe(family=lambda: families.mlp("tanh", "mse"), seed=11, steps=0),
-    "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1),
-    "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1),
+    "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1, rate=0.25),
+    "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1, rate=0.0625),
     "five-steps": Recipe(family=families.quadratic, seed=14, steps=5),
 }
 _MLP = _PLAIN["mlp-tanh-mse"]

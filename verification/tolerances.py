@@ -35,11 +35,15 @@ def unit_roundoff(dtype: Any) -> float:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How far cost, gradients and adapted variables move, by key chain, per unit of relative change on the way."""
+    """How far cost, gradients and adapted variables move, by key chain, per unit of relative change on the way.
+
+    `sizes` has the norm of each leaf of the gradients.
+    """
 
     cost: float
     gradients: dict[str, float]
     adapted: dict[str, float]
+    sizes: dict[str, float]
 
 
 def sensitivity(problem: Problem) -> Sensitivity:
@@ -51,6 +55,7 @@ def sensitivity(problem: Problem) -> Sensitivity:
         cost=max(abs(each.cost - base.cost) for each in moved) / _DELTA,
         gradients=_movement(base.gradients, [each.gradients for each in moved]),
         adapted=_movement(base.adapted, [each.adapted for each in moved]),
+        sizes={chain: float(np.linalg.norm(leaf)) for chain, leaf in base.gradients.items()},
     )
 
 

@@ -159,7 +159,7 @@ def _tasks() -> list[Fault]:
                "through the inner variables": tasks.inner_path_twice}),
         Fault("D11", "meta-gradient off by a constant factor", "c·g", "no public source known", "any problem",
               "Look for a loss scale, a doubled loss or a mean taken over the wrong count in the outer loop.",
-              {"half": tasks.halved}, EVERY),
+              {"": tasks.by_a_factor}, EVERY),
     ]  # fmt: skip
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from verification.faults.question import Question, each_task
+from typing import Any
+
+import numpy as np
+
+from verification.faults.question import Question, each_task, misread
 from verification.faults.work import Solved, Work, descend, mean, solve
 
-outer_on_support = each_task(
-    lambda work, asked: solve(work.changed(outer_costs=work.view.outer_costs_on_support), asked.order)
-)
-inner_on_query = each_task(
-    lambda work, asked: solve(work.changed(inner_costs=work.view.inner_costs_on_query), asked.order)
-)
-exchanged = each_task(
-    lambda work, asked: solve(
-        work.changed(inner_costs=work.view.inner_costs_on_query, outer_costs=work.view.outer_costs_on_support),
-        asked.order,
+outer_on_support = misread(lambda work, _: work.changed(outer_costs=work.view.outer_costs_on_support))
+inner_on_query = misread(lambda work, _: work.changed(inner_costs=work.view.inner_costs_on_query))
+exchanged = misread(
+    lambda work, _: work.changed(
+        inner_costs=work.view.inner_costs_on_query, outer_costs=work.view.outer_costs_on_support
     )
 )
 
@@ -33,10 +32,11 @@ def _support_in_average(work: Work, asked: Question) -> Solved:
 support_in_average = each_task(_support_in_average)
 
 
-def at_rate(work: Work, asked: Question, factor: float) -> Solved:
-    """Return the right answer with the inner gradients multiplied: S is scaled, α is not."""
-    return solve(work.changed(inner_mask=work.view.inner_mask * work.view.inner_mask.dtype.type(factor)), asked.order)
+def at_rate(work: Work, factor: Any) -> Work:
+    """Return the task with its inner gradients multiplied: S is scaled, and α is what it was."""
+    mask = work.view.inner_mask
+    return work.changed(inner_mask=mask * np.asarray(factor, mask.dtype))
 
 
-not_reduced = each_task(lambda work, asked: at_rate(work, asked, asked.examples))
-reduced_twice = each_task(lambda work, asked: at_rate(work, asked, 1 / asked.examples))
+not_reduced = misread(lambda work, asked: at_rate(work, asked.examples))
+reduced_twice = misread(lambda work, asked: at_rate(work, 1 / asked.examples))

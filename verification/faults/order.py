@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.question import Outcome, Question, each_task
+from verification.faults.question import Misreading, Outcome, Question, each_task
 from verification.faults.work import Points, Solved, Work, pull_back, solve
 from verification.oracles.view import Vector
 
-first_for_second = each_task(lambda work, _: solve(work, 1))
-second_for_first = each_task(lambda work, _: solve(work, 2))
+first_for_second = Misreading(lambda asked: replace(asked, order=1))
+second_for_first = Misreading(lambda asked: replace(asked, order=2))
 
 
 def written_back(asked: Question) -> Outcome:

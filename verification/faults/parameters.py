@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults.order import no_such_gradient
-from verification.faults.question import Answer, Outcome, Question, each_task
+from verification.faults.question import Answer, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, solve
 from verification.oracles.view import Vector
 
@@ -18,38 +18,35 @@ def unused_is_none(asked: Question) -> Outcome:
     return no_such_gradient(asked, [chain for chain, name in problem.names.items() if name in ignored])
 
 
-def never_adapted(chains: list[str]) -> Answer:
+def never_adapted(*chains: str) -> Answer:
     """F03: φ_K[n] = θ[n] for some variables."""
 
-    def one_task(work: Work, asked: Question) -> Solved:
+    def change(work: Work, asked: Question) -> Work:
         mask = work.view.inner_mask.copy()
         for chain in chains:
-            if chain in asked.problem.names:
-                mask[asked.spots()[chain]] = 0
-        return solve(work.changed(inner_mask=mask), asked.order)
+            mask[asked.spots()[chain]] = 0
+        return work.changed(inner_mask=mask)
 
-    return each_task(one_task)
+    return misread(change)
 
 
 def last_leaf_kept(asked: Question) -> Outcome:
     """F03: the last variable of the inner cost, as a head that is not among the fast weights."""
-    return never_adapted(last_adapting(asked)[-1:])(asked)
+    return never_adapted(*adapting(asked)[-1:])(asked)
 
 
-def last_adapting(asked: Question) -> list[str]:
+def adapting(asked: Question) -> list[str]:
     """Return the variables that the inner cost takes and the inner loop adapts, in order."""
-    adapting = np.any([work.view.inner_mask for work in asked.works], axis=0)
+    moving = np.any([work.view.inner_mask for work in asked.works], axis=0)
     return [
         chain
         for chain, name in asked.problem.names.items()
-        if name not in asked.problem.family.inner_ignores and np.any(adapting[asked.spots()[chain]])
+        if name not in asked.problem.family.inner_ignores and np.any(moving[asked.spots()[chain]])
     ]
 
 
-selections_swapped = each_task(
-    lambda work, asked: solve(
-        work.changed(inner_mask=work.view.outer_mask, outer_mask=work.view.inner_mask), asked.order
-    )
+selections_swapped = misread(
+    lambda work, _: work.changed(inner_mask=work.view.outer_mask, outer_mask=work.view.inner_mask)
 )
 
 

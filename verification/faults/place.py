@@ -10,7 +10,7 @@ import numpy as np
 from autograd import grad
 
 from verification.faults import order
-from verification.faults.question import Answer, Outcome, Question, each_task
+from verification.faults.question import Answer, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
 from verification.oracles.view import Vector
 
@@ -18,7 +18,7 @@ graph_lost = order.lost_beyond_first_step
 
 
 def _with_steps(steps: Callable[[int], int]) -> Answer:
-    return each_task(lambda work, asked: solve(work.changed(steps=steps(work.view.steps)), asked.order))
+    return misread(lambda work, _: work.changed(steps=steps(work.view.steps)))
 
 
 before_adaptation = _with_steps(lambda _: 0)

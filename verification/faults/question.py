@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.answers import selected
-from verification.faults.work import Solved, Work, mean
+from verification.faults.work import Solved, Work, mean, solve
 from verification.oracles.view import Order, Vector
 from verification.problem import Problem
 
@@ -84,3 +84,20 @@ def each_task(one_task: Callable[[Work, Question], Solved]) -> Answer:
         return combined(asked, [one_task(work, asked) for work in asked.works])
 
     return answer
+
+
+@dataclass(frozen=True)
+class Misreading:
+    """An answer that is right, but to another question: the simplest kind of fault; others combine with it."""
+
+    change: Callable[[Question], Question]
+
+    def __call__(self, asked: Question) -> Outcome:
+        """Answer the changed question; leaves and tasks stay those of the asked one."""
+        changed = self.change(asked)
+        return combined(asked, [solve(work, changed.order) for work in changed.works])
+
+
+def misread(change: Callable[[Work, Question], Work]) -> Misreading:
+    """Make a misreading of what is changed in each task."""
+    return Misreading(lambda asked: replace(asked, works=[change(work, asked) for work in asked.works]))

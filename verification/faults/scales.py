@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verification.faults.data import at_rate
 from verification.faults.order import right
-from verification.faults.question import Answer, Outcome, Question, each_task, question
+from verification.faults.question import Answer, Outcome, Question, each_task, misread, question
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
 from verification.oracles.view import Vector
 
@@ -22,22 +23,13 @@ _NORM = 0.25
 
 
 def with_rate(rate: float) -> Answer:
-    """G01: another inner rate, the same for every variable and every problem; S is what it should be."""
-
-    def one_task(work: Work, asked: Question) -> Solved:
-        changed = work.changed(rate=np.full_like(work.view.rate, rate))
-        found = solve(changed, asked.order)
-        if asked.order != "reptile":
-            return found
-        # Reptile still divides by its own α: only the inner loop got the other rate.
-        return Solved(found.cost, (work.theta - found.adapted) / work.view.rate, found.adapted)
-
-    return each_task(one_task)
+    """G01: another inner rate, one for every variable and problem; what divides by α still has the right one."""
+    return misread(lambda work, _: at_rate(work, rate / work.view.rate))
 
 
 def with_scaled_loss(factor: float) -> Answer:
     """G10, G02: α_eff = cα."""
-    return each_task(lambda work, asked: at_rate(work, asked, factor))
+    return misread(lambda work, _: at_rate(work, factor))
 
 
 another_rate = with_rate(OUTER_RATE)
@@ -68,7 +60,10 @@ def with_decay(keep: float) -> Answer:
 decayed = with_decay(_DECAY)
 
 
-def _on_gradients(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+Gradients = dict[str, NDArray[Any] | None]
+
+
+def _on_gradients(change: Callable[[Gradients], Gradients]) -> Answer:
     def answer(asked: Question) -> Outcome:
         found = right(asked)
         return replace(found, gradients=change(found.gradients))
@@ -76,20 +71,27 @@ def _on_gradients(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
     return answer
 
 
+def clipped(leaves: Gradients, limit: float) -> Gradients:
+    """Return every entry within ±limit."""
+    return {chain: None if leaf is None else np.clip(leaf, -limit, limit) for chain, leaf in leaves.items()}
+
+
+def norm_clipped(leaves: Gradients, limit: float) -> Gradients:
+    """Return g · min(1, limit/‖g‖), with the norm over all leaves together."""
+    present = [leaf for leaf in leaves.values() if leaf is not None]
+    size = float(np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in present)))
+    factor = min(1.0, limit / size) if size else 1.0
+    return {chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
+
+
 def clip_by_value(limit: float) -> Answer:
     """G07: every entry of the meta-gradient within ±c."""
-    return _on_gradients(lambda leaves: {chain: np.clip(leaf, -limit, limit) for chain, leaf in leaves.items()})
+    return _on_gradients(lambda leaves: clipped(leaves, limit))
 
 
 def clip_by_norm(limit: float) -> Answer:
-    """G07: g · min(1, c/‖g‖) over all leaves together."""
-
-    def change(leaves: dict[str, Any]) -> dict[str, Any]:
-        size = np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in leaves.values()))
-        factor = min(1.0, limit / size) if size else 1.0
-        return {chain: leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
-
-    return _on_gradients(change)
+    """G07: g · min(1, c/‖g‖)."""
+    return _on_gradients(lambda leaves: norm_clipped(leaves, limit))
 
 
 clipped_by_value = clip_by_value(_CLIP)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from verification.faults.order import right
-from verification.faults.question import Outcome, Question, combined
+from verification.faults.question import Answer, Outcome, Question, combined
 from verification.faults.work import Points, Solved, Work, solve
 from verification.oracles.view import Vector
 
@@ -29,18 +29,25 @@ def inputs_changed(asked: Question) -> Outcome:
     return replace(found, overwritten=found.adapted[-1])
 
 
-def momentum_kept(asked: Question) -> Outcome:
-    """E04: one velocity m ← 0.9 m + ∇S, φ ← φ − α m, for every task and every call; its Jacobian is left out."""
-    velocity = np.zeros_like(asked.works[0].theta)
-    for _ in range(asked.call):
-        velocity = _run(asked, velocity)[1]
-    return combined(asked, _run(asked, velocity)[0])
+def with_momentum(mu: float) -> Answer:
+    """E04: one velocity m ← μ m + ∇S, φ ← φ − α m, for every task and every call; its Jacobian is left out."""
+
+    def answer(asked: Question) -> Outcome:
+        velocity = np.zeros_like(asked.works[0].theta)
+        for _ in range(asked.call):
+            velocity = _run(asked, velocity, mu)[1]
+        return combined(asked, _run(asked, velocity, mu)[0])
+
+    return answer
 
 
-def _run(asked: Question, velocity: Vector) -> tuple[list[Solved], Vector]:
+momentum_kept = with_momentum(_MOMENTUM)
+
+
+def _run(asked: Question, velocity: Vector, mu: float) -> tuple[list[Solved], Vector]:
     solved = []
     for work in asked.works:
-        points, velocity = _with_momentum(work, velocity)
+        points, velocity = _moving(work, velocity, mu)
         solved.append(_along(work, asked, points))
     return solved, velocity
 
@@ -49,9 +56,9 @@ def _along(work: Work, asked: Question, points: Points) -> Solved:
     return solve(work, asked.order, descend=lambda _: points)
 
 
-def _with_momentum(work: Work, velocity: Vector) -> tuple[Points, Vector]:
+def _moving(work: Work, velocity: Vector, mu: float) -> tuple[Points, Vector]:
     points = [work.theta]
     for _ in range(work.view.steps):
-        velocity = velocity.dtype.type(_MOMENTUM) * velocity + work.inner_gradient(points[-1])
+        velocity = velocity.dtype.type(mu) * velocity + work.inner_gradient(points[-1])
         points.append(points[-1] - work.alpha * velocity)
     return points, velocity

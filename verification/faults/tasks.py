@@ -9,7 +9,7 @@ import numpy as np
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
-from verification.faults.question import Outcome, Question, each_task, outcome
+from verification.faults.question import Answer, Outcome, Question, each_task, misread, outcome
 from verification.faults.work import Solved, Work, descend, solve
 from verification.oracles.view import Vector
 
@@ -25,9 +25,12 @@ def divided_twice(asked: Question) -> Outcome:
     return scaled(right(asked), 1 / asked.tasks)
 
 
-def halved(asked: Question) -> Outcome:
-    """D11: a factor that no count explains."""
-    return scaled(right(asked), 0.375)
+def multiplied(factor: float) -> Answer:
+    """D11: c·g."""
+    return lambda asked: scaled(right(asked), factor)
+
+
+by_a_factor = multiplied(0.375)
 
 
 def _only(asked: Question, task: int, divisor: int) -> Outcome:
@@ -75,7 +78,7 @@ def own_axis_summed(asked: Question) -> Outcome:
     return replace(found, gradients=gradients)
 
 
-batched_sum = each_task(lambda work, asked: at_rate(work, asked, asked.tasks if asked.problem.options.batched else 1))
+batched_sum = misread(lambda work, asked: at_rate(work, asked.tasks if asked.problem.options.batched else 1))
 
 
 def _path_twice(asked: Question, share: float) -> Outcome:

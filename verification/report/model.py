@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from verification.diagnosis import Diagnosis
 from verification.subjects import Finding, Subject
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -30,14 +31,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on a subject, where a wrong gradient comes from if that is plain, and every case."""
+    """The verdict on a subject, the name of the mistake, best first, and every case."""
 
     subject: str
     framework: str
     kind: str
     verdict: Verdict
     reason: str
-    explanations: list[str]
+    diagnosis: list[Diagnosis]
     cases: list[Case]
     left_out: list[str]
 
@@ -52,13 +53,13 @@ class Report:
             "verdict": self.verdict,
             "reason": self.reason,
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
-            "explanations": self.explanations,
+            "diagnosis": [_diagnosis(each) for each in self.diagnosis],
             "left_out": self.left_out,
             "cases": [_case(case) for case in self.cases],
         }
 
 
-def conclude(subject: Subject, cases: list[Case], explanations: list[str], left_out: list[str]) -> Report:
+def conclude(subject: Subject, cases: list[Case], diagnosis: list[Diagnosis], left_out: list[str]) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
     count = {verdict: sum(case.verdict == verdict for case in cases) for verdict in ("pass", "fail", "inconclusive")}
     verdict: Verdict = "pass"
@@ -73,7 +74,14 @@ def conclude(subject: Subject, cases: list[Case], explanations: list[str], left_
         )
     elif not cases:
         verdict, reason = "inconclusive", "Nothing was asked, so nothing is known."
-    return Report(subject.name, subject.framework, subject.kind, verdict, reason, explanations, cases, left_out)
+    return Report(subject.name, subject.framework, subject.kind, verdict, reason, diagnosis, cases, left_out)
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis with `fault` a catalogue id, or a list of ids for a pair."""
+    fields = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(diagnosis).items()}
+    faults = fields.pop("faults")
+    return {"fault": faults[0] if len(faults) == 1 else faults, **fields}
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from verification.diagnosis import Diagnosis
 from verification.report.model import Case, Report
 from verification.subjects import Finding
 
@@ -23,8 +24,8 @@ _SHOWN_LEAVES = 4
 def show(report: Report, console: Console) -> None:
     """Print a report."""
     console.print(_headline(report))
-    for sentence in report.explanations:
-        console.print(Text.assemble(("Where: ", "bold"), sentence))
+    for diagnosis in report.diagnosis:
+        console.print(_diagnosis(diagnosis))
     failing = [case for case in report.cases if case.verdict == "fail"]
     for case in failing[:_SHOWN_CASES]:
         console.print(_failure(case))
@@ -42,6 +43,18 @@ def _headline(report: Report) -> RenderableType:
     style = _STYLES[report.verdict]
     about = f"{report.subject} ({report.framework} {report.kind})"
     return Panel(Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}"), border_style=style)
+
+
+def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
+    text = Text.assemble((f"{diagnosis.name}: {diagnosis.title}\n", "bold"), f"{diagnosis.evidence}.\n")
+    if diagnosis.cannot_tell_from:
+        text.append(f"These answers do not tell it from {' or '.join(diagnosis.cannot_tell_from)}.\n")
+    if diagnosis.convention:
+        text.append(f"If that is meant, declare it: --convention {diagnosis.convention}.\n")
+    text.append(f"What to do: {diagnosis.advice}")
+    if diagnosis.source:
+        text.append(f"\nSeen in: {diagnosis.source}", style="dim")
+    return Panel(text, title="The mistake", title_align="left")
 
 
 def _failure(case: Case) -> RenderableType:

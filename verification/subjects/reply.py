@@ -32,10 +32,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Reply:
-    """A subject's answer as NumPy arrays by key chain, as far as it could be understood."""
+    """A subject's answer as NumPy arrays by key chain, as far as it could be understood.
+
+    `gradients` has the leaves of the right shape, and `returned` every gradient of the selected leaves as it came, or
+    None where there was none.
+    """
 
     cost: float | None = None
     gradients: Arrays = field(default_factory=dict)
+    returned: dict[str, NDArray[Any] | None] = field(default_factory=dict)
     adapted: Arrays | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -56,7 +61,9 @@ def read(problem: Problem, result: Any) -> Reply:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
         shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
-    return Reply(cost, gradients, adapted, findings)
+    given = leaves(result[1])
+    returned = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
+    return Reply(cost, gradients, returned, adapted, findings)
 
 
 def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:

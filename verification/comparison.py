@@ -1,0 +1,120 @@
+"""One reply beside the truth: findings, the largest error over its bound, and how far wrong answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification import suite, tolerances
+from verification.conventions import Declared
+from verification.faults import CATALOGUE, Outcome, question
+from verification.problem import Problem
+from verification.subjects import Finding, Reply
+from verification.tolerances import Sensitivity, unit_roundoff
+from verification.truth import Truth
+
+#: The faults that a single answer is held against to tell whether it decides anything.
+_NEAREST = ("A01", "A04", "B01", "B02", "B03", "G04")
+
+
+@cache
+def sensitivity(name: str, order: int | str) -> Sensitivity:
+    """Return the sensitivity of a built-in problem, measured once."""
+    return tolerances.sensitivity(suite.problem(name, order=order))
+
+
+def compare(problem: Problem, reply: Reply, truths: Iterable[Truth], declared: Declared) -> tuple[list[Finding], float]:
+    """Return what is wrong with a reply, and the largest error over its bound."""
+    moves, dtype = sensitivity(problem.name, problem.order), str(problem.dtype)
+    measured = [each for truth in truths for each in _measure(problem, reply, truth, moves, dtype, declared)]
+    wrong = _first_of_each_leaf(finding for finding, ratio in measured if not ratio <= 1)
+    return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
+
+
+def _first_of_each_leaf(findings: Iterator[Finding]) -> list[Finding]:
+    """Keep one finding for each leaf where several sources of the truth agree that it is wrong."""
+    kept: dict[tuple[str, str | None], Finding] = {}
+    for finding in findings:
+        kept.setdefault((finding.what, finding.leaf), finding)
+    return list(kept.values())
+
+
+def _measure(
+    problem: Problem, reply: Reply, truth: Truth, moves: Sensitivity, dtype: str, declared: Declared
+) -> Iterator[tuple[Finding, float]]:
+    """Yield a finding for each part of a reply with its error over its bound; above 1, or NaN, it is wrong."""
+    answer = truth.answer
+    told = Outcome(answer.cost, dict(answer.gradients))
+    expected = declared.of(told, question(problem)) if declared.conventions else told
+    if declared.weights_points and problem.options.average_across_steps:
+        expected = declared.right(question(problem))
+    if reply.cost is not None and not declared.conventions:
+        yield _measured("cost", None, np.asarray(answer.cost), np.asarray(reply.cost), moves.cost, dtype, truth.source)
+    for chain, got in reply.gradients.items():
+        right = expected.gradients[chain]
+        if right is not None:
+            scale = _scale(right, answer.gradients[chain])
+            parts = ("gradients", chain, right, got, scale * moves.gradients[chain], dtype, truth.source)
+            yield _measured(*parts, scale * truth.errors[chain])
+    for chain, got in (reply.adapted or {}).items():
+        yield _measured("adapted", chain, answer.adapted[chain], got, moves.adapted[chain], dtype, truth.source)
+
+
+def _scale(declared: NDArray[Any], plain: NDArray[Any]) -> float:
+    """Return how much larger a convention makes a leaf, and with it the leaf's rounding."""
+    size = float(np.linalg.norm(plain))
+    return max(1.0, float(np.linalg.norm(declared)) / size) if size else 1.0
+
+
+def _measured(
+    what: str,
+    chain: str | None,
+    expected: NDArray[Any],
+    got: NDArray[Any],
+    moves: float,
+    dtype: str,
+    source: str,
+    oracle_error: float = 0.0,
+) -> tuple[Finding, float]:
+    size = float(np.linalg.norm(expected))
+    bound = tolerances.bound(expected, moves, dtype, oracle_error)
+    error = float(np.linalg.norm(np.asarray(got, np.float64) - expected))
+    unit = unit_roundoff(dtype) * (size or 1.0)
+    message = f"it differs from {source} by {error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
+    if not np.all(np.isfinite(got)):
+        message = f"it holds NaN or infinity, where {source} has finite numbers"
+    return Finding(what, message, chain, expected, got, error / unit, bound / unit), over(error, bound)
+
+
+def over(error: float, bound: float) -> float:
+    """Return error / bound, where a bound of 0 allows 0 alone."""
+    return error / bound if bound else (0.0 if error == 0 else float("inf"))
+
+
+@cache
+def separation(name: str, order: int | str, dtype: str) -> float:
+    """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
+    problem = suite.problem(name, order=order)
+    rows = [CATALOGUE[id_] for id_ in _NEAREST]
+    if not problem.inner_grad_steps:
+        return float("inf")  # nothing adapts: there is nothing that such a fault could change
+    answers = [answer for row in rows if order in row.orders for answer in row.variants.values()]
+    return min(distance(problem, dtype, answer) for answer in answers)
+
+
+def distance(problem: Problem, dtype: str, answer: Any) -> float:
+    """Return how many bounds lie between the right gradients and a fault's, on the leaf that shows it best."""
+    moves = sensitivity(problem.name, problem.order)
+    asked = question(problem)
+    right, wrong = Declared().right(asked), answer(asked)
+    ratios = []
+    for chain, leaf in right.gradients.items():
+        other = wrong.gradients[chain]
+        if leaf is None or other is None or other.shape != leaf.shape:
+            return float("inf")
+        ratios.append(over(float(np.linalg.norm(other - leaf)), tolerances.bound(leaf, moves.gradients[chain], dtype)))
+    return max(ratios)

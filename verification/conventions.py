@@ -1,0 +1,102 @@
+"""Conventions: what an author may mean otherwise, and declares.
+
+A sum over tasks, other points in an average, another scale of Reptile or a clipped meta-gradient is no fault where its
+author says so. A declared convention changes what is expected; an undeclared one is found like a fault, and the report
+names the option that declares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from verification.faults import Outcome, Question
+from verification.faults.order import right
+from verification.faults.place import average_without_start, scaled, sum_over_points
+from verification.faults.question import Answer
+from verification.faults.scales import clipped, norm_clipped
+
+
+@dataclass(frozen=True)
+class Convention:
+    """`after` changes any answer; `answer` stands for the right one where the inner points are weighted otherwise."""
+
+    name: str
+    meaning: str
+    after: Callable[[Outcome, Question], Outcome] | None = None
+    answer: Answer | None = None
+
+
+def _summed(outcome: Outcome, asked: Question) -> Outcome:
+    return scaled(outcome, asked.tasks)
+
+
+def _displacement(outcome: Outcome, asked: Question) -> Outcome:
+    rates = asked.problem.split(asked.works[0].view.rate)
+    gradients = {chain: None if leaf is None else leaf * rates[chain] for chain, leaf in outcome.gradients.items()}
+    return replace(outcome, gradients=gradients)
+
+
+def _per_step(outcome: Outcome, asked: Question) -> Outcome:
+    return scaled(outcome, 1 / max(asked.problem.inner_grad_steps, 1))
+
+
+_PLAIN = {
+    each.name: each
+    for each in (
+        Convention("sum-over-tasks", "gradients are the sum over tasks", after=_summed),
+        Convention("average-adapted-points", "an average over steps leaves θ out", answer=average_without_start),
+        Convention("sum-over-points", "an average over steps is a sum", answer=sum_over_points),
+        Convention("reptile-displacement", "Reptile returns θ − φ_K", after=_displacement),
+        Convention("reptile-per-step", "Reptile returns (θ − φ_K)/(Kα)", after=_per_step),
+    )
+}
+NAMES = (*_PLAIN, "clip-value=C", "clip-norm=C")
+
+
+def convention(name: str) -> Convention:
+    """Return the convention that a name declares.
+
+    Raises:
+        ValueError: there is no such convention, or its number is none.
+    """
+    if name in _PLAIN:
+        return _PLAIN[name]
+    kind, _, number = name.partition("=")
+    try:
+        limit = float(number)
+    except ValueError:
+        limit = float("nan")
+    if kind not in ("clip-value", "clip-norm") or not 0 < limit < float("inf"):
+        raise ValueError(f"convention: expected one of {', '.join(NAMES)} with C a positive number, but got {name!r}.")
+    clip = clipped if kind == "clip-value" else norm_clipped
+    words = "every entry" if kind == "clip-value" else "the norm"
+    return Convention(
+        name,
+        f"{words} of the gradients is clipped at {limit:g}",
+        after=lambda outcome, _: replace(outcome, gradients=clip(outcome.gradients, limit)),
+    )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The conventions of a run, together."""
+
+    conventions: tuple[Convention, ...] = ()
+
+    def right(self, asked: Question) -> Outcome:
+        """Return the right answer under the conventions."""
+        answers = [each.answer for each in self.conventions if each.answer is not None]
+        return self.of((answers or [right])[0](asked), asked)
+
+    def of(self, outcome: Outcome, asked: Question) -> Outcome:
+        """Return what an answer becomes under the conventions."""
+        for each in self.conventions:
+            if each.after is not None:
+                outcome = each.after(outcome, asked)
+        return outcome
+
+    @property
+    def weights_points(self) -> bool:
+        """Whether averages over steps are declared to be others."""
+        return any(each.answer is not None for each in self.conventions)

@@ -1,0 +1,176 @@
+"""From a wrong answer to the name of the mistake.
+
+Every fault of the catalogue is asked the same problems, and the answers are compared. What matches on every problem is
+named, single faults first, then faults with one parameter to fit (a factor, an effective learning rate, a decay, a
+clip, a momentum, the variables left out), then pairs: a scale and any fault, and a misreading under any fault. What the
+evidence cannot tell apart is said to be so; where nothing matches, the family is told by how the error grows with α.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verification.conventions import Declared
+from verification.evidence import Answer, Evidence, Observation
+from verification.faults import CATALOGUE, Fault
+from verification.faults.question import Misreading
+from verification.fits import fitted
+from verification.pairs import pairs
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fault, or a pair, with the answers it gives; `detail` names the variant or the fitted value."""
+
+    faults: tuple[str, ...]
+    detail: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A name for a mistake: catalogue ids, one or a pair, with the evidence and what to do.
+
+    `cannot_tell_from` lists names that match the same evidence as well.
+    """
+
+    faults: tuple[str, ...]
+    title: str
+    formula: str
+    evidence: str
+    source: str
+    advice: str
+    cannot_tell_from: tuple[str, ...] = ()
+    convention: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The ids, joined: "B02", or "D01 + B02" for a pair."""
+        return " + ".join(self.faults)
+
+
+def diagnose(observations: list[Observation], order: Any, declared: Declared) -> list[Diagnosis]:
+    """Return what the evidence singles out, best first; an empty list where nothing of the catalogue fits it."""
+    evidence = Evidence(observations, declared)
+    for kind in (_single, _fitted, _paired):
+        found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
+        if found:
+            return _told(evidence, found)
+    return []
+
+
+def candidates(order: Any) -> Iterator[Candidate]:
+    """Yield every variant of every fault that a step of this order can have."""
+    for fault in CATALOGUE.values():
+        if order in fault.orders:
+            for variant, answer in fault.variants.items():
+                yield Candidate((fault.id,), variant, answer)
+
+
+def _single(evidence: Evidence, order: Any) -> Iterator[Candidate]:
+    for candidate in candidates(order):
+        if candidate.faults[0] != "G11":
+            yield candidate
+    if _is_single_precision(evidence):
+        yield Candidate(("G11",), "", CATALOGUE["G11"].variants[""])
+
+
+def _fitted(evidence: Evidence, order: Any) -> Iterator[Candidate]:
+    for id_, detail, answer in fitted(evidence):
+        if order in CATALOGUE[id_].orders:
+            yield Candidate((id_,), detail, answer)
+
+
+def _paired(evidence: Evidence, order: Any) -> Iterator[Candidate]:
+    named = [(c.faults[0], c.detail, c.answer) for c in candidates(order) if c.faults[0] != "G11"]
+    misreadings = [(id_, detail, answer) for id_, detail, answer in named if isinstance(answer, Misreading)]
+    for ids, detail, answer in pairs(evidence, named, misreadings):
+        yield Candidate(ids, detail, answer)
+
+
+def _explains(evidence: Evidence, candidate: Candidate) -> bool:
+    """Return whether a candidate gives every answer that was seen, and is not right on all of them."""
+    if candidate.faults == ("G11",):
+        return True  # told by the size of the errors, not by their values
+    if not evidence.matched_by(candidate.answer):
+        return False
+    return any(evidence.shows(seen, candidate.answer) for seen in evidence.deciding)
+
+
+def _is_single_precision(evidence: Evidence) -> bool:
+    """Tell answers to float64 problems that are right to single precision, and to no more than that."""
+    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
+        return False
+    off = [evidence.mismatch(seen, evidence.right(seen)) for seen in evidence.deciding]
+    ratio = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+    # The median is far above what double precision leaves, and none is beyond what single precision may leave.
+    return bool(np.median(off) > np.sqrt(ratio) / 100 and max(off) <= ratio)
+
+
+def _told(evidence: Evidence, found: list[Candidate]) -> list[Diagnosis]:
+    """Rank by what else agrees: side effects, adapted variables, costs. Equal ones cannot be told apart."""
+    ranked = sorted(found, key=lambda candidate: _disagreements(evidence, candidate))
+    least = _disagreements(evidence, ranked[0])
+    equal = [each for each in ranked if _disagreements(evidence, each) == least]
+    names = tuple(dict.fromkeys(" + ".join(each.faults) for each in equal))
+    told: dict[tuple[str, ...], Diagnosis] = {}
+    for candidate in equal:
+        others = tuple(name for name in names if name != " + ".join(candidate.faults))
+        told.setdefault(candidate.faults, _diagnosis(evidence, candidate, others))
+    return list(told.values())
+
+
+def _disagreements(evidence: Evidence, candidate: Candidate) -> tuple[int, int, int]:
+    """Count where the side effects, the adapted variables and the costs are not what the candidate would give."""
+    side = adapted = cost = 0
+    for seen in evidence.deciding:
+        predicted = evidence.predict(seen, candidate.answer)
+        side += (predicted.overwritten is not None) != seen.overwrote
+        if seen.reply.adapted is not None and predicted.adapted:
+            adapted += not _close_adapted(seen, predicted.adapted[0])
+        if seen.reply.cost is not None:
+            cost += not np.isclose(seen.reply.cost, predicted.cost, rtol=1e-4, atol=0)
+    return side, adapted, cost
+
+
+def _close_adapted(seen: Observation, vector: Any) -> bool:
+    """Compare the first task's adapted variables; single precision is enough to tell points apart."""
+    assert seen.reply.adapted is not None
+    leaves = seen.problem.split(vector)
+    return all(
+        np.allclose(seen.reply.adapted[chain][0], leaf, rtol=1e-4, atol=1e-4)
+        for chain, leaf in leaves.items()
+        if chain in seen.reply.adapted
+    )
+
+
+def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]) -> Diagnosis:
+    rows = [CATALOGUE[id_] for id_ in candidate.faults]
+    count = len(evidence.deciding)
+    shown = [seen for seen in evidence.deciding if evidence.shows(seen, candidate.answer)]
+    error = max(evidence.relative_error(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding)
+    sentence = f"equals {_formula(rows)} on {count} of {count} answers, to {error:.1g}"
+    if candidate.faults == ("G11",):
+        sentence = f"right to single precision and no further on {count} of {count} answers"
+    if candidate.detail:
+        sentence += f" ({candidate.detail})"
+    if len(shown) < count:
+        sentence += f"; {len(shown)} of them tell it from the right answer"
+    return Diagnosis(
+        faults=candidate.faults,
+        title=" and ".join(row.title for row in rows),
+        formula=_formula(rows),
+        evidence=sentence,
+        source="; ".join(row.source for row in rows),
+        advice=" ".join(row.advice for row in rows),
+        cannot_tell_from=others,
+        convention=rows[0].convention if len(rows) == 1 else None,
+    )
+
+
+def _formula(rows: list[Fault]) -> str:
+    return " with ".join(row.formula for row in rows)

@@ -1,0 +1,150 @@
+"""Evidence: what a subject answered to each problem, beside what a fault would have answered.
+
+An answer matches a fault's on a problem where every leaf of the gradients is within the bound for that problem, around
+the fault's own answer: C u max(‖x‖, κ ‖x‖, s) as for right answers, with a margin since κ and s were measured at the
+right answer. A leaf without a gradient counts as zero: some frameworks say None where others say 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.conventions import Declared
+from verification.faults import Outcome, Question, question
+from verification.problem import Problem
+from verification.subjects import Reply
+from verification.tolerances import FACTOR, Sensitivity, unit_roundoff
+
+_MARGIN = 4.0
+Answer = Callable[[Question], Outcome]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One answer: the problem (in float64, on autograd), the precision it was asked in, and how many calls came before.
+
+    `overwrote` tells whether the subject changed the caller's variables.
+    """
+
+    problem: Problem
+    dtype: str
+    reply: Reply
+    sensitivity: Sensitivity
+    call: int = 0
+    overwrote: bool = False
+
+
+#: What faults answer to each problem; every subject is held against the same answers.
+_PREDICTED: WeakKeyDictionary[Problem, dict[tuple[Answer, int], Outcome]] = WeakKeyDictionary()
+
+
+class Evidence:
+    """All observations of a subject, and a memory of what faults answer to the same problems."""
+
+    def __init__(self, observations: Iterable[Observation], declared: Declared) -> None:
+        self._declared = declared
+        told = [each for each in observations if each.reply.returned]
+        if declared.weights_points:  # what a fault makes of other weights is not known
+            told = [each for each in told if not each.problem.options.average_across_steps]
+        precise = [each for each in told if each.dtype == "float64"] or told
+        #: The observations that decide; those in single precision only where there are no others.
+        self.deciding = sorted(precise, key=_cost_of_asking)
+        self._questions: dict[tuple[str, Any], Question] = {}
+
+    def question(self, seen: Observation) -> Question:
+        """Return the question that an observation answers; its gradients are kept from one fault to the next."""
+        key = (seen.problem.name, seen.problem.order)
+        if key not in self._questions:
+            self._questions[key] = question(seen.problem)
+        return replace(self._questions[key], call=seen.call)
+
+    def right(self, seen: Observation) -> Outcome:
+        """Return the right answer to what was asked, under the conventions declared."""
+        return self._declared.right(self.question(seen))
+
+    def predict(self, seen: Observation, answer: Answer) -> Outcome:
+        """Return what a fault would have answered, under the conventions declared."""
+        asked = self.question(seen)
+        known = _PREDICTED.setdefault(seen.problem, {})
+        if (answer, seen.call) not in known:
+            known[answer, seen.call] = answer(asked)
+        return self._declared.of(known[answer, seen.call], asked)
+
+    def mismatch(self, seen: Observation, predicted: Outcome) -> float:
+        """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""
+        worst = 0.0
+        for chain, expected in predicted.gradients.items():
+            got = seen.reply.returned.get(chain)
+            here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
+            there = np.zeros_like(here) if got is None else got
+            if here.shape != there.shape:
+                return float("inf")
+            worst = max(worst, _ratio(there - here, allowed(seen, chain, here)))
+        return worst
+
+    def matches(self, seen: Observation, predicted: Outcome) -> bool:
+        """Return whether every leaf of the gradients is what was predicted."""
+        return self.mismatch(seen, predicted) <= 1
+
+    def matched_by(self, answer: Answer) -> bool:
+        """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
+        return bool(self.deciding) and all(self.matches(seen, self.predict(seen, answer)) for seen in self.deciding)
+
+    def shows(self, seen: Observation, answer: Answer) -> bool:
+        """Return whether a fault's answer to this problem can be told from the right one."""
+        correct, predicted = self.right(seen), self.predict(seen, answer)
+        if predicted.overwritten is not None:
+            return True
+        for chain, expected in correct.gradients.items():
+            other = predicted.gradients[chain]
+            if expected is None or other is None or other.shape != expected.shape:
+                return True
+            if _ratio(other - expected, allowed(seen, chain, expected)) > 2:
+                return True
+        return False
+
+    def relative_error(self, seen: Observation, predicted: Outcome) -> float:
+        """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""
+        off = size = 0.0
+        for chain, expected in predicted.gradients.items():
+            got = seen.reply.returned.get(chain)
+            if expected is not None:
+                off += float(np.sum((expected if got is None else got - expected) ** 2))
+                size += float(np.sum(expected**2))
+        return float(np.sqrt(off / size)) if size else float(np.sqrt(off))
+
+
+def allowed(seen: Observation, chain: str, expected: NDArray[Any]) -> float:
+    """Return how far a leaf may be from what a fault predicts."""
+    moves = seen.sensitivity.gradients
+    size = float(np.linalg.norm(expected))
+    return _MARGIN * FACTOR * unit_roundoff(seen.dtype) * max(size, size * _kappa(seen), moves.get(chain, 0.0))
+
+
+def _kappa(seen: Observation) -> float:
+    """Return the condition number of the whole gradient."""
+    moves = np.array(list(seen.sensitivity.gradients.values()))
+    sizes = np.array(list(seen.sensitivity.sizes.values()))
+    total = float(np.linalg.norm(sizes))
+    return float(np.linalg.norm(moves)) / total if total else 1.0
+
+
+def _ratio(difference: NDArray[Any], bound: float) -> float:
+    size = float(np.linalg.norm(difference))
+    if not np.isfinite(size):
+        return float("inf")
+    return size / bound if bound else (0.0 if size == 0 else float("inf"))
+
+
+def _cost_of_asking(seen: Observation) -> int:
+    """Return roughly how long a fault takes on a problem: cheap ones first, since one mismatch is enough."""
+    problem = seen.problem
+    size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
+    # Problems with fewer than two steps tell little; they come last.
+    return size * problem.num_tasks * problem.inner_grad_steps + (10_000 if problem.inner_grad_steps < 2 else 0)

@@ -1,0 +1,72 @@
+"""The family of a mistake that has no name: how the error grows with the learning rate.
+
+‖wrong − right‖ grows like α^p, with p = 0 for a mistake in the outer loop (data exchanged, a scale, a task left out), 1
+in the inner loop (wrong point, wrong number of steps, the order, the sign) and 2 in the inner recursion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from verification import suite
+from verification.conventions import Declared
+from verification.diagnosis import Diagnosis
+from verification.evidence import Observation
+from verification.faults import question
+from verification.fits import vector
+from verification.problem import Problem
+from verification.subjects import Subject, ask
+from verification.taylor import order_in_alpha
+from verification.tolerances import FACTOR, unit_roundoff
+
+_LADDER = tuple(2.0**-k for k in range(3, 9))
+_PROBES = ("mlp-tanh-mse", "quadratic")
+_WORDS = {
+    0: "the outer loop: its data, its scale, the tasks or variables that it takes",
+    1: "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate",
+    2: "the inner recursion: where the inner gradients of later steps are taken",
+}
+
+
+def family(subject: Subject, order: int | str, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
+    """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
+    asked = {each.problem.name for each in seen if each.reply.returned}
+    for name in _PROBES:
+        if name in asked:
+            problem = suite.problem(name, order=order)
+            gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
+            fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
+            if fit.verdict == "pass":
+                return [_several(round(fit.order), fit.order)]
+    return [_several(None, float("nan"))] if asked else []
+
+
+def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) -> tuple[float, float]:
+    """Return how far an answer is from the right one at a learning rate, and how far rounding alone may bring it."""
+    changed = replace(problem, inner_learning_rate=rate)
+    reply = ask(subject, changed.native(subject.framework))
+    right = declared.right(question(changed))
+    size = float(np.linalg.norm(vector(right)))
+    noise = FACTOR * unit_roundoff("float64") * size
+    parts: list[Any] = []
+    for chain, leaf in right.gradients.items():
+        got = reply.returned.get(chain)
+        if leaf is not None:
+            parts.append(np.ravel((np.zeros_like(leaf) if got is None or got.shape != leaf.shape else got) - leaf))
+    return float(np.linalg.norm(np.concatenate(parts))), noise
+
+
+def _several(power: int | None, measured: float) -> Diagnosis:
+    where = _WORDS.get(-1 if power is None else power)
+    told = f"; the error grows like α^{measured:.2f}, which points to {where}" if where else ""
+    return Diagnosis(
+        faults=("several",),
+        title="several mistakes, or one that is not in the catalogue",
+        formula="",
+        evidence=f"no fault of the catalogue, and no pair of them, gives these answers{told}",
+        source="",
+        advice="Mend what the details below show first, and run again: a single mistake is named.",
+    )

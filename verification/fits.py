@@ -1,0 +1,152 @@
+"""Faults with one number that nobody knows beforehand: it is fitted on one answer and has to hold on all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.evidence import Answer, Evidence, Observation
+from verification.faults import Outcome, parameters, scales, state, tasks
+
+Named = tuple[str, str, Answer]
+
+_RATES = (0.1, 0.3, 0.6, 1.6, 3.0, 8.0, 30.0, -0.3, -3.0)  # where a search for a factor of α begins
+_ITERATIONS = 25
+_SETTLED = 1e-13
+
+
+def fitted(evidence: Evidence) -> Iterator[Named]:
+    """Yield (id, what was fitted, answer) for each family of faults that can be fitted to the first telling answer."""
+    first = _first_wrong(evidence)
+    if first is None:
+        return
+    yield from _factor(evidence, first)
+    yield from _clips(evidence)
+    for id_, words, make, starts in _searches(first):
+        value = _search(evidence, first, make, starts)
+        if value is not None:
+            yield id_, f"{words} {value:.6g}", make(value)
+    yield from _left_out(evidence)
+
+
+def _first_wrong(evidence: Evidence) -> Observation | None:
+    """Return the cheapest wrong answer with all its leaves."""
+    wrong = [seen for seen in evidence.deciding if not evidence.matches(seen, evidence.right(seen))]
+    whole = [seen for seen in wrong if all(leaf is not None for leaf in seen.reply.returned.values())]
+    return whole[0] if whole else None
+
+
+Search = tuple[str, str, Callable[[float], Answer], tuple[float, ...]]
+
+
+def _searches(first: Observation) -> Iterator[Search]:
+    yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _RATES
+    usual = first.problem.inner_learning_rate
+    alpha = usual if isinstance(usual, float) else 0.1
+    yield "G01", "an inner learning rate of", scales.with_rate, tuple(alpha * factor for factor in _RATES)
+    yield "G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8)
+    yield "E04", "a momentum of", state.with_momentum, (0.9, 0.5)
+
+
+def vector(outcome: Outcome) -> NDArray[Any]:
+    """Return all gradients of an outcome in one vector, None as nothing."""
+    return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
+
+
+def returned(seen: Observation) -> NDArray[Any] | None:
+    """Return all gradients of an answer in one vector, or None where one is missing or not of its shape."""
+    parts = []
+    for chain, leaf in seen.reply.returned.items():
+        if leaf is None or leaf.shape != seen.problem.shape(chain) or not np.all(np.isfinite(leaf)):
+            return None
+        parts.append(np.ravel(leaf).astype(np.float64))
+    return np.concatenate(parts)
+
+
+def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
+    """Return the c that makes c · predicted nearest to `got`."""
+    square = float(predicted @ predicted)
+    return float(got @ predicted) / square if square else None
+
+
+def _factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
+    got = returned(first)
+    factor = None if got is None else ratio(got, vector(evidence.right(first)))
+    if factor is not None:
+        yield "D11", f"c = {factor:.6g}", tasks.multiplied(factor)
+
+
+def _clips(evidence: Evidence) -> Iterator[Named]:
+    """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
+    for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, _length)):
+        for seen in evidence.deciding:
+            got = returned(seen)
+            if got is not None and size(got) < 0.999 * size(vector(evidence.right(seen))):
+                yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
+                break
+
+
+def _largest(gradient: NDArray[Any]) -> float:
+    return float(np.max(np.abs(gradient)))
+
+
+def _length(gradient: NDArray[Any]) -> float:
+    return float(np.linalg.norm(gradient))
+
+
+def _search(
+    evidence: Evidence, seen: Observation, make: Callable[[float], Answer], starts: tuple[float, ...]
+) -> float | None:
+    """Return the value at which a fault gives this answer, by Gauss-Newton from several starts, or None."""
+    got = returned(seen)
+    if got is None:
+        return None
+    for start in starts:
+        value = _gauss_newton(lambda x: vector(evidence.predict(seen, make(x))) - got, start)
+        if value is not None and evidence.matches(seen, evidence.predict(seen, make(value))):
+            return value
+    return None
+
+
+def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> float | None:
+    for _ in range(_ITERATIONS):
+        with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
+            here = residual(value)
+            step = 1e-7 * max(abs(value), 1e-3)
+            slope = (residual(value + step) - here) / step
+            square = float(slope @ slope)
+        if not np.isfinite(square) or square == 0:
+            return None
+        move = float(here @ slope) / square
+        value -= float(np.clip(move, -abs(value), abs(value))) if abs(move) > abs(value) else move
+        if abs(move) <= _SETTLED * abs(value):
+            return value
+    return value
+
+
+def _left_out(evidence: Evidence) -> Iterator[Named]:
+    """Find, for each family of problems, which one variable stayed where it was."""
+    stayed: dict[tuple[str, ...], str] = {}
+    for seen in evidence.deciding:
+        chains = tuple(seen.problem.names)
+        if evidence.matches(seen, evidence.right(seen)):
+            continue
+        asked = evidence.question(seen)
+        for chain in [stayed[chains]] if chains in stayed else parameters.adapting(asked):
+            if evidence.matches(seen, evidence.predict(seen, parameters.never_adapted(chain))):
+                stayed[chains] = chain
+                break
+        else:
+            return
+    if stayed:
+        names = ", ".join(dict.fromkeys(stayed.values()))
+        yield "F03", f"never adapted: {names}", lambda asked: _with_left_out(asked, stayed)
+
+
+def _with_left_out(asked: Any, stayed: dict[tuple[str, ...], str]) -> Outcome:
+    chain = stayed.get(tuple(asked.problem.names))
+    adapting = parameters.adapting(asked)
+    return parameters.never_adapted(*([chain] if chain in adapting else []))(asked)
