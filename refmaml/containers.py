@@ -36,13 +36,14 @@ def children(node: Container) -> list[tuple[Any, Container]] | None:
     return None
 
 
-def rebuild(nesting: Container, keys: Iterable[Any], items: Sequence[Container]) -> Container:
-    """Return a branch of the same kind as `nesting`; any mapping comes back as a dict."""
+def rebuild(nesting: Container, branch: list[tuple[Any, Container]]) -> Container:
+    """Return (key, child) pairs as a branch of the same kind as `nesting`; any mapping comes back as a dict."""
     if isinstance(nesting, Mapping):
-        return dict(zip(keys, items, strict=True))
+        return dict(branch)
+    items = [child for _, child in branch]
     if hasattr(nesting, "_make"):  # a named tuple
         return nesting._make(items)
-    return list(items) if isinstance(nesting, list) else tuple(items)
+    return items if isinstance(nesting, list) else tuple(items)
 
 
 def flatten(container: Container, chain: str = "") -> Iterator[tuple[str, Array]]:
@@ -71,8 +72,8 @@ def map_leaves(function: Callable[..., Array], container: Container, *others: Co
     branch = children(container)
     if branch is None:
         return function(container, *others)
-    items = [map_leaves(function, child, *[other[key] for other in others]) for key, child in branch]
-    return rebuild(getval(container), [key for key, _ in branch], items)
+    mapped = [(key, map_leaves(function, child, *[other[key] for other in others])) for key, child in branch]
+    return rebuild(getval(container), mapped)
 
 
 def fill(skeleton: Skeleton, leaves: Leaves) -> Container:
@@ -97,7 +98,7 @@ def prune(skeleton: Skeleton, chains: Iterable[str]) -> Skeleton:
             return None
         if isinstance(node, dict):
             kept = [(key, child) for key, child in kept if child is not None]
-        return rebuild(node, [key for key, _ in kept], [child for _, child in kept])
+        return rebuild(node, kept)
 
     return part(skeleton)
 
@@ -136,7 +137,7 @@ def unbox(leaf: Array) -> Array:
 
 def as_array(leaf: Array) -> Array:
     """Return a Python number, in a box or not, as an array of shape ()."""
-    return leaf if hasattr(getval(leaf), "dtype") else np.reshape(leaf, ())
+    return leaf if hasattr(getval(leaf), "dtype") else np.array(leaf)
 
 
 def owned(leaf: Array) -> Array:

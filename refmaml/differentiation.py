@@ -31,7 +31,7 @@ def value_and_gradient(function: Callable[[Leaves], Array], leaves: Leaves) -> t
 
 def _pull_back(one: Array, end: VJPNode) -> dict[VJPNode, Array]:
     """Run the chain rule from `end` to the roots and return what arrives there: `autograd.core.backward_pass`."""
-    arriving = {end: (one, False)}
+    arriving = {end: add_outgrads(None, one)}
     for node in toposort(end):
         if node.parents:
             gradient, _ = arriving.pop(node)
@@ -45,6 +45,4 @@ def _like(leaf: Array, gradient: Array | None) -> Array:
     dtype = getval(leaf).dtype
     if gradient is None:
         return np.zeros_like(getval(leaf))
-    if isbox(gradient):
-        return gradient if getval(gradient).dtype == dtype else gradient.astype(dtype)
-    return np.array(gradient, dtype=dtype)
+    return gradient.astype(dtype) if isbox(gradient) else np.array(gradient, dtype=dtype)

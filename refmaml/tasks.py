@@ -73,7 +73,7 @@ class Task:
 
     def by_row(self, gradient: Leaves) -> Leaves:
         """Turn the gradient of a mean over rows into each row's own."""
-        return gradient if self.rows == 1 else {chain: self.rows * leaf for chain, leaf in gradient.items()}
+        return {chain: cast(self.rows, leaf.dtype) * leaf for chain, leaf in gradient.items()}
 
     def update(self, point: Leaves, gradient: Leaves, step: int) -> Leaves:
         """Return the adapted leaves after one inner step from `point`."""
