@@ -136,8 +136,8 @@ def unbox(leaf: Array) -> Array:
 
 
 def as_array(leaf: Array) -> Array:
-    """Return a Python number, in a box or not, as an array of shape ()."""
-    return leaf if hasattr(getval(leaf), "dtype") else np.array(leaf)
+    """Return an array or a Python number, in a box or not, as an array of its own."""
+    return np.array(leaf)
 
 
 def owned(leaf: Array) -> Array:
