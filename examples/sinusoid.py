@@ -183,10 +183,10 @@ def _draw_errors(axis: Any, results: Sequence[Trained]) -> None:
             color=color,
             fontweight="bold",
         )
-    axis.set(xlabel="inner steps", ylabel="mean squared error", xticks=JUDGED_AFTER, xlim=(-0.5, 11.6), yscale="log")
-    axis.yaxis.set_major_formatter("{x:g}")
+    axis.set(xlabel="inner steps", ylabel="mean squared error", xticks=JUDGED_AFTER, xlim=(-0.5, 11.6))
+    axis.set_ylim(bottom=0)
     axis.set_title("Error on 300 new sinusoids", fontweight="bold")
-    axis.grid(alpha=0.25, which="both")
+    axis.grid(alpha=0.25)
     axis.legend(loc="upper right")
 
 
