@@ -154,6 +154,8 @@ _WITH_OPTIONS: dict[str, Recipe] = {
 }
 _RECIPES = {**_PLAIN, **_WITH_OPTIONS}
 NAMES = tuple(_RECIPES)
+ORDERS = (1, 2, "reptile")
+DTYPES = ("float64", "float32")
 
 
 @cache
@@ -204,7 +206,12 @@ def problem(name: str, *, order: int | str = 1, framework: str = "autograd", dty
 
     Raises:
         KeyError: there is no such problem; the message lists those that are.
+        ValueError: the order, the framework or the dtype is none of those named above.
     """
+    if order not in ORDERS:
+        raise ValueError(f"order: expected one of {', '.join(map(repr, ORDERS))}, but got {order!r}.")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
     if name not in _RECIPES:
         raise KeyError(f"name: expected one of {', '.join(NAMES)}, but got {name!r}.")
     return _made(name, order).native(framework, dtype)
