@@ -200,7 +200,14 @@ class Problem:
         import autograd.numpy as anp
         from autograd import grad
 
-        return grad(lambda at: anp.mean(self._costs(costs, anp, batch, at)))(v)
+        # By leaves: autograd boxes a container as a whole, and a box of a dict is no Mapping to walk.
+        given = leaves(v)
+
+        def cost(*values: Any) -> Any:
+            return anp.mean(self._costs(costs, anp, batch, dict(zip(given, values, strict=True))))
+
+        gradients = iter(grad(cost, argnum=tuple(range(len(given))))(*given.values()))
+        return map_leaves(lambda _: next(gradients), v)
 
     def _three(self, cost: Callable[..., Any]) -> Callable[..., Any]:
         """Return the three-parameter form: of a leaf that is in both, a quarter and three quarters are taken."""
