@@ -21,6 +21,8 @@ from verification.oracles import Quadratic, TaskView
 from verification.trees import Tree, leaves, map_leaves
 
 Disturb = Callable[[NDArray[Any]], NDArray[Any]]
+#: What a plain implementation may lack: the names that a problem subject may list in its attribute `supports`.
+EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +81,7 @@ class Problem:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What a plain implementation may lack: names a problem subject lists in its attribute `supports`."""
+        """Which of the `EXTRAS` this problem asks for."""
         o = self.options
         asked = {
             "batched": o.batched,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from verification.problem import Problem
+from verification.problem import EXTRAS, Problem
+from verification.subjects.exceptions import described
 from verification.subjects.loading import SubjectError
 from verification.subjects.reply import Finding, Reply, read
 
@@ -29,9 +30,27 @@ class Subject:
         """Whether it is `refmaml`'s: then nothing of `refmaml` may say what is right."""
         return str(getattr(self.function, "__module__", "")).split(".")[0] == "refmaml"
 
+    @property
+    def place(self) -> str:
+        """Where it can be loaded from: its name, or for `refmaml` as a whole the step that is asked."""
+        return f"refmaml:{self.function.__name__}" if self.name == "refmaml" else self.name
+
     def can(self, problem: Problem) -> bool:
         """Return whether the subject is to be asked: a problem subject does plain problems and what it `supports`."""
-        return self.kind == "step" or problem.needs <= set(getattr(self.function, "supports", ()))
+        return self.kind == "step" or problem.needs <= supported(self.function)
+
+
+def supported(function: Callable[..., Any]) -> frozenset[str]:
+    """Return what a problem subject says that it supports beyond plain problems.
+
+    Raises:
+        SubjectError: its attribute `supports` is no collection of the names that there are.
+    """
+    declared = getattr(function, "supports", ())
+    if isinstance(declared, str) or not isinstance(declared, Iterable) or not set(declared) <= EXTRAS:
+        known = ", ".join(map(repr, sorted(EXTRAS)))
+        raise SubjectError(f"its attribute supports: expected some of {known} in a tuple, but got {declared!r}.")
+    return frozenset(declared)
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:
@@ -67,9 +86,4 @@ def ask(subject: Subject, problem: Problem) -> Reply:
         # Reading the result runs code of the subject's framework, which may raise as well.
         return read(problem, result)
     except (Exception, SystemExit) as error:
-        return Reply(findings=[Finding("exception", f"it raised {_described(error)}")])
-
-
-def _described(error: BaseException) -> str:
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}: {error}{notes}"
+        return Reply(findings=[Finding("exception", f"it raised {described(error)}")])

@@ -6,9 +6,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from verification.subjects.exceptions import described
 
 
 class SubjectError(Exception):
@@ -25,12 +29,11 @@ def load(where: str) -> Callable[..., Any]:
     if not (colon and place and name):
         raise SubjectError(f"expected package.module:name or path/to/file.py:name, but got {where!r}.")
     module = _imported(place)
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            public = ", ".join(each for each in vars(module) if not each.startswith("_"))
-            raise SubjectError(f"{place} has no {name!r}. It has: {public}.")
-        found = getattr(found, part)
+    try:
+        found: Any = attrgetter(name)(module)
+    except Exception as error:  # whatever it is: a module may define its attributes by code
+        public = ", ".join(each for each in vars(module) if not each.startswith("_"))
+        raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
     if not callable(found):
         raise SubjectError(f"{where} is not a function but {type(found).__name__}.")
     result: Callable[..., Any] = found
@@ -43,19 +46,22 @@ def _imported(place: str) -> ModuleType:
     except SubjectError:
         raise
     except (Exception, SystemExit) as error:
-        raise SubjectError(f"importing {place} raised {type(error).__name__}: {error}") from error
+        raise SubjectError(f"importing {place} raised {described(error)}") from error
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file under its own name, with its folder on the path, as running it would."""
+    """Import a file, with its folder on the path, as running it would."""
     if not path.is_file():
         raise SubjectError(f"there is no file {path}.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:  # pragma: no cover  # a name that ends in .py always has a loader
-        raise SubjectError(f"{path} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
+    import refmaml  # noqa: F401  # before the path changes: a file of that name must not become the judge's reference
+
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec.loader.exec_module(module)
+    name = f"subject_{path.stem}"  # its own, so that no module of the same name is replaced
+    spec = ModuleSpec(name, loader := SourceFileLoader(name, str(path)), origin=str(path))
+    spec.has_location = True
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up by its name
+    loader.exec_module(module)
     return module

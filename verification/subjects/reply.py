@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from verification.answers import Arrays, selected
 from verification.problem import Problem
+from verification.subjects.exceptions import described
 from verification.trees import leaves
 
 
@@ -62,15 +63,16 @@ def read(problem: Problem, result: Any) -> Reply:
         shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
     given = leaves(result[1])
-    returned = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
+    came = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
+    returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in came.items()}
     return Reply(cost, gradients, returned, adapted, findings)
 
 
 def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:
     array = _number(problem, value)
-    if array is None or array.size != 1:
-        came = type(value).__name__ if array is None else f"shape {array.shape}"
-        findings.append(Finding("cost", f"expected the cost to be a real scalar, but it returned {came}"))
+    if isinstance(array, str) or array.size != 1:
+        came = array if isinstance(array, str) else f"an array of shape {array.shape}"
+        findings.append(Finding("cost", f"expected the cost to be a real scalar, but it is {came}"))
         return None
     return float(array.reshape(()))
 
@@ -78,6 +80,11 @@ def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None
 def _arrays(
     problem: Problem, what: str, value: Any, shapes: Mapping[str, tuple[int, ...]], findings: list[Finding]
 ) -> Arrays:
+    if "" in leaves(value):  # the key chain of a leaf outside of any container
+        came = type(value).__name__
+        sentence = f"expected a container with the leaves {', '.join(shapes)}, but it is {came}"
+        findings.append(Finding(what, sentence))
+        return {}
     given = {chain: leaf for chain, leaf in leaves(value).items() if leaf is not None or chain in shapes}
     extra = [chain for chain in given if chain not in shapes]
     if extra:
@@ -88,9 +95,10 @@ def _arrays(
         problem_with_leaf = f"expected an array of shape {shape}, but "
         if chain not in given:
             findings.append(Finding(what, f"the leaf is missing; {problem_with_leaf}there is none", chain))
-        elif (array := _number(problem, given[chain])) is None:
-            came = "None: no gradient reached it" if given[chain] is None else type(given[chain]).__name__
-            findings.append(Finding(what, f"{problem_with_leaf}it is {came}", chain))
+        elif given[chain] is None:
+            findings.append(Finding(what, f"{problem_with_leaf}it is None: no gradient reached it", chain))
+        elif isinstance(array := _number(problem, given[chain]), str):
+            findings.append(Finding(what, f"{problem_with_leaf}it is {array}", chain))
         elif array.shape != shape:
             findings.append(Finding(what, f"{problem_with_leaf}its shape is {array.shape}", chain))
         else:
@@ -98,10 +106,14 @@ def _arrays(
     return arrays
 
 
-def _number(problem: Problem, value: Any) -> NDArray[Any] | None:
-    """Return a real array, or None where the value is no such thing."""
-    if value is None:
-        return None
-    array = problem.framework.to_numpy(value)
-    real = np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
-    return array if real else None
+def _number(problem: Problem, value: Any) -> NDArray[Any] | str:
+    """Return a real array, or in words what the value is instead."""
+    if value is None or isinstance(value, str | bytes):
+        return type(value).__name__
+    try:
+        array = problem.framework.to_numpy(value)
+    except Exception as error:
+        return f"{type(value).__name__}, which is no array: converting it raised {described(error)}"
+    if np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer):
+        return array
+    return f"{type(value).__name__} of dtype {array.dtype}"

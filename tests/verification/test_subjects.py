@@ -1,0 +1,467 @@
+"""Bad subjects: each becomes a finding or a `SubjectError` that says so plainly."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections import UserDict, namedtuple
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+
+import refmaml
+import verification
+from verification import SubjectError, load
+
+NAME = "no-steps"  # at φ_0 = θ the right answer takes no inner loop
+
+
+@pytest.fixture(autouse=True)
+def _one_problem(ask_only):
+    ask_only(NAME)
+
+
+def right(problem):
+    """Return the right answer to the one problem that these tests ask."""
+    tasks = [outer for _, outer in problem.tasks()]
+    gradients = [problem.outer_gradient(outer, problem.variables) for outer in tasks]
+    cost = sum(problem.outer_cost(outer, problem.variables) for outer in tasks) / len(tasks)
+    return cost, {chain: sum(each[chain] for each in gradients) / len(tasks) for chain in gradients[0]}
+
+
+def findings(subject, framework="numpy"):
+    """Return what is found wrong in one precision, as (what, leaf, message)."""
+    report = verification.verify(subject, framework=framework, kind="problem", dtypes=("float64",))
+    (case,) = report.cases
+    assert (report.verdict == "fail") == bool(case.findings)
+    return [(each.what, each.leaf, each.message) for each in case.findings]
+
+
+def returning(**changes):
+    """Return a subject whose gradients are right but for the named leaves; `...` leaves one out."""
+
+    def subject(problem):
+        cost, gradients = right(problem)
+        gradients.update(changes)
+        return cost, {chain: leaf for chain, leaf in gradients.items() if leaf is not ...}
+
+    return subject
+
+
+# Finding a subject
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return an empty folder, with the import path and the imported modules put back afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if name.startswith("subject_") or name in ("helper_of_a_subject", "mended"):
+            del sys.modules[name]
+
+
+def written(folder: Path, source: str, name: str = "mine.py") -> str:
+    (folder / name).write_text(dedent(source), encoding="utf-8")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize("where", ["", "nothing", ":", "module:", ":name", "mine.py"])
+def test_a_name_of_the_wrong_form(where):
+    """A subject is named by a place, a colon and a name; anything else is told what is expected."""
+    with pytest.raises(SubjectError, match=r"expected package\.module:name or path/to/file\.py:name, but got"):
+        load(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("no_such_package.at_all:step", "importing no_such_package.at_all raised ModuleNotFoundError: No module named"),
+        (".relative:step", "importing .relative raised TypeError"),
+        ("no/such/file.py:step", "there is no file no/such/file.py"),
+        ("refmaml:nothing", "refmaml has no 'nothing' .*It has: .*fomaml_step"),
+        ("refmaml:fomaml_step.more", r"refmaml has no 'fomaml_step\.more'"),
+        ("refmaml:reference", "refmaml:reference is not a function but module"),
+        ("math:pi", "math:pi is not a function but float"),
+    ],
+)
+def test_a_name_that_leads_nowhere(where, says):
+    """A place or a name that does not exist is named, with what there is instead."""
+    with pytest.raises(SubjectError, match=says):
+        load(where)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("raise RuntimeError('no licence')", "raised RuntimeError: no licence"),
+        ("import sys; sys.exit(3)", "raised SystemExit: 3"),
+        ("def broken(:", "raised SyntaxError"),
+        ("1 / 0", "raised ZeroDivisionError"),
+    ],
+)
+def test_a_file_that_cannot_be_imported(folder, source, says):
+    """Whatever a file does on import, even ending the process, is said in a sentence with the file's name."""
+    place = written(folder, source)
+    with pytest.raises(SubjectError, match=says) as caught:
+        load(f"{place}:step")
+    assert f"importing {place} " in str(caught.value)
+
+
+def test_an_empty_file_has_nothing(folder):
+    """A file without public names is said to have nothing."""
+    with pytest.raises(SubjectError, match=r"has no 'step' .* It has: nothing\."):
+        load(written(folder, "") + ":step")
+
+
+def test_a_module_whose_attributes_raise(folder):
+    """A module that computes its attributes and fails is a subject that cannot be used, not a traceback."""
+    place = written(folder, "def __getattr__(name): raise RuntimeError('not today')")
+    with pytest.raises(SubjectError, match=r"has no 'step' .*not today"):
+        load(f"{place}:step")
+
+
+def test_a_file_is_imported_as_running_it_would(folder):
+    """A file may import its neighbours, hold dataclasses with postponed annotations, and know where it is."""
+    written(folder, "VALUE = 7", "helper_of_a_subject.py")
+    place = written(
+        folder,
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass
+        from helper_of_a_subject import VALUE
+
+        @dataclass
+        class State:
+            value: int = VALUE
+
+        class Meta:
+            @staticmethod
+            def step(problem):
+                return State().value, __file__
+        """,
+    )
+    assert load(f"{place}:Meta.step")(None) == (7, place)
+
+
+def test_a_file_with_the_name_of_a_module_takes_nobodys_place(folder):
+    """A file called refmaml.py is a subject like any other: the judge keeps its own refmaml, and so do programs."""
+    place = written(folder, "def subject(problem): return 0.0, {}", "refmaml.py")
+    subject = load(f"{place}:subject")
+    assert sys.modules["refmaml"] is refmaml
+    assert subject.__module__ != "refmaml"
+
+
+def test_a_subject_by_its_module_and_by_its_file_is_the_same_code(folder):
+    """Both spellings of a name lead to a subject that is judged alike."""
+    written(folder, "def subject(problem): return 0.0, {}", "mended.py")
+    sys.path.insert(0, str(folder))
+    by_module, by_file = load("mended:subject"), load(f"{folder / 'mended.py'}:subject")
+    assert findings(by_module) == findings(by_file)
+
+
+# Telling its kind
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(lambda: None, id="none"),
+        pytest.param(lambda a, b: None, id="two"),
+        pytest.param(lambda a, b, c, d, e, f, g: None, id="seven"),
+        pytest.param(lambda *arguments: None, id="any"),
+        pytest.param(lambda *, problem: None, id="keyword"),
+    ],
+)
+def test_a_wrong_number_of_parameters(function):
+    """A function with neither one nor six required parameters is asked for its kind."""
+    with pytest.raises(SubjectError, match=r"expected one required parameter .*problem.* or the six of fomaml_step"):
+        verification.verify(function)
+
+
+def test_parameters_that_cannot_be_read():
+    """A callable without a readable signature is asked for its kind, and judged once it is named."""
+
+    class Opaque:
+        __signature__ = "none"
+
+        def __call__(self, problem):
+            return right(problem)
+
+    with pytest.raises(SubjectError, match=r"its parameters cannot be read .* name its kind, step or problem"):
+        verification.verify(Opaque(), framework="numpy")
+    assert verification.verify(Opaque(), framework="numpy", kind="problem").verdict == "pass"
+
+
+def test_the_kind_is_told_by_required_parameters():
+    """One required parameter makes a problem subject, whatever is optional; the six of a step make a step."""
+    assert verification.verify(lambda problem, seed=0: right(problem), framework="numpy").kind == "problem"
+    assert verification.verify(refmaml.fomaml_step).kind == "step"
+
+
+@pytest.mark.parametrize("declared", ["averaging", ("averages",), 3, None, ("averaging", "batch")])
+def test_a_wrong_declaration_of_what_is_supported(declared):
+    """A misspelled `supports` would leave problems out unseen; it is an error that lists the names there are."""
+
+    def subject(problem):
+        return right(problem)
+
+    subject.supports = declared
+    with pytest.raises(SubjectError, match="supports: expected some of 'averaging', 'batched', 'leaf-rates', 'sel"):
+        verification.verify(subject, framework="numpy")
+
+
+# Reading its result
+
+
+def test_the_right_answer_has_no_findings():
+    """What the tests below spoil is right before."""
+    assert findings(right) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "came"),
+    [
+        (None, "NoneType"),
+        ("cost, grads", "str of length 11"),
+        (b"12", "bytes of length 2"),
+        ({"cost": 1.0, "grads": {}}, "dict"),
+        (3.0, "float"),
+        ((), "tuple of length 0"),
+        ([1.0], "list of length 1"),
+        ((1.0, {}, {}, {}), "tuple of length 4"),
+    ],
+)
+def test_a_result_that_is_no_answer(result, came):
+    """A result other than (cost, grads) or (cost, grads, adapted) is named by its type and length."""
+    ((what, leaf, message),) = findings(lambda problem: result)
+    assert (what, leaf) == ("result", None)
+    assert message.startswith("expected (cost, grads) or (cost, grads, adapted) as its result")
+    assert message.endswith(f"but it returned {came}")
+
+
+def test_results_of_other_sequence_types():
+    """A list or a named tuple of the right length is an answer, and None for adapted variables is none."""
+    answer = namedtuple("Answer", "cost gradients adapted")  # as users write it
+    assert findings(lambda problem: list(right(problem))) == []
+    assert findings(lambda problem: answer(*right(problem), None)) == []
+
+
+@pytest.mark.parametrize(
+    ("cost", "came"),
+    [
+        (None, "NoneType"),
+        ("1.0", "str"),
+        ([1.0, 2.0], r"an array of shape \(2,\)"),
+        ([], r"an array of shape \(0,\)"),
+        (1j, "complex of dtype complex128"),
+        (True, "bool of dtype bool"),
+        (object(), "object of dtype object"),
+        ([[1.0], [1.0, 2.0]], "list, which is no array: converting it raised ValueError"),
+    ],
+)
+def test_a_cost_that_is_no_real_scalar(cost, came):
+    """A cost of another type or shape is named, and the gradients are judged all the same."""
+    ((what, leaf, message),) = findings(lambda problem: (cost, right(problem)[1]))
+    assert (what, leaf) == ("cost", None)
+    assert message.startswith("expected the cost to be a real scalar, but it is ")
+    assert re.search(came, message)
+
+
+def test_a_cost_in_an_array_of_one_element():
+    """An array of one element is a scalar, of whatever rank."""
+    assert findings(lambda problem: (np.array([[right(problem)[0]]]), right(problem)[1])) == []
+
+
+class Unreadable:
+    """An object that cannot become an array."""
+
+    def __array__(self, *arguments, **options):
+        raise RuntimeError("freed")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        (..., "the leaf is missing; expected an array of shape (3,), but there is none"),
+        (None, "expected an array of shape (3,), but it is None: no gradient reached it"),
+        (np.ones(2), "expected an array of shape (3,), but its shape is (2,)"),
+        (np.ones((1, 3)), "expected an array of shape (3,), but its shape is (1, 3)"),
+        (np.ones(3) + 0j, "expected an array of shape (3,), but it is ndarray of dtype complex128"),
+        (np.ones(3, bool), "expected an array of shape (3,), but it is ndarray of dtype bool"),
+        (np.array([1, None, 2]), "expected an array of shape (3,), but it is ndarray of dtype object"),
+        ("b1", "expected an array of shape (3,), but it is str"),
+        (
+            Unreadable(),
+            "expected an array of shape (3,), but it is Unreadable, which is no array: converting it raised "
+            "RuntimeError: freed",
+        ),
+    ],
+)
+def test_a_leaf_that_is_not_what_it_has_to_be(leaf, says):
+    """Each way in which one gradient is unusable is said of that leaf alone."""
+    assert findings(returning(b1=leaf)) == [("gradients", "b1", says)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_gradient_that_is_not_finite(value):
+    """NaN or infinity in one entry is a finding of that leaf, which no maximum loses."""
+    subject = returning(b1=np.array([value, 0.0, 0.0]))
+    ((what, leaf, message),) = findings(subject)
+    assert (what, leaf) == ("gradients", "b1")
+    assert message == "it holds NaN or infinity, where the reference has finite numbers"
+    (case,) = verification.verify(subject, framework="numpy", dtypes=("float64",)).cases
+    assert case.worst == float("inf")
+
+
+def test_a_cost_that_is_not_finite():
+    """A NaN cost is a finding of the cost."""
+    ((what, _, message),) = findings(lambda problem: (float("nan"), right(problem)[1]))
+    assert (what, message) == ("cost", "it holds NaN or infinity, where the reference has finite numbers")
+
+
+def test_a_gradient_so_large_that_its_square_overflows():
+    """A finite answer beyond the square root of the largest number is wrong, without a warning of ours."""
+    ((what, leaf, _),) = findings(returning(b1=np.full(3, 1e300)))
+    assert (what, leaf) == ("gradients", "b1")
+
+
+def test_leaves_that_nobody_asked_for():
+    """Extra leaves are listed, with those that are expected; one that is None is no leaf."""
+    ((what, leaf, message),) = findings(returning(momentum=np.ones(3), more=1.0))
+    assert (what, leaf) == ("gradients", None)
+    assert message.startswith("it returned 'momentum', 'more'; expected the leaves inner_gain, w1, b1, w2, b2, outer")
+    assert findings(returning(momentum=None)) == []
+
+
+def test_gradients_outside_of_any_container():
+    """A bare array, or None, where a container belongs is one finding that says what the container holds."""
+    for value, came in ((np.ones(3), "ndarray"), (None, "NoneType"), (3.0, "float")):
+        ((what, leaf, message),) = findings(lambda problem, value=value: (right(problem)[0], value))
+        assert (what, leaf) == ("gradients", None)
+        assert (
+            message == f"expected a container with the leaves inner_gain, w1, b1, w2, b2, outer_gain, but it is {came}"
+        )
+
+
+def test_gradients_in_a_list():
+    """A list instead of a dict misses every leaf, and its entries are leaves that nobody asked for."""
+    found = findings(lambda problem: (right(problem)[0], list(right(problem)[1].values())))
+    assert found[0][2].startswith("it returned '0', '1', '2', '3', '4', '5'; expected")
+    assert [leaf for _, leaf, message in found if message.startswith("the leaf is missing")] == [
+        "inner_gain", "w1", "b1", "w2", "b2", "outer_gain",
+    ]  # fmt: skip
+
+
+def test_gradients_in_another_mapping():
+    """Any mapping is a container."""
+    assert findings(lambda problem: (right(problem)[0], UserDict(right(problem)[1]))) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [(1, "its shape is (1, 3)"), (2, "its shape is (2, 3)")],
+)
+def test_adapted_variables_with_the_wrong_number_of_rows(rows, says):
+    """Adapted variables have one row for each task."""
+
+    def subject(problem):
+        return *right(problem), {chain: np.stack([leaf] * rows) for chain, leaf in problem.variables.items()}
+
+    found = findings(subject)
+    assert len(found) == 6
+    assert ("adapted", "b1", f"expected an array of shape (3, 3), but {says}") in found
+
+
+def test_adapted_variables_are_judged():
+    """With no inner step the adapted variables are the variables; others are a finding."""
+
+    def subject(problem, shift=0.0):
+        return *right(problem), {chain: np.stack([leaf + shift] * 3) for chain, leaf in problem.variables.items()}
+
+    assert findings(subject) == []
+    found = findings(functools.partial(subject, shift=1e-9))
+    assert {what for what, _, _ in found} == {"adapted"}
+    assert len(found) == 6
+
+
+# What it raises
+
+
+def raising(error):
+    def subject(problem):
+        raise error
+
+    return subject
+
+
+class MuteError(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("bad shape"), "it raised ValueError: bad shape"),
+        (SystemExit(1), "it raised SystemExit: 1"),
+        (RecursionError("too deep"), "it raised RecursionError: too deep"),
+        (KeyError("w1"), "it raised KeyError: 'w1'"),
+        (MuteError(), "it raised MuteError: (its message cannot be shown)"),
+    ],
+)
+def test_an_exception_is_a_finding(error, says):
+    """Whatever a subject raises, even an exit, is told as a finding with its type and message."""
+    assert findings(raising(error)) == [("exception", None, says)]
+
+
+def test_the_notes_of_an_exception_are_told():
+    """Notes say where it happened, and belong to the message."""
+    error = ValueError("bad shape")
+    error.__notes__ = ["in the inner loop", "task 2"]
+    assert findings(raising(error)) == [
+        ("exception", None, "it raised ValueError: bad shape (in the inner loop) (task 2)")
+    ]
+
+
+def test_an_interrupt_is_not_a_finding():
+    """A person who stops the run is obeyed."""
+    with pytest.raises(KeyboardInterrupt):
+        verification.verify(raising(KeyboardInterrupt()), framework="numpy")
+
+
+def test_a_container_that_holds_itself():
+    """Gradients without an end are told as what reading them raised."""
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+    ((what, _, message),) = findings(lambda problem: (1.0, endless))
+    assert what == "exception"
+    assert message.startswith("it raised RecursionError")
+
+
+def test_torch_results_of_every_kind():
+    """Tensors that require a gradient, complex ones and None are read as such."""
+    torch = pytest.importorskip("torch")
+
+    def subject(problem, b1):
+        answer = verification.problem(NAME, framework="numpy")
+        cost, gradients = right(answer)
+        found = {chain: torch.tensor(leaf, requires_grad=True) for chain, leaf in gradients.items()}
+        return torch.tensor(cost, requires_grad=True), {**found, **b1}
+
+    assert findings(functools.partial(subject, b1={}), "torch") == []
+    expected = "expected an array of shape (3,), but it is "
+    for leaf, came in (
+        (None, "None: no gradient reached it"),
+        (torch.zeros(3, dtype=torch.complex64), "Tensor of dtype complex64"),
+        (torch.zeros(3, dtype=torch.bfloat16), "Tensor, which is no array: converting it raised TypeError"),
+    ):
+        ((_, chain, message),) = findings(functools.partial(subject, b1={"b1": leaf}), "torch")
+        assert chain == "b1"
+        assert message.startswith(expected + came)
