@@ -31,7 +31,7 @@ def compare(problem: Problem, reply: Reply, truths: Iterable[Truth], declared: D
     """Return what is wrong with a reply, and the largest error over its bound."""
     moves, dtype = sensitivity(problem.name, problem.order), str(problem.dtype)
     measured = [each for truth in truths for each in _measure(problem, reply, truth, moves, dtype, declared)]
-    wrong = _first_of_each_leaf(finding for finding, ratio in measured if not ratio <= 1)
+    wrong = _first_of_each_leaf(finding for finding, ratio in measured if ratio > 1)
     return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
 
 
@@ -46,7 +46,7 @@ def _first_of_each_leaf(findings: Iterator[Finding]) -> list[Finding]:
 def _measure(
     problem: Problem, reply: Reply, truth: Truth, moves: Sensitivity, dtype: str, declared: Declared
 ) -> Iterator[tuple[Finding, float]]:
-    """Yield a finding for each part of a reply with its error over its bound; above 1, or NaN, it is wrong."""
+    """Yield a finding for each part of a reply with its error over its bound; above 1 it is wrong."""
     answer = truth.answer
     told = Outcome(answer.cost, dict(answer.gradients))
     expected = declared.of(told, question(problem)) if declared.conventions else told
@@ -82,7 +82,7 @@ def _measured(
 ) -> tuple[Finding, float]:
     size = float(np.linalg.norm(expected))
     bound = tolerances.bound(expected, moves, dtype, oracle_error)
-    error = float(np.linalg.norm(np.asarray(got, np.float64) - expected))
+    error = _apart(got, expected)
     unit = unit_roundoff(dtype) * (size or 1.0)
     message = f"it differs from {source} by {error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
     if not np.all(np.isfinite(got)):
@@ -90,8 +90,17 @@ def _measured(
     return Finding(what, message, chain, expected, got, error / unit, bound / unit), over(error, bound)
 
 
+def _apart(got: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return ‖got − expected‖, scaled, since squares overflow beyond 1e154 and vanish below 1e-162."""
+    difference = np.abs(np.asarray(got, np.float64) - expected)
+    largest = float(np.max(difference))
+    return float(np.linalg.norm(difference / largest)) * largest if 0 < largest < float("inf") else largest
+
+
 def over(error: float, bound: float) -> float:
-    """Return error / bound, where a bound of 0 allows 0 alone."""
+    """Return error / bound, where a bound of 0 allows 0 alone; NaN is infinitely wrong, lest a maximum lose it."""
+    if not np.isfinite(error):
+        return float("inf")
     return error / bound if bound else (0.0 if error == 0 else float("inf"))
 
 

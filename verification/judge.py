@@ -21,7 +21,7 @@ from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
 from verification.trees import Tree, leaves, map_leaves
 from verification.truth import truths
 
-DTYPES = ("float64", "float32")
+DTYPES = suite.DTYPES
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
 
@@ -63,7 +63,7 @@ def verify(
         MissingFrameworkError: the framework is not installed.
         ValueError: an option is not one of its values.
     """
-    _require("order", order, (1, 2, "reptile"))
+    _require("order", order, suite.ORDERS)
     _require("kind", kind, (None, "step", "problem"))
     for dtype in dtypes:
         _require("dtypes", dtype, DTYPES)
@@ -192,7 +192,7 @@ def snippet(subject: Subject, problem: Problem) -> str:
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [
         "import verification",
-        f"subject = verification.load({subject.name!r})",
+        f"subject = verification.load({subject.place!r})",
         f"problem = verification.{asked}",
         *([] if subject.kind == "problem" else ["arguments, keywords = problem.arguments()"]),
         f"print({call})",

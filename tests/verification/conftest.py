@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from verification import judge, suite
+from verification import comparison, suite
 from verification.suite import Recipe
 
 
@@ -32,11 +32,11 @@ def add_problem(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Recipe], None
 
 @pytest.fixture
 def forget() -> Iterator[Callable[[], None]]:
-    """Return a function that empties the judge's caches; they are emptied again after the test."""
+    """Return a function that empties the comparison's caches; they are emptied again after the test."""
 
     def clear() -> None:
-        for each in vars(judge).values():
-            if getattr(each, "__module__", None) == judge.__name__ and hasattr(each, "cache_clear"):
+        for each in vars(comparison).values():
+            if getattr(each, "__module__", None) == comparison.__name__ and hasattr(each, "cache_clear"):
                 each.cache_clear()
 
     yield clear

@@ -1,0 +1,369 @@
+"""The judge on right and wrong implementations, and what its report says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import implementations
+import numpy as np
+import pytest
+from implementations import (
+    numpy_subject,
+    numpy_subject_on_support,
+    numpy_subject_with_options,
+    right_step,
+    step_at_start,
+    step_one_too_few,
+    step_one_too_many,
+    step_with_jacobians,
+    step_with_scaled_gradient,
+    step_with_wrong_adaptation,
+    step_with_wrong_cost,
+    torch_autograd_subject,
+    torch_func_subject,
+    torch_second_order_subject,
+    torch_unadapted_subject,
+)
+
+import refmaml
+import verification
+from verification import MissingFrameworkError, SubjectError, judge, suite, truth
+
+PLAIN = list(suite.names(1, plain=True))
+SHORT = ("quadratic", "mlp-tanh-mse", "mlp-softplus-mse", "no-steps", "one-step", "per-task")
+
+
+# Right implementations
+
+
+def test_a_right_step_passes_on_every_problem():
+    """A step that is right in all of the interface passes every problem in both precisions."""
+    report = verification.verify(right_step, kind="step")
+    assert (report.verdict, report.exit_code) == ("pass", 0)
+    assert report.reason.startswith("Every one of ")
+    assert [(case.problem, case.dtype) for case in report.cases] == [
+        (name, dtype) for name in suite.NAMES for dtype in suite.DTYPES
+    ]
+    assert all(case.worst <= 1 and case.separation >= 2 and not case.findings for case in report.cases)
+    assert (report.explanations, report.left_out) == ([], [])
+
+
+@pytest.mark.parametrize(("step", "order"), [(refmaml.maml_step, 2), (refmaml.reptile_step, "reptile")])
+def test_right_steps_of_the_other_orders(ask_only, step, order):
+    """Second-order MAML and Reptile pass as what they are."""
+    ask_only("quadratic", "mlp-softplus-mse", "batched", "leaf-rates")
+
+    def foreign(*arguments, **options):
+        return step(*arguments, **options)
+
+    assert verification.verify(foreign, order=order, kind="step").verdict == "pass"
+
+
+def test_a_right_numpy_subject_passes():
+    """Code that cannot differentiate passes with the gradients that the problem offers."""
+    report = verification.verify(numpy_subject, framework="numpy", dtypes=("float64",))
+    assert report.verdict == "pass"
+    assert [case.problem for case in report.cases] == [name for name in suite.NAMES if not suite.problem(name).needs]
+    assert report.left_out == [name for name in suite.NAMES if suite.problem(name).needs]
+
+
+def test_a_right_torch_subject_passes():
+    """First-order MAML with torch.autograd passes every plain problem in both precisions."""
+    pytest.importorskip("torch")
+    report = verification.verify(torch_autograd_subject, framework="torch")
+    assert report.verdict == "pass"
+    assert {case.problem for case in report.cases} >= set(PLAIN)
+
+
+def test_a_right_subject_with_torch_func_passes(ask_only):
+    """First-order MAML with torch.func passes as well, nested containers included."""
+    pytest.importorskip("torch")
+    ask_only("quadratic", "mlp-softplus-mse", "no-steps", "one-task")
+    assert verification.verify(torch_func_subject, framework="torch").verdict == "pass"
+
+
+def test_a_right_torch_subject_of_order_two(ask_only):
+    """Second-order MAML with torch.autograd passes as such, and fails as first-order MAML."""
+    pytest.importorskip("torch")
+    ask_only("quadratic", "linear-regression", "one-task")
+    kept = {"framework": "torch", "dtypes": ("float64",)}
+    assert verification.verify(torch_second_order_subject, order=2, **kept).verdict == "pass"
+    report = verification.verify(torch_second_order_subject, order=1, **kept)
+    assert report.verdict == "fail"
+    assert any("second-order" in sentence for sentence in report.explanations)
+
+
+def test_a_subject_that_supports_more_is_asked_more():
+    """What a problem subject declares in `supports` is asked, and the rest is listed as left out."""
+    report = verification.verify(numpy_subject_with_options, framework="numpy", dtypes=("float64",))
+    assert report.verdict == "pass"
+    asked = {case.problem for case in report.cases}
+    assert {"average", "same-cost-average", "leaf-rates"} <= asked
+    assert {"batched", "per-task", "batched-leaf-rates"} <= set(report.left_out)
+    assert asked | set(report.left_out) == set(suite.NAMES)
+
+
+# Wrong implementations
+
+
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [
+        (step_at_start, "φ_0"),
+        (step_one_too_few, "φ_{K−1}"),
+        (step_one_too_many, "φ_{K+1}"),
+        (step_with_jacobians, "second-order"),
+    ],
+)
+def test_a_wrong_gradient_is_found_and_placed(ask_only, step, where):
+    """A gradient taken in the wrong place fails with gradients alone, and one sentence says where it was taken."""
+    ask_only(*SHORT)
+    report = verification.verify(step, kind="step", dtypes=("float64",))
+    assert (report.verdict, report.exit_code) == ("fail", 1)
+    assert {each.what for case in report.cases for each in case.findings} == {"gradients"}
+    assert len(report.explanations) == 1
+    assert where in report.explanations[0]
+
+
+def test_first_order_where_second_order_is_claimed(ask_only):
+    """A first-order gradient fails as second-order MAML, and is named."""
+    ask_only(*SHORT)
+    report = verification.verify(right_step, kind="step", order=2, dtypes=("float64",))
+    assert report.verdict == "fail"
+    assert any("first-order" in sentence for sentence in report.explanations)
+
+
+def test_a_torch_subject_that_forgets_to_adapt(ask_only):
+    """The outer cost at θ fails in torch as well, and is placed at φ_0."""
+    pytest.importorskip("torch")
+    ask_only(*PLAIN)
+    report = verification.verify(torch_unadapted_subject, framework="torch", dtypes=("float32",))
+    assert report.verdict == "fail"
+    assert any("φ_0" in sentence for sentence in report.explanations)
+    right = {case.problem for case in report.cases if case.verdict == "pass"}
+    assert right == {"no-steps"}  # where θ is where it belongs
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        (step_with_scaled_gradient, "gradients"),
+        (step_with_wrong_cost, "cost"),
+        (step_with_wrong_adaptation, "adapted"),
+    ],
+)
+def test_a_part_that_is_wrong_alone(ask_only, step, what):
+    """Each part of the answer is judged by itself, and a mistake of no known place is not placed."""
+    ask_only("quadratic", "mlp-softplus-mse")
+    report = verification.verify(step, kind="step")
+    assert report.verdict == "fail"
+    assert {case.verdict for case in report.cases} == {"fail"}
+    assert {each.what for case in report.cases for each in case.findings} == {what}
+    assert not any("φ" in sentence for sentence in report.explanations)
+
+
+def test_wrong_data(ask_only):
+    """A gradient on the inner batch where the outer one belongs fails on every problem."""
+    ask_only("quadratic", "mlp-tanh-softmax", "one-task")
+    report = verification.verify(numpy_subject_on_support, framework="numpy", dtypes=("float64",))
+    assert {case.verdict for case in report.cases} == {"fail"}
+
+
+def test_one_wrong_problem_fails_the_run(ask_only):
+    """A step that fails on one option alone fails, with the other cases passed."""
+    ask_only("quadratic", "average")
+
+    def no_average(*arguments, **options):
+        return refmaml.fomaml_step(*arguments, **{**options, "average_across_steps": False})
+
+    report = verification.verify(no_average, kind="step", dtypes=("float64",))
+    assert [(case.problem, case.verdict) for case in report.cases] == [("quadratic", "pass"), ("average", "fail")]
+    assert (report.verdict, report.reason) == ("fail", "1 of 2 problems have a wrong answer.")
+
+
+# What a report holds
+
+
+def test_a_finding_has_both_answers_and_the_error_in_units(ask_only):
+    """A finding names the leaf, both values, the error and the bound in units of rounding."""
+    ask_only("mlp-tanh-mse")
+    (case,) = verification.verify(step_with_scaled_gradient, kind="step", dtypes=("float64",)).cases
+    assert [each.leaf for each in case.findings] == ["w1", "b1", "w2", "b2", "outer_gain"]
+    for each in case.findings:
+        np.testing.assert_allclose(each.got, 1.0001 * each.expected, rtol=1e-12)
+        assert each.error == pytest.approx(1e-4 * 2.0**53, rel=1e-6)
+        assert 64 <= each.bound < each.error
+        assert each.message == (
+            f"it differs from the reference by {each.error:.3g} units of rounding, where {each.bound:.3g} are allowed"
+        )
+    assert case.worst == pytest.approx(max(each.error / each.bound for each in case.findings))
+
+
+def test_the_report_names_its_subject(ask_only):
+    """The report has the subject's name, framework and kind, and the order of each case."""
+    ask_only("quadratic")
+    report = verification.verify(numpy_subject, framework="numpy", dtypes=("float64",))
+    assert (report.subject, report.framework, report.kind) == ("implementations:numpy_subject", "numpy", "problem")
+    assert [case.order for case in report.cases] == [1]
+    by_name = verification.verify("implementations:numpy_subject", framework="numpy", dtypes=("float64",))
+    assert by_name.to_dict() == report.to_dict()
+
+
+class _Callable:
+    def __call__(self, problem):
+        return numpy_subject(problem)
+
+
+def test_an_object_is_named_by_its_type(ask_only):
+    """A subject that is no function is named by its type."""
+    ask_only("quadratic")
+    assert verification.verify(_Callable(), framework="numpy").subject == "test_judge:_Callable"
+
+
+def test_json_is_strict(ask_only):
+    """A report of NaN and infinities is JSON by the standard, and comes back as it was."""
+    ask_only("no-steps")
+
+    def spoiled(problem):
+        _, gradients = numpy_subject(problem)
+        return float("nan"), {**gradients, "w1": gradients["w1"] * np.inf, "b1": np.full(3, -np.inf)}
+
+    for report in (
+        verification.verify(spoiled, framework="numpy"),
+        verification.verify(lambda problem: None, framework="numpy"),
+    ):
+        data = report.to_dict()
+        assert json.loads(json.dumps(data, allow_nan=False)) == data
+        assert data["verdict"] == report.verdict == "fail"
+        assert len(data["cases"]) == 2
+    (case, _) = verification.verify(spoiled, framework="numpy").to_dict()["cases"]
+    by_leaf = {each["leaf"]: each for each in case["findings"]}
+    assert by_leaf[None]["got"] == "nan"
+    assert by_leaf["b1"]["got"] == ["-inf"] * 3
+    assert case["worst_error_over_bound"] == "inf"
+
+
+def test_progress_is_told_before_each_problem(ask_only):
+    """The caller hears of each problem before it is asked, and of the end."""
+    ask_only("quadratic", "one-task")
+    heard = []
+    verification.verify(numpy_subject, framework="numpy", progress=lambda *each: heard.append(each))
+    assert heard == [(0, 2, "quadratic"), (1, 2, "one-task"), (2, 2, "done")]
+
+
+def test_a_snippet_reproduces_the_answer(ask_only, capsys):
+    """The snippets of a problem subject and of a step run as they stand, and print what was judged."""
+    ask_only("no-steps")
+    for subject, framework in (
+        ("implementations:numpy_subject", "numpy"),
+        ("implementations:step_at_start", "autograd"),
+    ):
+        kind = "problem" if framework == "numpy" else "step"
+        (case,) = verification.verify(subject, framework=framework, kind=kind, dtypes=("float32",)).cases
+        exec(case.snippet, {})
+        printed = capsys.readouterr().out
+        assert "float32" in printed
+        assert "'w1'" in printed
+
+
+def test_a_snippet_of_our_own_steps_runs(ask_only, capsys):
+    """Where the subject is refmaml as a whole, a snippet loads the step that was asked."""
+    ask_only("one-task")
+    for case in verification.verify_own(dtypes=("float64",)).cases:
+        exec(case.snippet, {})
+        assert "'weight'" in capsys.readouterr().out
+
+
+# What cannot be decided
+
+
+def test_nothing_asked_is_nothing_known(ask_only):
+    """A subject that was asked nothing has not passed."""
+    ask_only()
+    report = verification.verify(right_step, kind="step")
+    assert (report.verdict, report.reason) == ("inconclusive", "Nothing was asked, so nothing is known.")
+    assert report.exit_code == 3
+    ask_only("average", "batched")
+    report = verification.verify(numpy_subject, framework="numpy")
+    assert (report.verdict, report.left_out) == ("inconclusive", ["average", "batched"])
+
+
+# Our own steps
+
+
+def test_our_own_steps_pass_by_the_oracles_alone(monkeypatch, forget):
+    """Refmaml is right at every order on every problem, and nothing of refmaml has a say in it."""
+
+    def no_reference(problem):
+        raise AssertionError("a run compared the reference with itself")
+
+    monkeypatch.setattr(truth, "from_reference", no_reference)
+    forget()
+    report = verification.verify_own(dtypes=("float64",))
+    assert (report.verdict, report.framework, report.kind) == ("pass", "autograd", "step")
+    assert {case.order for case in report.cases} == set(suite.ORDERS)
+    assert [case.problem for case in report.cases if case.order == 1] == list(suite.NAMES)
+    assert all(case.separation >= 2 for case in report.cases)
+
+
+def test_a_step_of_refmaml_is_known_by_its_module(ask_only, monkeypatch, forget):
+    """Verified by name, a step of refmaml is judged by the oracles as well."""
+    ask_only("quadratic")
+    monkeypatch.setattr(truth, "from_reference", lambda problem: pytest.fail("asked the reference"))
+    forget()
+    assert verification.verify("refmaml:maml_step", order=2).verdict == "pass"
+
+
+def test_a_wrong_step_of_our_own_fails(ask_only, monkeypatch):
+    """Were the reference wrong, its own run would fail: the oracles know better."""
+    ask_only("quadratic", "one-task")
+    wrong = implementations.step_with_scaled_gradient
+    monkeypatch.setattr(wrong, "__module__", "refmaml.reference")
+    report = verification.verify(wrong, kind="step", dtypes=("float64",))
+    assert {case.verdict for case in report.cases} == {"fail"}
+    messages = {each.message.split(" by ")[0] for case in report.cases for each in case.findings}
+    assert messages == {"it differs from finite differences"}
+
+
+def test_an_uncertain_oracle_decides_nothing(ask_only, monkeypatch, forget):
+    """Where the only truth has an error as large as the distance to a wrong answer, nobody passes."""
+    ask_only("one-task")
+    (right,) = truth.truths("one-task", 1, own=False)
+    uncertain = replace(right, errors=dict.fromkeys(right.errors, 1000.0))
+    monkeypatch.setattr(judge, "truths", lambda *asked, own: [uncertain])
+    forget()
+    report = verification.verify(right_step, kind="step", dtypes=("float64",))
+    assert (report.verdict, report.exit_code) == ("inconclusive", 3)
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "says"),
+    [
+        ({"order": 3}, ValueError, "order: expected one of 1, 2, 'reptile', but got 3"),
+        ({"order": "1"}, ValueError, "order: expected one of 1, 2, 'reptile', but got '1'"),
+        ({"kind": "library"}, ValueError, "kind: expected one of None, 'step', 'problem', but got 'library'"),
+        ({"dtypes": ("float16",)}, ValueError, "dtypes: expected one of 'float64', 'float32', but got 'float16'"),
+        ({"framework": "jax"}, ValueError, "framework: expected one of autograd, numpy, torch, but got 'jax'"),
+    ],
+)
+def test_an_option_that_there_is_not(option, error, says):
+    """An option with another value is told with the values that there are."""
+    with pytest.raises(error, match=says):
+        verification.verify(numpy_subject, **option)
+
+
+def test_a_framework_that_is_not_installed(monkeypatch):
+    """Without torch a run in torch says what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(MissingFrameworkError, match=r'pip install "refmaml\[torch\]"'):
+        verification.verify(torch_func_subject, framework="torch")
+
+
+def test_a_subject_by_a_name_that_leads_nowhere():
+    """A name is looked up before anything is asked."""
+    with pytest.raises(SubjectError, match="no file nowhere"):
+        verification.verify("nowhere.py:step")
