@@ -26,6 +26,7 @@ FACTOR = 64.0
 _DRAWS = 4
 _DELTA = 2.0**-20  # far above rounding (2⁻⁵³), far below where the response bends
 _SEED = 20180302
+_BENT = 2.0**-6  # a relative response this large is no longer proportional to the disturbance
 
 
 def unit_roundoff(dtype: Any) -> float:
@@ -52,7 +53,7 @@ def sensitivity(problem: Problem) -> Sensitivity:
     base = _answer(problem, rng, 0.0)
     moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
     return Sensitivity(
-        cost=max(abs(each.cost - base.cost) for each in moved) / _DELTA,
+        cost=_response(np.asarray(base.cost), [np.asarray(each.cost) for each in moved]),
         gradients=_movement(base.gradients, [each.gradients for each in moved]),
         adapted=_movement(base.adapted, [each.adapted for each in moved]),
         sizes={chain: float(np.linalg.norm(leaf)) for chain, leaf in base.gradients.items()},
@@ -65,9 +66,17 @@ def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
-    return {
-        chain: max(float(np.linalg.norm(each[chain] - leaf)) for each in moved) / _DELTA for chain, leaf in base.items()
-    }
+    return {chain: _response(leaf, [each[chain] for each in moved]) for chain, leaf in base.items()}
+
+
+def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
+    """Return the largest movement per unit of change; infinity where the answer is gone before it is measured.
+
+    On a chaotic inner loop a change of δ grows until it is as large as the answer, and no further: dividing by δ would
+    then give 1/δ, however much rounding is amplified. No bound can be derived there, so there is none.
+    """
+    size, movement = float(np.linalg.norm(base)), max(float(np.linalg.norm(each - base)) for each in moved)
+    return float("inf") if movement > _BENT * size > 0 else movement / _DELTA
 
 
 def _answer(problem: Problem, rng: np.random.Generator, delta: float) -> Answer:

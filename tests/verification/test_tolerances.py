@@ -1,0 +1,229 @@
+"""The bounds: wide enough for correct code written differently, narrow enough for the faintest fault."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from implementations import map_leaves, numpy_subject, right_step
+
+import verification
+from verification import families, suite, tolerances
+from verification.families import Family
+from verification.suite import Recipe
+from verification.truth import truths
+
+PLAIN = list(suite.names(1, plain=True))
+
+
+def test_unit_roundoff():
+    """U is 2⁻⁵³ in double and 2⁻²⁴ in single precision."""
+    assert tolerances.unit_roundoff("float64") == 2.0**-53
+    assert tolerances.unit_roundoff(np.float32) == 2.0**-24
+
+
+def test_the_bound_by_hand():
+    """The bound is 64 u max(‖x‖, s) plus the oracle's error: ‖(3, 4)‖ = 5, and s = 5 κ."""
+    value = np.array([3.0, 4.0])
+    assert tolerances.bound(value, 2.0, "float64") == 64 * 2.0**-53 * 5
+    assert tolerances.bound(value, 10.0, "float64") == 64 * 2.0**-53 * 10
+    assert tolerances.bound(value, 10.0, "float32") == 64 * 2.0**-24 * 10
+    assert tolerances.bound(value, 2.0, "float64", 0.25) == 64 * 2.0**-53 * 5 + 0.25
+
+
+@pytest.mark.parametrize("name", suite.NAMES)
+def test_a_variable_that_the_outer_cost_ignores_has_a_zero_bound(name):
+    """The right gradient of an ignored variable is exactly zero, and so is its bound; all others have one."""
+    problem = verification.problem(name)
+    moves = tolerances.sensitivity(problem)
+    family = problem.family
+    ignored = set(family.inner_ignores if problem.options.same_cost else family.outer_ignores)
+    for chain, leaf in truths(name, 1, own=False)[0].answer.gradients.items():
+        bound = tolerances.bound(leaf, moves.gradients[chain], "float64")
+        assert (bound == 0) == (problem.names[chain] in ignored)
+        assert np.any(leaf) == (bound > 0)
+
+
+def _reordered(problem):
+    """Sums of examples and tasks in the opposite order, and the mean of gradients as a sum of parts."""
+
+    def cost(of, batch, v):
+        return of(map_leaves(lambda leaf: leaf[:, ::-1], batch), v)
+
+    costs, total = [], map_leaves(np.zeros_like, problem.variables)
+    for inner, outer in reversed(list(problem.tasks())):
+        phi = problem.variables
+        for _ in range(problem.inner_grad_steps):
+            gradient = cost(problem.inner_gradient, inner, phi)
+            phi = map_leaves(lambda w, g: w - problem.inner_learning_rate * g, phi, gradient)
+        part = cost(problem.outer_gradient, outer, phi)
+        total = map_leaves(lambda w, g: w + g / problem.num_tasks, total, part)
+        costs.append(cost(problem.outer_cost, outer, phi))
+    return np.mean(costs), total
+
+
+def _accumulated(problem):
+    """The displacement is accumulated, and added to θ anew in each step."""
+    costs, gradients = [], []
+    for inner, outer in problem.tasks():
+        moved = map_leaves(np.zeros_like, problem.variables)
+        for _ in range(problem.inner_grad_steps):
+            phi = map_leaves(lambda w, m: w + m, problem.variables, moved)
+            step = problem.inner_gradient(inner, phi)
+            moved = map_leaves(lambda m, g: m - problem.inner_learning_rate * g, moved, step)
+        phi = map_leaves(lambda w, m: w + m, problem.variables, moved)
+        costs.append(problem.outer_cost(outer, phi))
+        gradients.append(problem.outer_gradient(outer, phi))
+    return sum(costs) / len(costs), map_leaves(lambda *leaf: np.mean(np.stack(leaf), axis=0), *gradients)
+
+
+def _of_examples(problem):
+    """The gradient of each example by itself, averaged at the end: sums of other terms in another order."""
+
+    def mean(of, batch, v):
+        count = batch["x"].shape[1]
+        parts = [of(map_leaves(lambda leaf, n=n: leaf[:, n : n + 1], batch), v) for n in range(count)]
+        return map_leaves(lambda *leaf: sum(leaf) / np.float64(count).astype(leaf[0].dtype), *parts)
+
+    costs, gradients = [], []
+    for inner, outer in problem.tasks():
+        phi = problem.variables
+        for _ in range(problem.inner_grad_steps):
+            gradient = mean(problem.inner_gradient, inner, phi)
+            phi = map_leaves(lambda w, g: w - problem.inner_learning_rate * g, phi, gradient)
+        costs.append(mean(problem.outer_cost, outer, phi))
+        gradients.append(mean(problem.outer_gradient, outer, phi))
+    return sum(costs) / len(costs), map_leaves(lambda *leaf: sum(leaf) / len(leaf), *gradients)
+
+
+@pytest.mark.parametrize(
+    ("subject", "names"),
+    [
+        (numpy_subject, PLAIN),
+        (_reordered, [name for name in PLAIN if name not in ("quadratic", "five-steps")]),
+        (_accumulated, PLAIN),
+        (_of_examples, [name for name in PLAIN if name not in ("quadratic", "five-steps")]),
+    ],
+)
+def test_correct_code_written_differently_passes(ask_only, subject, names):
+    """Sums in another order, displacements, and averages of examples stay within the bounds of both precisions."""
+    ask_only(*names)
+    report = verification.verify(subject, framework="numpy")
+    assert report.verdict == "pass"
+    assert len(report.cases) == 2 * len(names)
+
+
+def _batched_in_single_precision(problem):
+    """All tasks at once as rows, in float32: T times the mean's gradient for each row."""
+    tasks = problem.num_tasks
+    single = problem.native("numpy", "float32")
+    phi = map_leaves(lambda leaf: np.stack([leaf] * tasks), single.variables)
+    for _ in range(problem.inner_grad_steps):
+        gradient = single.inner_gradient(single.batch["support"], phi)
+        phi = map_leaves(lambda w, g: w - np.float32(0.125 * tasks) * g, phi, gradient)
+    outer = single.outer_gradient(single.batch["query"], phi)
+    return single.outer_cost(single.batch["query"], phi), map_leaves(lambda leaf: leaf.sum(axis=0), outer)
+
+
+def test_vectorised_single_precision(ask_only):
+    """Correct float32 code passes where float32 is asked, and is wrong where float64 is."""
+    ask_only(*(name for name in PLAIN if name != "no-steps"))
+    assert verification.verify(_batched_in_single_precision, framework="numpy", dtypes=("float32",)).verdict == "pass"
+    double = verification.verify(_batched_in_single_precision, framework="numpy", dtypes=("float64",))
+    assert {case.verdict for case in double.cases} == {"fail"}
+
+
+def _faint(changed):
+    """Return a step that is right but for its gradients, which `changed` gets."""
+
+    def step(*arguments, **options):
+        cost, gradients, adapted = right_step(*arguments, **options)
+        return cost, changed(gradients, adapted), adapted
+
+    return step
+
+
+@pytest.mark.parametrize("dtype", suite.DTYPES)
+def test_a_relative_error_of_1024_roundings_is_caught(ask_only, dtype):
+    """The bound is 64 u κ: on plain problems, where κ is at most 16, an error of 1024 u in one leaf is too large."""
+    ask_only("mlp-tanh-mse")
+    size = 1024 * tolerances.unit_roundoff(dtype)
+    step = _faint(lambda gradients, _: {**gradients, "w1": gradients["w1"] * np.asarray(1 + size, dtype)})
+    report = verification.verify(step, kind="step", dtypes=(dtype,))
+    assert [(each.what, each.leaf) for case in report.cases for each in case.findings] == [("gradients", "w1")]
+
+
+@pytest.mark.parametrize("dtype", suite.DTYPES)
+def test_the_faintest_fault_is_caught(add_problem, ask_only, dtype):
+    """At a learning rate of 2⁻⁸ one inner step too many moves the answer by a hair, and fails in both precisions."""
+    add_problem("hair", Recipe(family=lambda: families.mlp("tanh", "mse"), seed=4, rate=2.0**-8))
+    ask_only("hair")
+    assert verification.verify(right_step, kind="step", dtypes=(dtype,)).verdict == "pass"
+
+    def one_too_many(*arguments, **options):
+        return right_step(*arguments[:4], arguments[4] + 1, arguments[5], **options)
+
+    report = verification.verify(one_too_many, kind="step", dtypes=(dtype,))
+    assert report.verdict == "fail"
+
+
+def test_the_smallest_value_in_an_ignored_leaf_is_caught(ask_only):
+    """Where the right answer is exactly zero the smallest number there is is wrong."""
+    ask_only("mlp-tanh-mse")
+    step = _faint(lambda gradients, _: {**gradients, "inner_gain": np.array([5e-324])})
+    (case,) = verification.verify(step, kind="step", dtypes=("float64",)).cases
+    assert [each.leaf for each in case.findings] == ["inner_gain"]
+    assert case.worst == float("inf")
+
+
+def waves() -> Family:
+    """Return costs of sines, whose descent with a large rate is chaotic and stays bounded."""
+
+    def inner(xp, data, v):
+        return xp.mean(xp.sum(xp.cos(v["angle"][:, None, :] + data["x"]), axis=-1), axis=-1)
+
+    def outer(xp, data, v):
+        return xp.mean(xp.sum(xp.sin(v["angle"][:, None, :] * data["x"]), axis=-1), axis=-1)
+
+    return Family("waves", "", {"angle": (2,)}, inner, outer)
+
+
+def _waves(steps):
+    return Recipe(family=waves, seed=0, rate=4.0, steps=steps)
+
+
+def test_conditioning_grows_with_the_length_of_an_unstable_loop(add_problem):
+    """κ of a chaotic inner loop grows by orders of magnitude, until no bound can be derived at all."""
+    moves = []
+    for steps in (2, 8, 14, 16, 60):
+        add_problem(f"waves-{steps}", _waves(steps))
+        moves.append(tolerances.sensitivity(verification.problem(f"waves-{steps}")).gradients["angle"])
+    assert moves[0] < 1e2 < moves[-1]
+    assert moves[-1] == float("inf")
+
+
+@pytest.mark.parametrize(("steps", "dtypes"), [(60, ("float64", "float32")), (20, ("float32",))])
+def test_an_ill_conditioned_problem_decides_nothing(add_problem, ask_only, steps, dtypes):
+    """Where rounding is amplified beyond the answer, right and wrong code get "inconclusive", and nobody a "pass"."""
+    name = f"long-waves-{steps}"
+    add_problem(name, _waves(steps))
+    ask_only(name)
+
+    def right(*arguments, **options):
+        return right_step(*arguments, **options)
+
+    def wrong(*arguments, **options):
+        cost, _, adapted = right_step(*arguments, **options)
+        return cost, right_step(*arguments[:4], arguments[4] - 1, arguments[5], **options)[1], adapted
+
+    for subject, framework in ((right, "autograd"), (wrong, "autograd"), (numpy_subject, "numpy")):
+        kind = "problem" if subject is numpy_subject else "step"
+        report = verification.verify(subject, framework=framework, kind=kind, dtypes=dtypes)
+        assert report.verdict == "inconclusive"
+        assert report.exit_code == 3
+
+
+def test_a_short_loop_of_the_same_costs_decides(add_problem, ask_only):
+    """It is the length of the loop that hides the answer, and not the costs."""
+    add_problem("short-waves", _waves(5))
+    ask_only("short-waves")
+    assert verification.verify(numpy_subject, framework="numpy").verdict == "pass"
