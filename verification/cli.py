@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,8 @@ def verify(
             report = judge.verify_own(dtypes=asked, progress=progress)
         else:
             number = order if order == "reptile" else int(order)
+            if "" not in sys.path:
+                sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
             report = judge.verify(
                 subject,
                 framework=framework,

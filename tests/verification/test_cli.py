@@ -1,0 +1,228 @@
+"""The command line: exit codes, what is printed, and what is written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from click.testing import CliRunner
+
+import verification
+from verification.cli import main
+
+HERE = Path(__file__).parent
+RIGHT = f"{HERE / 'implementations.py'}:numpy_subject"
+WRONG = f"{HERE / 'implementations.py'}:numpy_subject_on_support"
+STEP_AT_START = f"{HERE / 'implementations.py'}:step_at_start"
+TWO_PARAMETERS = f"{HERE / 'implementations.py'}:map_leaves"
+NUMPY = ("--framework", "numpy")
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(ask_only, monkeypatch):
+    """Ask two problems, on a wide terminal, with the import path put back afterwards."""
+    ask_only("no-steps", "one-task")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def run(*arguments):
+    """Return the result of `refmaml` with these arguments; no traceback of ours is ever printed."""
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_pass_is_0():
+    """A right subject is told so first, and the exit code is 0."""
+    result = run("verify", RIGHT, *NUMPY)
+    assert result.exit_code == 0
+    assert "PASS" in result.output
+    assert f"{RIGHT} (numpy problem)" in result.output
+    assert "Every one of 4 problems has the right answer within its bound." in result.output
+    assert "To reproduce it:" not in result.output
+
+
+def test_our_own_steps_by_default():
+    """Without a subject refmaml itself is judged, at every order."""
+    result = run("verify", "--dtype", "float64")
+    assert result.exit_code == 0
+    assert "refmaml (autograd step)" in result.output
+    assert "Every one of 6 problems" in result.output
+
+
+def test_fail_is_1():
+    """A wrong subject is told which problem, which leaf, what was expected and what came, and the exit code is 1."""
+    result = run("verify", WRONG, *NUMPY, "--dtype", "float64")
+    assert result.exit_code == 1
+    assert "FAIL" in result.output
+    assert "2 of 2 problems have a wrong answer." in result.output
+    assert "one-task · order 1 · float64" in result.output
+    assert "gradients, weight: it differs from the reference by " in result.output
+    assert "units of rounding, where " in result.output
+    assert "expected " in result.output
+    assert ", got " in result.output
+
+
+def test_a_failure_says_where_the_gradient_was_taken():
+    """The sentence that places a wrong gradient is printed."""
+    result = run("verify", STEP_AT_START, "--kind", "step", "--dtype", "float64")
+    assert result.exit_code == 1
+    assert "φ_0" in result.output
+
+
+def test_inconclusive_is_3(ask_only):
+    """Where nothing is decided, the exit code is 3."""
+    ask_only("batched")
+    result = run("verify", RIGHT, *NUMPY)
+    assert result.exit_code == 3
+    assert "INCONCLUSIVE" in result.output
+    assert "Not asked, since a problem subject need not support them: batched." in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nowhere.py:step",), "there is no file nowhere.py"),
+        (("no_such_package:step",), "importing no_such_package raised ModuleNotFoundError"),
+        (("nothing",), "expected package.module:name or path/to/file.py:name"),
+        (("refmaml:reference",), "is not a function but module"),
+        ((TWO_PARAMETERS,), "expected one required parameter (problem) or the six of fomaml_step, but it has 2"),
+        ((RIGHT, "--framework", "jax"), "'jax' is not one of 'autograd', 'numpy', 'torch'"),
+        ((RIGHT, "--order", "3"), "'3' is not one of '1', '2', 'reptile'"),
+        ((RIGHT, "--kind", "library"), "'library' is not one of 'step', 'problem'"),
+        ((RIGHT, "--dtype", "float16"), "'float16' is not one of 'float64', 'float32'"),
+        ((RIGHT, "--json", str(HERE)), "is a directory"),
+        ((RIGHT, "--fast"), "--fast"),
+    ],
+)
+def test_wrong_usage_is_2(arguments, says):
+    """A subject or an option that cannot be used is said in a sentence, and the exit code is 2."""
+    result = run("verify", *arguments)
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_subject_that_raises_is_a_failure(tmp_path):
+    """What a subject raises is a finding, printed without a traceback."""
+    (tmp_path / "raises.py").write_text("def subject(problem): raise ValueError('bad shape')", encoding="utf-8")
+    result = run("verify", f"{tmp_path / 'raises.py'}:subject")
+    assert result.exit_code == 1
+    assert "exception: it raised ValueError: bad shape." in result.output
+
+
+def test_square_brackets_are_printed_as_they_are(tmp_path):
+    """A message with what a terminal library takes for markup is neither swallowed nor an error."""
+    source = "def subject(problem): raise ValueError('[red]x[0][/] [/bold] \\\\[y]')"
+    (tmp_path / "raises.py").write_text(source, encoding="utf-8")
+    result = run("verify", f"{tmp_path / 'raises.py'}:subject")
+    assert "it raised ValueError: [red]x[0][/] [/bold] \\[y]." in result.output
+
+
+def test_a_package_in_the_current_folder(tmp_path, monkeypatch):
+    """A module of the current folder is found without being installed."""
+    (tmp_path / "in_the_current_folder.py").write_text("def subject(problem): return None", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    result = run("verify", "in_the_current_folder:subject")
+    assert result.exit_code == 1
+    assert "but it returned NoneType" in result.output
+
+
+def test_a_framework_that_is_not_installed(monkeypatch):
+    """Without torch the extra to install is named, and the exit code is 2."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run("verify", RIGHT, "--framework", "torch")
+    assert result.exit_code == 2
+    assert 'pip install "refmaml[torch]"' in result.output
+
+
+def test_help():
+    """The help has examples that can be pasted, one on each line, and every exit code."""
+    for arguments in (("verify", "--help"), ("verify", "-h")):
+        lines = [line.strip() for line in run(*arguments).output.splitlines()]
+        assert "refmaml verify" in lines
+        assert "refmaml verify examples/torch_fomaml.py:subject --framework torch" in lines
+        assert "refmaml verify mypackage.maml:step --order 2 --json report.json" in lines
+        for start in ("0  pass", "1  fail", "2  wrong usage", "3  inconclusive"):
+            assert any(line.startswith(start) for line in lines)
+
+
+def test_the_json_file_is_the_report(tmp_path):
+    """`--json` writes what is printed, and what `verification.verify` returns."""
+    path = tmp_path / "report.json"
+    assert run("verify", WRONG, *NUMPY, "--json", path).exit_code == 1
+    data = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert data == verification.verify(WRONG, framework="numpy").to_dict()
+
+
+def test_a_json_file_that_cannot_be_written(tmp_path):
+    """A path that cannot be written is wrong usage with the reason, and the report is printed all the same."""
+    path = tmp_path / "missing" / "report.json"
+    result = run("verify", RIGHT, *NUMPY, "--json", path)
+    assert result.exit_code == 2
+    assert "PASS" in result.output
+    said = " ".join(result.output.replace("│", " ").split())
+    assert "cannot be written to" in said
+    assert "No such file or directory" in said
+
+
+def test_a_report_with_a_character_that_is_no_text(tmp_path):
+    """A message with half of a surrogate pair, as a file name may hold, is written and printed."""
+    (tmp_path / "raises.py").write_text("def subject(problem): raise OSError('\\udc80')", encoding="utf-8")
+    path = tmp_path / "report.json"
+    result = run("verify", f"{tmp_path / 'raises.py'}:subject", "--json", path)
+    assert result.exit_code == 1
+    assert "\\udc80" in json.loads(path.read_text(encoding="utf-8"))["cases"][0]["findings"][0]["message"]
+
+
+def test_a_printed_snippet_reproduces_the_answer(capsys):
+    """What the report prints under "To reproduce it" can be pasted and prints the wrong answer."""
+    output = run("verify", WRONG, *NUMPY, "--dtype", "float64").output
+    block = output.split("To reproduce it:\n", 1)[1]
+    snippet = dedent("\n".join(line for line in block.splitlines()[:4]))
+    assert snippet.splitlines()[0] == "import verification"
+    exec(snippet, {})
+    assert "'w1': array(" in capsys.readouterr().out
+
+
+def test_many_failures_are_told_in_part(ask_only):
+    """Three failing problems are told in full, four leaves of each; the table has them all."""
+    ask_only("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps")
+    result = run(
+        "verify", f"{HERE / 'implementations.py'}:step_with_scaled_gradient", "--kind", "step", "--dtype", "float64"
+    )
+    assert result.output.count("To reproduce it:") == 3
+    assert result.output.count("and 1 more") == 3
+    assert "1 more failing problems are in the table." in result.output
+    table = result.output[result.output.index("1 more failing") :]
+    for name in ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps"):
+        (row,) = (line for line in table.splitlines() if f" {name} " in line)
+        assert row.split()[-2] == "fail"
+
+
+def test_the_worst_entry_is_shown_with_its_place(tmp_path):
+    """Of a wrong array the entry that is furthest off is shown, and NaN is further than any number."""
+    source = f"""
+        import sys
+        sys.path.insert(0, {str(HERE)!r})
+        from implementations import numpy_subject
+
+        def subject(problem):
+            cost, gradients = numpy_subject(problem)
+            name = "w1" if "w1" in gradients else "weight"
+            gradients[name] = gradients[name] + 0.0
+            gradients[name][0], gradients[name][1] = 5.0, float("nan")
+            return cost + 1.0, gradients
+    """
+    (tmp_path / "spoiled.py").write_text(dedent(source), encoding="utf-8")
+    result = run("verify", f"{tmp_path / 'spoiled.py'}:subject", *NUMPY, "--dtype", "float64")
+    assert "gradients, w1: it holds NaN or infinity, where the reference has finite numbers." in result.output
+    assert "at [1, 0] expected " in result.output
+    assert "at [1] expected " in result.output
+    assert ", got nan" in result.output
+    assert "at [] " not in result.output
