@@ -19,6 +19,9 @@ _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yello
 _GRAVITY = ("pass", "inconclusive", "fail")
 _SHOWN_CASES = 3  # failing problems told in full; the table has them all
 _SHOWN_LEAVES = 4
+_CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
+_MISSING = "\n–: wrong, but not by its numbers."
+_HOW_TO_SUPPORT = "They need options; a problem subject that handles an option names it in its attribute `supports`."
 
 
 def show(report: Report, console: Console) -> None:
@@ -36,7 +39,7 @@ def show(report: Report, console: Console) -> None:
     console.print(_table(report))
     if report.left_out:
         names = ", ".join(dict.fromkeys(report.left_out))
-        console.print(f"Not asked, since a problem subject need not support them: {names}.", style="dim")
+        console.print(f"Not asked: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
 
 
 def _headline(report: Report) -> RenderableType:
@@ -85,7 +88,7 @@ def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
 def _table(report: Report) -> Table:
     """Return one row for each problem, with its error in each precision."""
     dtypes = list(dict.fromkeys(case.dtype for case in report.cases))
-    table = Table(caption="Error: the largest, as a part of its bound; above 1 it is wrong.")
+    table = Table(caption=_CAPTION + (_MISSING if not all(map(_compared, report.cases)) else ""))
     for name in ("problem", "order"):
         table.add_column(name)
     for dtype in dtypes:
@@ -96,8 +99,17 @@ def _table(report: Report) -> Table:
         rows.setdefault((case.problem, str(case.order)), []).append(case)
     for (problem, order), cases in rows.items():
         verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
-        errors = {case.dtype: Text(f"{case.worst:.2g}", style=_STYLES[case.verdict]) for case in cases}
+        errors = {case.dtype: _error(case) for case in cases}
         table.add_row(
             problem, order, *(errors.get(dtype, Text("")) for dtype in dtypes), Text(verdict, style=_STYLES[verdict])
         )
     return table
+
+
+def _error(case: Case) -> Text:
+    return Text(f"{case.worst:.2g}" if _compared(case) else "–", style=_STYLES[case.verdict])
+
+
+def _compared(case: Case) -> bool:
+    """Return whether the error tells the verdict: not where a leaf is missing and the others are right."""
+    return case.verdict != "fail" or not case.worst <= 1
