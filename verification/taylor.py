@@ -14,7 +14,7 @@ is that of the surrogate θ ↦ Q(θ + (φ_K − θ)), with the displacement hel
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,16 +24,17 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 Vector = NDArray[np.float64]
 
 _ABOVE_NOISE = 16.0  # a size counts where noise changes it by less than a sixteenth
-_LEAST, _MOST = 3, 4  # points of a fit: two slopes to compare; more would reach into the bend
-_NEAR = 0.15  # of a whole number: at steps of a tenth the next term bends a slope by about that much
-_STEADY = 0.1  # slopes that still change by more than this have not settled
+_LEAST, _MOST = 3, 5  # points of a fit: one more than a slope needs; more would reach into the bend
+_NEAR = 0.15  # of a whole number: what the terms that a fit leaves out may bend a slope by
+_STRAIGHT = 0.02  # a fit with residuals above this has not settled on any power
 
 
 @dataclass(frozen=True)
 class OrderFit:
     """The slope of log size over log step: `order` ± `error`, fitted on the steps in `window`, largest first.
 
-    `local` has the slope between neighbours over all the clean steps. Where nothing could be fitted, `order` is NaN.
+    `local` has the slope between neighbours over all the clean steps, `residual` the largest distance of a point from
+    the fit, in logarithms. Where nothing could be fitted, `order` is NaN.
     """
 
     order: float
@@ -41,6 +42,7 @@ class OrderFit:
     verdict: Verdict
     error: float = float("nan")
     local: tuple[float, ...] = ()
+    residual: float = float("nan")
 
 
 def order_in_alpha(rates: list[float], gaps: list[float], noise: list[float]) -> OrderFit:
@@ -76,8 +78,8 @@ def fit_order(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[fl
         return OrderFit(float("nan"), tuple(h), "inconclusive")
     local = np.diff(np.log(size)) / np.diff(np.log(h))
     h, size, floor = h[-_MOST:], size[-_MOST:], floor[-_MOST:]
-    order, error = _slope(np.log(h), np.log(size), floor / size)
-    return OrderFit(order, tuple(map(float, h)), "pass", error, tuple(map(float, local)))
+    order, error, residual = _fitted(h, size, floor)
+    return OrderFit(order, tuple(map(float, h)), "pass", error, tuple(map(float, local)), residual)
 
 
 def _ladder(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[float]) -> tuple[Vector, Vector, Vector]:
@@ -94,10 +96,18 @@ def _ladder(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[floa
     return h[falling], np.asarray(sizes, np.float64)[falling], np.asarray(noise, np.float64)[falling]
 
 
-def _slope(x: Vector, y: Vector, doubt: Vector) -> tuple[float, float]:
-    """Return the least-squares slope, and its error from the doubt in each y, linearly added."""
-    weights = (x - np.mean(x)) / np.sum((x - np.mean(x)) ** 2)
-    return float(weights @ y), float(np.abs(weights) @ doubt)
+def _fitted(h: Vector, size: Vector, floor: Vector) -> tuple[float, float, float]:
+    """Return the order p of size = C h^p (1 + b h) by least squares, its error, and the largest residual, all in logs.
+
+    The term in b is the next order, which bends the slope; three points have to do without it. The error is what the
+    noise in each size makes of p, added up.
+    """
+    columns = [np.log(h), np.ones_like(h), h / h[0]][: 3 if len(h) > _LEAST else 2]
+    design = np.stack(columns, axis=1)
+    inverse = np.linalg.pinv(design)
+    found = inverse @ np.log(size)
+    residual = float(np.max(np.abs(design @ found - np.log(size))))
+    return float(found[0]), float(np.abs(inverse[0]) @ (floor / size)), residual
 
 
 def _whole(fit: OrderFit) -> OrderFit:
@@ -107,9 +117,7 @@ def _whole(fit: OrderFit) -> OrderFit:
     nearest = max(0, round(fit.order))
     if abs(fit.order - nearest) <= _NEAR + fit.error:
         return fit
-    recent = fit.local[-(len(fit.window) - 1) :]
-    settled = max(recent) - min(recent) <= _STEADY + 2 * fit.error
-    return OrderFit(fit.order, fit.window, "fail" if settled else "inconclusive", fit.error, fit.local)
+    return replace(fit, verdict="fail" if fit.residual <= _STRAIGHT else "inconclusive")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def test_points_in_the_noise_are_left_out_of_the_window() -> None:
     gaps = [a**2 + 1e-5 for a in RATES]  # in the last three the noise is above a sixteenth
     fit = order_in_alpha(RATES, gaps, noise)
     assert fit.window == (0.1, 0.05, 0.025, 0.0125)
-    assert fit.order == pytest.approx(2, abs=0.05)
+    assert fit.order == pytest.approx(2, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_points_in_the_noise_are_left_out_of_the_window() -> None:
         ([1e-15] * 7, "inconclusive"),
         ([0.0] * 7, "inconclusive"),
         ([1.0, 2.0, float("nan"), 1.0, 1.0, 1.0, 1.0], "fail"),
-        ([np.exp(-a / 0.01) for a in RATES], "inconclusive"),
+        ([a * (2 + np.sin(4 * np.log(a))) for a in RATES], "inconclusive"),
     ],
 )
 def test_what_is_no_whole_power_does_not_pass(gaps: list[float], verdict: str) -> None:

@@ -1,0 +1,73 @@
+"""What a relation found, and what all of them found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One relation's verdict with one sentence; `error` and `bound` are in units of rounding, u ‖expected‖."""
+
+    name: str
+    verdict: Verdict
+    error: float
+    bound: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class RelationsReport:
+    """The results of the relations that were asked, and the reasons why others were not."""
+
+    results: list[Result]
+    not_asked: dict[str, str]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return "fail" where a relation broke, "pass" where each that was asked held, otherwise "inconclusive"."""
+        verdicts = [result.verdict for result in self.results]
+        if "fail" in verdicts:
+            return "fail"
+        return "pass" if verdicts and set(verdicts) == {"pass"} else "inconclusive"
+
+    @property
+    def broken(self) -> list[str]:
+        """The names of the relations that broke, in the order asked."""
+        return [result.name for result in self.results if result.verdict == "fail"]
+
+    def __getitem__(self, name: str) -> Result:
+        """Return the result of one relation; a KeyError says why there is none."""
+        for result in self.results:
+            if result.name == name:
+                return result
+        reason = self.not_asked.get(name, f"there is no such relation; asked were {', '.join(self._names)}")
+        raise KeyError(f"{name}: {reason}.")
+
+    @property
+    def _names(self) -> list[str]:
+        return [result.name for result in self.results]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report for JSON, with None where an error or a bound is not a finite number."""
+        return {
+            "verdict": self.verdict,
+            "relations": [
+                {**vars(each), "error": _finite(each.error), "bound": _finite(each.bound)} for each in self.results
+            ],
+            "not_asked": dict(self.not_asked),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {len(self.results)} relations asked, {len(self.broken)} broken"]
+        lines += [f"  {each.verdict:<12} {each.name:<24} {each.sentence}" for each in self.results]
+        lines += [f"  {'not asked':<12} {name:<24} {reason}." for name, reason in self.not_asked.items()]
+        return "\n".join(lines)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
