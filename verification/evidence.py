@@ -56,6 +56,7 @@ class Evidence:
         #: The observations that decide; those in single precision only where there are no others.
         self.deciding = sorted(precise, key=_cost_of_asking)
         self._questions: dict[tuple[str, Any], Question] = {}
+        self._right: dict[tuple[str, Any], Outcome] = {}
 
     def question(self, seen: Observation) -> Question:
         """Return the question that an observation answers; its gradients are kept from one fault to the next."""
@@ -66,7 +67,10 @@ class Evidence:
 
     def right(self, seen: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
-        return self._declared.right(self.question(seen))
+        key = (seen.problem.name, seen.problem.order)
+        if key not in self._right:
+            self._right[key] = self._declared.right(self.question(seen))
+        return self._right[key]
 
     def predict(self, seen: Observation, answer: Answer) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""

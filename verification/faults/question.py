@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.answers import selected
-from verification.faults.work import Solved, Work, mean, solve
+from verification.faults.work import Solved, Work, by_autograd, by_complex_step, mean, solve
 from verification.oracles.view import Order, Vector
 from verification.problem import Problem
 
@@ -41,10 +41,16 @@ class Question:
         return self.problem.split(np.arange(self.works[0].theta.size))
 
 
-def question(problem: Problem, dtype: Any = np.float64, call: int = 0) -> Question:
-    """Return the question that a problem puts, to be worked in `dtype`."""
+def question(problem: Problem) -> Question:
+    """Return the question that a problem puts, to predict what a fault answers to it."""
     order: Any = problem.order
-    return Question(problem, [Work(view) for view in problem.views(anp, dtype=dtype)], order, call)
+    return Question(problem, [Work(view, by_complex_step) for view in problem.views(anp)], order)
+
+
+def question_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
+    """Return the question to be worked in a precision, as an implementation does."""
+    order: Any = problem.order
+    return Question(problem, [Work(view, by_autograd) for view in problem.views(anp, dtype=dtype)], order, call)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from verification.faults.data import at_rate
 from verification.faults.order import right
-from verification.faults.question import Answer, Outcome, Question, each_task, misread, question
+from verification.faults.question import Answer, Outcome, Question, each_task, misread, question_in
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
 from verification.oracles.view import Vector
 
@@ -111,7 +111,7 @@ hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_ba
 
 def single_precision(asked: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
-    return right(question(asked.problem, np.float32))
+    return right(question_in(asked.problem, np.float32))
 
 
 def _reptile(change: Callable[[Work, Solved], Vector]) -> Answer:

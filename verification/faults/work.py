@@ -16,6 +16,7 @@ from autograd import grad
 from numpy.typing import NDArray
 
 from verification.oracles import TaskView
+from verification.oracles.finite_differences import complex_step_gradients
 from verification.oracles.view import Costs, Order, Vector
 
 Points = list[Vector]
@@ -23,9 +24,14 @@ Points = list[Vector]
 
 @dataclass(frozen=True)
 class Work:
-    """One task in flat vectors; values, gradients and Hessians are kept, since faults ask for the same ones often."""
+    """One task in flat vectors; values, gradients and Hessians are kept, since faults ask for the same ones often.
+
+    `derive` takes gradients: complex steps where an answer is predicted, which are fast and exact to rounding, and
+    autograd where a fault plays the subject, in the subject's own precision.
+    """
 
     view: TaskView
+    derive: Callable[[Costs, Vector], Vector]
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -40,7 +46,7 @@ class Work:
 
     def changed(self, **changes: Any) -> Work:
         """Return the task with parts of its view exchanged; the costs keep what is known of them."""
-        return Work(replace(self.view, **changes), self.memory)
+        return Work(replace(self.view, **changes), self.derive, self.memory)
 
     def inner_cost(self, phi: Vector) -> Any:
         """S(φ)."""
@@ -52,7 +58,7 @@ class Work:
 
     def inner_gradient(self, phi: Vector) -> Vector:
         """∇S(φ)."""
-        found: Vector = self._kept("gradient", self.view.inner_costs, phi, gradient)
+        found: Vector = self._kept("gradient", self.view.inner_costs, phi, self.derive)
         return found
 
     def outer_gradient(self, phi: Vector) -> Vector:
@@ -61,7 +67,7 @@ class Work:
 
     def full_outer_gradient(self, phi: Vector) -> Vector:
         """∇Q(φ) in every coordinate."""
-        found: Vector = self._kept("gradient", self.view.outer_costs, phi, gradient)
+        found: Vector = self._kept("gradient", self.view.outer_costs, phi, self.derive)
         return found
 
     def inner_hessian(self, phi: Vector) -> NDArray[Any]:
@@ -76,8 +82,14 @@ class Work:
         return self.memory[key]
 
 
-def gradient(costs: Costs, phi: Vector) -> Vector:
-    """Return the gradient of costs at one point."""
+def by_complex_step(costs: Costs, phi: Vector) -> Vector:
+    """Return the gradient of costs at one point of float64 numbers."""
+    found: Vector = complex_step_gradients(costs, phi[None])[0]
+    return found
+
+
+def by_autograd(costs: Costs, phi: Vector) -> Vector:
+    """Return the gradient of costs at one point, in its precision."""
     found: Vector = grad(lambda points: anp.sum(costs(points)))(phi[None])[0]
     return found
 
