@@ -63,8 +63,8 @@ def read(problem: Problem, result: Any) -> Reply:
         shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
     given = leaves(result[1])
-    came = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
-    returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in came.items()}
+    numbers = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
+    returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
     return Reply(cost, gradients, returned, adapted, findings)
 
 
