@@ -16,6 +16,10 @@ Order = Literal[1, 2, "reptile"]
 Costs = Callable[[Any], Any]
 
 
+def _not_exchanged(_: Any) -> Any:
+    raise ValueError("This task was made without its costs on exchanged data, and no oracle needs them.")
+
+
 @dataclass(frozen=True)
 class Quadratic:
     """½ (v − centre)ᵀ matrix (v − centre) in the full vector of variables: matrix [n, n], symmetric; centre [n]."""
@@ -36,14 +40,14 @@ class TaskView:
     theta: Vector
     inner_costs: Costs
     outer_costs: Costs
-    inner_costs_on_query: Costs
-    outer_costs_on_support: Costs
     inner_mask: Vector
     outer_mask: Vector
     rate: Vector
     steps: int
     average: bool = False
     quadratics: tuple[Quadratic, Quadratic] | None = None
+    inner_costs_on_query: Costs = _not_exchanged
+    outer_costs_on_support: Costs = _not_exchanged
 
     @property
     def step_size(self) -> Vector:
