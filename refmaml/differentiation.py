@@ -45,4 +45,4 @@ def _like(leaf: Array, gradient: Array | None) -> Array:
     dtype = getval(leaf).dtype
     if gradient is None:
         return np.zeros_like(getval(leaf))
-    return gradient.astype(dtype) if isbox(gradient) else np.array(gradient, dtype=dtype)
+    return gradient.astype(dtype)
