@@ -68,11 +68,12 @@ def test_fail_is_1():
     assert ", got " in result.output
 
 
-def test_a_failure_says_where_the_gradient_was_taken():
-    """The sentence that places a wrong gradient is printed."""
+def test_a_failure_is_named():
+    """The name of the mistake is printed, with what to do."""
     result = run("verify", STEP_AT_START, "--kind", "step", "--dtype", "float64")
     assert result.exit_code == 1
-    assert "φ_0" in result.output
+    assert "B01" in result.output
+    assert "What to do: " in result.output
 
 
 def test_inconclusive_is_3(ask_only):
