@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,10 @@ from verification.truth import Truth
 _NEAREST = ("A01", "A04", "B01", "B02", "B03", "G04")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def sensitivity(name: str, order: int | str) -> Sensitivity:
     """Return the sensitivity of a built-in problem, measured once."""
-    return tolerances.sensitivity(suite.problem(name, order=order))
+    return tolerances.sensitivity(suite.made(name, order))
 
 
 def compare(problem: Problem, reply: Reply, truths: Iterable[Truth], declared: Declared) -> tuple[list[Finding], float]:
@@ -104,10 +104,10 @@ def over(error: float, bound: float) -> float:
     return error / bound if bound else (0.0 if error == 0 else float("inf"))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def separation(name: str, order: int | str, dtype: str) -> float:
     """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
-    problem = suite.problem(name, order=order)
+    problem = suite.made(name, order)
     rows = [CATALOGUE[id_] for id_ in _NEAREST]
     if not problem.inner_grad_steps:
         return float("inf")  # nothing adapts: there is nothing that such a fault could change

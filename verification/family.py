@@ -36,7 +36,7 @@ def family(subject: Subject, order: int | str, seen: list[Observation], declared
     asked = {each.problem.name for each in seen if each.reply.returned}
     for name in _PROBES:
         if name in asked:
-            problem = suite.problem(name, order=order)
+            problem = suite.made(name, order)
             gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
             fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
             if fit.verdict == "pass":

@@ -67,8 +67,9 @@ def verify(
     _require("kind", kind, (None, "step", "problem"))
     for dtype in dtypes:
         _require("dtypes", dtype, DTYPES)
-    for name in problems or ():
-        _require("problems", name, suite.NAMES)
+    for each in problems or ():
+        if not suite.exists(each):
+            raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {each!r}.")
     declared = Declared(tuple(convention(name) for name in conventions))
     framework_named(framework)
     function = load(subject) if isinstance(subject, str) else subject
@@ -115,14 +116,14 @@ class Run:
     def report(self, asked: list[tuple[Subject, int | str]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, order, name) for subject, order in asked for name in self._names(order)]
-        able = [each for each in plan if each[0].can(suite.problem(each[2], order=each[1]))]
+        able = [each for each in plan if each[0].can(suite.made(each[2], each[1]))]
         cases: list[Case] = []
         seen: list[Observation] = []
         for index, (subject, order, name) in enumerate(able):
             if progress:
                 progress(index, len(able), name)
             for dtype in self.dtypes:
-                case, observed = self._case(subject, suite.problem(name, order=order).native(subject.framework, dtype))
+                case, observed = self._case(subject, suite.made(name, order).native(subject.framework, dtype))
                 cases.append(case)
                 seen.extend(observed)
         if progress:
@@ -132,7 +133,9 @@ class Run:
         return conclude(asked[0][0], cases, named, left_out)
 
     def _names(self, order: int | str) -> list[str]:
-        return [name for name in suite.names(order, plain=False) if self.problems is None or name in self.problems]
+        if self.problems is None:
+            return list(suite.names(order, plain=False))
+        return [name for name in self.problems if suite.is_asked(name, order)]
 
     def _case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
         """Ask one problem, twice where state is looked for, and compare."""
@@ -141,7 +144,7 @@ class Run:
         findings, worst = compare(problem, reply, expected, self.declared)
         findings += changed
         observed = [_observation(problem, reply, 0, bool(changed))]
-        if problem.name in _TWICE:
+        if problem.name.partition("@")[0] in _TWICE:
             again, _ = _asked(subject, problem)
             later, _ = compare(problem, again, expected, self.declared)
             if later and not findings:
@@ -181,7 +184,7 @@ def _arrays(problem: Problem, tree: Tree) -> Tree:
 
 
 def _observation(problem: Problem, reply: Reply, call: int, overwrote: bool) -> Observation:
-    plain = suite.problem(problem.name, order=problem.order)
+    plain = suite.made(problem.name, problem.order)
     return Observation(plain, str(problem.dtype), reply, sensitivity(problem.name, problem.order), call, overwrote)
 
 

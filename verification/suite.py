@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from verification.problem import Problem
 from verification.trees import Tree, leaves, map_leaves
 
 _SUPPORT, _QUERY = 4, 5  # examples; unequal, so that exchanged data cannot pass for its counterpart
+_ATTEMPTS = 200  # relu problems with no unit near its kink are one in ten or so
 _ALPHA = 0.125  # exact in every binary precision: a rounded learning rate is no part of the question
 
 
@@ -158,17 +159,32 @@ ORDERS = (1, 2, "reptile")
 DTYPES = ("float64", "float32")
 
 
-@cache
-def _made(name: str, order: int | str) -> Problem:
-    recipe = _RECIPES[name]
-    rng = np.random.default_rng(recipe.seed)
+@lru_cache(maxsize=512)
+def made(name: str, order: int | str) -> Problem:
+    """Return the one problem of a name and an order, in float64 on autograd; nobody may write into it."""
+    kind, _, seed = name.partition("@")
+    recipe = _RECIPES[kind]
+    if not seed:
+        found = _from_recipe(name, recipe, recipe.seed, order)
+        assert_awkward(found)
+        return found
+    for attempt in range(_ATTEMPTS):
+        found = _from_recipe(name, recipe, [recipe.seed, int(seed), attempt], order)
+        try:
+            assert_awkward(found)
+        except AssertionError:
+            continue  # the next numbers may do
+        return found
+    raise AssertionError(f"The problem {name} found no awkward numbers in {_ATTEMPTS} attempts. Choose another seed.")
+
+
+def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: int | str) -> Problem:
+    rng = np.random.default_rng(seed)
     family = recipe.family()
     nest = recipe.nest or {each: each for each in family.shapes}
-    batched = recipe.options.batched
-    values = {
-        each: _nonzero(rng, ((recipe.tasks,) if batched else ()) + shape) for each, shape in family.shapes.items()
-    }
-    problem = Problem(
+    rows = (recipe.tasks,) if recipe.options.batched else ()
+    values = {each: _nonzero(rng, rows + shape) for each, shape in family.shapes.items()}
+    return Problem(
         name=name,
         family=family,
         nest=nest,
@@ -181,8 +197,6 @@ def _made(name: str, order: int | str) -> Problem:
         framework=framework("autograd"),
         order=order,
     )
-    assert_awkward(problem)
-    return problem
 
 
 def _short(array: NDArray[Any]) -> NDArray[Any]:
@@ -199,7 +213,7 @@ def problem(name: str, *, order: int | str = 1, framework: str = "autograd", dty
     """Return a built-in problem by its name, in the arrays of a framework.
 
     Args:
-        name: one of `verification.suite.NAMES`.
+        name: one of `verification.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers.
         order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         framework: "autograd", "numpy" or "torch".
         dtype: "float64" or "float32".
@@ -212,16 +226,27 @@ def problem(name: str, *, order: int | str = 1, framework: str = "autograd", dty
         raise ValueError(f"order: expected one of {', '.join(map(repr, ORDERS))}, but got {order!r}.")
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
-    if name not in _RECIPES:
-        raise KeyError(f"name: expected one of {', '.join(NAMES)}, but got {name!r}.")
-    return _made(name, order).native(framework, dtype)
+    if not exists(name):
+        raise KeyError(f"name: expected one of {', '.join(NAMES)}, or one of them with @SEED, but got {name!r}.")
+    return made(name, order).native(framework, dtype)
+
+
+def exists(name: str) -> bool:
+    """Return whether there is a problem of that name."""
+    kind, at, seed = name.partition("@")
+    return kind in _RECIPES and (not at or seed.isdecimal())
 
 
 def names(order: int | str, *, plain: bool) -> Iterator[str]:
     """Yield the names of the problems to ask: plain ones alone, or those with options too."""
     for name in _PLAIN if plain else _RECIPES:
-        if order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[name]):
+        if is_asked(name, order):
             yield name
+
+
+def is_asked(name: str, order: int | str) -> bool:
+    """Return whether a problem makes sense for an order: Reptile has no outer loop to select or average in."""
+    return order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[name.partition("@")[0]])
 
 
 def _asks_nothing_of_the_outer_loop(recipe: Recipe) -> bool:

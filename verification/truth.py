@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -60,10 +60,10 @@ def _solved(source: str, problem: Problem, solutions: list[Any]) -> Truth:
     return Truth(source, answer, {chain: float(np.linalg.norm(spread[chain])) for chain in answer.gradients})
 
 
-@cache
+@lru_cache(maxsize=512)
 def truths(name: str, order: int | str, *, own: bool) -> list[Truth]:
     """Return the expected answers of a built-in problem; both precisions are asked the same numbers."""
-    from verification.suite import problem
+    from verification.suite import made
 
-    asked = problem(name, order=order)
+    asked = made(name, order)
     return from_oracles(asked) if own else [from_reference(asked)]
