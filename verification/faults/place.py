@@ -89,9 +89,10 @@ def _averaged(weights: Callable[[int], list[float]]) -> Answer:
     return each_task(one_task)
 
 
-average_without_start = _averaged(lambda steps: [0.0] + [1 / steps] * steps)
+# A misreading may leave no step to divide by, where an implementation would raise; its answer then has one point.
+average_without_start = _averaged(lambda steps: [0.0] + [1 / max(steps, 1)] * steps)
 sum_over_points = _averaged(lambda steps: [1.0] * (steps + 1))
-divided_by_steps = _averaged(lambda steps: [1 / steps] * (steps + 1))
+divided_by_steps = _averaged(lambda steps: [1 / max(steps, 1)] * (steps + 1))
 
 
 def scaled(found: Outcome, factor: float) -> Outcome:
