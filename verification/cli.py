@@ -15,9 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verification import judge
 from verification.conventions import NAMES as CONVENTIONS
+from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
 from verification.report import Report, show
 from verification.subjects import SubjectError
+
+ORDERS = ("1", "2", "reptile")
 
 _VERIFY_HELP = """
 Judge SUBJECT, an implementation of a meta-learning step: package.module:name or path/to/file.py:name.
@@ -46,6 +49,16 @@ def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
 
 
+def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of conventions while the command line is read."""
+    for name in names:
+        try:
+            convention(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return names
+
+
 @main.command(help=_VERIFY_HELP)
 @click.argument("subject", required=False)
 @click.option(
@@ -57,7 +70,7 @@ def main() -> None:
 )
 @click.option(
     "--order",
-    type=click.Choice(["1", "2", "reptile"]),
+    type=click.Choice(ORDERS),
     default="1",
     show_default=True,
     help="What SUBJECT claims to compute: first- or second-order MAML, or Reptile.",
@@ -79,6 +92,7 @@ def main() -> None:
     "declared",
     multiple=True,
     metavar="NAME",
+    callback=_checked,
     help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
 )
 @click.option(
@@ -101,15 +115,15 @@ def verify(
     asked = dtypes or judge.DTYPES
     with _usage_errors(), _progress() as progress:
         if subject is None:
+            _require_subject(click.get_current_context())
             report = judge.verify_own(dtypes=asked, progress=progress)
         else:
-            number = order if order == "reptile" else int(order)
             if "" not in sys.path:
                 sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
             report = judge.verify(
                 subject,
                 framework=framework,
-                order=number,
+                order=_order(order),
                 kind=kind,
                 dtypes=asked,
                 conventions=declared,
@@ -121,12 +135,96 @@ def verify(
     raise SystemExit(report.exit_code)
 
 
+_SELF_TEST_HELP = """
+Judge the judge: every fault of the catalogue, pairs of them, and correct code written in many ways go through the same
+path as a user's subject; the kill matrix tells who was caught, by what, and named as what.
+
+\b
+Examples:
+  refmaml self-test
+  refmaml self-test --order 1 --dtype float64
+  refmaml self-test --random 1000 --seed 7
+
+\b
+Exit codes:
+  0  no fault survived and no correct code was accused
+  1  a survivor or a false alarm
+  2  wrong usage
+"""
+
+
+@main.command("self-test", help=_SELF_TEST_HELP)
+@click.option(
+    "--order", "orders", type=click.Choice(ORDERS), multiple=True, help="Try this kind of step only; by default all."
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    type=click.Choice(judge.DTYPES),
+    multiple=True,
+    help="Ask in this precision only; by default in both.",
+)
+@click.option("--pairs", is_flag=True, help="Try pairs of a scale and a structural fault instead.")
+@click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+def self_test(
+    orders: tuple[str, ...], dtypes: tuple[str, ...], pairs: bool, count: int | None, seed: int, jobs: int
+) -> None:
+    """Judge the judge."""
+    from verification import selftest
+    from verification.report.matrix import is_clean, show_matrix
+
+    kinds: tuple[Any, ...] = tuple(_order(each) for each in orders or ORDERS)
+    if count:
+        asked = list(selftest.random_trials(count, seed))
+    else:
+        asked = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or judge.DTYPES)
+    with _progress() as progress:
+        results = selftest.run_all(asked, jobs, progress)
+    show_matrix(results, Console())
+    raise SystemExit(0 if is_clean(results) else 1)
+
+
+@main.command()
+@click.argument("fault", required=False)
+def faults(fault: str | None) -> None:
+    """List the catalogue of faults, or explain one: its formula, its sources, what shows it and what to do.
+
+    \b
+    Examples:
+      refmaml faults
+      refmaml faults B02
+    """
+    from verification.report.catalogue import show_catalogue, show_fault
+
+    if fault is None:
+        show_catalogue(Console())
+        return
+    try:
+        show_fault(fault.upper(), Console())
+    except KeyError as error:
+        raise click.UsageError(str(error.args[0])) from error
+
+
+def _order(word: str) -> int | str:
+    return word if word == "reptile" else int(word)
+
+
+def _require_subject(context: click.Context) -> None:
+    """Refuse options that say how to ask a subject where there is none: they would be ignored."""
+    for name in ("framework", "order", "kind", "declared"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = "convention" if name == "declared" else name
+            raise click.UsageError(f"--{option} says how to ask a SUBJECT, but there is none.")
+
+
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Say what is wrong with the subject or an option in one sentence, and exit with 2."""
+    """Say what is wrong with the subject in one sentence, and exit with 2."""
     try:
         yield
-    except (SubjectError, MissingFrameworkError, ValueError) as error:
+    except (SubjectError, MissingFrameworkError) as error:
         raise click.UsageError(str(error)) from error
 
 

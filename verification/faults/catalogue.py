@@ -33,6 +33,13 @@ class Fault:
     variants: dict[str, Answer]
     orders: tuple[Order, ...] = MAML
     convention: str | None = None
+    dtypes: tuple[str, ...] = ("float64", "float32")
+
+    @property
+    def structural(self) -> bool:
+        """Whether it changes more than a scale, and in the first call's gradients: a scale pairs with such a fault."""
+        return self.id not in {"A02", "A03", "A05", "A06", "B08", "B11", "D01", "D02", "D05", "D07", "D11",
+                               "E02", "E04", "F02", "G03", "G07", "G11"}  # fmt: skip
 
 
 def _faults() -> list[Fault]:
@@ -100,7 +107,7 @@ def _place() -> list[Fault]:
               "K ≥ 2 and average_across_steps",
               "Average over the K+1 points φ_0, …, φ_K, or declare the points that you mean.",
               {"θ left out": place.average_without_start, "sum over the points": place.sum_over_points,
-               "divided by K": place.divided_by_steps}, convention="average-points"),
+               "divided by K": place.divided_by_steps}, convention="average-adapted-points or sum-over-points"),
     ]  # fmt: skip
 
 
@@ -207,7 +214,7 @@ def _scales() -> list[Fault]:
               "ivy 1.0.0.5 reptile_step", "K ≥ 2, α ≠ 1",
               "Return (θ − φ_K)/α, or declare the scale with --convention.",
               {"not divided": scales.reptile_undivided, "divided by Kα": scales.reptile_over_steps,
-               "mean of K+1 gradients over α": scales.reptile_of_gradients}, ("reptile",), "reptile-scale"),
+               "mean of K+1 gradients over α": scales.reptile_of_gradients}, ("reptile",), "reptile-displacement or reptile-per-step"),
         Fault("G04", "Reptile that is FOMAML", "∇S(φ_K)", "dragen1860/Reptile-Pytorch#2", "K ≥ 2",
               "Return the displacement θ − φ_K over α, not a gradient at φ_K.",
               {"": scales.reptile_is_fomaml}, ("reptile",)),
@@ -224,7 +231,7 @@ def _scales() -> list[Fault]:
               "Unscale the loss before the inner gradient is taken.", {"": scales.scaled_loss}, EVERY),
         Fault("G11", "a lower precision inside", "error of that precision", "no public source known",
               "float64 problem, tight bound", "Keep every tensor in the dtype of the variables.",
-              {"": scales.single_precision}, EVERY),
+              {"": scales.single_precision}, EVERY, dtypes=("float64",)),
     ]  # fmt: skip
 
 

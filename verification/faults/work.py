@@ -155,3 +155,9 @@ def mean(terms: list[Any]) -> Any:
     for term in terms[1:]:
         total = total + term
     return total / len(terms)
+
+
+def hessian_product(costs: Costs, phi: Vector, u: Vector) -> Vector:
+    """Return H u, the gradient of ∇S · u."""
+    product: Vector = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * u))(phi[None])[0]
+    return product
