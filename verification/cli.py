@@ -186,16 +186,20 @@ def self_test(
     raise SystemExit(0 if is_clean(results) else 1)
 
 
-@main.command()
+_FAULTS_HELP = """
+List the catalogue of faults, or explain one: its formula, its sources, what shows it and what to do.
+
+\b
+Examples:
+  refmaml faults
+  refmaml faults B02
+"""
+
+
+@main.command(help=_FAULTS_HELP)
 @click.argument("fault", required=False)
 def faults(fault: str | None) -> None:
-    """List the catalogue of faults, or explain one: its formula, its sources, what shows it and what to do.
-
-    \b
-    Examples:
-      refmaml faults
-      refmaml faults B02
-    """
+    """List the catalogue of faults, or explain one."""
     from verification.report.catalogue import show_catalogue, show_fault
 
     if fault is None:

@@ -100,7 +100,7 @@ def _dummy_pass(work: Work, asked: Question) -> Solved:
 def _shadowed(work: Work, asked: Question) -> Solved:
     """H01: a comprehension shadows a name of the loop around it, which changes nothing."""
     phi = descend(work)[-1]
-    _ = [phi for phi in (work.theta,)]
+    _ = [phi.size for phi in (work.theta,)]
     found = solve(work, asked.order)
     return Solved(found.cost, found.gradient, phi)
 
