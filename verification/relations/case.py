@@ -128,12 +128,20 @@ class Case:
         cost = self._array("the cost", result[0])
         if cost.size != 1:
             raise StepError(f"expected the cost to be a scalar, but got shape {cost.shape}")
-        adapted = self._arrays("adapted", result[2]) if len(result) == 3 else None
-        return Answer(float(cost.reshape(())), self._arrays("gradients", result[1]), adapted)
+        shapes = {chain: leaf.shape[1:] if self.batched else leaf.shape for chain, leaf in self.theta.items()}
+        gradients = self._arrays("gradients", result[1], shapes)
+        rows = {chain: (self.tasks, *shape) for chain, shape in shapes.items()}
+        adapted = self._arrays("adapted", result[2], rows) if len(result) == 3 else None
+        return Answer(float(cost.reshape(())), gradients, adapted)
 
-    def _arrays(self, what: str, tree: Tree) -> Arrays:
-        found = {chain: leaf for chain, leaf in leaves(tree).items() if leaf is not None or chain in self.theta}
-        return {chain: self._array(f"{what}, {chain!r}", leaf) for chain, leaf in found.items()}
+    def _arrays(self, what: str, tree: Tree, shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+        found = {chain: leaf for chain, leaf in leaves(tree).items() if leaf is not None or chain in shapes}
+        arrays = {chain: self._array(f"{what}, {chain!r}", leaf) for chain, leaf in found.items()}
+        for chain, array in arrays.items():
+            if array.shape != shapes.get(chain):
+                expected = f"shape {shapes[chain]}" if chain in shapes else f"the leaves {', '.join(shapes)} alone"
+                raise StepError(f"expected {expected} in {what}, but got {chain!r} of shape {array.shape}")
+        return arrays
 
     def _array(self, where: str, value: Any) -> Array:
         array = np.array(self.framework.to_numpy(value)) if value is not None else np.asarray(None)

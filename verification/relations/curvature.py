@@ -40,6 +40,8 @@ def hessian_blindness(case: Case) -> Result:
     moving = adapted_chains(one)
     if not case.rate_size:
         raise NotAsked("α = 0")
+    if not any(chain in one.answer.gradients for chain in moving):
+        raise NotAsked("no variable is in both inner_v and outer_v")
     bend = _bend(case, moving)
     bent = one.but(inner_cost=_bent(one, bend), outer_cost=one.query_cost)
     shifted = _shifted(one, bend, known=case.order == 2)
@@ -93,7 +95,8 @@ def one_step_gap(case: Case) -> Result:
 
     φ_1 = θ − α∇S(θ), so that −αHv is dφ_1/dv − v, by differences of the adapted variables that the step returns. A
     first-order step gives gF, and v · gM is the derivative of its own cost by differences; a second-order one gives
-    gM, and gF is its answer at φ_1 for K = 0. It breaks where cost, gradient and adapted variables do not belong together.
+    gM, and gF is its answer at φ_1 for K = 0. It breaks where cost, gradient and adapted variables do not belong
+    together.
     """
     return chain_rule(case.but(steps=1), "one_step_gap", "K = 1: gM − gF against −αH∇Q")
 

@@ -18,7 +18,8 @@ def derivative(function: Callable[[float], float | Value], noise: float) -> tupl
     """Return d/dε function(ε) at 0 and an estimate of its error, in the 2-norm.
 
     Central differences with steps 2⁻⁵, …, 2⁻⁸, extrapolated over the table of Ridders (1982): column m removes the
-    error term of order h^(2m), and the entry whose distance to the two it was made of, plus noise / h, is least is taken.
+    error term of order h^(2m), and the entry is taken whose distance to the two it was made of, plus noise / h, is
+    least.
 
     Args:
         function: of ε; it returns a number or a vector.

@@ -11,7 +11,7 @@ import numpy as np
 
 from verification.relations.answer import Answer, mean, scaled
 from verification.relations.bounds import compare, sensitivity
-from verification.relations.case import Case, NotAsked
+from verification.relations.case import Case, NotAsked, per_task
 from verification.relations.points import outer_cost
 from verification.relations.result import Result
 from verification.tolerances import FACTOR
@@ -93,6 +93,8 @@ def batched_against_loop(case: Case) -> Result:
     """
     case.require("batched")
     case.forbid("inner_optimization_step")
+    if any(per_task(case.options.get(name)) for name in ("inner_v", "outer_v")):
+        raise NotAsked("selections for each task have no batched form")
     together = case if case.batched else _tiled(case)
     alone = [_loop(case, t) for t in range(case.tasks)]
     _require_means(case, together, alone)
