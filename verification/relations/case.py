@@ -130,7 +130,8 @@ class Case:
             raise StepError(f"expected the cost to be a scalar, but got shape {cost.shape}")
         shapes = {chain: leaf.shape[1:] if self.batched else leaf.shape for chain, leaf in self.theta.items()}
         gradients = self._arrays("gradients", result[1], shapes)
-        rows = {chain: (self.tasks, *shape) for chain, shape in shapes.items()}
+        used = self.options.get("num_tasks") or self.tasks
+        rows = {chain: (used, *shape) for chain, shape in shapes.items()}
         adapted = self._arrays("adapted", result[2], rows) if len(result) == 3 else None
         return Answer(float(cost.reshape(())), gradients, adapted)
 
