@@ -1,11 +1,13 @@
 """What must hold without an expected value: relations between answers of one step, on anybody's costs and sizes.
 
 `check_relations` asks all of them; each is a function of a `Case` that returns a `Result` or raises `NotAsked`.
+`check_taylor` tests what function the gradients are the gradient of.
 """
 
 from verification.relations.case import Case, NotAsked, StepError, case_of, make_case
 from verification.relations.check import RELATIONS, check_case, check_problem, check_relations
 from verification.relations.result import RelationsReport, Result
+from verification.relations.targets import check_taylor, taylor_of_case, taylor_of_problem
 
 __all__ = [
     "RELATIONS",
@@ -18,5 +20,8 @@ __all__ = [
     "check_case",
     "check_problem",
     "check_relations",
+    "check_taylor",
     "make_case",
+    "taylor_of_case",
+    "taylor_of_problem",
 ]

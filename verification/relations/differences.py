@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FIRST = 2.0**-5
-_HALVINGS = 4
+_LEVELS = 3
 
 Value = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ Value = NDArray[np.float64]
 def derivative(function: Callable[[float], float | Value], noise: float) -> tuple[Value, float]:
     """Return d/dε function(ε) at 0 and an estimate of its error, in the 2-norm.
 
-    Central differences with steps 2⁻⁵, …, 2⁻⁸, extrapolated over the table of Ridders (1982): column m removes the
+    Central differences with steps 2⁻⁵, 2⁻⁶ and 2⁻⁷, extrapolated over the table of Ridders (1982): column m removes the
     error term of order h^(2m), and the entry is taken whose distance to the two it was made of, plus noise / h, is
     least.
 
@@ -25,11 +25,11 @@ def derivative(function: Callable[[float], float | Value], noise: float) -> tupl
         function: of ε; it returns a number or a vector.
         noise: how far rounding moves one value of the function.
     """
-    steps = _FIRST * 0.5 ** np.arange(_HALVINGS)
+    steps = _FIRST * 0.5 ** np.arange(_LEVELS)
     column = [_central(function, float(h)) for h in steps]
     floors = [noise / float(h) for h in steps]
     best, least = column[0], float("inf")
-    for m in range(1, _HALVINGS):
+    for m in range(1, _LEVELS):
         factor = 4.0**m
         finer = [b + (b - a) / (factor - 1) for a, b in pairwise(column)]
         floors = [(factor * b + a) / (factor - 1) for a, b in pairwise(floors)]

@@ -73,7 +73,7 @@ def without_start(batch: Any, inner: Any, outer: Any, variables: Any, count: int
     if not (options.get("average_across_steps") and count):
         return cost, mean, *adapted
     first = fomaml_step(batch, inner, outer, variables, 0, alpha, **options)[1]
-    return cost, map_leaves(lambda pair: pair, _zip(lambda m, f: ((count + 1) * m - f) / count, mean, first)), *adapted
+    return cost, _zip(lambda m, f: ((count + 1) * m - f) / count, mean, first), *adapted
 
 
 def _zip(function: Callable[..., Any], one: Any, other: Any) -> Any:
@@ -160,10 +160,10 @@ def overwriting(batch: Any, inner: Any, outer: Any, variables: Any, *rest: Any, 
 
 
 def shared_memory(batch: Any, inner: Any, outer: Any, variables: Any, *rest: Any, **options: Any) -> Any:
-    """Unadapted variables are returned as views of the caller's."""
+    """Variables that no step moved are returned as views of the caller's."""
     cost, grads, adapted = fomaml_step(batch, inner, outer, variables, *rest, **{**options, "return_inner_v": True})
-    same = _zip(lambda w, phi: w[None] if len(phi) == 1 or np.all(phi == w) else phi, variables, adapted)
-    return cost, grads, _zip(lambda phi, w: w if np.all(phi == w) else phi, adapted, same)
+    views = _zip(lambda phi, w: np.broadcast_to(w, phi.shape) if np.all(phi == w) else phi, adapted, variables)
+    return cost, grads, views
 
 
 def remembering() -> Step:
