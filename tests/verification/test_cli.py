@@ -82,7 +82,8 @@ def test_inconclusive_is_3(ask_only):
     result = run("verify", RIGHT, *NUMPY)
     assert result.exit_code == 3
     assert "INCONCLUSIVE" in result.output
-    assert "Not asked, since a problem subject need not support them: batched." in result.output
+    assert "Not asked: batched." in result.output
+    assert "a problem subject that handles an option names it in its attribute `supports`" in result.output
 
 
 @pytest.mark.parametrize(

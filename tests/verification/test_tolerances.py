@@ -119,7 +119,7 @@ def _batched_in_single_precision(problem):
     phi = map_leaves(lambda leaf: np.stack([leaf] * tasks), single.variables)
     for _ in range(problem.inner_grad_steps):
         gradient = single.inner_gradient(single.batch["support"], phi)
-        phi = map_leaves(lambda w, g: w - np.float32(0.125 * tasks) * g, phi, gradient)
+        phi = map_leaves(lambda w, g: w - np.float32(problem.inner_learning_rate * tasks) * g, phi, gradient)
     outer = single.outer_gradient(single.batch["query"], phi)
     return single.outer_cost(single.batch["query"], phi), map_leaves(lambda leaf: leaf.sum(axis=0), outer)
 
