@@ -11,7 +11,7 @@ I, O       the leaves that the inner loop adapts and the outer loop differentiat
 
 Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017: MAML is
 section 2.2 and algorithm 1, the first-order approximation section 5.2. Nichol, Achiam and Schulman, "On First-Order
-Meta-Learning Algorithms", 2018: FOMAML is section 3, Reptile section 4 and algorithm 1.
+Meta-Learning Algorithms", 2018: FOMAML is section 2, Reptile section 3 and algorithm 1.
 
 Cutting the batch into tasks, checking arguments and restoring containers is done elsewhere (`refmaml.preparation`,
 `refmaml.tasks`); a `Task` has θ and S, Q, ∇_I S, ∇_O Q on its own data.
@@ -32,7 +32,7 @@ def adapt(task: Task) -> list[Leaves]:
     """Run the inner loop and return φ_0, …, φ_K.
 
     φ_0 = θ, and φ_{k+1} = φ_k − α ∇_I S(φ_k) on the leaves in I, with the others left where they are (Finn et al.,
-    equation 1; another `inner_optimization_step` replaces the descent).
+    algorithm 1, line 6; another `inner_optimization_step` replaces the descent).
     """
     phi = task.variables
     points = [phi]
@@ -73,7 +73,7 @@ def fomaml_step(
     """Perform one step of first-order MAML: grad = mean over tasks of ∇_O Q(φ_K).
 
     The first-order approximation takes ∂φ_K/∂θ for the identity, and nothing else (Finn et al., section 5.2; Nichol
-    et al., section 3).
+    et al., section 2).
 
     Args:
         batch: container of arrays, each with a leading task axis: [T, …].
@@ -150,7 +150,7 @@ def maml_step(
     """Perform one step of second-order MAML: grad = mean over tasks of ∇_O [Q(φ_K(θ))], through the inner loop.
 
     For plain descent on every leaf that is (I − αH_0) ⋯ (I − αH_{K−1}) ∇Q(φ_K), with H_k the Hessian of S at φ_k (Finn
-    et al., algorithm 1, line 8; Nichol et al., section 3). Arguments, results and errors are those of `fomaml_step`.
+    et al., algorithm 1, line 8; Nichol et al., section 2). Arguments, results and errors are those of `fomaml_step`.
     """
     step = prepare(
         batch, inner_cost_fn, outer_cost_fn, variables, inner_grad_steps, inner_learning_rate,
@@ -189,7 +189,7 @@ def reptile_step(
 ) -> tuple[Any, ...]:
     """Perform one step of Reptile: grad = mean over tasks of (θ − φ_K)/α.
 
-    This is the gradient of Nichol et al., section 4, where their algorithm 1 moves θ by ε mean(φ_K − θ). The cost is
+    This is the gradient of Nichol et al., section 3, where their algorithm 1 moves θ by ε mean(φ_K − θ). The cost is
     the mean over tasks of the mean of the cost over the K + 1 points φ_0, …, φ_K. Arguments, results and errors are
     those of `fomaml_step`; a learning rate of 0 is a ValueError.
     """

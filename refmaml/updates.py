@@ -21,7 +21,7 @@ def gradient_descent_update(
 ) -> Container:
     """Take one step of plain gradient descent, w ← w − lr · dc/dw.
 
-    This is the inner update of Finn, Abbeel and Levine (2017), equation (1).
+    This is the inner update of Finn, Abbeel and Levine (2017), algorithm 1, line 6.
 
     Args:
         w: container of variables.

@@ -22,6 +22,10 @@ from verification.fits import fitted
 from verification.pairs import pairs
 
 
+#: In place of a catalogue id where nothing of the catalogue gives the answers.
+SEVERAL = "several"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A fault, or a pair, with the answers it gives; `detail` names the variant or the fitted value."""
@@ -46,6 +50,11 @@ class Diagnosis:
     advice: str
     cannot_tell_from: tuple[str, ...] = ()
     convention: str | None = None
+
+    @property
+    def convincing(self) -> bool:
+        """Whether a fault of the catalogue is named, and not only that there is something wrong."""
+        return self.faults != (SEVERAL,)
 
     @property
     def name(self) -> str:

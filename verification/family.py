@@ -13,7 +13,7 @@ import numpy as np
 
 from verification import suite
 from verification.conventions import Declared
-from verification.diagnosis import Diagnosis
+from verification.diagnosis import SEVERAL, Diagnosis
 from verification.evidence import Observation
 from verification.faults import question
 from verification.fits import vector
@@ -63,7 +63,7 @@ def _several(power: int | None, measured: float) -> Diagnosis:
     where = _WORDS.get(-1 if power is None else power)
     told = f"; the error grows like α^{measured:.2f}, which points to {where}" if where else ""
     return Diagnosis(
-        faults=("several",),
+        faults=(SEVERAL,),
         title="several mistakes, or one that is not in the catalogue",
         formula="",
         evidence=f"no fault of the catalogue, and no pair of them, gives these answers{told}",

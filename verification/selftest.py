@@ -123,7 +123,7 @@ def _outcome(trial: Trial, report: Report) -> Outcome:
         return "false alarm" if report.verdict == "fail" else "correct"
     if report.verdict != "fail":
         return "survived" if report.verdict == "pass" else "inconclusive"
-    if not report.diagnosis or report.diagnosis[0].faults == ("several",):
+    if not (report.diagnosis and report.diagnosis[0].convincing):
         return "not named"
     first = report.diagnosis[0]
     # Equal evidence for two names is told as such, and either is right.

@@ -8,7 +8,7 @@ where higher orders bend it least.
 
 A correct first-order MAML gradient is *not* the gradient of the meta-objective θ ↦ Q(φ_K(θ)): its order there is 1. It
 is that of the surrogate θ ↦ Q(θ + (φ_K − θ)), with the displacement held fixed (Finn, Abbeel and Levine, 2017, section
-5.2; Nichol, Achiam and Schulman, 2018, section 3, take ∂φ_K/∂θ for the identity). A test has to say which it means.
+5.2; Nichol, Achiam and Schulman, 2018, section 2, take ∂φ_K/∂θ for the identity). A test has to say which it means.
 """
 
 from __future__ import annotations

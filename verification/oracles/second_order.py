@@ -4,7 +4,7 @@ With H_k the Hessian of S at φ_k and D = diag(α on I, 0 elsewhere), one inner 
 
     ∇_θ Q(φ_K(θ)) = (I − D H_0)ᵀ (I − D H_1)ᵀ ⋯ (I − D H_{K−1})ᵀ ∇Q(φ_K)
 
-(Finn, Abbeel and Levine, 2017, section 2.2; Nichol, Achiam and Schulman, 2018, section 3). The first-order gradient
+(Finn, Abbeel and Levine, 2017, section 2.2; Nichol, Achiam and Schulman, 2018, section 2). The first-order gradient
 leaves the product out. Whole Hessians are formed where an implementation would use products with vectors: this is the
 definition, and what it is compared with is not. Gradients and Hessians of the costs themselves are autograd's.
 """

@@ -1,7 +1,7 @@
 """Relations about the inner loop: where it starts, where it ends, and what its end is for the outer gradient.
 
 With step(θ, K) the answer for initial variables θ and K inner steps, and φ_k the variables after k of them. Finn,
-Abbeel and Levine (2017), algorithm 1; Nichol, Achiam and Schulman (2018), section 3.
+Abbeel and Levine (2017), algorithm 1; Nichol, Achiam and Schulman (2018), section 2.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from verification.subjects import Finding
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _GRAVITY = ("pass", "inconclusive", "fail")
-_SHOWN_CASES = 3  # failing problems told in full; the table has them all
+_SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
 _SHOWN_LEAVES = 4
 _CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
 _MISSING = "\n–: wrong, but not by its numbers."
@@ -30,12 +30,13 @@ def show(report: Report, console: Console) -> None:
     for diagnosis in report.diagnosis:
         console.print(_diagnosis(diagnosis))
     failing = [case for case in report.cases if case.verdict == "fail"]
-    for case in failing[:_SHOWN_CASES]:
+    told = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
+    for case in failing[:told]:
         console.print(_failure(case))
         console.print(Text("To reproduce it:", style="dim"))
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
-    if len(failing) > _SHOWN_CASES:
-        console.print(f"{len(failing) - _SHOWN_CASES} more failing problems are in the table.")
+    if len(failing) > told:
+        console.print(f"{len(failing) - told} more failing problems are in the table.")
     console.print(_table(report))
     if report.left_out:
         names = ", ".join(dict.fromkeys(report.left_out))
