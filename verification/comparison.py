@@ -104,15 +104,20 @@ def over(error: float, bound: float) -> float:
     return error / bound if bound else (0.0 if error == 0 else float("inf"))
 
 
-@lru_cache(maxsize=1024)
 def separation(name: str, order: int | str, dtype: str) -> float:
     """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
+    return _separation_of_float64(name, order) * unit_roundoff("float64") / unit_roundoff(dtype)
+
+
+@lru_cache(maxsize=1024)
+def _separation_of_float64(name: str, order: int | str) -> float:
+    """Bounds are proportional to the unit roundoff, so that one measurement serves every precision."""
     problem = suite.made(name, order)
     rows = [CATALOGUE[id_] for id_ in _NEAREST]
     if not problem.inner_grad_steps:
         return float("inf")  # nothing adapts: there is nothing that such a fault could change
     answers = [answer for row in rows if order in row.orders for answer in row.variants.values()]
-    return min(distance(problem, dtype, answer) for answer in answers)
+    return min(distance(problem, "float64", answer) for answer in answers)
 
 
 def distance(problem: Problem, dtype: str, answer: Any) -> float:

@@ -21,7 +21,6 @@ from verification.faults.question import Misreading
 from verification.fits import fitted
 from verification.pairs import pairs
 
-
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
 
