@@ -1,13 +1,23 @@
 """The judge: whether an implementation of a meta-learning step computes what it claims.
 
-`verify` judges a function in any framework; `problem` returns one of the built-in problems, `load` a subject by name.
-The command line is ``refmaml verify``.
+`verify` judges a function in any framework; `check_relations` holds a step against itself on one's own costs;
+`problem` returns one of the built-in problems, `load` a subject by name. The command line is ``refmaml verify``.
 """
 
 from verification.frameworks import MissingFrameworkError
 from verification.judge import verify, verify_own
+from verification.relations import check_relations
 from verification.report import Report
 from verification.subjects import SubjectError, load
 from verification.suite import problem
 
-__all__ = ["MissingFrameworkError", "Report", "SubjectError", "load", "problem", "verify", "verify_own"]
+__all__ = [
+    "MissingFrameworkError",
+    "Report",
+    "SubjectError",
+    "check_relations",
+    "load",
+    "problem",
+    "verify",
+    "verify_own",
+]
