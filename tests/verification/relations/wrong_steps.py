@@ -217,11 +217,16 @@ def shortened(batch: Any, inner: Any, outer: Any, variables: Any, count: int, al
     return fomaml_step(batch, inner, outer, variables, count, rate, **options)
 
 
-def random(*arguments: Any, **options: Any) -> tuple[Any, ...]:
-    """A gradient with noise of its own in the last digits."""
-    cost, grads, *adapted = fomaml_step(*arguments, **options)
-    noisy = map_leaves(lambda g: g * (1 + np.spacing(1.0) * np.random.default_rng().integers(-1, 2, g.shape)), grads)
-    return cost, noisy, *adapted
+def random() -> Step:
+    """Return a step with noise of its own in the last digits, other noise in every call."""
+    rng = np.random.default_rng(43)
+
+    def step(*arguments: Any, **options: Any) -> tuple[Any, ...]:
+        cost, grads, *adapted = fomaml_step(*arguments, **options)
+        noisy = map_leaves(lambda g: g * (1 + np.spacing(1.0) * rng.integers(-1, 2, g.shape)), grads)
+        return cost, noisy, *adapted
+
+    return step
 
 
 def _single(g: Any) -> Any:
@@ -275,7 +280,7 @@ FIRST: dict[str, Callable[[], Step]] = {
     "G11": lambda: _with_gradients(lambda grads, _: map_leaves(_single, grads)),
     "keep ignored": lambda: _options(lambda given: {"keep_outer_v": True, "keep_inner_v": True}),
     "num_tasks ignored": lambda: _options(lambda given: {"num_tasks": None}),
-    "random": lambda: random,
+    "random": random,
     "shared memory": lambda: shared_memory,
 }
 
