@@ -90,8 +90,9 @@ def _mean_squared_error(xp: Namespace, output: Array, target: Array) -> Array:
 
 
 def _softmax_cross_entropy(xp: Namespace, logits: Array, one_hot: Array) -> Array:
-    """Return log Σ exp(logits) − the logit of the label; the problems keep logits small, so that no shift is needed."""
-    logsumexp = xp.log(xp.sum(xp.exp(logits), axis=-1))
+    """Return log Σ exp(logits) − the logit of the label; the shift by the largest logit keeps exp from overflowing."""
+    largest = xp.amax(logits, axis=-1)  # analytic for a complex step too: NumPy orders by real parts first
+    logsumexp = largest + xp.log(xp.sum(xp.exp(logits - largest[..., None]), axis=-1))
     return xp.mean(logsumexp - xp.sum(logits * one_hot, axis=-1), axis=-1)
 
 
@@ -110,7 +111,7 @@ def logistic_regression() -> Family:
 
     def base(xp: Namespace, data: Data, v: Data) -> Array:
         z = (data["x"] @ v["weight"][:, :, None])[..., 0] + v["bias"]
-        return xp.mean(xp.log1p(xp.exp(z)) - data["y"] * z, axis=-1)
+        return xp.mean(_softplus(xp, z) - data["y"] * z, axis=-1)
 
     shapes: dict[str, tuple[int, ...]] = {"weight": (3,), "bias": (1,)}
     return _gained("logistic-regression", "mean log(1 + exp z) − y z, z = x w + b", shapes, base)
@@ -125,7 +126,8 @@ def _relu(xp: Namespace, z: Array) -> Array:  # noqa: ARG001  # every activation
 
 
 def _softplus(xp: Namespace, z: Array) -> Array:
-    return xp.log1p(xp.exp(z))
+    positive = z * (z > 0)
+    return positive + xp.log1p(xp.exp(z - 2 * positive))  # max(z, 0) + log(1 + exp −|z|): exp never overflows
 
 
 ACTIVATIONS: dict[str, Callable[[Namespace, Array], Array]] = {"tanh": _tanh, "relu": _relu, "softplus": _softplus}
