@@ -1,0 +1,131 @@
+"""One golden vector: its numbers, its bounds, and what a step's answer is worth against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import hypot
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.problem import Problem
+from verification.subjects.reply import Reply, read
+from verification.vectors.layout import Json, to_array, to_problem
+
+FACTOR = 64
+Part: TypeAlias = Literal["cost", "gradients", "adapted"]
+Arrays: TypeAlias = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The certified answer: cost, gradients by variable, adapted variables by variable with a leading task axis."""
+
+    cost: NDArray[np.float64]
+    gradients: Arrays
+    adapted: Arrays
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A golden vector; `layout` is the JSON object it was read from, with everything that is not repeated here."""
+
+    id: str
+    layout: Json
+
+    @property
+    def problem(self) -> Json:
+        """The problem, in the JSON layout that docs/vectors.md describes."""
+        layout: Json = self.layout["problem"]
+        return layout
+
+    @property
+    def dtypes(self) -> list[str]:
+        """The precisions in which it may be run: "float64", and "float32" where every input is a number of binary32."""
+        dtypes: list[str] = self.layout["dtypes"]
+        return dtypes
+
+    @property
+    def kills(self) -> dict[str, list[str]]:
+        """The faults whose answers lie beyond twice the bound, by precision."""
+        kills: dict[str, list[str]] = self.layout["kills"]
+        return kills
+
+    @property
+    def expected(self) -> Expected:
+        """The answer."""
+        answer = self.layout["expected"]
+        return Expected(
+            np.asarray(float.fromhex(answer["cost"])),
+            {name: to_array(leaf) for name, leaf in answer["gradients"].items()},
+            {name: to_array(leaf) for name, leaf in answer["adapted"].items()},
+        )
+
+    @property
+    def counterfactuals(self) -> list[tuple[list[str], dict[str, NDArray[np.float64] | None]]]:
+        """The gradients that named faults give, None where they give nothing or no number."""
+        return [
+            (entry["faults"], {name: leaf and to_array(leaf) for name, leaf in entry["gradients"].items()})
+            for entry in self.layout["counterfactuals"]
+        ]
+
+    def condition(self, part: Part, name: str | None = None) -> float:
+        """Return κ of the cost, or of a variable's gradient or adapted value."""
+        kappa = self.layout["condition"][part]
+        return float(kappa if name is None else kappa[name])
+
+    def bound(self, part: Part, name: str | None = None, dtype: str = "float64") -> float:
+        """Return how far a right answer may be off in the 2-norm: 64 max(u κ ‖x‖, η), and 0 where κ is 0.
+
+        u is the unit roundoff of `dtype`; η its smallest subnormal number, which counts for subnormal answers alone.
+        """
+        kappa, info = self.condition(part, name), np.finfo(dtype)
+        value = self.expected.cost if name is None else getattr(self.expected, part)[name]
+        return FACTOR * max(float(info.eps) / 2 * kappa * norm(value), float(info.smallest_subnormal)) if kappa else 0.0
+
+    def to_problem(self, framework: str = "autograd", dtype: str = "float64") -> Problem:
+        """Return the problem in the arrays of a framework, to call a step or a subject with."""
+        return to_problem(self.problem, name=self.id, framework_name=framework, dtype=dtype)
+
+    def findings(self, reply: Reply, dtype: str = "float64") -> list[str]:
+        """Return a sentence for each part of an answer that is not within its bound."""
+        expected = self.expected
+        found = [f"{each.what} {each.leaf or ''}: {each.message}" for each in reply.findings]
+        if reply.cost is not None:
+            found += self._compared("cost", None, expected.cost, np.asarray(reply.cost), dtype)
+        for name, got in reply.gradients.items():
+            found += self._compared("gradients", name, expected.gradients[name], got, dtype)
+        for name, got in (reply.adapted or {}).items():
+            found += self._compared("adapted", name, expected.adapted[name], got, dtype)
+        return found
+
+    def _compared(
+        self, part: Part, name: str | None, expected: NDArray[np.float64], got: NDArray[Any], dtype: str
+    ) -> list[str]:
+        distance, allowed = norm(np.asarray(got, np.float64) - expected), self.bound(part, name, dtype)
+        if distance <= allowed:
+            return []
+        what = part if name is None else f"{part} {name}"
+        return [f"{what}: expected {expected.tolist()} within {allowed:.3g} in the 2-norm, but got {got.tolist()}"]
+
+
+def norm(array: NDArray[Any]) -> float:
+    """Return the 2-norm of all entries; no square of an entry overflows or underflows on the way."""
+    return hypot(*np.asarray(array, np.float64).ravel().tolist())
+
+
+def check(
+    step: Callable[..., Any], vector: Vector, *, framework: str = "autograd", dtype: str = "float64"
+) -> list[str]:
+    """Call a step with the interface of `fomaml_step` (or `reptile_step`) and return what is wrong with its answer.
+
+    Raises:
+        ValueError: the vector's inputs are not numbers of that precision.
+    """
+    if dtype not in vector.dtypes:
+        raise ValueError(f"dtype: {vector.id} can be run in {' or '.join(vector.dtypes)}, but got {dtype!r}.")
+    problem = vector.to_problem(framework, dtype)
+    positional, keywords = problem.arguments()
+    return vector.findings(read(problem, step(*positional, **keywords)), dtype)
