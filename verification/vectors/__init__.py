@@ -5,6 +5,7 @@ faults; `check` runs one through a step with the interface of `refmaml.fomaml_st
 """
 
 from verification.vectors.layout import from_problem, to_problem
+from verification.vectors.matrix import KillMatrix, kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
 from verification.vectors.vector import Expected, Vector, check
 
@@ -12,11 +13,13 @@ __all__ = [
     "DATA",
     "SCHEMAS",
     "Expected",
+    "KillMatrix",
     "Vector",
     "VectorSet",
     "VectorsError",
     "check",
     "from_problem",
+    "kill_matrix",
     "load",
     "to_problem",
 ]

@@ -1,4 +1,4 @@
-"""``refmaml vectors``: list, show and export the golden vectors."""
+"""``refmaml vectors``: list, show and export the golden vectors, and what they kill."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from verification.vectors.layout import FAMILIES
+from verification.vectors.matrix import kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
 from verification.vectors.vector import Vector
 
@@ -84,6 +85,29 @@ def export(folder: Path) -> None:
         raise click.UsageError(f"DIR: {folder} cannot be written to: {error.strerror}.") from error
     size = sum(map(len, contents.values())) / 1e6
     click.echo(f"{len(every)} vectors, {size:.1f} MB in {len(contents)} files, written to {folder}.")
+
+
+@vectors.command("matrix")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+def matrix(dtype: str) -> None:
+    r"""Print the kill matrix: how many vectors of each step kill each fault. Exit with 1 if one survives.
+
+    \b
+    Examples:
+      refmaml vectors matrix
+      refmaml vectors matrix --dtype float32
+    """
+    every = _loaded()
+    found = kill_matrix(every, every.manifest["faults"], dtype)
+    table = Table("fault", *_STEPS, "cannot tell", "what it is")
+    for fault, killers in found.kills.items():
+        steps = [every[identity].problem["step"] for identity in killers]
+        counts = [str(steps.count(step)) for step in _STEPS]
+        table.add_row(fault, *counts, str(len(found.hidden[fault])), every.manifest["faults"][fault]["fault"])
+    Console().print(table)
+    click.echo(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
+    if found.survivors and dtype == "float64":
+        raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:

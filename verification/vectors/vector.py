@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import hypot
 from typing import Any, Literal, TypeAlias
 
@@ -53,7 +54,7 @@ class Vector:
         kills: dict[str, list[str]] = self.layout["kills"]
         return kills
 
-    @property
+    @cached_property
     def expected(self) -> Expected:
         """The answer."""
         answer = self.layout["expected"]
@@ -63,7 +64,7 @@ class Vector:
             {name: to_array(leaf) for name, leaf in answer["adapted"].items()},
         )
 
-    @property
+    @cached_property
     def counterfactuals(self) -> list[tuple[list[str], dict[str, NDArray[np.float64] | None]]]:
         """The gradients that named faults give, None where they give nothing or no number."""
         return [

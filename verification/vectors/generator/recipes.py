@@ -84,8 +84,9 @@ def _averaging(family: str, index: int) -> Iterator[Recipe]:
     yield _option(
         family, "fomaml", "average-batched", average=True, batched=True, steps=3 - index % 2, full_precision=True
     )
-    yield _option(family, "fomaml", "average-one-cost", average=True, same_cost=True, gains=True, steps=2)
-    for step in STEPS:
+    gains = family != "bilinear"  # which has none
+    yield _option(family, "fomaml", "average-one-cost", average=True, same_cost=True, gains=gains, steps=2)
+    for step in STEPS if gains else ():
         yield _option(family, step, "gains", gains=True, steps=2, tasks=2, full_precision=index % 2 == 0)
 
 

@@ -1,0 +1,62 @@
+"""Every golden vector is answered rightly by the reference, in each precision it may be run in."""
+
+import json
+
+import numpy as np
+import pytest
+
+import refmaml
+from verification.vectors import DATA, Vector, check
+
+STEPS = {"fomaml": refmaml.fomaml_step, "maml": refmaml.maml_step, "reptile": refmaml.reptile_step}
+FILES = [entry["file"] for entry in json.loads((DATA / "manifest.json").read_text("utf-8"))["files"]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("file", FILES)
+def test_the_reference_answers_every_vector_within_its_bound(file: str, dtype: str) -> None:
+    vectors = [Vector(each["id"], each) for each in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
+    asked = [vector for vector in vectors if dtype in vector.dtypes]
+    assert asked, f"{file} has no vector for {dtype}"
+    wrong = {v.id: found for v in asked if (found := check(STEPS[v.problem["step"]], v, dtype=dtype))}
+    assert wrong == {}
+
+
+def test_a_wrong_step_is_turned_down_with_the_part_that_is_wrong(every) -> None:
+    vector = every["mlp-tanh-mse-fomaml-k2-t3-batched-double"]
+    found = check(refmaml.maml_step, vector)
+    assert found
+    assert all(each.startswith("gradients ") and "in the 2-norm" in each for each in found)
+
+
+def test_a_not_a_number_is_turned_down(every) -> None:
+    def step(*args, **kwargs):
+        cost, grads, adapted = refmaml.fomaml_step(*args, **kwargs)
+        return cost * np.nan, grads, adapted
+
+    vector = next(v for v in every if v.problem["step"] == "fomaml")
+    assert [each.split(":")[0] for each in check(step, vector)] == ["cost"]
+
+
+def test_a_precision_that_the_inputs_do_not_have_is_refused(every) -> None:
+    vector = next(v for v in every if v.dtypes == ["float64"] and v.problem["step"] == "fomaml")
+    with pytest.raises(ValueError, match="can be run in float64, but got 'float32'"):
+        check(refmaml.fomaml_step, vector, dtype="float32")
+
+
+def test_the_bound_of_an_unused_variable_is_zero(every) -> None:
+    vector = next(v for v in every if "outer_gain" in v.expected.adapted and v.problem["step"] == "reptile")
+    assert vector.expected.gradients["outer_gain"] == 0
+    assert vector.bound("gradients", "outer_gain") == 0
+
+
+def test_the_bound_is_sixty_four_units_of_rounding_times_the_condition_number(every) -> None:
+    vector = next(v for v in every if v.problem["step"] == "fomaml" and "float32" in v.dtypes)
+    size, kappa = abs(float(vector.expected.cost)), vector.condition("cost")
+    assert vector.bound("cost") == pytest.approx(64 * 2.0**-53 * kappa * size, rel=1e-12)
+    assert vector.bound("cost", dtype="float32") == pytest.approx(64 * 2.0**-24 * kappa * size, rel=1e-12)
+
+
+def test_the_bound_of_subnormal_answers_has_a_floor(every) -> None:
+    vector = next(v for v in every if "subnormal" in v.id)
+    assert vector.bound("cost") == 64 * 2.0**-1074

@@ -1,0 +1,122 @@
+"""``refmaml vectors``: what its commands print, and how they fail."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from verification.vectors import DATA, command, load
+from verification.vectors.command import vectors
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(vectors, list(arguments))
+
+
+def test_list_prints_one_line_for_each_vector(every) -> None:
+    result = run("list")
+    lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in lines[:-1]] == [vector.id for vector in every]
+    assert lines[-1] == f"{len(every)} of {len(every)} vectors, version {every.version}, 0 errata."
+
+
+def test_list_selects_by_family_step_and_fault() -> None:
+    lines = run("list", "--family", "bilinear", "--step", "maml", "--kills", "A08").output.splitlines()
+    assert len(lines) > 2
+    assert all(line.startswith("bilinear-maml-") for line in lines[:-1])
+
+
+def test_list_takes_a_fault_without_its_variant() -> None:
+    whole, one = run("list", "--kills", "B11"), run("list", "--kills", "B11/sum")
+    assert len(whole.output.splitlines()) >= len(one.output.splitlines()) > 2
+
+
+def test_an_unknown_fault_is_wrong_usage() -> None:
+    result = run("list", "--kills", "Z99")
+    assert result.exit_code == 2
+    assert "expected one of A01, A02" in result.output
+
+
+def test_show_prints_answer_bounds_and_kills() -> None:
+    result = run("show", next(iter(load())).id)
+    assert result.exit_code == 0
+    for part in ("K = ", "cost", "gradient vector", "kills: ", "certified with", "confirmed by"):
+        assert part in result.output
+
+
+def test_show_json_prints_the_vector_as_it_is_frozen(every) -> None:
+    first = next(iter(every))
+    assert json.loads(run("show", first.id, "--json").output) == first.layout
+
+
+def test_show_of_an_unknown_id_is_wrong_usage() -> None:
+    result = run("show", "cubic")
+    assert result.exit_code == 2
+    assert "but got 'cubic'" in result.output
+
+
+def test_export_writes_what_load_reads(tmp_path: Path, every) -> None:
+    result = run("export", str(tmp_path / "out"))
+    assert result.exit_code == 0
+    assert f"{len(every)} vectors" in result.output
+    assert [v.id for v in load(tmp_path / "out")] == [v.id for v in every]
+    assert (tmp_path / "out" / "problem.schema.json").is_file()
+    assert run("export", str(tmp_path / "out")).exit_code == 0  # the same files again
+
+
+def test_export_leaves_other_files_of_these_names_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("mine", "utf-8")
+    result = run("export", str(tmp_path))
+    assert result.exit_code == 2
+    assert "manifest.json differs there" in result.output
+    assert (tmp_path / "manifest.json").read_text("utf-8") == "mine"
+
+
+def test_export_to_a_place_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    result = run("export", str(tmp_path / "file" / "inside"))
+    assert result.exit_code == 2
+    assert "cannot be written to" in result.output
+
+
+def test_damaged_vectors_are_an_error_with_its_cause(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "load", lambda: load(tmp_path))
+    result = run("list")
+    assert result.exit_code == 1
+    assert "manifest.json cannot be read" in result.output
+
+
+def test_the_errata_of_a_vector_are_shown_with_it(monkeypatch: pytest.MonkeyPatch, every, capsys) -> None:
+    first = next(iter(every))
+    erratum = {"id": first.id, "version": "1.0.0", "what": "Its note has a slip."}
+    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [erratum], every.vectors))
+    assert "Its note has a slip." in run("show", first.id).output
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_matrix_prints_a_row_for_each_fault(every, dtype: str) -> None:
+    result = run("matrix", "--dtype", dtype)
+    faults = every.manifest["faults"]
+    killed = len(faults) - (0 if dtype == "float64" else 2)  # G11 and V02 need inputs that binary32 does not have
+    assert result.exit_code == 0
+    assert result.output.splitlines()[-1] == f"{killed} of {len(faults)} faults are killed in {dtype}."
+
+
+def test_matrix_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+    without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
+    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
+    result = run("matrix")
+    assert result.exit_code == 1
+    assert "No vector kills V07." in result.output
+
+
+def test_each_command_has_examples_in_its_help() -> None:
+    for name in ("list", "show", "export", "matrix"):
+        assert "Examples:" in run(name, "--help").output
+
+
+def test_the_data_are_inside_the_package() -> None:
+    assert DATA.parent.name == "vectors"
+    assert sum(path.stat().st_size for path in DATA.iterdir()) < 8e6

@@ -1,0 +1,252 @@
+"""The generator: its balls, its definition by hand, its second route, and that it gives the frozen bytes again."""
+
+import ast
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from flint import arb, ctx
+
+from verification.vectors import DATA, generator
+from verification.vectors.generator import collection, confirmation, extra
+from verification.vectors.generator.__main__ import main
+from verification.vectors.generator.balls import (
+    UndecidedError,
+    exact,
+    is_positive,
+    relative_radius_bits,
+    rounded,
+    rounded_or_zero,
+    to_fraction,
+    with_enough_bits,
+    working_precision,
+)  # fmt: skip
+from verification.vectors.generator.certificate import certify
+from verification.vectors.generator.conditioning import UnfitProblemError, clear_of_kinks, condition
+from verification.vectors.generator.confirmation import DisagreementError, confirm
+from verification.vectors.generator.drawing import Recipe, draw
+from verification.vectors.generator.recipes import recipes
+from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
+
+SLUGS = [
+    "quadratic-maml-k2-t2-batched-double",
+    "logistic-regression-reptile-gains",
+    "mlp-relu-softmax-fomaml-k3-t3-loop-single",
+    "quadratic-fomaml-subnormal-k1",
+]
+
+
+def recipe(slug: str) -> Recipe:
+    return next(each for each in recipes() if each.slug == slug)
+
+
+def by_hand(step: str) -> dict:
+    """S = ½ (v − 1)², Q = ½ · 2 (v − 3)², θ = 0, α = ½, K = 2: φ = 0, ½, ¾."""
+
+    def array(shape, number):
+        return {"shape": shape, "values": [number]}
+
+    query = {"matrix": array([1, 1, 1], "0x1p+1"), "centre": array([1, 1], "0x1.8p+1")}
+    return {
+        "family": "quadratic", "step": step, "steps": 2, "num_tasks": 1, "batched": False, "average": False,
+        "same_cost": False, "inner": [["vector"]], "outer": [["vector"]], "rates": {"vector": "0x1p-1"},
+        "variables": {"vector": array([1], "0x0p+0")},
+        "support": {"matrix": array([1, 1, 1], "0x1p+0"), "centre": array([1, 1], "0x1p+0")},
+        "query": None if step == "reptile" else query,
+    }  # fmt: skip
+
+
+def right(problem: dict):
+    with working_precision(128):
+        tasks = tasks_of(problem)
+        return answer(tasks, [solve(task, rule_of(problem)) for task in tasks])
+
+
+@pytest.mark.parametrize(
+    ("step", "cost", "gradient"),
+    [("fomaml", Fraction(81, 16), Fraction(-9, 2)), ("maml", Fraction(81, 16), Fraction(-9, 8)),
+     ("reptile", Fraction(7, 32), Fraction(-3, 2))],
+)  # fmt: skip
+def test_the_definition_gives_what_was_worked_by_hand(step: str, cost: Fraction, gradient: Fraction) -> None:
+    got = right(by_hand(step))
+    if step != "reptile":  # a mean over three points is no dyadic number
+        assert to_fraction(got.cost) == cost
+    assert abs(float(got.cost) - float(cost)) < 1e-16
+    assert to_fraction(got.gradients["vector"][0]) == gradient
+    assert to_fraction(got.adapted[0]["vector"][0]) == Fraction(3, 4)
+
+
+def test_a_double_is_exact_in_a_ball() -> None:
+    for number in (0.1, -3.0, 5e-324, 1.7976931348623157e308, 0.0):
+        assert to_fraction(exact(number)) == Fraction(number)
+
+
+def test_a_ball_rounds_only_where_all_of_it_rounds_alike() -> None:
+    with working_precision(128):
+        assert rounded(arb(1) / 3) == 1 / 3
+        assert rounded(arb(1, 2.0**-60)) == 1.0
+        for wide in (arb(1, 2.0**-50), arb(0, 2.0**-90), arb("nan")):
+            with pytest.raises(UndecidedError):
+                rounded(wide)
+        with pytest.raises(OverflowError):
+            rounded(arb(2) ** 1024)
+        assert rounded(arb(2) ** -1100) == 0.0
+        assert rounded(arb(3) * arb(2) ** -1075) == 2.0**-1073  # between two subnormal numbers: ties to even
+        assert rounded_or_zero(arb(0, 2.0**-110)) == 0.0
+
+
+def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
+    assert is_positive(arb(1))
+    assert not is_positive(arb(-1))
+    assert not is_positive(arb(0))
+    with pytest.raises(UndecidedError):
+        is_positive(arb(0, 0.5))
+
+
+def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back() -> None:
+    before = ctx.prec
+    asked = []
+
+    def work() -> float:
+        asked.append(ctx.prec)
+        one = arb(1) + arb(2) ** -200  # rounding to 128 bits loses what is left after the subtraction
+        return rounded((one.exp() - arb(1).exp()) * arb(2) ** 200)
+
+    bits, got = with_enough_bits(work)
+    assert (bits, got) == (512, pytest.approx(2.718281828459045, rel=1e-15))
+    assert asked == [128, 256, 512]
+    assert ctx.prec == before
+
+
+def test_a_number_that_no_precision_decides_is_an_error() -> None:
+    def tie() -> float:
+        return rounded(1 + arb(2) ** -53 * (arb(1) / 3 * 3))
+
+    with pytest.raises(UndecidedError, match="a true value may be a tie of rounding"):
+        with_enough_bits(tie)
+
+
+def test_the_radius_is_recorded_as_a_bound() -> None:
+    with working_precision(128):
+        third = arb(1) / 3
+    bits = relative_radius_bits(third)
+    assert to_fraction(third.rad()) <= abs(to_fraction(third.mid())) / 2**bits
+    assert bits >= 120
+
+
+@pytest.mark.parametrize("slug", ["quadratic-maml-k2-t2-batched-double", "mlp-tanh-mse-maml-k1-t3-batched-double"])
+def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str) -> None:
+    problem = draw(recipe(slug), 0)
+    good = right(problem)
+    confirm(problem, good)
+    name = next(iter(good.gradients))
+    with working_precision(128):
+        good.gradients[name][0] *= 1 + arb(2) ** -70
+    with pytest.raises(DisagreementError, match=f"the two routes differ in the gradient {name}"):
+        confirm(problem, good)
+
+
+def test_the_second_route_checks_the_chain_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = draw(recipe("quadratic-maml-k2-t2-batched-double"), 0)
+    monkeypatch.setattr(confirmation.Route, "pulled_back", lambda self, point, gradient: gradient)
+    with pytest.raises(DisagreementError, match="the chain rule"):
+        confirm(problem, right(problem))
+
+
+def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
+    problem = by_hand("fomaml")
+    problem["query"]["centre"]["values"] = ["0x1.8p-1"]  # the outer cost is least at φ_2 = ¾
+    with pytest.raises(UnfitProblemError, match="exactly 0 and ill-conditioned"):
+        condition(problem, "zero")
+
+
+def test_a_hidden_unit_near_its_kink_is_seen() -> None:
+    problem = draw(Recipe(slug="near", family="mlp-relu-mse", steps=0, tasks=1), 0)
+    w1, b1 = problem["variables"]["w1"], problem["variables"]["b1"]
+    w1["values"] = ["0x0p+0"] * len(w1["values"])  # the units are then their biases
+    assert clear_of_kinks(problem)
+    b1["values"][0] = "0x1p-7"
+    assert not clear_of_kinks(problem)
+    assert clear_of_kinks({**problem, "family": "mlp-tanh-mse"})
+
+
+def test_a_recipe_that_no_attempt_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "clear_of_kinks", lambda problem: False)
+    with pytest.raises(UnfitProblemError, match="none of 50 attempts is fit"):
+        collection.make(recipes()[0])
+
+
+def test_the_frozen_lines_are_made_again_byte_by_byte() -> None:
+    frozen = "".join(path.read_text("utf-8") for path in DATA.glob("*.*.json")).splitlines()
+    for slug in SLUGS:
+        vector = collection.make(recipe(slug))
+        assert any(line.rstrip(",") == collection.compact(vector) for line in frozen), slug
+
+
+def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None:
+    plan = [recipe("quadratic-fomaml-subnormal-k1"), recipe("quadratic-fomaml-subnormal-k1")]
+    names: list[str] = []
+    texts, manifest = collection.collect(plan, 1, names.append)
+    collection.write(tmp_path / "new", texts, manifest)
+    assert manifest["count"] == 1  # the second one kills nothing new
+    assert names == [each.slug for each in plan]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["manifest.json", "quadratic.fomaml.json"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(main, [*arguments, "--processes", "1"])
+
+
+def test_check_compares_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plan = [recipe("quadratic-fomaml-subnormal-k1")]
+    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
+    assert run("--folder", str(tmp_path)).output.count("1 vectors of 1 kill something new") == 1
+    assert "1 of 1 are byte-identical" in run("--check", "5", "--folder", str(tmp_path)).output
+    path = tmp_path / "quadratic.fomaml.json"
+    path.write_text(path.read_text("utf-8").replace('"bits":128', '"bits":129'), "utf-8")
+    result = run("--check", "5", "--folder", str(tmp_path))
+    assert result.exit_code == 1
+    assert "These differ from what is frozen" in result.output
+    assert "quadratic-fomaml-subnormal-k1" in result.output
+
+
+def test_check_fails_where_nothing_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = [recipe("quadratic-fomaml-subnormal-k1")]
+    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
+    result = run("--check", "1", "--folder", str(tmp_path))
+    assert result.exit_code == 1
+    assert "0 of 1 are byte-identical to the frozen ones, 1 are not among them." in result.output
+
+
+def test_a_slug_that_comes_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = recipes()[0]
+    monkeypatch.setattr("verification.vectors.generator.recipes.edges", lambda: [first])
+    with pytest.raises(AssertionError, match="Two recipes have one slug: quadratic-fomaml-k0"):
+        recipes()
+
+
+def test_a_missing_package_says_which_extra_to_install() -> None:
+    with pytest.raises(
+        extra.MissingExtraError, match=r'needs the package no-such-package.*pip install "refmaml\[vectors\]"'
+    ):
+        extra.needed("no_such_module", "no-such-package")
+
+
+def test_certify_records_how_the_answer_was_found() -> None:
+    vector = certify("by-hand", by_hand("maml"), ["float64"], ["worked by hand"])
+    assert vector["certificate"] == {"bits": 128, "radius": "0x0p+0", "confirmed_by": "exact rational arithmetic"}
+    assert vector["expected"]["gradients"]["vector"]["values"] == ["-0x1.2p+0"]
+    assert vector["id"].startswith("by-hand-")
+    assert "A01" in vector["kills"]["float64"]
+
+
+def test_the_generator_shares_no_code_with_what_it_judges() -> None:
+    folder = Path(generator.__file__).parent
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                ours = name.split(".")[0] in ("refmaml", "verification", "autograd", "numpy")
+                assert not ours or name.startswith("verification.vectors.generator"), f"{path.name} imports {name}"
