@@ -14,6 +14,7 @@ from verification.vectors.generator.conditioning import UnfitProblemError, clear
 from verification.vectors.generator.drawing import Recipe, draw
 from verification.vectors.generator.layout import Json
 from verification.vectors.generator.recipes import recipes
+from verification.vectors.generator.sources import source_of
 from verification.vectors.generator.text import compact
 
 FORMAT = "refmaml-vectors"
@@ -119,6 +120,7 @@ def manifest(texts: dict[str, str], counts: dict[str, int], entries: list[Json])
     faults = {
         fault.name: {
             "fault": fault.sentence,
+            "source": source_of(fault.name),
             "killed_by": sum(fault.name in entry["kills"]["float64"] for entry in entries),
         }
         for fault in CATALOGUE

@@ -146,10 +146,21 @@ def iterates(task: Task, rule: Rule) -> list[Point]:
 
 def _update(task: Task, rule: Rule, gradient: Point) -> Point:
     """Return D g: what is taken away from the variables; empty for those that stay."""
-    source = dict(zip(rule.swapped, reversed(rule.swapped), strict=True)) if rule.swapped else {}
-    names = [name for name in task.inner_names if name != rule.frozen]
-    rates = {name: task.rates[name] * rule.stretch for name in names}
-    return {name: [rates[name] * task.move(each) for each in gradient[source.get(name, name)]] for name in names}
+    source = _exchange(rule)
+    return {
+        name: [rate * task.move(each) for each in gradient[source.get(name, name)]]
+        for name, rate in _rates(task, rule).items()
+    }
+
+
+def _rates(task: Task, rule: Rule) -> dict[str, Scalar]:
+    """Return the rates of the variables that adapt."""
+    return {name: task.rates[name] * rule.stretch for name in task.inner_names if name != rule.frozen}
+
+
+def _exchange(rule: Rule) -> dict[str, str]:
+    """Return whose gradient a variable is updated with, where it is another's."""
+    return dict(zip(rule.swapped, reversed(rule.swapped), strict=True)) if rule.swapped else {}
 
 
 def _stepped(task: Task, rule: Rule, name: str, point: Point, update: Point) -> list[Scalar]:
@@ -163,15 +174,13 @@ def _stepped(task: Task, rule: Rule, name: str, point: Point, update: Point) -> 
 def _pulled_back(task: Task, rule: Rule, points: list[Point], gradient: Point) -> Point:
     """Multiply by the transposed Jacobians of the updates, the last one first: g ← γ g − H Pᵀ D g."""
     cost = task.inner_cost(rule, _silencing(rule.silent) if rule.silent else None)
-    back = dict(zip(rule.swapped, reversed(rule.swapped), strict=True)) if rule.swapped else {}
-    for k in reversed(range(len(points))):
-        here = points[0] if rule.at_start else points[k]
-        weights = {name: task.rates[name] * rule.stretch for name in task.inner_names if name != rule.frozen}
+    back, rates = _exchange(rule), _rates(task, rule)
+    for point in reversed(points):
         direction = {name: [flint.arb(0)] * len(leaf) for name, leaf in gradient.items()}
-        for name, rate in weights.items():
+        for name, rate in rates.items():
             direction[back.get(name, name)] = [rate * each for each in gradient[name]]
-        curved = cost.hessian_times(here, direction)
-        stay = {name: rule.decay if name in weights else 1 for name in gradient}
+        curved = cost.hessian_times(point, direction)
+        stay = {name: rule.decay if name in rates else 1 for name in gradient}
         gradient = {
             name: [task.move(stay[name] * a - b) for a, b in zip(leaf, curved[name], strict=True)]
             for name, leaf in gradient.items()
@@ -202,9 +211,11 @@ def outer_gradient(task: Task, rule: Rule, points: list[Point], k: int, outer: C
     gradient = {name: [task.move(each) for each in leaf] for name, leaf in outer.gradient(points[k]).items()}
     if rule.kind != "maml":
         return gradient
+    if rule.at_start:
+        return _at_once(task, rule, points[0], k, gradient)
     start = max(0, k - 1) if rule.last_only else 0
-    behind = points[start + rule.hessian_shift : k + rule.hessian_shift] if not rule.at_start else points[:k]
-    return _at_once(task, rule, points[0], k, gradient) if rule.at_start else _pulled_back(task, rule, behind, gradient)
+    behind = points[start + rule.hessian_shift : k + rule.hessian_shift]
+    return _pulled_back(task, rule, behind, gradient)
 
 
 def _at_once(task: Task, rule: Rule, theta: Point, k: int, gradient: Point) -> Point:
