@@ -19,6 +19,7 @@ from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
 from verification.report import Report, show
 from verification.subjects import SubjectError
+from verification.vectors.command import vectors
 
 ORDERS = ("1", "2", "reptile")
 
@@ -209,6 +210,9 @@ def faults(fault: str | None) -> None:
         show_fault(fault.upper(), Console())
     except KeyError as error:
         raise click.UsageError(str(error.args[0])) from error
+
+
+main.add_command(vectors)
 
 
 def _order(word: str) -> int | str:

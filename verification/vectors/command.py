@@ -27,7 +27,7 @@ def vectors() -> None:
 @click.option("--step", type=click.Choice(_STEPS), help="Of this step only.")
 @click.option("--kills", metavar="FAULT", help="Only those that tell this fault from a right answer, such as B02.")
 def list_vectors(family: str | None, step: str | None, kills: str | None) -> None:
-    r"""List the vectors, one on each line, with how many faults each kills.
+    """List the vectors, one on each line, with how many faults each kills.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
 @click.argument("identity", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the vector's JSON as it is frozen.")
 def show(identity: str, as_json: bool) -> None:
-    r"""Show a vector: its problem, its answer and bounds, and the faults that it kills. ID may be cut short.
+    """Show a vector: its problem, its answer and bounds, and the faults that it kills. ID may be cut short.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def show(identity: str, as_json: bool) -> None:
 @vectors.command("export")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def export(folder: Path) -> None:
-    r"""Copy the vectors, their manifest, errata and JSON Schemas to DIR, which must not hold others.
+    """Copy the vectors, their manifest, errata and JSON Schemas to DIR, which must not hold others.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def export(folder: Path) -> None:
 @vectors.command("matrix")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 def matrix(dtype: str) -> None:
-    r"""Print the kill matrix: how many vectors of each step kill each fault. Exit with 1 if one survives.
+    """Print the kill matrix: how many vectors of each step kill each fault. Exit with 1 if one survives.
 
     \b
     Examples:

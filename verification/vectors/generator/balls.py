@@ -45,7 +45,7 @@ def with_enough_bits(work: Callable[[], Result]) -> tuple[int, Result]:
         try:
             with working_precision(bits):
                 return bits, work()
-        except UndecidedError:  # noqa: PERF203  # a handful of rounds
+        except UndecidedError:  # a handful of rounds
             continue
     raise UndecidedError(f"{PRECISIONS[-1]} bits are not enough; a true value may be a tie of rounding: change inputs.")
 
