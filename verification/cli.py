@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from verification import judge
+from verification.commands_calibrate import calibrate
 from verification.conventions import NAMES as CONVENTIONS
 from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
@@ -48,6 +49,9 @@ Exit codes:
 @click.version_option(package_name="refmaml")
 def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
+
+
+main.add_command(calibrate)
 
 
 def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:

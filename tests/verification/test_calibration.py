@@ -1,0 +1,271 @@
+"""The calibration: what it measures, what it objects to, and what the command prints and writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from verification import calibration, comparison, correct, suite, tolerances
+from verification.calibration import Ladder, Measured, Setting, Summary
+from verification.cli import main
+from verification.faults.order import right
+from verification.faults.place import scaled
+from verification.faults.subject import FaultySubject
+from verification.report.calibration import draw
+
+SMALL = Ladder("logistic-regression", 1, 1, (2.0**-10, 2.0**-3))
+COMMAND = ("calibrate", "--problem", SMALL.problem, "--steps", "1", "--rate", str(2.0**-10), "--jobs", "1")
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Setting]:
+    """The smallest ladder, climbed once."""
+    return calibration.climb(SMALL)
+
+
+@pytest.fixture
+def surroundings(monkeypatch) -> None:
+    """A wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments):
+    """Return the result of `refmaml` with these arguments; no traceback of ours is ever printed."""
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_the_bound_stands_between_right_and_wrong(measured):
+    """In both precisions and at both rates correct code is within the bound and the faintest fault outside it."""
+    assert [(each.rate, each.dtype) for each in measured] == [
+        (rate, dtype) for rate in SMALL.rates for dtype in suite.DTYPES
+    ]
+    for each in measured:
+        assert 0 < each.correct.units < tolerances.FACTOR < each.faintest.units < float("inf")
+        assert [each.accused, each.hidden, each.overlooked, each.decided] == [False, False, False, True]
+    assert calibration.objections(measured) == []
+
+
+def test_the_faintest_fault_at_each_precision(measured):
+    """In double precision it is arithmetic in single; in single, where that is none, an inner rate a little wrong."""
+    by_dtype = {dtype: {each.faintest.by for each in measured if each.dtype == dtype} for dtype in suite.DTYPES}
+    assert by_dtype == {"float64": {"G11"}, "float32": {"G10"}}
+
+
+def test_a_fault_in_the_inner_rate_is_as_faint_as_the_rate_is_small(measured):
+    """A rate 128 times as small makes the fault G10 fainter in proportion, to the order α² that K = 1 leaves over."""
+    small, large = (each.faintest.units for each in measured if each.dtype == "float32")
+    # The sensitivity s changes with α as well, by at most α itself times the curvature: a half covers 1/8.
+    assert large / small == pytest.approx(128, rel=0.5)
+
+
+def test_units_by_hand():
+    """A unit is u max(‖x‖, s): ‖(3, 4)‖ = 5 moved by 2⁻²⁰ is 2³³/5 units of 2⁻⁵³, and 2⁴/5 of 2⁻²⁴."""
+    right_answer, moved = np.array([3.0, 4.0]), np.array([3.0, 4.0 + 2.0**-20])
+    # One rounding each in the norm, the product and two quotients; 8 u allows twice that.
+    exactly = 8 * tolerances.unit_roundoff("float64")
+    assert calibration._units(right_answer, moved, 2.0, "float64") == pytest.approx(2.0**33 / 5, rel=exactly)
+    assert calibration._units(right_answer, moved, 2.0, "float32") == pytest.approx(2.0**4 / 5, rel=exactly)
+    assert calibration._units(right_answer, moved, 10.0, "float32") == pytest.approx(2.0**4 / 10, rel=exactly)
+    assert calibration._units(np.zeros(2), np.zeros(2), 0.0, "float32") == 0
+    assert calibration._units(np.zeros(2), moved, 0.0, "float32") == float("inf")
+
+
+@pytest.mark.parametrize("order", suite.ORDERS)
+def test_the_separation_is_the_judges_own(order):
+    """At a built-in problem's own rate and steps the separation is the number that the judge decides by."""
+    name = "one-step"
+    own = suite.made(name, order)
+    for each in calibration.climb(Ladder(name, order, own.inner_grad_steps, (own.inner_learning_rate,))):
+        # Equal up to the order of a multiplication and a division by C and u.
+        exactly = 8 * tolerances.unit_roundoff("float64")
+        assert each.separation == pytest.approx(comparison.separation(name, order, each.dtype), rel=exactly)
+
+
+def test_a_clip_that_nothing_exceeds_is_no_fault():
+    """Where every entry is within the clip G07 gives the right answer, and is not counted as the faintest fault."""
+    problem = replace(suite.made("bilinear", 1), name="long", inner_grad_steps=20)
+    short = replace(problem, name="short", inner_learning_rate=2.0**-10)
+    gone = set(calibration.fault_distances(problem)) - set(calibration.fault_distances(short))
+    assert gone == {"G07 (by norm)"}
+
+
+def test_the_slow_fault_is_left_out_of_long_loops_alone():
+    """B05 takes a time that grows as 3ᴷ: it is measured up to K = 3, and not at K = 4."""
+    problem = suite.made("quadratic", 1)
+    names = [set(calibration.fault_distances(replace(problem, inner_grad_steps=steps))) for steps in (3, 4)]
+    assert names[0] - names[1] == {"B05"}
+    assert names[1] <= names[0]
+
+
+def test_a_bound_far_too_wide_is_noticed(monkeypatch):
+    """With C = 10⁹ single precision inside a double one is hidden, and the judge would overlook it."""
+    monkeypatch.setattr(tolerances, "FACTOR", 1e9)
+    double, single = calibration.climb(replace(SMALL, rates=(2.0**-10,)))
+    assert double.overlooked
+    assert single.hidden
+    assert not single.decided
+    (sentence,) = calibration.objections([double, single])
+    assert sentence.startswith("logistic-regression, order 1, K = 1, α = 0.000976562, float64: expected every fault")
+    assert "but G11 is " in sentence
+
+
+def test_a_wrong_variant_that_is_called_correct_is_noticed(monkeypatch):
+    """A variant that is off by 2⁻¹⁰ is named, with the size of its error, in both precisions."""
+    planted = replace(correct.variants()[1], name="planted", make=lambda order: FaultySubject(_off))
+    monkeypatch.setattr(correct, "variants", lambda: [planted])
+    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)))
+    assert [each.correct.by for each in settings] == ["planted", "planted"]
+    assert all(each.accused for each in settings)
+    assert ["'planted' errs by" in each for each in calibration.objections(settings)] == [True, True]
+
+
+def _off(asked):
+    return scaled(right(asked), 1 + 2.0**-10)
+
+
+def test_a_variant_that_cannot_be_asked_is_noticed(monkeypatch):
+    """A variant that raises has an infinite error, and not none."""
+
+    def broken(problem):
+        raise ArithmeticError("planted")
+
+    planted = replace(correct.variants()[1], name="planted", make=lambda order: broken)
+    monkeypatch.setattr(correct, "variants", lambda: [planted])
+    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)))
+    assert [each.correct for each in settings] == [Measured(float("inf"), "planted")] * 2
+    assert settings[0].to_dict()["correct"] == {"units": None, "variant": "planted"}
+
+
+def _setting(correct_units, faint, separation):
+    return Setting("p", 1, 3, 0.5, "float32", Measured(correct_units, "c"), Measured(faint, "F"), separation)
+
+
+def test_the_four_ways_a_setting_can_lie():
+    """A fault at the bound is hidden; the judge says so where its separation is below 2, and overlooks it elsewhere."""
+    at, beyond = tolerances.FACTOR, np.nextafter(tolerances.FACTOR, np.inf)
+    table = [
+        (_setting(at, beyond, 2.0), (False, False, True, False)),
+        (_setting(beyond, beyond, 2.0), (True, False, True, False)),
+        (_setting(1.0, at, np.nextafter(2.0, 0)), (False, True, False, False)),
+        (_setting(1.0, at, 2.0), (False, True, True, True)),
+        (_setting(float("nan"), float("nan"), float("nan")), (True, True, False, False)),
+    ]
+    for each, expected in table:
+        assert (each.accused, each.hidden, each.decided, each.overlooked) == expected
+
+
+def test_a_summary_takes_the_faintest_fault_where_the_judge_decides():
+    """Where the judge is undecided a fault may be as faint as it likes; the separation is of what it decides."""
+    decided, undecided = _setting(2.0, 100.0, 3.0), _setting(4.0, 0.5, 0.1)
+    both = Summary("float32", [decided, undecided])
+    assert (both.correct, both.faintest, both.separation) == (undecided, decided, 25.0)
+    assert (both.count("hidden"), both.count("overlooked")) == (1, 0)
+    assert Summary("float32", [undecided]).faintest is undecided
+
+
+def test_ladders_leave_out_what_makes_no_sense():
+    """Reptile has no outer loop to average in: that problem has a ladder in first order alone."""
+    found = calibration.ladders(("quadratic", "average"), (1, "reptile"), (1, 2), (0.5,))
+    assert [(each.problem, each.order, each.steps) for each in found] == [
+        ("quadratic", 1, 1), ("quadratic", 1, 2), ("average", 1, 1), ("average", 1, 2),
+        ("quadratic", "reptile", 1), ("quadratic", "reptile", 2),
+    ]  # fmt: skip
+
+
+def test_processes_find_what_one_finds(measured):
+    """Two processes measure the same numbers, and tell of each ladder when it is done."""
+    told = []
+    found = calibration.measure([SMALL], 2, lambda *each: told.append(each))
+    assert found == measured
+    assert told == [(1, 1, "logistic-regression, K = 1")]
+
+
+@pytest.mark.usefixtures("surroundings")
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_the_command_writes_the_figure_and_the_numbers(tmp_path, suffix):
+    """Exit code 0, a table, a figure that is the same each time, and every measurement as JSON."""
+    figure, numbers = tmp_path / f"figure{suffix}", tmp_path / "numbers.json"
+    result = run(*COMMAND, "--out", figure, "--json", numbers)
+    assert result.exit_code == 0
+    assert "the bound is 64" in result.output
+    assert "the judge would overlook it in 0." in result.output
+    told = json.loads(numbers.read_text("utf-8"))
+    assert (told["bound"], told["objections"]) == (64, [])
+    assert [(each["dtype"], each["rate"]) for each in told["settings"]] == [(d, 2.0**-10) for d in suite.DTYPES]
+    first = figure.read_bytes()
+    assert run(*COMMAND, "--out", figure).exit_code == 0
+    assert figure.read_bytes() == first
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_the_command_exits_1_on_an_objection(monkeypatch):
+    """A bound with a fault inside is told last, and the exit code is 1."""
+    monkeypatch.setattr(tolerances, "FACTOR", 1e9)
+    result = run(*COMMAND)
+    assert result.exit_code == 1
+    assert "Narrow the bound, or let the judge ask for this fault too." in " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("surroundings")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--out", "figure.bmp"), "expected a name in .svg, .png, .pdf, but got figure.bmp"),
+        (("--out", "nowhere/figure.svg"), "expected a file in a folder that exists"),
+        (("--json", "nowhere/numbers.json"), "expected a file in a folder that exists"),
+        (("--rate", "0"), "expected a positive number, but got 0"),
+        (("--rate", "nan"), "expected a positive number, but got nan"),
+        (("--problem", "average", "--order", "reptile"), "expected a problem that makes sense for the order"),
+    ],
+)
+def test_wrong_usage_is_2_before_anything_is_measured(tmp_path, monkeypatch, arguments, sentence):
+    """What cannot be used is refused with a sentence, and nothing is measured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration, "measure", None)
+    result = run("calibrate", *arguments)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_missing_matplotlib_says_what_to_install(tmp_path, monkeypatch):
+    """Without matplotlib the figure is refused with the extra that has it, before anything is measured."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr(calibration, "measure", None)
+    result = run("calibrate", "--out", tmp_path / "figure.svg")
+    assert result.exit_code == 2
+    assert 'pip install "refmaml[plots]"' in " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_file_that_cannot_be_written_is_told(tmp_path, monkeypatch, measured):
+    """Where writing fails after all, one sentence says which file and why, and the exit code is 2."""
+    monkeypatch.setattr(calibration, "measure", lambda *_: measured)
+    full = tmp_path / "numbers.json"
+    monkeypatch.setattr(type(full), "write_text", _fails)
+    result = run(*COMMAND, "--json", full)
+    assert result.exit_code == 2
+    assert "cannot be written: No space left on device." in " ".join(result.output.split())
+
+
+def _fails(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_what_a_logarithm_cannot_show_is_left_out_of_the_figure(tmp_path):
+    """No error at all, a fault that is hidden and one that is infinitely far are drawn or left out without a warning."""
+    settings = [
+        replace(_setting(0.0, 3.0, 0.1), rate=0.25),
+        _setting(2.0, float("inf"), 5.0),
+        replace(_setting(float("inf"), 0.0, 0.0), steps=1),
+    ]
+    draw(settings, tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")

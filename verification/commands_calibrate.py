@@ -1,0 +1,148 @@
+"""The command ``refmaml calibrate``: where the bound stands between correct code and the faintest fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from verification import suite
+from verification.frameworks import MissingFrameworkError
+
+_HELP = """
+Measure where the bound of the judge stands: the largest error of correct code below it, the faintest fault of the
+catalogue above it, over learning rates, inner steps, problems and both precisions.
+
+\b
+Examples:
+  refmaml calibrate
+  refmaml calibrate --out calibration.svg --json calibration.json
+  refmaml calibrate --problem quadratic --steps 3 --order 2
+  refmaml calibrate --problem mlp-tanh-mse --steps 3 --rate 0.0000152587890625
+
+\b
+Exit codes:
+  0  the bound has correct code below it, and every fault that the judge would not call undecided above it
+  1  correct code is accused, or a fault would be overlooked; the last lines say which
+  2  wrong usage: an option cannot be used, or a file cannot be written
+"""
+
+
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file in no folder at once: the measurement takes minutes."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise click.BadParameter(f"expected a file in a folder that exists, but got {path}.", context, parameter)
+    return path
+
+
+def _drawable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a figure that cannot be drawn at once."""
+    from verification.report.calibration import FORMATS, require_matplotlib
+
+    if path is None:
+        return None
+    if path.suffix not in FORMATS:
+        raise click.BadParameter(f"expected a name in {', '.join(FORMATS)}, but got {path}.", context, parameter)
+    try:
+        require_matplotlib()
+    except MissingFrameworkError as error:
+        raise click.UsageError(str(error), context) from error
+    return _writable(context, parameter, path)
+
+
+def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[float, ...]) -> tuple[float, ...]:
+    for rate in rates:
+        if not 0 < rate < float("inf"):
+            raise click.BadParameter(f"expected a positive number, but got {rate:g}.", context, parameter)
+    return rates
+
+
+@click.command(help=_HELP)
+@click.option(
+    "--problem",
+    "problems",
+    type=click.Choice(suite.NAMES),
+    multiple=True,
+    help="Measure on this built-in problem; by default on four.",
+)
+@click.option(
+    "--order",
+    "orders",
+    type=click.Choice([str(each) for each in suite.ORDERS]),
+    multiple=True,
+    default=("1",),
+    show_default=True,
+    help="Measure this kind of step.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), multiple=True, help="Measure with K inner steps; by default 1, 3, 5, 20."
+)
+@click.option(
+    "--rate",
+    "rates",
+    type=float,
+    multiple=True,
+    callback=_positive,
+    help="Measure at this learning rate; by default at powers of two from 0.001 to 0.5.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_drawable, help="Draw a figure here.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_writable,
+    help="Write every measurement here, as JSON.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+def calibrate(
+    problems: tuple[str, ...],
+    orders: tuple[str, ...],
+    steps: tuple[int, ...],
+    rates: tuple[float, ...],
+    out: Path | None,
+    json_file: Path | None,
+    jobs: int,
+) -> None:
+    """Measure where the bound of the judge stands."""
+    from verification import calibration
+    from verification.report.calibration import draw, show_calibration
+
+    kinds: list[Any] = [each if each == "reptile" else int(each) for each in orders]
+    asked = calibration.ladders(
+        problems or calibration.PROBLEMS, kinds, steps or calibration.STEPS, sorted(rates) or calibration.RATES
+    )
+    if not asked:
+        raise click.UsageError("expected a problem that makes sense for the order, but no one named does.")
+    with _progress() as progress:
+        settings = calibration.measure(asked, jobs, progress)
+    show_calibration(settings, Console())
+    if out:
+        _written(out, lambda: draw(settings, out))
+    if json_file:
+        told = json.dumps(calibration.to_dict(settings), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _written(json_file, lambda: json_file.write_text(told, "utf-8"))
+    raise SystemExit(1 if calibration.objections(settings) else 0)
+
+
+def _written(path: Path, write: Callable[[], Any]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise click.UsageError(f"the file {path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on standard error while it measures; where there is no terminal it stays silent."""
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        work = bar.add_task("starting", total=None)
+        yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)
