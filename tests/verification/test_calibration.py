@@ -261,7 +261,7 @@ def _fails(*_):
 
 
 def test_what_a_logarithm_cannot_show_is_left_out_of_the_figure(tmp_path):
-    """No error at all, a fault that is hidden and one that is infinitely far are drawn or left out without a warning."""
+    """No error at all and a fault that is hidden or infinitely far are drawn or left out without a warning."""
     settings = [
         replace(_setting(0.0, 3.0, 0.1), rate=0.25),
         _setting(2.0, float("inf"), 5.0),

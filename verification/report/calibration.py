@@ -17,8 +17,8 @@ from verification.frameworks import MissingFrameworkError
 
 #: Blue and orange of Okabe and Ito (2008), which stay apart for every common kind of colour-blindness.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#444444"
-#: The learning rates of the built-in problems, with some room to either side.
-_BUILT_IN = (2.0**-4.25, 2.0**-1.75)
+#: The learning rates of the built-in problems, 1/32 (for single leaves) to 1/4, with some room to either side.
+_BUILT_IN = (2.0**-5.25, 2.0**-1.75)
 FORMATS = (".svg", ".png", ".pdf")
 
 
