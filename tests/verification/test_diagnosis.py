@@ -1,0 +1,299 @@
+"""The name of a mistake: every fault of the catalogue, fitted numbers, pairs, conventions, and what has no name."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from implementations import map_leaves, numpy_subject, right_step
+
+import verification
+from verification import judge
+from verification.conventions import NAMES as CONVENTION_NAMES
+from verification.faults import CATALOGUE, parameters, scales, state, tasks
+from verification.faults.subject import FaultySubject
+from verification.pairs import after, under
+
+#: Different costs, learning rates and numbers of steps: two with three steps, and one with one.
+BASE = ("logistic-regression", "mlp-tanh-mse", "one-step")
+#: Six and eight numbers: the search for pairs, which goes through all of them where none fits, is quick.
+SMALL = ("bilinear", "one-task")
+#: The problem beyond these that a fault needs to show, or to be told from the others.
+NEEDS = {
+    "A03": ("no-steps",),
+    "A05": ("no-steps",),
+    "A06": ("no-steps",),
+    "B11": ("average",),
+    "C02": ("same-cost-average",),
+    "D08": ("batched",),
+    "D09": ("three-parameters",),
+    "F04": ("inner-chain",),
+}
+#: Faults that answer every problem alike.
+EQUAL = {"A03": {"A06"}, "A06": {"A03"}}
+
+
+def judged(answer, order=1, problems=BASE, **options):
+    """Return the report on a fault's answers in float64."""
+    options = {"dtypes": ("float64",), **options}
+    return verification.verify(FaultySubject(answer), framework="numpy", order=order, problems=problems, **options)
+
+
+def variants(order, only=None):
+    return [
+        pytest.param(id_, variant, id=f"{id_} {variant}".strip())
+        for id_, fault in CATALOGUE.items()
+        for variant in fault.variants
+        if order in fault.orders and (only is None or id_ in only)
+    ]
+
+
+def assert_named(fault, variant, order, problems=BASE, dtype="float64"):
+    answer = CATALOGUE[fault].variants[variant]
+    report = judged(answer, order, (*problems, *NEEDS.get(fault, ())), dtypes=(dtype,))
+    assert report.verdict == "fail"
+    first = report.diagnosis[0]
+    names = {first.name, *first.cannot_tell_from}
+    assert names == {fault, *EQUAL.get(fault, ())}
+    assert {each.name for each in report.diagnosis} == names
+    assert CATALOGUE[first.name].advice == first.advice
+    return first
+
+
+@pytest.mark.parametrize(("fault", "variant"), variants(1))
+def test_every_fault_of_first_order_is_named(fault, variant):
+    """Each fault is named by its answers to four small problems, alone or with its equal."""
+    assert_named(fault, variant, 1)
+
+
+@pytest.mark.parametrize(("fault", "variant"), variants(2, {"A01", "A02", "A08", "B05", "B06", "G06", "G09"}))
+def test_faults_of_second_order_are_named(fault, variant):
+    """The faults that only second order has, and those whose Jacobians are their own, are named."""
+    assert_named(fault, variant, 2)
+
+
+@pytest.mark.parametrize(("fault", "variant"), variants("reptile", {"B02", "D05", "G03", "G04"}))
+def test_faults_of_reptile_are_named(fault, variant):
+    """Reptile's scales and its likeness to FOMAML are named."""
+    first = assert_named(fault, variant, "reptile")
+    assert first.convention == ("reptile-displacement or reptile-per-step" if fault == "G03" else None)
+
+
+@pytest.mark.parametrize("fault", ["B01", "C01", "D03", "E01", "G02", "G10"])
+def test_faults_are_named_in_single_precision(fault):
+    """Float32 answers are named as well as float64 ones."""
+    assert_named(fault, next(iter(CATALOGUE[fault].variants)), 1, dtype="float32")
+
+
+# Numbers that are fitted
+
+
+FITTED = [
+    ("G10", scales.with_scaled_loss(0.55), "an effective learning rate of α times 0.55"),
+    ("G10", scales.with_scaled_loss(-2.0), "an effective learning rate of α times -2"),
+    ("G01", scales.with_rate(0.05), "an inner learning rate of 0.05"),
+    ("G06", scales.with_decay(0.97), "γ = 0.97"),
+    ("E04", state.with_momentum(0.6), "a momentum of 0.6"),
+    ("D11", tasks.multiplied(-0.625), "c = -0.625"),
+    ("D11", tasks.multiplied(1.0001), "c = 1.0001"),
+    ("G07", scales.clip_by_value(0.05), "by value, at 0.05"),
+    ("G07", scales.clip_by_norm(0.3), "by norm, at 0.3"),
+]
+
+
+@pytest.mark.parametrize(("fault", "answer", "told"), FITTED)
+def test_a_number_that_nobody_knows_is_fitted(fault, answer, told):
+    """A fault with another number than the catalogue's is named with the number that it has."""
+    first, *others = judged(answer).diagnosis
+    assert (first.name, others) == (fault, [])
+    assert f"({told})" in first.evidence
+
+
+def test_the_catalogues_own_numbers_are_told_without_a_fit():
+    """G10 with 0.4, G06 with 0.98 and D11 with 0.375 are rows of the catalogue, and come before any fit."""
+    for fault, value in (("G10", scales.with_scaled_loss(0.4)), ("D11", tasks.multiplied(0.375))):
+        assert [each.name for each in judged(value).diagnosis] == [fault]
+
+
+def test_the_variables_that_stayed_are_told():
+    """A variable left out of the inner loop is found for each family of problems, and named."""
+    chains = {"logistic-regression": "bias", "mlp-tanh-mse": "b1", "one-step": "b1"}
+    first, *_ = judged(lambda asked: parameters.never_adapted(chains[asked.problem.name])(asked)).diagnosis
+    assert first.name == "F03"
+    assert "never adapted: bias, b1" in first.evidence or "never adapted: b1, bias" in first.evidence
+
+
+# Pairs
+
+PAIRS = [
+    ({"D01", "B02"}, under(lambda asked: asked.tasks, CATALOGUE["B02"].variants[""])),
+    ({"D11", "B06"}, under(lambda _: 0.625, CATALOGUE["B06"].variants[""])),
+    ({"C01", "B02"}, after(CATALOGUE["C01"].variants[""], CATALOGUE["B02"].variants[""])),
+]
+
+
+@pytest.mark.parametrize(("faults", "answer"), PAIRS)
+def test_a_pair_is_named_as_a_pair(faults, answer):
+    """Two faults at once, a scale on a fault or a misread question under one, are both named."""
+    first = judged(answer, problems=("bilinear", "logistic-regression", "one-task")).diagnosis[0]
+    assert set(first.faults) == faults
+    rows = [CATALOGUE[each] for each in first.faults]
+    assert first.title == " and ".join(row.title for row in rows)
+    assert first.convention is None
+
+
+# No name
+
+
+def random_gradients(problem):
+    """The right cost with gradients of chance."""
+    cost, gradients = numpy_subject(problem)
+    rng = np.random.default_rng(7)
+    return cost, map_leaves(lambda leaf: rng.normal(size=leaf.shape), gradients)
+
+
+def test_what_fits_nothing_has_no_name():
+    """Gradients of chance are several mistakes, or none that is known: no id of the catalogue is told."""
+    report = verification.verify(random_gradients, framework="numpy", dtypes=("float64",), problems=SMALL)
+    assert report.verdict == "fail"
+    assert [each.faults for each in report.diagnosis] == [("several",)]
+
+
+def _spoiled(power):
+    """Return a subject whose gradients are off by α to a power, in a direction that no fault has."""
+
+    def subject(problem):
+        cost, gradients = numpy_subject(problem)
+
+        def moved(leaf):
+            return leaf + problem.inner_learning_rate**power * np.sin(1 + np.arange(leaf.size).reshape(leaf.shape))
+
+        return cost, map_leaves(moved, gradients)
+
+    return subject
+
+
+@pytest.mark.parametrize(("power", "where"), [(0, "the outer loop"), (1, "the inner loop"), (2, "the inner recursion")])
+@pytest.mark.parametrize("problem", ["mlp-tanh-mse", "quadratic"])
+def test_the_family_of_what_has_no_name(monkeypatch, power, where, problem):
+    """An error that grows like α^p, of no fault of the catalogue, is told to be in the loop that p points to."""
+    monkeypatch.setattr(judge, "diagnose", lambda *_: [])  # it finds nothing, and takes its time to
+    report = verification.verify(_spoiled(power), framework="numpy", dtypes=("float64",), problems=[problem])
+    (only,) = report.diagnosis
+    assert only.faults == ("several",)
+    assert f"grows like α^{power:.2f}, which points to {where}" in only.evidence.replace("α^-0.00", "α^0.00")
+
+
+def test_one_right_answer_is_enough_to_refuse_a_name():
+    """B01 on one problem and a right answer on the other, where B01 would show, is no fault of the catalogue."""
+    right = numpy_subject
+
+    def sometimes(problem):
+        return FaultySubject(CATALOGUE["B01"].variants[""])(problem) if problem.name == SMALL[0] else right(problem)
+
+    report = verification.verify(sometimes, framework="numpy", dtypes=("float64",), problems=SMALL)
+    assert [each.faults for each in report.diagnosis] == [("several",)]
+
+
+def test_a_subject_that_only_raises_has_no_diagnosis():
+    """Where no gradient came back there is nothing to name."""
+
+    def raising(problem):
+        raise ValueError("no")
+
+    report = verification.verify(raising, framework="numpy", dtypes=("float64",), problems=BASE)
+    assert (report.verdict, report.diagnosis) == ("fail", [])
+
+
+def test_a_right_subject_has_no_diagnosis():
+    """What passes is not named."""
+    report = verification.verify(numpy_subject, framework="numpy", dtypes=("float64",), problems=BASE)
+    assert (report.verdict, report.diagnosis) == ("pass", [])
+
+
+def test_faults_that_one_problem_cannot_tell_apart_are_listed():
+    """With one step B01 and B02 are one: both are told, each with the other, and nothing is singled out."""
+    report = judged(CATALOGUE["B02"].variants[""], problems=("one-step",))
+    found = {each.name: set(each.cannot_tell_from) for each in report.diagnosis}
+    assert {"B01", "B02"} <= set(found)
+    assert all(others == set(found) - {name} for name, others in found.items())
+
+
+@pytest.mark.parametrize("fault", ["A01", "A02"])
+def test_a_side_effect_decides_between_equal_gradients(fault):
+    """A01 and A02 give the same gradients; whether the caller's variables were changed tells one from the other."""
+    (only,) = judged(CATALOGUE[fault].variants[""], order=2).diagnosis
+    assert (only.name, only.cannot_tell_from) == (fault, ())
+
+
+# Conventions
+
+CONVENTIONS = [
+    ("D01", "", 1, "sum-over-tasks", BASE),
+    ("B11", "θ left out", 1, "average-adapted-points", ("average", "one-step")),
+    ("B11", "sum over the points", 1, "sum-over-points", ("average", "one-step")),
+    ("G03", "not divided", "reptile", "reptile-displacement", BASE),
+    ("G03", "divided by Kα", "reptile", "reptile-per-step", BASE),
+    ("G07", "by value", 1, "clip-value=0.1", BASE),
+    ("G07", "by norm", 1, "clip-norm=0.25", BASE),
+]
+
+
+def test_every_convention_is_tried():
+    """The list above has every convention that can be declared."""
+    assert {name.partition("=")[0] for _, _, _, name, _ in CONVENTIONS} == {
+        name.partition("=")[0] for name in CONVENTION_NAMES
+    }
+
+
+@pytest.mark.parametrize(("fault", "variant", "order", "name", "problems"), CONVENTIONS)
+def test_a_declared_convention_passes_and_an_undeclared_one_is_named(fault, variant, order, name, problems):
+    """What an author may mean fails with its name where it is not declared, and passes where it is."""
+    answer = CATALOGUE[fault].variants[variant]
+    assert judged(answer, order, problems, conventions=(name,)).verdict == "pass"
+    report = judged(answer, order, problems)
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", fault)
+    if fault != "G07":
+        assert name in report.diagnosis[0].convention
+
+
+def test_a_fault_under_a_declared_convention_is_named():
+    """Where a sum over tasks is declared, the fault that remains is named by itself."""
+    summed = under(lambda asked: asked.tasks, CATALOGUE["B02"].variants[""])
+    assert [each.name for each in judged(summed, conventions=("sum-over-tasks",)).diagnosis] == ["B02"]
+
+
+def test_a_mean_where_a_sum_is_declared():
+    """Who declares a sum over tasks and returns the mean divided once too often, which is D02."""
+    declared = {"conventions": ("sum-over-tasks",), "dtypes": ("float64",)}
+    report = verification.verify(right_step, kind="step", problems=BASE, **declared)
+    assert report.verdict == "fail"
+    assert [each.name for each in report.diagnosis] == ["D02"]
+
+
+# What counts as evidence
+
+
+def test_a_missing_gradient_does_not_hide_a_fault():
+    """None for a variable that the outer cost ignores is read as zero: B01 is named all the same."""
+    faulty = FaultySubject(CATALOGUE["B01"].variants[""])
+
+    def subject(problem):
+        cost, gradients, adapted = faulty(problem)
+        return cost, {chain: leaf if np.any(leaf) else None for chain, leaf in gradients.items()}, adapted
+
+    report = verification.verify(subject, framework="numpy", dtypes=("float64",), problems=BASE)
+    assert any("None" in each.message for case in report.cases for each in case.findings)
+    assert report.diagnosis[0].name == "B01"
+
+
+def test_the_evidence_is_told():
+    """A diagnosis says on how many answers it holds, how closely, and how many of them tell it from right ones."""
+    # The quadratic is asked twice, and without an inner step nothing shows.
+    (only,) = judged(CATALOGUE["B02"].variants[""], problems=("quadratic", "no-steps")).diagnosis
+    start, error, end = re.split(r"to (\S+);", only.evidence)
+    assert (start, end) == ("equals ∇Q(φ_{K−1}) on 3 of 3 answers, ", " 2 of them tell it from the right answer")
+    assert float(error) < 1e-14  # sums of a dozen terms, in units of 2⁻⁵³
+    row = CATALOGUE["B02"]
+    assert (only.source, only.title, only.formula) == (row.source, row.title, row.formula)
