@@ -149,6 +149,7 @@ Examples:
   refmaml self-test
   refmaml self-test --order 1 --dtype float64
   refmaml self-test --random 1000 --seed 7
+  refmaml self-test --markdown docs/kill-matrix.md
 
 \b
 Exit codes:
@@ -173,11 +174,24 @@ Exit codes:
 @click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+@click.option(
+    "--markdown",
+    "page_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the catalogue and the matrix to this file as well, as Markdown.",
+)
 def self_test(
-    orders: tuple[str, ...], dtypes: tuple[str, ...], pairs: bool, count: int | None, seed: int, jobs: int
+    orders: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    pairs: bool,
+    count: int | None,
+    seed: int,
+    jobs: int,
+    page_file: Path | None,
 ) -> None:
     """Judge the judge."""
     from verification import selftest
+    from verification.report.markdown import page
     from verification.report.matrix import is_clean, show_matrix
 
     kinds: tuple[Any, ...] = tuple(_order(each) for each in orders or ORDERS)
@@ -188,6 +202,8 @@ def self_test(
     with _progress() as progress:
         results = selftest.run_all(asked, jobs, progress)
     show_matrix(results, Console())
+    if page_file:
+        _write_text(page(results, "refmaml " + " ".join(sys.argv[1:])), page_file)
     raise SystemExit(0 if is_clean(results) else 1)
 
 
@@ -252,7 +268,11 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _write(report: Report, path: Path) -> None:
+    _write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _write_text(text: str, path: Path) -> None:
     try:
-        path.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+        path.write_text(text, "utf-8")
     except OSError as error:
         raise click.UsageError(f"the report cannot be written to {path}: {error.strerror}.") from error

@@ -1,0 +1,308 @@
+"""The self-test: what it tries, what it makes of survivors and false alarms, and what it prints and writes."""
+
+from __future__ import annotations
+
+import io
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from verification import selftest
+from verification.cli import main
+from verification.correct import Variant, variants
+from verification.faults import CATALOGUE, NOT_SHOWN, Fault
+from verification.faults.order import right
+from verification.faults.subject import FaultySubject
+from verification.report.markdown import CHECKS, alone, catalogue, page
+from verification.report.matrix import is_clean, show_matrix, totals
+from verification.selftest import DTYPES, Result, Trial, pair_trials, random_trials, run, trials
+
+ORDERS = (1, 2, "reptile")
+
+
+def _chance(asked):
+    found = right(asked)
+    return replace(found, gradients={chain: np.cos(1 + leaf) for chain, leaf in found.gradients.items()})
+
+
+def planted(answer):
+    """Return a row for a catalogue that knows a fault which the judge does not."""
+    return Fault("Z99", "planted", "", "", "", "", {"": answer})
+
+
+@pytest.fixture
+def plant(monkeypatch, ask_only):
+    """Return a function that makes Z99 the only fault of the self-test, on two small problems; the judge has none."""
+
+    def use(answer, correct=()):
+        ask_only("bilinear", "one-task")
+        monkeypatch.setattr(selftest, "CATALOGUE", {"Z99": planted(answer)})
+        monkeypatch.setattr(selftest, "variants", lambda: list(correct))
+        pool = SimpleNamespace(map=map)
+        monkeypatch.setattr(selftest, "ProcessPoolExecutor", lambda jobs: nullcontext(pool))
+
+    return use
+
+
+# What is tried
+
+
+def test_every_fault_in_every_order_and_precision_is_tried():
+    """The trials are the whole catalogue, with each variant in each order and precision that it can be in, once."""
+    asked = [trial for trial in trials(ORDERS, DTYPES) if trial.faults]
+    assert len(asked) == len(set(asked))
+    assert {(trial.faults[0], trial.variant, trial.order, trial.dtype) for trial in asked} == {
+        (id_, variant, order, dtype)
+        for id_, fault in CATALOGUE.items()
+        for variant in fault.variants
+        for order in fault.orders
+        for dtype in fault.dtypes
+    }
+
+
+def test_at_least_twelve_correct_variants_are_tried():
+    """At least a dozen correct variants go through the judge, in the orders and precisions that they have."""
+    asked = [trial for trial in trials(ORDERS, DTYPES) if not trial.faults]
+    assert len({trial.variant for trial in asked}) >= 12
+    assert {(trial.variant, trial.order, trial.dtype) for trial in asked} == {
+        (variant.name, order, dtype) for variant in variants() for order in variant.orders for dtype in DTYPES
+    }
+
+
+def test_pairs_are_a_scale_and_a_structure():
+    """Every structural fault is tried under a sum over tasks and under a factor, and no scale is."""
+    asked = pair_trials(ORDERS)
+    assert {trial.faults[0] for trial in asked} == {"D01", "D11"}
+    structural = {id_ for id_, fault in CATALOGUE.items() if fault.structural}
+    assert {trial.faults[1] for trial in asked} == structural
+    assert not structural & {"D01", "D02", "D11", "G03"}
+
+
+def test_random_trials_are_those_of_their_seed():
+    """A seed gives the same trials on the same numbers every time; another seed gives others."""
+    first, again, other = (list(random_trials(20, seed)) for seed in (3, 3, 4))
+    assert first == again != other
+    assert len({trial.seed for trial in first}) == 20
+
+
+def test_a_random_trial_asks_problems_with_numbers_of_its_own(monkeypatch):
+    """The seed of a trial is that of its problems, and the fault is named on them as well."""
+    monkeypatch.setattr(selftest, "RANDOM_PROBLEMS", ("bilinear", "one-step"))
+    heard = []
+    verify = selftest.verify
+    monkeypatch.setattr(selftest, "verify", lambda *a, **k: heard.append(k["problems"]) or verify(*a, **k))
+    assert run(Trial(("B03",), "", 1, "float64", 41)).outcome == "named"
+    assert heard == [["bilinear@41", "one-step@41"]]
+
+
+# What becomes of a trial
+
+
+def test_a_fault_that_is_named(ask_only):
+    """A fault is caught by what it changes, and named."""
+    ask_only("bilinear", "one-task")
+    result = run(Trial(("B03",), "", 1, "float64"))
+    assert (result.outcome, result.named) == ("named", "B03")
+    assert set(result.caught_by) == {"cost", "gradients", "adapted"}
+
+
+@pytest.mark.parametrize("scale", ["D01", "D11"])
+def test_a_pair_that_is_named(ask_only, scale):
+    """A pair counts as named where both of its names are told."""
+    ask_only("bilinear", "one-task", "logistic-regression")
+    result = run(Trial((scale, "B03"), "", 1, "float64"))
+    assert (result.outcome, set(result.named.split(" + "))) == ("named", {scale, "B03"})
+
+
+def test_one_of_two_equals_is_right(ask_only):
+    """A06 is told as A03 with the remark that they cannot be told apart, which is right."""
+    ask_only("bilinear", "no-steps")
+    result = run(Trial(("A06",), "", 1, "float64"))
+    assert (result.outcome, result.named) == ("named", "A03")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "named"),
+    [(right, "survived", ""), (_chance, "not named", "several"), (CATALOGUE["B03"].variants[""], "named wrong", "B03")],
+)
+def test_what_becomes_of_a_planted_fault(plant, answer, outcome, named):
+    """A fault that is right survives, one that nobody knows is not named, one with another's answers is named so."""
+    plant(answer)
+    result = run(Trial(("Z99",), "", 1, "float64"))
+    assert (result.outcome, result.named) == (outcome, named)
+
+
+def test_a_fault_that_nothing_was_asked_about_is_undecided(plant, ask_only):
+    """Where the judge decides nothing, nothing has survived and nothing was caught."""
+    plant(right)
+    ask_only()
+    assert run(Trial(("Z99",), "", 1, "float64")).outcome == "inconclusive"
+
+
+@pytest.mark.parametrize("variant", variants(), ids=lambda each: each.name)
+def test_correct_code_is_not_accused(ask_only, variant):
+    """Each correct variant passes in single precision, where rounding is largest, in each of its orders."""
+    if variant.framework == "torch":
+        pytest.importorskip("torch")
+    ask_only("bilinear", "mlp-tanh-mse")
+    for order in variant.orders:
+        result = run(Trial((), variant.name, order, "float32"))
+        assert (result.outcome, result.caught_by, result.named) == ("correct", (), "")
+
+
+# The command
+
+
+WRONG = Variant("wrong on purpose", lambda _: FaultySubject(CATALOGUE["B01"].variants[""]))
+RIGHT = Variant("right", lambda _: FaultySubject(right))
+
+
+@pytest.mark.parametrize(
+    ("answer", "correct", "code", "says"),
+    [
+        (CATALOGUE["B03"].variants[""], RIGHT, 0, "0 survived; 0 false alarms on 1 correct variants."),
+        (right, RIGHT, 1, "1 survived; 0 false alarms on 1 correct variants."),
+        (CATALOGUE["B03"].variants[""], WRONG, 1, "0 survived; 1 false alarms on 1 correct variants."),
+    ],
+)
+def test_a_survivor_or_a_false_alarm_is_exit_code_1(plant, answer, correct, code, says):
+    """The command is judged by a fault that is right and by a right variant that is wrong, and says so with 1."""
+    plant(answer, [correct])
+    result = CliRunner().invoke(main, ["self-test", "--order", "1", "--dtype", "float64", "--jobs", "1"])
+    assert result.exit_code == code
+    assert says in " ".join(result.output.split())
+
+
+def test_processes_give_their_results_in_order(ask_only, monkeypatch):
+    """Two processes work, the results come in the order of the trials, and progress is told for each."""
+    asked = [Trial((), "task by task", "reptile", "float64"), Trial(("B03",), "", "reptile", "float64", 5)]
+    monkeypatch.setattr(selftest, "run", _named_only)
+    heard = []
+    results = selftest.run_all(asked, 2, lambda *each: heard.append(each))
+    assert [result.trial for result in results] == asked
+    assert heard == [(1, 2, "correct (task by task)"), (2, 2, "B03")]
+
+
+def _named_only(trial):
+    return Result(trial, "correct", (), "")
+
+
+def test_random_and_pairs_are_asked_for(monkeypatch):
+    """`--random` and `--pairs` choose the trials that they name, with the seed."""
+    heard = []
+    monkeypatch.setattr(selftest, "run_all", lambda asked, jobs, progress: heard.append((asked, jobs)) or [])
+    assert CliRunner().invoke(main, ["self-test", "--random", "5", "--seed", "9"]).exit_code == 0
+    assert CliRunner().invoke(main, ["self-test", "--pairs", "--order", "2", "--jobs", "1"]).exit_code == 0
+    assert heard == [(list(random_trials(5, 9)), 2), (pair_trials((2,)), 1)]
+
+
+# The matrix
+
+
+RESULTS = [
+    Result(Trial(("B01",), "", 1, "float64"), "named", ("cost", "gradients"), "B01"),
+    Result(Trial(("B01",), "", 1, "float32"), "named wrong", ("gradients",), "B02"),
+    Result(Trial(("D05",), "", 1, "float64"), "named", ("second call",), "D05"),
+    Result(Trial(("A06",), "", "reptile", "float64"), "named", ("gradients",), "A03"),
+    Result(Trial((), "a|b", 1, "float64"), "correct", (), ""),
+]
+
+
+def test_the_totals():
+    """The totals count what became of faults and correct variants in each precision."""
+    assert totals(RESULTS) == [
+        "float64: 3 of 3 faults caught, 3 named right, 0 named wrong, 0 not named, 0 inconclusive, 0 survived; "
+        "0 false alarms on 1 correct variants.",
+        "float32: 1 of 1 faults caught, 0 named right, 1 named wrong, 0 not named, 0 inconclusive, 0 survived; "
+        "0 false alarms on 0 correct variants.",
+    ]
+
+
+@pytest.mark.parametrize(("outcome", "clean"), [("named wrong", True), ("survived", False), ("false alarm", False)])
+def test_what_is_clean(outcome, clean):
+    """A survivor or a false alarm spoils a self-test, and nothing else does."""
+    assert is_clean([*RESULTS, Result(Trial((), "", 1, "float64"), outcome, (), "")]) is clean
+
+
+def test_the_matrix_on_a_terminal():
+    """A row has the subject, what became of it in each precision, and what it was caught by."""
+    console = Console(width=160, record=True, file=io.StringIO())
+    show_matrix(RESULTS, console)
+    lines = console.export_text().splitlines()
+    (row,) = (line for line in lines if "B01" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["B01", "1", "named", "named B02", "cost, gradients"]
+    (row,) = (line for line in lines if "D05" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["D05", "1", "named", "–", "second call"]
+
+
+def test_the_page_of_the_documentation():
+    """The page has its command, the catalogue, a matrix for each order, and what each check alone finds."""
+    made = page(RESULTS, "refmaml self-test")
+    assert "made by `refmaml self-test`" in made
+    assert catalogue() in made
+    assert all(f"| {id_} | " in made for id_ in (*CATALOGUE, *NOT_SHOWN))
+    first, reptile = made.split("### First order\n")[1].split("### Reptile\n")
+    assert "| B01 | named | named wrong, as B02 | cost, gradients |" in first
+    assert "| correct (a\\|b) | correct | – |  |" in first
+    assert "| A06 | named, as A03 | gradients |" in reptile
+    assert "### Second order" not in made
+
+
+def test_what_each_check_alone_catches():
+    """A fault stands beside the one check that catches it in every precision, and one caught by two stands nowhere."""
+    rows = dict(line.strip("| ").split(" | ") for line in alone(RESULTS).splitlines()[2:])
+    assert tuple(rows) == CHECKS
+    assert rows["gradients"] == "A06 in reptile"
+    assert rows["second call"] == "D05 in first order"
+    assert rows["cost"] == rows["adapted"] == rows["inputs"] == "none"
+
+
+def test_the_page_is_written(plant, tmp_path):
+    """`--markdown` writes the page, and a folder that is not there is wrong usage."""
+    plant(CATALOGUE["B03"].variants[""])
+    arguments = ["self-test", "--order", "1", "--dtype", "float64", "--jobs", "1", "--markdown"]
+    path = tmp_path / "matrix.md"
+    assert CliRunner().invoke(main, [*arguments, str(path)]).exit_code == 0
+    assert "| Z99 | named wrong, as B03 | cost, gradients, adapted |" in path.read_text(encoding="utf-8")
+    result = CliRunner().invoke(main, [*arguments, str(tmp_path / "missing" / "matrix.md")])
+    assert result.exit_code == 2
+
+
+# The catalogue
+
+
+@pytest.mark.parametrize("id_", CATALOGUE)
+def test_a_row_of_the_catalogue_is_whole(id_):
+    """Every fault has its formula, source, least problem and advice, and at least one order and precision."""
+    row = CATALOGUE[id_]
+    assert row.id == id_
+    assert all((row.title, row.formula, row.source, row.shows, row.advice, row.variants, row.orders, row.dtypes))
+    assert row.advice.endswith((".", "it."))
+
+
+def test_no_fault_is_shown_and_not_shown():
+    """What no single step shows is listed with its reason, apart from the catalogue."""
+    assert not set(NOT_SHOWN) & set(CATALOGUE)
+    assert all(NOT_SHOWN.values())
+
+
+def test_the_catalogue_on_the_command_line(monkeypatch):
+    """`refmaml faults` lists every row, and with an id, in either case, explains one with its sources."""
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = CliRunner().invoke(main, ["faults"])
+    assert listed.exit_code == 0
+    assert all(id_ in listed.output for id_ in (*CATALOGUE, *NOT_SHOWN))
+    told = CliRunner().invoke(main, ["faults", "g03"])
+    assert told.exit_code == 0
+    row = CATALOGUE["G03"]
+    for words in (row.title, row.formula, row.source, row.shows, "not divided", "--convention"):
+        assert words in told.output
+    assert "Variants" not in CliRunner().invoke(main, ["faults", "B02"]).output
+    unknown = CliRunner().invoke(main, ["faults", "H01"])
+    assert unknown.exit_code == 2
+    assert "expected one of A01" in " ".join(unknown.output.replace("│", " ").split())
