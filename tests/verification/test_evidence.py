@@ -1,0 +1,148 @@
+"""What counts as evidence: margins, missing and infinite numbers, and how far wrong answers are from right ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from verification import comparison, suite
+from verification.conventions import Declared, convention
+from verification.evidence import Evidence, Observation, allowed
+from verification.faults import CATALOGUE
+from verification.subjects import Reply
+from verification.tolerances import unit_roundoff
+
+
+def observed(name="bilinear", dtype="float64", **changed):
+    """Return the right answer to a problem as an observation, with some leaves exchanged."""
+    problem = suite.made(name, 1)
+    seen = Observation(problem, dtype, Reply(), comparison.sensitivity(name, 1))
+    right = Evidence([], Declared()).right(seen)
+    return replace(seen, reply=Reply(right.cost, returned={**right.gradients, **changed}))
+
+
+def evidence(*seen, declared=None):
+    return Evidence(seen, declared or Declared())
+
+
+def fault(id_, variant=""):
+    return CATALOGUE[id_].variants[variant]
+
+
+@pytest.mark.parametrize("dtype", suite.DTYPES)
+def test_a_leaf_may_be_off_by_four_bounds(dtype):
+    """An answer matches up to 4 · 64 u max(‖x‖, κ‖x‖, s) from a fault's in one leaf, and not beyond it."""
+    seen = observed(dtype=dtype)
+    right, moves = evidence().right(seen), seen.sensitivity
+    size = np.linalg.norm(right.gradients["weight"])
+    kappa = np.linalg.norm(list(moves.gradients.values())) / np.linalg.norm(list(moves.sizes.values()))
+    limit = 4 * 64 * np.finfo(dtype).eps / 2 * max(size, size * kappa, moves.gradients["weight"])
+    assert allowed(seen, "weight", right.gradients["weight"]) == pytest.approx(limit, rel=1e-12)
+    for part, matches in ((0.99, True), (1.01, False)):
+        moved = right.gradients["weight"] + part * limit * np.array([0.6, 0.0, 0.8])
+        assert evidence().matches(observed(dtype=dtype, weight=moved), right) is matches
+
+
+def test_a_leaf_without_a_gradient_counts_as_zero():
+    """None matches zero in the answer and in the prediction, and nothing else."""
+    seen = observed("mlp-tanh-mse", inner_gain=None)
+    right = evidence().right(seen)
+    assert not np.any(right.gradients["inner_gain"])
+    assert evidence().matches(seen, right)
+    assert not evidence().matches(observed("mlp-tanh-mse", w1=None), right)
+    none = replace(right, gradients={**right.gradients, "w1": None})
+    assert evidence().matches(observed("mlp-tanh-mse", w1=np.zeros((2, 3))), none)
+    assert not evidence().matches(observed("mlp-tanh-mse"), none)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_never_matches(value):
+    """NaN and infinities match nothing, not even a prediction of the same."""
+    gone = np.full(3, value)
+    seen = observed(weight=gone)
+    right = evidence().right(seen)
+    assert evidence().mismatch(seen, right) == float("inf")
+    with np.errstate(invalid="ignore"):
+        assert not evidence().matches(seen, replace(right, gradients={**right.gradients, "weight": gone}))
+
+
+def test_another_shape_never_matches():
+    """A leaf of another shape is infinitely far, whatever it holds; D07's own shape is D07's."""
+    seen = observed(weight=np.zeros(()))
+    assert evidence().mismatch(seen, evidence().right(seen)) == float("inf")
+    summed = evidence().predict(seen, fault("D07")).gradients
+    assert evidence().matches(observed(**summed), evidence().predict(seen, fault("D07")))
+
+
+def test_no_answer_matches_no_fault():
+    """Where nothing was answered, no fault is matched by the emptiness."""
+    assert not evidence().matched_by(fault("B01"))
+    assert not evidence(Observation(suite.made("bilinear", 1), "float64", Reply(), observed().sensitivity)).deciding
+
+
+def test_single_precision_decides_only_alone():
+    """Float64 answers decide where there are any, and float32 ones where there are no others."""
+    double, single = observed(), observed(dtype="float32")
+    assert evidence(single, double).deciding == [double]
+    assert evidence(single).deciding == [single]
+
+
+def test_problems_with_few_steps_come_last():
+    """The cheapest problem with two steps or more is compared first."""
+    names = ("one-step", "mlp-tanh-mse", "bilinear")
+    deciding = evidence(*map(observed, names)).deciding
+    assert [each.problem.name for each in deciding] == ["bilinear", "mlp-tanh-mse", "one-step"]
+
+
+def test_averages_of_declared_points_decide_nothing():
+    """Under another declared average, problems that average are left out: what faults make of them is not known."""
+    declared = Declared((convention("sum-over-points"),))
+    deciding = evidence(observed("average"), observed(), declared=declared).deciding
+    assert [each.problem.name for each in deciding] == ["bilinear"]
+
+
+@pytest.mark.parametrize(
+    ("id_", "name", "shows"),
+    [("B02", "bilinear", True), ("B02", "no-steps", False), ("E02", "bilinear", True), ("A03", "no-steps", True),
+     ("D01", "one-task", False), ("D07", "bilinear", True), ("D08", "bilinear", False)],
+)  # fmt: skip
+def test_where_a_fault_shows(id_, name, shows):
+    """A fault shows where its answer or its side effect can be told from the right one, and not elsewhere."""
+    assert evidence().shows(observed(name), fault(id_)) is shows
+
+
+def test_the_relative_error_of_all_leaves_together():
+    """‖returned − predicted‖ / ‖predicted‖ over all leaves; a missing leaf is wholly off."""
+    seen = observed()
+    right = evidence().right(seen)
+    moved = observed(**{chain: 1.25 * leaf for chain, leaf in right.gradients.items()})
+    assert evidence().relative_error(moved, right) == pytest.approx(0.25, rel=1e-14)
+    assert evidence().relative_error(observed(weight=None, latent=None), right) == pytest.approx(1.0, rel=1e-14)
+    nothing = replace(right, gradients=dict.fromkeys(right.gradients))
+    assert evidence().relative_error(seen, nothing) == 0.0
+
+
+# How far wrong answers are
+
+
+def test_separation_is_the_nearest_central_fault():
+    """The separation is the least distance of A04, B01, B02 and B03, in bounds, and scales with the precision."""
+    apart = [
+        comparison.distance(suite.made("bilinear", 1), "float64", fault(id_)) for id_ in ("A04", "B01", "B02", "B03")
+    ]
+    assert comparison.separation("bilinear", 1, "float64") == min(apart)
+    units = unit_roundoff("float32") / unit_roundoff("float64")
+    assert comparison.separation("bilinear", 1, "float32") * units == pytest.approx(min(apart), rel=1e-12)
+
+
+def test_nothing_is_near_where_nothing_adapts():
+    """Without an inner step no central fault changes anything, and what is left decides."""
+    assert comparison.separation("no-steps", 1, "float32") == float("inf")
+
+
+def test_a_lost_gradient_is_infinitely_far():
+    """None, and a leaf of another shape, can be told from the right answer in any precision."""
+    for id_ in ("A03", "D07"):
+        assert comparison.distance(suite.made("bilinear", 1), "float32", fault(id_)) == float("inf")
