@@ -52,7 +52,7 @@ def _measure(
     expected = declared.of(told, question(problem)) if declared.conventions else told
     if declared.weights_points and problem.options.average_across_steps:
         expected = declared.right(question(problem))
-    if reply.cost is not None and not declared.conventions:
+    if reply.cost is not None and declared.keep_cost:
         yield _measured("cost", None, np.asarray(answer.cost), np.asarray(reply.cost), moves.cost, dtype, truth.source)
     for chain, got in reply.gradients.items():
         right = expected.gradients[chain]

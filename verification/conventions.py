@@ -19,12 +19,16 @@ from verification.faults.scales import clipped, norm_clipped
 
 @dataclass(frozen=True)
 class Convention:
-    """`after` changes any answer; `answer` stands for the right one where the inner points are weighted otherwise."""
+    """`after` changes any answer; `answer` stands for the right one where the inner points are weighted otherwise.
+
+    `keeps_cost` tells whether the cost is what it is without the convention: a sum of gradients may come with either.
+    """
 
     name: str
     meaning: str
     after: Callable[[Outcome, Question], Outcome] | None = None
     answer: Answer | None = None
+    keeps_cost: bool = True
 
 
 def _summed(outcome: Outcome, asked: Question) -> Outcome:
@@ -44,9 +48,14 @@ def _per_step(outcome: Outcome, asked: Question) -> Outcome:
 _PLAIN = {
     each.name: each
     for each in (
-        Convention("sum-over-tasks", "gradients are the sum over tasks", after=_summed),
-        Convention("average-adapted-points", "an average over steps leaves θ out", answer=average_without_start),
-        Convention("sum-over-points", "an average over steps is a sum", answer=sum_over_points),
+        Convention("sum-over-tasks", "gradients are the sum over tasks", after=_summed, keeps_cost=False),
+        Convention(
+            "average-adapted-points",
+            "an average over steps leaves θ out",
+            answer=average_without_start,
+            keeps_cost=False,
+        ),
+        Convention("sum-over-points", "an average over steps is a sum", answer=sum_over_points, keeps_cost=False),
         Convention("reptile-displacement", "Reptile returns θ − φ_K", after=_displacement),
         Convention("reptile-per-step", "Reptile returns (θ − φ_K)/(Kα)", after=_per_step),
     )
@@ -95,6 +104,11 @@ class Declared:
             if each.after is not None:
                 outcome = each.after(outcome, asked)
         return outcome
+
+    @property
+    def keep_cost(self) -> bool:
+        """Whether the cost is what it is without the conventions."""
+        return all(each.keeps_cost for each in self.conventions)
 
     @property
     def weights_points(self) -> bool:

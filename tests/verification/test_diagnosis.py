@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,6 +263,19 @@ def test_a_fault_under_a_declared_convention_is_named():
     """Where a sum over tasks is declared, the fault that remains is named by itself."""
     summed = under(lambda asked: asked.tasks, CATALOGUE["B02"].variants[""])
     assert [each.name for each in judged(summed, conventions=("sum-over-tasks",)).diagnosis] == ["B02"]
+
+
+@pytest.mark.parametrize("name", ["clip-value=0.1", "clip-norm=0.25"])
+def test_a_wrong_cost_under_a_convention_about_gradients(name):
+    """A clip of the gradients says nothing of the cost: one that is wrong fails all the same."""
+    clip = CATALOGUE["G07"].variants["by value" if "value" in name else "by norm"]
+
+    def wrong(asked):
+        found = clip(asked)
+        return replace(found, cost=2 * found.cost)
+
+    report = judged(wrong, problems=("bilinear",), conventions=(name,))
+    assert [each.what for case in report.cases for each in case.findings] == ["cost"]
 
 
 def test_a_mean_where_a_sum_is_declared():
