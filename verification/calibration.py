@@ -181,15 +181,13 @@ def _settings(ladder: Ladder, rate: float, showing: list[str]) -> Iterator[Setti
             ladder.problem, ladder.order, ladder.steps, rate, dtype,
             correct=largest_error(problem, moves, dtype),
             faintest=min((Measured(units[name], name) for name in showing if name in units), default=_NOTHING),
-            separation=_separation(ladder.order, units),
+            separation=coarser * _separation(ladder.order, distances),
         )  # fmt: skip
 
 
 def _separation(order: Order, units: dict[str, float]) -> float:
-    """Return what `verification.comparison.separation` would be of this problem, which is no built-in one."""
-    central = [CATALOGUE[id_] for id_ in comparison._NEAREST]
-    names = [_named(fault, variant) for fault in central if order in fault.orders for variant in fault.variants]
-    return min(units.get(name, 0.0) for name in names) / tolerances.FACTOR
+    """Return what `verification.comparison.separation` would be of this problem in float64: it is no built-in one."""
+    return comparison.nearest(order, lambda id_: units.get(id_, 0.0) / tolerances.FACTOR)
 
 
 def fault_distances(problem: Problem, moves: Sensitivity | None = None) -> dict[str, float]:

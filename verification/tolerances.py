@@ -6,8 +6,8 @@ iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ 
 of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
 a variable that a cost ignores: there a correct answer is 0, exactly.
 
-C = 64: correct float32 code was measured at up to 11.3 u over K ≤ 20 inner steps, the faintest fault of the catalogue
-at 176 u (learning rate 0.001) and 18,540 u (learning rate 0.1).
+C = 64: `refmaml calibrate` measures correct code at up to 3 u κ over K ≤ 20 inner steps, and at the learning rates of
+the built-in problems no fault of the catalogue nearer than 17,300 u κ in float32.
 """
 
 from __future__ import annotations
