@@ -1,6 +1,8 @@
 """The generator: its balls, its definition by hand, its second route, and that it gives the frozen bytes again."""
 
 import ast
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,11 +31,25 @@ from verification.vectors.generator.drawing import Recipe, draw
 from verification.vectors.generator.recipes import recipes
 from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
 
+#: One of each kind that the plan has, as cheap as it comes.
 SLUGS = [
     "quadratic-maml-k2-t2-batched-double",
-    "logistic-regression-reptile-gains",
-    "mlp-relu-softmax-fomaml-k3-t3-loop-single",
+    "quadratic-fomaml-selections-by-task",
+    "quadratic-fomaml-zero-rate",
+    "quadratic-fomaml-near-minimum",
     "quadratic-fomaml-subnormal-k1",
+    "linear-regression-fomaml-average",
+    "linear-regression-fomaml-average-one-cost",
+    "linear-regression-fomaml-gains",
+    "linear-regression-maml-one-zero-rate",
+    "logistic-regression-fomaml-large-logits",
+    "logistic-regression-reptile-gains",
+    "bilinear-fomaml-disjoint-selections",
+    "bilinear-fomaml-spare-rows",
+    "bilinear-fomaml-steep",
+    "mlp-tanh-mse-maml-k1-t3-loop-single",
+    "mlp-relu-softmax-fomaml-k3-t3-loop-single",
+    "mlp-softplus-mse-fomaml-large-logits",
 ]
 
 
@@ -177,11 +193,43 @@ def test_a_recipe_that_no_attempt_fits_is_an_error(monkeypatch: pytest.MonkeyPat
         collection.make(recipes()[0])
 
 
-def test_the_frozen_lines_are_made_again_byte_by_byte() -> None:
-    frozen = "".join(path.read_text("utf-8") for path in DATA.glob("*.*.json")).splitlines()
-    for slug in SLUGS:
-        vector = collection.make(recipe(slug))
-        assert any(line.rstrip(",") == collection.compact(vector) for line in frozen), slug
+@pytest.fixture(scope="module")
+def frozen() -> set[str]:
+    return {line.rstrip(",") for path in DATA.glob("*.*.json") for line in path.read_text("utf-8").splitlines()}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_frozen_line_is_made_again_byte_by_byte(slug: str, frozen: set[str]) -> None:
+    assert collection.compact(collection.make(recipe(slug))) in frozen
+
+
+def test_two_processes_make_what_one_makes_in_the_same_order() -> None:
+    plan = [
+        recipe("quadratic-fomaml-subnormal-k1"),
+        recipe("bilinear-fomaml-steep"),
+        recipe("quadratic-fomaml-zero-rate"),
+    ]
+    assert list(collection.made(plan, 2)) == list(collection.made(plan, 1))
+
+
+def test_a_recipe_that_fails_in_a_process_is_named() -> None:
+    with pytest.raises(RuntimeError, match="The recipe no-such-slug failed"):
+        collection._by_slug("no-such-slug")
+
+
+def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+
+    def certified(slug, problem, dtypes, notes):
+        attempts.append(problem)
+        if len(attempts) == 1:
+            raise UnfitProblemError
+        return {}
+
+    monkeypatch.setattr(collection, "certify", certified)
+    collection.make(recipe("bilinear-fomaml-steep"))
+    assert len(attempts) == 2
+    assert attempts[0]["variables"] != attempts[1]["variables"]
 
 
 def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None:
@@ -231,6 +279,14 @@ def test_a_missing_package_says_which_extra_to_install() -> None:
         extra.MissingExtraError, match=r'needs the package no-such-package.*pip install "refmaml\[vectors\]"'
     ):
         extra.needed("no_such_module", "no-such-package")
+
+
+def test_without_the_extra_the_generator_says_what_to_install() -> None:
+    code = "import sys; sys.modules['flint'] = None; from verification.vectors.generator.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert 'pip install "refmaml[vectors]"' in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_certify_records_how_the_answer_was_found() -> None:
