@@ -24,13 +24,13 @@ DATA = Path(__file__).parent.parent / "data"
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Worker processes.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=DATA, help="Where the files are.")
 def main(sample: int | None, seed: int, processes: int, folder: Path) -> None:
-    r"""Make the golden vectors again, or check a sample of the frozen ones.
+    """Make the golden vectors again, or check a sample of the frozen ones.
 
     \b
     Examples:
       python -m verification.vectors.generator
       python -m verification.vectors.generator --check 20 --seed 7
-    """
+    """  # noqa: D301  # click reads a backspace as "keep these lines", which a raw string has not
     try:
         from verification.vectors.generator import collection
         from verification.vectors.generator.recipes import recipes
