@@ -27,7 +27,8 @@ class FaultySubject:
     def __call__(self, problem: Problem) -> tuple[Any, ...]:
         """Return (cost, gradients, adapted) by key chain, and write over the caller's variables if the fault does."""
         key = (problem.name, problem.order, str(problem.dtype))
-        found = self._answer(question_in(problem, problem.dtype, self._calls[key]))
+        with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge, ascent above all
+            found = self._answer(question_in(problem, problem.dtype, self._calls[key]))
         self._calls[key] += 1
         rows = [problem.split(adapted) for adapted in found.adapted]
         if problem.options.return_inner_v == "first":

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
+from verification import suite
 from verification.faults import CATALOGUE, question
 from verification.faults.question import question_in
+from verification.faults.subject import FaultySubject
 from verification.options import Selection
 
 FIRST = {t: grad_q(path(t)[-1], t) for t in range(TASKS)}
@@ -318,3 +320,32 @@ def test_both_ways_to_derive_agree():
         for chain, leaf in answer(plain).gradients.items():
             np.testing.assert_allclose(double.gradients[chain], leaf, rtol=1e-12)
             assert single.gradients[chain].dtype == np.float32
+
+
+def test_a_fault_that_diverges_does_so_silently():
+    """Ascent overflows in single precision, and an answer comes back without a warning, which would be an error here."""
+    _, gradients, _ = FaultySubject(CATALOGUE["G02"].variants[""])(
+        suite.problem("per-task", framework="numpy", dtype="float32")
+    )
+    assert all(leaf.dtype == np.float32 for leaf in gradients.values())
+
+
+def test_a_faulty_subject_counts_its_calls():
+    """D05 as a subject returns g, then 2g, for each problem and precision by itself."""
+    subject = FaultySubject(CATALOGUE["D05"].variants[""])
+    first, again = (subject(hand.problem())[1] for _ in range(2))
+    np.testing.assert_allclose(np.concatenate(list(first.values())), RIGHT, rtol=1e-13)
+    np.testing.assert_allclose(np.concatenate(list(again.values())), 2 * RIGHT, rtol=1e-13)
+    other = subject(suite.problem("bilinear", framework="numpy"))[1]
+    fresh = FaultySubject(CATALOGUE["D05"].variants[""])(suite.problem("bilinear", framework="numpy"))[1]
+    np.testing.assert_array_equal(other["weight"], fresh["weight"])
+
+
+def test_a_faulty_subject_writes_into_the_callers_variables():
+    """E02 as a subject leaves φ_K of the last task in the caller's arrays, and B01 leaves them alone."""
+    changed, kept = hand.problem(), hand.problem()
+    FaultySubject(CATALOGUE["E02"].variants[""])(changed)
+    FaultySubject(CATALOGUE["B01"].variants[""])(kept)
+    left = np.concatenate(list(changed.variables.values()))
+    np.testing.assert_allclose(left, path(TASKS - 1)[-1], rtol=1e-13)
+    np.testing.assert_array_equal(np.concatenate(list(kept.variables.values())), THETA)
