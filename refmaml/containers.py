@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import autograd.numpy as np
 import numpy
-from autograd.tracer import getval, isbox
+from autograd.tracer import getval
 
 #: A nested structure as a user writes it; a `numpy.ndarray`, or an autograd box around one, is a leaf.
 Container: TypeAlias = Any
@@ -135,11 +135,6 @@ def unbox(leaf: Array) -> Array:
     return getval(leaf)
 
 
-def as_array(leaf: Array) -> Array:
-    """Return an array or a Python number, in a box or not, as an array of its own."""
-    return np.array(leaf)
-
-
 def owned(leaf: Array) -> Array:
-    """Return an array that shares no memory with the caller's; what is boxed is never written to and stays."""
-    return as_array(leaf) if isbox(leaf) else numpy.array(leaf)
+    """Return an array or a Python number, in a box or not, as an array that shares no memory with the caller's."""
+    return np.array(leaf)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from refmaml.containers import Array, Container, as_array, children, map_leaves, unbox
+from refmaml.containers import Array, Container, children, map_leaves, owned, unbox
 
 
 class InnerOptimizationStep(Protocol):
@@ -47,4 +47,4 @@ def _same(leaf: Array) -> Array:
 
 def cast(rate: Array, dtype: np.dtype) -> Array:
     """Return a learning rate as an array of `dtype`, so that it does not promote what it multiplies."""
-    return as_array(rate).astype(dtype)
+    return owned(rate).astype(dtype)

@@ -323,7 +323,7 @@ def test_both_ways_to_derive_agree():
 
 
 def test_a_fault_that_diverges_does_so_silently():
-    """Ascent overflows in single precision, and an answer comes back without a warning, which would be an error here."""
+    """Ascent overflows in single precision, and an answer comes back without a warning."""
     _, gradients, _ = FaultySubject(CATALOGUE["G02"].variants[""])(
         suite.problem("per-task", framework="numpy", dtype="float32")
     )
