@@ -311,3 +311,12 @@ def test_the_evidence_is_told():
     assert float(error) < 1e-14  # sums of a dozen terms, in units of 2⁻⁵³
     row = CATALOGUE["B02"]
     assert (only.source, only.title, only.formula) == (row.source, row.title, row.formula)
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "clip-value", "clip-value=", "clip-norm=-1", "clip-norm=inf", "clip-value=nan"]
+)
+def test_a_convention_that_there_is_not(name):
+    """An unknown convention, or a clip without a positive number, is refused with those that there are."""
+    with pytest.raises(ValueError, match=r"expected one of sum-over-tasks, .* clip-norm=C with C a positive number"):
+        verification.verify(numpy_subject, framework="numpy", problems=("bilinear",), conventions=(name,))
