@@ -61,8 +61,9 @@ def test_fail_is_1():
     assert result.exit_code == 1
     assert "FAIL" in result.output
     assert "2 of 2 problems have a wrong answer." in result.output
-    assert "one-task · order 1 · float64" in result.output
-    assert "gradients, weight: it differs from the reference by " in result.output
+    assert " · order 1 · float64" in result.output
+    assert "1 more failing problems are in the table." in result.output
+    assert "gradients, w1: it differs from the reference by " in result.output
     assert "units of rounding, where " in result.output
     assert "expected " in result.output
     assert ", got " in result.output
@@ -195,18 +196,39 @@ def test_a_printed_snippet_reproduces_the_answer(capsys):
 
 
 def test_many_failures_are_told_in_part(ask_only):
-    """Three failing problems are told in full, four leaves of each; the table has them all."""
+    """One failing problem is told in full, four leaves of it, where the mistake has a name; the table has them all."""
     ask_only("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps")
     result = run(
         "verify", f"{HERE / 'implementations.py'}:step_with_scaled_gradient", "--kind", "step", "--dtype", "float64"
     )
-    assert result.output.count("To reproduce it:") == 3
-    assert result.output.count("and 1 more") == 3
-    assert "1 more failing problems are in the table." in result.output
-    table = result.output[result.output.index("1 more failing") :]
+    assert "D11: " in result.output
+    assert result.output.count("To reproduce it:") == 1
+    assert result.output.count("and 1 more") == 1
+    assert "3 more failing problems are in the table." in result.output
+    table = result.output[result.output.index("3 more failing") :]
     for name in ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps"):
         (row,) = (line for line in table.splitlines() if f" {name} " in line)
         assert row.split()[-2] == "fail"
+
+
+UNNAMED = """
+import numpy as np
+import refmaml
+
+def step(batch, inner, outer, variables, steps, rate, /, **options):
+    cost, grads, adapted = refmaml.fomaml_step(batch, inner, outer, variables, steps, rate, **options)
+    return cost, {name: leaf + 1 + np.arange(leaf.size).reshape(leaf.shape) for name, leaf in grads.items()}, adapted
+"""
+
+
+def test_three_failures_are_told_where_the_mistake_has_no_name(ask_only, tmp_path):
+    """Where no fault gives the answers, three failing problems are told in full."""
+    ask_only("mlp-tanh-mse", "logistic-regression", "mlp-tanh-softmax", "no-steps")
+    (tmp_path / "unnamed.py").write_text(UNNAMED, "utf-8")
+    result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64")
+    assert "several: " in result.output
+    assert result.output.count("To reproduce it:") == 3
+    assert "1 more failing problems are in the table." in result.output
 
 
 def test_the_worst_entry_is_shown_with_its_place(tmp_path):

@@ -128,13 +128,19 @@ def test_the_relative_error_of_all_leaves_together():
 
 
 def test_separation_is_the_nearest_central_fault():
-    """The separation is the least distance of A04, B01, B02 and B03, in bounds, and scales with the precision."""
-    apart = [
-        comparison.distance(suite.made("bilinear", 1), "float64", fault(id_)) for id_ in ("A04", "B01", "B02", "B03")
-    ]
+    """The separation is the least distance of A04, B01, B02, B03 and B06, in bounds, and scales with the precision."""
+    nearest = ("A04", "B01", "B02", "B03", "B06")
+    apart = [comparison.distance(suite.made("bilinear", 1), "float64", fault(id_)) for id_ in nearest]
     assert comparison.separation("bilinear", 1, "float64") == min(apart)
     units = unit_roundoff("float32") / unit_roundoff("float64")
     assert comparison.separation("bilinear", 1, "float32") * units == pytest.approx(min(apart), rel=1e-12)
+
+
+def test_what_is_no_fault_on_a_problem_hides_nothing():
+    """With one inner step all inner gradients are at θ anyway: B06 is right there, and does not count as near."""
+    one_step = suite.made("one-step", 1)
+    assert comparison.distance(one_step, "float64", fault("B06")) < 2
+    assert comparison.separation("one-step", 1, "float64") > 1000
 
 
 def test_nothing_is_near_where_nothing_adapts():
