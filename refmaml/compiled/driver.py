@@ -1,0 +1,313 @@
+"""The source of one compiled step: every task's inner loop, outer cost and gradient, around the emitted programs.
+
+The function that comes out claims chunks of tasks until none is left, so that any number of threads can run it at
+once; each chunk adds its tasks' gradients, in order, into a slot of its own. Which thread computes a chunk therefore
+never shows in the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from textwrap import indent
+
+from refmaml.compiled.emit import Header, Sink, Writer
+from refmaml.compiled.program import FLOAT32, FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype, where_read
+from refmaml.compiled.schedule import Workspace, memory_name, place, ready, statements_of
+
+PARAMETERS = (
+    "counter", "n", "w4", "w8", "wi", "wb", "rates4", "rates8", "theta4", "theta8", "out4", "out8", "costs",
+    "adapted4", "adapted8",
+)  # fmt: skip
+#: What the elements of `n` are.
+CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED = range(6)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A variable: where it lies in the arrays that hold all variables of its dtype."""
+
+    chain: str
+    shape: Shape
+    dtype: DType
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """A leaf of a task's batch, which parameter `name` holds for all tasks."""
+
+    chain: str
+    name: str
+    shape: Shape
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Role:
+    """A program with its part in the step: outputs "cost", "g/…" (to add, times α) and "n/…" (to store)."""
+
+    outputs: dict[str, Value]
+    data: tuple[Data, ...]
+
+
+@dataclass
+class Step:
+    """What a source is written from. `kind`: "first", "second" (order) or "reptile"."""
+
+    kind: str
+    leaves: list[Leaf]
+    inner: Role
+    outer: Role
+    adjoint: Role | None
+    rates: list[Leaf]
+    shared: bool  # inner and outer are one program, on their own data
+    header: Header = field(default_factory=Header)
+    workspace: Workspace = field(default_factory=Workspace)
+    regions: dict[str, dict[DType, int]] = field(default_factory=dict)
+    totals: dict[DType, int] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> list[DType]:
+        """The dtypes that variables have."""
+        return [dtype for dtype in (FLOAT32, FLOAT64) if self.totals.get(dtype)]
+
+
+def source_of(step: Step, builder: Builder) -> str:
+    """Return the source of `run` and fill in the step's header and workspace."""
+    _reserve(step)
+    roles = {"inner": step.inner, "outer": step.outer, "adjoint": step.adjoint}
+    bodies = {name: _body(step, builder, name, role) for name, role in roles.items() if role is not None}
+    data = list(dict.fromkeys(each.name for role in roles.values() if role for each in role.data))
+    lines = _second_order(step, bodies) if step.kind == "second" else _first_order(step, bodies)
+    parameters = ", ".join([*PARAMETERS, *data])
+    constants = [f"{name} = {_literal(*value)}" for name, value in step.header.constants.items()]
+    return f"def run({parameters}):\n{_block([*constants, *_prologue(step), *_chunks(step, lines)])}\n"
+
+
+def _literal(dtype: DType, number: float) -> str:
+    return f"f{dtype.itemsize}({float(number)!r})".replace("inf", "infinity").replace("nan", "not_a_number")
+
+
+def _block(lines: list[str]) -> str:
+    return indent("\n".join(lines), "    ")
+
+
+def _reserve(step: Step) -> None:
+    """Lay out the regions that hold all variables: θ moved (φ), sums of gradients, adjoints, and the rates."""
+    for leaf in step.leaves:
+        step.totals[leaf.dtype] = max(step.totals.get(leaf.dtype, 0), leaf.start + leaf.size)
+    for name in ("phi", "sums", "adjoint"):
+        step.regions[name] = {dtype: step.workspace.reserve(dtype, step.totals[dtype]) for dtype in step.precisions}
+    step.regions["rates"] = {FLOAT64: step.workspace.reserve(FLOAT64, sum(rate.size for rate in step.rates))}
+
+
+def _body(step: Step, builder: Builder, name: str, role: Role) -> list[str]:
+    """Return the source of one program of the step."""
+    written = {"inner": "v/", "outer": "", "adjoint": "u/"}[name]
+    outputs = {key: _apart(builder, value) for key, value in role.outputs.items()}
+    outputs = ready(builder, outputs)
+    values = list(outputs.values())
+    statements = statements_of(values)
+    place(statements, values, step.workspace, _inputs(step, role, values))
+    sinks = [_sink(step, name, key, value) for key, value in outputs.items() if not (name == "inner" and key == "cost")]
+    lines = Writer(step.header, step.workspace, statements, sinks, written).lines()
+    return [f"# {name}: {_title(name)}", *lines]
+
+
+def _title(name: str) -> str:
+    return {
+        "inner": "the gradient of the inner cost, and the step",
+        "outer": "the outer cost and its gradient",
+        "adjoint": "the adjoint of one inner step",
+    }[name]
+
+
+def _apart(builder: Builder, value: Value) -> Value:
+    """Copy an output that is an input, which a sink may overwrite before another sink reads it."""
+    return builder.map("copy", value, dtype=value.dtype) if where_read(value)[0].op == "input" else value
+
+
+def _inputs(step: Step, role: Role, values: list[Value]) -> dict[int, int]:
+    """Return the places of a program's inputs, by id."""
+    places: dict[int, int] = {}
+    starts = {f"v/{leaf.chain}": step.regions["phi"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
+    starts |= {f"u/{leaf.chain}": step.regions["adjoint"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
+    starts |= {f"r/{rate.chain}": step.regions["rates"][FLOAT64] + rate.start for rate in step.rates}
+    names = {f"b/{each.chain}": each for each in role.data}
+    for value in in_order(values):
+        if value.op == "input":
+            name = value.params[0]
+            places[id(value)] = starts[name] if name in starts else _data_place(step, names[name])
+    return places
+
+
+def _data_place(step: Step, data: Data) -> int:
+    """Return where one task's part of a batch leaf lies; programs that read the same leaf share it."""
+    region = step.regions.setdefault(f"data {data.name}", {})
+    dtype = stored_dtype(data.dtype)
+    if dtype not in region:
+        size = 1
+        for length in data.shape:
+            size *= length
+        region[dtype] = step.workspace.reserve(dtype, size)
+    return region[dtype]
+
+
+def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
+    step.header.constant(1.0, FLOAT64)
+    if key == "cost":
+        return Sink(value, "costs", "record" if step.shared else "task", "c8_1")
+    kind, _, chain = key.partition("/")
+    leaf = next(each for each in step.leaves if each.chain == chain)
+    size = leaf.dtype.itemsize
+    step.header.constant(1.0, leaf.dtype)
+    memory = memory_name(leaf.dtype)
+    region = {"inner": "phi", "outer": "adjoint" if step.kind == "second" else "sums", "adjoint": "adjoint"}[role]
+    start = str(step.regions[region][leaf.dtype] + leaf.start)
+    if step.shared:
+        return Sink(value, memory, f"d{size} + {leaf.start}", f"a{size}")
+    if kind == "n":
+        return Sink(value, memory, start)
+    return Sink(value, memory, start, f"c{size}_1" if role == "outer" else f"descent{size}")
+
+
+def _prologue(step: Step) -> list[str]:
+    """Return the lines that run once: the rates."""
+    lines = []
+    total = sum(rate.size for rate in step.rates)
+    if total:
+        lines = _copy("w8", step.regions["rates"][FLOAT64], "rates8", "2", total)
+    return [f"descent{d.itemsize} = rates{d.itemsize}[0]" for d in step.precisions] + lines
+
+
+def _copy(target: str, start: int | str, source: str, first: str, size: int) -> list[str]:
+    first = f"{first} + " if first != "0" else ""
+    return [f"for i in range({size}):", f"    {target}[{start} + i] = {source}[{first}i]"]
+
+
+def _chunks(step: Step, task: list[str]) -> list[str]:
+    """Return the loop over chunks and over the tasks of each."""
+    zero = [line for d in step.precisions for line in (
+        f"for i in range({step.totals[d]}):",
+        f"    {memory_name(d)}[{step.regions['sums'][d]} + i] = f{d.itemsize}(0.0)",
+    )]  # fmt: skip
+    flush = [line for d in step.precisions for line in (
+        f"for i in range({step.totals[d]}):",
+        f"    out{d.itemsize}[chunk * {step.totals[d]} + i] = {memory_name(d)}[{step.regions['sums'][d]} + i]",
+    )]  # fmt: skip
+    tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], min(n[{TASKS}], (chunk + 1) * n[{CHUNK_SIZE}])):"
+    inside = [*zero, tasks, _block([*_start_task(step), *task, *_keep_adapted(step)]), *flush]
+    claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
+    return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]
+
+
+def _start_task(step: Step) -> list[str]:
+    lines = ["costs[task] = 0.0"]
+    for dtype in step.precisions:
+        size = dtype.itemsize
+        lines += _copy(memory_name(dtype), step.regions["phi"][dtype], f"theta{size}", "0", step.totals[dtype])
+    return lines + ([] if step.shared else [line for role in _roles(step) for line in _load(step, role)])
+
+
+def _roles(step: Step) -> list[Role]:
+    return [role for role in (step.inner, step.outer) if role.data]
+
+
+def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
+    """Return the lines that bring a task's data into the workspace."""
+    lines: list[str] = []
+    for each, place_of in zip(role.data, (into or role).data, strict=True):
+        region = step.regions.get(f"data {place_of.name}")
+        if region is None:
+            continue  # no program reads it
+        size = 1
+        for length in each.shape:
+            size *= length
+        (dtype, start), *_ = region.items()
+        line = _copy(memory_name(dtype), start, each.name, f"task * {size}", size)
+        lines += line if line[1] not in lines else []
+    return lines
+
+
+def _keep_adapted(step: Step) -> list[str]:
+    lines = [f"if task < n[{ADAPTED}]:"]
+    for dtype in step.precisions:
+        size, total, start = dtype.itemsize, step.totals[dtype], step.regions["phi"][dtype]
+        lines += [f"    for i in range({total}):"]
+        lines += [f"        adapted{size}[task * {total} + i] = {memory_name(dtype)}[{start} + i]"]
+    return lines
+
+
+def _first_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
+    if step.shared:
+        return _shared(step, bodies["inner"])
+    lines = [
+        f"for k in range(n[{STEPS}] + 1):",
+        f"    if k == n[{STEPS}] or n[{AVERAGE}]:",
+        indent(_block(bodies["outer"]), "    "),
+        f"    if k < n[{STEPS}]:",
+        indent(_block(bodies["inner"]), "    "),
+    ]
+    return lines + (_displacement(step) if step.kind == "reptile" else [])
+
+
+def _shared(step: Step, body: list[str]) -> list[str]:
+    """One program for both loops: the last evaluation, or every other one, adds to the sums instead of to φ."""
+    inner = [f"d{d.itemsize} = {step.regions['phi'][d]}" for d in step.precisions]
+    inner += [f"a{d.itemsize} = descent{d.itemsize}" for d in step.precisions]
+    outer = [f"d{d.itemsize} = {step.regions['sums'][d]}" for d in step.precisions]
+    outer += [f"a{d.itemsize} = f{d.itemsize}(1.0)" for d in step.precisions]
+    same = [each.name for each in step.inner.data] == [each.name for each in step.outer.data]
+    load = [] if same else ["if outer:", _block(_load(step, step.outer, step.inner) or ["pass"]), "else:",
+                            _block(_load(step, step.inner) or ["pass"])]  # fmt: skip
+    return [
+        *(_load(step, step.inner) if same else []),
+        f"evaluations = n[{STEPS}] * (2 if n[{AVERAGE}] else 1) + 1",
+        "for k in range(evaluations):",
+        f"    outer = k == evaluations - 1 or (n[{AVERAGE}] != 0 and k % 2 == 0)",
+        *[f"    {line}" for line in inner],
+        "    if outer:",
+        *[f"        {line}" for line in outer],
+        f"    record = task if outer else n[{TASKS}]",
+        *([_block(load)] if load else []),
+        _block(body),
+    ]
+
+
+def _displacement(step: Step) -> list[str]:
+    lines = []
+    for d in step.precisions:
+        w, size = memory_name(d), d.itemsize
+        moved = f"theta{size}[i] - {w}[{step.regions['phi'][d]} + i]"
+        lines += [f"for i in range({step.totals[d]}):", f"    {w}[{step.regions['sums'][d]} + i] += {moved}"]
+    return lines
+
+
+def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
+    """Go forward keeping every φ_k, then carry the adjoint back through them."""
+    keep, back, clear, add = [], [], [], []
+    for d in step.precisions:
+        w, total, phi = memory_name(d), step.totals[d], step.regions["phi"][d]
+        adjoint, sums = step.regions["adjoint"][d], step.regions["sums"][d]
+        path = f"h{d.itemsize} + k * {total}"
+        keep += _copy(w, path, w, str(phi), total)
+        back += _copy(w, phi, w, path, total)
+        clear += [f"for i in range({total}):", f"    {w}[{adjoint} + i] = f{d.itemsize}(0.0)"]
+        add += [f"for i in range({total}):", f"    {w}[{sums} + i] += {w}[{adjoint} + i]"]
+    return [
+        *[f"h{d.itemsize} = n[{ADAPTED + 1 + i}]" for i, d in enumerate(step.precisions)],
+        f"for k in range(n[{STEPS}] + 1):",
+        _block(keep),
+        f"    if k < n[{STEPS}]:",
+        indent(_block(bodies["inner"]), "    "),
+        *clear,
+        f"for back in range(n[{STEPS}] + 1):",
+        f"    k = n[{STEPS}] - back",
+        _block(back),
+        f"    if k < n[{STEPS}]:",
+        indent(_block(bodies["adjoint"]), "    "),
+        f"    if k == n[{STEPS}] or n[{AVERAGE}]:",
+        indent(_block(bodies["outer"]), "    "),
+        *add,
+    ]

@@ -1,0 +1,341 @@
+"""From scheduled statements to Numba source that a person can read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.kernels import Kernel, MatMul, RowSum, multiply_form
+from refmaml.compiled.loops import Access, Nest, copy_lines, merged
+from refmaml.compiled.program import BOOL, INT64, DType, Shape, Value, contiguous, where_read
+from refmaml.compiled.scalars import OPERATORS
+from refmaml.compiled.schedule import Statement, Workspace, memory_name, reads_own_element, stored_values
+
+_CASTS = {"float32": "f4", "float64": "f8", "int64": "i8"}
+_STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
+_COMBINE = {"sum": "{0} + {1}", "prod": "{0} * {1}", "max": "maximum({0}, {1})", "min": "minimum({0}, {1})"}
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where an output goes: `memory`[`start` …] = value, or += α · value when `alpha` names a factor."""
+
+    value: Value
+    memory: str
+    start: str
+    alpha: str = ""
+
+
+@dataclass
+class Header:
+    """What stands above the statements: constants and kernels by name, and the scalar functions that are called."""
+
+    constants: dict[str, tuple[DType, Any]] = field(default_factory=dict)
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+
+    def constant(self, number: Any, dtype: DType) -> str:
+        """Return the name of a constant."""
+        text = re.sub(r"[^0-9a-z]", "_", f"{float(number):.9g}".replace("-", "minus_").replace("+", ""))
+        name = f"c{dtype.itemsize}_{text}"
+        while name in self.constants and not _same(self.constants[name][1], number):
+            name += "x"
+        self.constants[name] = (dtype, number)
+        return name
+
+    def kernel(self, stem: str, kernel: Kernel) -> str:
+        """Return the name of a kernel."""
+        name = stem
+        while self.kernels.get(name, kernel) != kernel:
+            name += "x"
+        self.kernels[name] = kernel
+        return name
+
+    def call(self, name: str) -> str:
+        """Return the name of a scalar function, noting that it is called."""
+        self.functions.add(name)
+        return name
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.asarray(a).tobytes() == np.asarray(b).tobytes())
+
+
+class Writer:
+    """Writes the statements of one program, whose places a workspace has."""
+
+    def __init__(
+        self, header: Header, workspace: Workspace, statements: list[Statement], sinks: list[Sink], written: str
+    ) -> None:
+        self.header, self.workspace, self.statements, self.sinks = header, workspace, statements, sinks
+        self._written = written  # the prefix of the inputs that the sinks write to
+        self._stored = stored_values(statements, [sink.value for sink in sinks])
+        self._fused = {id(where_read(sink.value)[0]): sink for sink in sinks if self._in_place(sink)}
+
+    def _in_place(self, sink: Sink) -> bool:
+        """Tell whether a product can be accumulated where it goes, so that it need never be stored."""
+        root, offset, strides = where_read(sink.value)
+        straight = offset == 0 and root.size == sink.value.size and strides == _unit(sink.value.shape)
+        if not sink.alpha or root.op != "matmul" or root.shape[0] != 1 or not straight:
+            return False
+        if any(is_input(where_read(arg)[0], self._written) for arg in root.args):
+            return False  # it reads what other sinks of the same program write
+        wanted = sum(where_read(each.value)[0] is root for each in self.sinks)
+        readers = sum(where_read(arg)[0] is root for s in self.statements for v in s.values for arg in v.args)
+        return wanted == 1 and readers == 0
+
+    def lines(self) -> list[str]:
+        """Return the source of all statements, then of the sinks."""
+        result: list[str] = []
+        for statement in self.statements:
+            if id(statement.values[0]) not in self._fused:
+                result += self._statement(statement)
+        for sink in self.sinks:
+            root = where_read(sink.value)[0]
+            result += self._product(root, sink) if id(root) in self._fused else self._sink(sink)
+        return result
+
+    def place(self, value: Value) -> int:
+        """Return the first element of a stored value."""
+        return self.workspace.places[id(value)]
+
+    def access(self, value: Value) -> Access:
+        """Return how a value, or a view of one, is read."""
+        root, offset, strides = where_read(value)
+        return Access(memory_name(root.dtype), str(self.place(root) + offset), strides)
+
+    def own(self, value: Value) -> Access:
+        """Return where a stored value is written."""
+        return Access(memory_name(value.dtype), str(self.place(value)), contiguous(value.shape))
+
+    def _sink(self, sink: Sink) -> list[str]:
+        target = Access(sink.memory, sink.start, _unit(sink.value.shape))
+        if sink.value.is_const():
+            if sink.alpha and sink.value.is_const(0):
+                return []
+            source = Access(self.header.constant(sink.value.number(), sink.value.dtype), "", ())
+            form = "{target} = " + source.memory if not sink.alpha else f"{{target}} += {sink.alpha} * {source.memory}"
+            return copy_lines(sink.value.shape, target, target, form)
+        form = f"{{target}} += {sink.alpha} * {{source}}" if sink.alpha else "{target} = {source}"
+        return copy_lines(sink.value.shape, target, self.access(sink.value), form)
+
+    def _statement(self, statement: Statement) -> list[str]:
+        if statement.fused:
+            return LoopWriter(self, statement).lines()
+        value = statement.values[0]
+        return {
+            "matmul": self._product, "reduce": self._row_sums, "gather": self._gather, "scatter": self._scatter,
+            "assemble": self._assemble, "accumulate": self._accumulate,
+        }[value.op](value)  # fmt: skip
+
+    def _product(self, value: Value, sink: Sink | None = None) -> list[str]:
+        a, b = (self._matrix(arg) for arg in value.args)
+        batch, rows, columns = value.shape
+        summed, memory = value.args[0].shape[2], memory_name(value.dtype)
+        form = multiply_form(a[2], b[2], rows, columns, summed) or "rows"
+        kernel = MatMul(rows, columns, summed, a[2], b[2], value.dtype.itemsize, form, sink is not None)
+        stem = f"{'add_' if sink else ''}product_{rows}x{summed}x{columns}"
+        name = self.header.kernel(stem, kernel)
+        alpha = sink.alpha if sink else self.header.constant(1.0, value.dtype)
+        c = sink.start if sink else str(self.place(value))
+        if batch == 1:
+            return [f"{name}({memory}, {c}, {a[0]}, {b[0]}, {alpha})"]
+        at = [f"{start} + {step} * i" if step else f"{start}" for start, step in ((c, rows * columns), a[:2], b[:2])]
+        return [f"for i in range({batch}):", f"    {name}({memory}, {at[0]}, {at[1]}, {at[2]}, {alpha})"]
+
+    def _matrix(self, value: Value) -> tuple[int, int, tuple[int, int]]:
+        root, offset, strides = where_read(value)
+        step = tuple(s or 1 if n == 1 else s for s, n in zip(strides, value.shape, strict=True))
+        return self.place(root) + offset, step[0], (step[1], step[2])
+
+    def _row_sums(self, value: Value) -> list[str]:
+        length = value.args[0].size // max(value.size, 1)
+        name = self.header.kernel(f"sum_of_{length}", RowSum(length, value.dtype.itemsize))
+        memory, source, target = memory_name(value.dtype), self.access(value.args[0]), self.place(value)
+        if value.size == 1:
+            return [f"{memory}[{target}] = {name}({memory}, {source.start})"]
+        return [
+            f"for i in range({value.size}):",
+            f"    {memory}[{target} + i] = {name}({memory}, {source.start} + {length} * i)",
+        ]
+
+    def _gather(self, value: Value) -> list[str]:
+        source, target = self.own_memory(value.args[0]), self.own_memory(value)
+        table = self.place(value.args[1])
+        if not value.params[0]:
+            return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
+        zero = "False" if value.dtype == BOOL else self.header.constant(0, value.dtype)
+        chosen = f"{self.header.call('where')}(k >= 0, {source} + max(k, 0)], {zero})"
+        return [f"for i in range({value.size}):", f"    k = wi[{table} + i]", f"    {target} + i] = {chosen}"]
+
+    def own_memory(self, value: Value) -> str:
+        """Return the beginning of an access to a stored value: ``w4[128``."""
+        root, offset, _ = where_read(value)
+        return f"{memory_name(root.dtype)}[{self.place(root) + offset}"
+
+    def _scatter(self, value: Value) -> list[str]:
+        source, target = self.own_memory(value.args[0]), self.own_memory(value)
+        return [
+            f"for i in range({value.size}):",
+            f"    {target} + i] = {self.header.constant(0, value.dtype)}",
+            f"for i in range({value.args[0].size}):",
+            f"    {target} + wi[{self.place(value.args[1])} + i]] += {source} + i]",
+        ]
+
+    def _assemble(self, value: Value) -> list[str]:
+        result, start = [], self.place(value)
+        for part, (offset, strides) in zip(value.args, value.params, strict=True):
+            target = Access(memory_name(value.dtype), str(start + offset), strides)
+            result += copy_lines(part.shape, target, self.access(part))
+        return result
+
+    def _accumulate(self, value: Value) -> list[str]:
+        length = value.shape[-1]
+        source, target = self.own_memory(value.args[0]), self.own_memory(value)
+        return [
+            f"for i in range({value.size // max(length, 1)}):",
+            f"    total = {self.header.constant(0, value.dtype)}",
+            f"    for j in range({length}):",
+            f"        total = total + {source} + {length} * i + j]",
+            f"        {target} + {length} * i + j] = total",
+        ]
+
+
+def is_input(value: Value, prefix: str) -> bool:
+    """Tell whether a value is an input whose name has a prefix."""
+    return value.op == "input" and bool(prefix) and value.params[0].startswith(prefix)
+
+
+def _unit(shape: Shape) -> Shape:
+    return tuple(0 if size == 1 else stride for stride, size in zip(contiguous(shape), shape, strict=True))
+
+
+class LoopWriter:
+    """Writes one fused loop."""
+
+    def __init__(self, writer: Writer, statement: Statement) -> None:
+        self.writer, self.header, self.statement = writer, writer.header, statement
+        self._names: dict[int, str] = {}
+        self._accesses: dict[tuple[int, Shape, int], Shape] = {}
+        for value in statement.values:
+            for strides in self._all_strides(value):
+                self._accesses[strides] = strides
+        shapes = list(self._accesses)
+        self.sizes, small = merged(statement.shape, shapes)
+        self._small = dict(zip(shapes, small, strict=True))
+        self.nest = Nest(self.sizes)
+        self._loaded: dict[Access, str] = {}
+
+    def _all_strides(self, value: Value) -> list[Any]:
+        found = [self._over(value, arg) for arg in value.args if self._read(arg)]
+        return [*found, self._target(value)] if id(value) in self.writer._stored else found
+
+    def _local(self, arg: Value) -> bool:
+        root = where_read(arg)[0]
+        return root.op == "map" and any(root is value for value in self.statement.values) and reads_own_element(arg)
+
+    def _read(self, arg: Value) -> bool:
+        return not arg.is_const() and not self._local(arg)
+
+    def _over(self, value: Value, arg: Value) -> Shape:
+        """Return the strides of an argument along the axes of the loop."""
+        shape = value.shape if value.op == "map" else value.args[0].shape
+        strides = where_read(arg)[2]
+        lead = len(shape) - len(arg.shape)
+        full = [0] * lead + [0 if n == 1 else s for s, n in zip(strides, arg.shape, strict=True)]
+        return tuple(stride for stride, size in zip(full, shape, strict=True) if size != 1)
+
+    def _target(self, value: Value) -> Shape:
+        """Return the strides at which the loop writes a value; those of summed axes are 0."""
+        if value.op == "map":
+            return contiguous(self.statement.shape)
+        source, kept = value.args[0].shape, list(contiguous(value.shape))
+        full = [0 if axis in value.params[1] else kept.pop(0) for axis in range(len(source))]
+        return tuple(stride for stride, size in zip(full, source, strict=True) if size != 1)
+
+    def lines(self) -> list[str]:
+        """Return the source of the loop."""
+        before: list[str] = []
+        for value in self.statement.values:
+            arguments = [self._argument(value, arg) for arg in value.args]
+            if value.op == "map":
+                self._map(value, arguments)
+            else:
+                before += self._reduce(value, arguments[0])
+        return before + self.nest.lines()
+
+    def _argument(self, value: Value, arg: Value) -> str:
+        if arg.is_const():
+            return self._literal(arg)
+        if self._local(arg):
+            return self._names[id(where_read(arg)[0])]
+        strides = self._small[self._over(value, arg)]
+        plain = self.writer.access(arg)
+        access = Access(plain.memory, plain.start, strides)
+        if access not in self._loaded:
+            name = f"x{len(self._loaded)}"
+            self._loaded[access] = name
+            self.nest.before[self.nest.depth(strides)].append(f"{name} = {self.nest.element(access)}")
+        return self._loaded[access]
+
+    def _literal(self, arg: Value) -> str:
+        if arg.dtype == BOOL:
+            return str(bool(arg.number()))
+        return str(int(arg.number())) if arg.dtype == INT64 else self.header.constant(arg.number(), arg.dtype)
+
+    def _map(self, value: Value, arguments: list[str]) -> None:
+        name = f"v{len(self._names)}"
+        self._names[id(value)] = name
+        self.nest.inside.append(f"{name} = {self._expression(value, arguments)}")
+        if id(value) in self.writer._stored:
+            target = self.writer.own(value)
+            access = Access(target.memory, target.start, self._small[self._target(value)])
+            self.nest.inside.append(f"{self.nest.element(access)} = {name}")
+
+    def _expression(self, value: Value, arguments: list[str]) -> str:
+        fn = value.params[0]
+        if fn == "cast":
+            return self._cast(value, arguments[0])
+        if fn in OPERATORS:
+            return OPERATORS[fn].format(*arguments)
+        if value.args[-1].dtype == INT64 and fn in ("maximum", "minimum", "absolute"):
+            return f"{fn[:3]}({', '.join(arguments)})"
+        return f"{self.header.call(fn)}({', '.join(arguments)})"
+
+    def _cast(self, value: Value, argument: str) -> str:
+        if value.dtype == BOOL:
+            return f"{argument} != 0"
+        return f"{_CASTS[value.dtype.name]}({argument})"
+
+    def _reduce(self, value: Value, argument: str) -> list[str]:
+        """Add to a local number where the summed axes are the inner ones, and to memory where they are not."""
+        target, fn = self.writer.own(value), value.params[0]
+        strides = self._small[self._target(value)]
+        access = Access(target.memory, target.start, strides)
+        start = self._start(fn, value.dtype)
+        depth = self.nest.depth(strides)
+        combine = _COMBINE[fn] if value.dtype != INT64 else _COMBINE[fn].replace("imum", "")
+        if "imum" in combine:
+            self.header.call(combine.split("(")[0])
+        if all(strides[:depth]):
+            name = f"s{sum(map(len, self.nest.after))}"
+            self.nest.before[depth].append(f"{name} = {start}")
+            self.nest.inside.append(f"{name} = {combine.format(name, argument)}")
+            self.nest.after[depth].append(f"{self.nest.element(access)} = {name}")
+            return []
+        element = self.nest.element(access)
+        self.nest.inside.append(f"{element} = {combine.format(element, argument)}")
+        flat = Access(target.memory, target.start, (1,))
+        return copy_lines((value.size,), flat, flat, f"{{target}} = {start}") if value.size > 1 else [
+            f"{target.memory}[{target.start}] = {start}"
+        ]  # fmt: skip
+
+    def _start(self, fn: str, dtype: DType) -> str:
+        start = _STARTS[fn]
+        if dtype == INT64:
+            return str(int(start)) if abs(start) < inf else str(int(np.sign(start)) * 2**62)
+        return self.header.constant(start, dtype)

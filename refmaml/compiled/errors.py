@@ -1,0 +1,51 @@
+"""What the engine refuses, and how it says where in the user's cost function the reason lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import autograd
+import numpy
+import scipy
+
+import refmaml
+
+_LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep for module in (autograd, numpy, scipy, refmaml)
+)
+
+
+class CompilationRefused(RuntimeError):  # noqa: N818 - the two kinds below are named after what was found
+    """The engine cannot compile a cost function so that it gives the reference's answer.
+
+    ``on_unsupported="reference"`` turns it into a warning and the reference's answer.
+    """
+
+
+class UnsupportedPrimitive(CompilationRefused):
+    """A cost function uses an operation that the engine has no compiled form for."""
+
+
+class ValueDependence(CompilationRefused):
+    """A cost function depends on values in a way that a recording of it does not show."""
+
+
+class CompilationFallback(UserWarning):
+    """A step was computed by the reference, since its cost function could not be compiled."""
+
+
+def user_line(depth: int = 1) -> str:
+    """Return ``file:line`` of the innermost frame that belongs to no library, or an empty string."""
+    frame = sys._getframe(depth)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_LIBRARIES) and not name.startswith("<frozen"):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+def at(line: str) -> str:
+    """Return the words that point at a line, where it is known."""
+    return f" (at {line})" if line else ""

@@ -1,0 +1,58 @@
+"""Lowering: one rule for each primitive of autograd, from a recorded call to values of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from refmaml.compiled.boxes import Entry, Ref, Tape, name_of
+from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
+from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
+from refmaml.compiled.lowering.rules import RULES, Call
+from refmaml.compiled.program import Builder, Value
+
+__all__ = ["contraction", "elementwise", "indexing", "lower", "reductions", "shaping", "special", "supported"]
+
+
+def supported() -> list[str]:
+    """Return the names of the primitives that have a rule."""
+    return sorted({name_of(fun) for fun in RULES})
+
+
+def lower(builder: Builder, tape: Tape, starting: dict[int, Value], wanted: Iterable[int]) -> dict[int, Any]:
+    """Return the values of the entries `wanted`, lowering no entry that they do not need."""
+    values: dict[int, Any] = dict(starting)
+    for index in _needed(tape, wanted):
+        if index not in values:
+            values[index] = _lower_one(builder, tape.entries[index], values)
+    return values
+
+
+def _needed(tape: Tape, wanted: Iterable[int]) -> list[int]:
+    seen: set[int] = set()
+    waiting = list(wanted)
+    while waiting:
+        index = waiting.pop()
+        if index not in seen:
+            seen.add(index)
+            waiting.extend(ref.index for ref in tape.entries[index].args if isinstance(ref, Ref))
+    return sorted(seen)
+
+
+def _lower_one(builder: Builder, entry: Entry, values: dict[int, Any]) -> Any:
+    rule = RULES.get(entry.fun)
+    if rule is None:
+        raise UnsupportedPrimitive(
+            f"{name_of(entry.fun)}: expected a primitive that the engine can compile, but it has no rule for this one"
+            f"{at(entry.line)}. Write it with others, or pass on_unsupported='reference'."
+        )
+    builder.backward = entry.backward
+    args = [values[arg.index] if isinstance(arg, Ref) else arg for arg in entry.args]
+    try:
+        return rule(Call(builder, entry), *args, **entry.kwargs)
+    except CompilationRefused:
+        raise
+    except Exception as error:
+        raise UnsupportedPrimitive(
+            f"{name_of(entry.fun)}: expected arguments that the engine can compile{at(entry.line)}, but {error!r}."
+        ) from error

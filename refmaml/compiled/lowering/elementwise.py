@@ -1,0 +1,169 @@
+"""Elementwise functions: each is one ``map``, or a formula of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autograd.numpy import numpy_wrapper as anp
+import numpy as np
+
+from refmaml.compiled.lowering.rules import Call, rule
+from refmaml.compiled.program import BOOL, FLOAT64, DType, Value
+
+_FLOAT_UNARY = (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh",
+    "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "sqrt", "reciprocal", "floor", "ceil", "rint", "trunc", "fabs",
+)  # fmt: skip
+_UNARY = ("negative", "absolute", "square", "sign")
+_ARITHMETIC = (
+    "add", "subtract", "multiply", "maximum", "minimum", "fmax", "fmin", "power", "mod", "floor_divide",
+)  # fmt: skip
+_FLOAT_BINARY = ("true_divide", "arctan2", "hypot", "logaddexp", "logaddexp2")
+_COMPARISON = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+_LOGICAL = ("logical_and", "logical_or", "logical_xor")
+_TESTS = ("isnan", "isinf", "isfinite")
+
+
+def _simple(name: str) -> Any:
+    def lowered(call: Call, *args: Any, **options: Any) -> Value:
+        call.only(options)
+        return call.b.map(name, *(call.value(arg, call.dtype) for arg in args), dtype=call.dtype)
+
+    return lowered
+
+
+for _name in (*_FLOAT_UNARY, *_UNARY, *_ARITHMETIC, *_FLOAT_BINARY):
+    rule(getattr(anp, _name))(_simple(_name))
+rule(anp.abs)(_simple("absolute"))
+rule(anp.divide)(_simple("true_divide"))
+rule(anp.remainder)(_simple("mod"))
+
+
+def common_dtype(call: Call, *args: Any) -> DType:
+    """Return the dtype in which NumPy compares arguments; numbers of Python are weak."""
+    known = [arg.dtype if isinstance(arg, Value) else arg for arg in args]
+    dtype = np.result_type(*known)
+    return FLOAT64 if dtype.kind == "f" and dtype.itemsize > 8 else dtype
+
+
+def _comparison(name: str) -> Any:
+    def lowered(call: Call, x: Any, y: Any, **options: Any) -> Value:
+        call.only(options)
+        dtype = common_dtype(call, x, y)
+        return call.b.map(name, call.value(x, dtype), call.value(y, dtype), dtype=BOOL)
+
+    return lowered
+
+
+for _name in _COMPARISON:
+    rule(getattr(anp, _name))(_comparison(_name))
+
+
+def truth(call: Call, arg: Any) -> Value:
+    """Return arg ≠ 0; NaN is true."""
+    value = call.value(arg)
+    if value.dtype == BOOL:
+        return value
+    return call.b.map("not_equal", value, call.value(0, value.dtype), dtype=BOOL)
+
+
+def _logical(name: str) -> Any:
+    def lowered(call: Call, *args: Any, **options: Any) -> Value:
+        call.only(options)
+        return call.b.map(name, *(truth(call, arg) for arg in args), dtype=BOOL)
+
+    return lowered
+
+
+for _name in (*_LOGICAL, "logical_not"):
+    rule(getattr(anp, _name))(_logical(_name))
+
+
+def _test(name: str) -> Any:
+    def lowered(call: Call, x: Any, **options: Any) -> Value:
+        call.only(options)
+        return call.b.map(name, call.value(x), dtype=BOOL)
+
+    return lowered
+
+
+for _name in _TESTS:
+    rule(getattr(anp, _name))(_test(_name))
+
+
+@rule(anp.where)
+def where(call: Call, condition: Any, x: Any, y: Any) -> Value:
+    """Choose x where the condition holds and y elsewhere."""
+    parts = (truth(call, condition), call.value(x, call.dtype), call.value(y, call.dtype))
+    return call.b.broadcast(call.b.map("where", *parts, dtype=call.dtype), call.shape)
+
+
+@rule(anp.clip)
+def clip(call: Call, x: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Value:
+    """minimum(maximum(x, a_min), a_max), as NumPy defines it, NaN included."""
+    call.only(options, out=None)
+    result = call.value(x, call.dtype)
+    if a_min is not None:
+        result = call.b.map("maximum", result, call.value(a_min, call.dtype), dtype=call.dtype)
+    if a_max is not None:
+        result = call.b.map("minimum", result, call.value(a_max, call.dtype), dtype=call.dtype)
+    return result
+
+
+@rule(anp.nan_to_num)
+def nan_to_num(call: Call, x: Any, **options: Any) -> Value:
+    """0 for NaN and the largest finite numbers for infinity."""
+    call.only(options, copy=True)
+    limits = np.finfo(call.dtype)
+    value, dtype = call.value(x, call.dtype), call.dtype
+    inside = call.b.map("maximum", value, call.value(limits.min, dtype), dtype=dtype)
+    inside = call.b.map("minimum", inside, call.value(limits.max, dtype), dtype=dtype)
+    nan = call.b.map("isnan", value, dtype=BOOL)
+    return call.b.map("where", nan, call.value(0, dtype), inside, dtype=dtype)
+
+
+@rule(anp.rad2deg, anp.degrees)
+def degrees(call: Call, x: Any) -> Value:
+    """x · (180/π), one rounding for the constant as in NumPy."""
+    return call.b.map("multiply", call.value(x, call.dtype), call.value(180.0 / np.pi, call.dtype), dtype=call.dtype)
+
+
+@rule(anp.deg2rad, anp.radians)
+def radians(call: Call, x: Any) -> Value:
+    """x · (π/180)."""
+    return call.b.map("multiply", call.value(x, call.dtype), call.value(np.pi / 180.0, call.dtype), dtype=call.dtype)
+
+
+@rule(anp.sinc)
+def sinc(call: Call, x: Any) -> Value:
+    """sin(πx)/(πx), and 1 at 0: NumPy puts a tiny number in the place of 0."""
+    dtype, value = call.dtype, call.value(x, call.dtype)
+    tiny = call.value(np.finfo(dtype).eps if dtype != FLOAT64 else 1e-20, dtype)
+    zero = call.b.map("equal", value, call.value(0, dtype), dtype=BOOL)
+    angle = call.b.map("where", zero, tiny, value, dtype=dtype)
+    angle = call.b.map("multiply", call.value(np.pi, dtype), angle, dtype=dtype)
+    return call.b.map("true_divide", call.b.map("sin", angle, dtype=dtype), angle, dtype=dtype)
+
+
+@rule(anp._astype)
+def astype(call: Call, x: Any, *args: Any, **options: Any) -> Value:
+    """Convert to another dtype."""
+    return call.value(x, call.dtype)
+
+
+@rule(anp.conj, anp.conjugate, anp.real, anp.real_if_close, anp._array_from_scalar_or_array, anp.copy, anp.asarray,
+      anp.ascontiguousarray, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d)  # fmt: skip
+def same(call: Call, *args: Any, **options: Any) -> Value:
+    """Return a real array as it is; the atleast family adds axes of length 1."""
+    values = [arg for arg in args if isinstance(arg, Value)]
+    if len(values) != 1:
+        call.refuse("one array")
+    return call.b.reshape(call.value(values[0], call.dtype), call.shape)
+
+
+@rule(anp.zeros_like, anp.ones_like, anp.full_like)
+def filled(call: Call, x: Any, number: Any = None, *args: Any, **options: Any) -> Value:
+    """Return an array of one number."""
+    if isinstance(number, Value):
+        return call.b.broadcast(call.value(number, call.dtype), call.shape)
+    return call.value(np.asarray(call.known()))

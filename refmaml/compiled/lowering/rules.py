@@ -1,0 +1,71 @@
+"""The table of lowering rules, and the call that a rule is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.boxes import Entry, held, name_of, shape_and_dtype
+from refmaml.compiled.errors import UnsupportedPrimitive, at
+from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value
+
+Rule = Callable[..., Any]
+RULES: dict[Any, Rule] = {}
+_STORED = (FLOAT32, FLOAT64, INT64, BOOL)
+
+
+def rule(*primitives: Any) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the rule of `primitives`."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(primitives, function))
+        return function
+
+    return register
+
+
+class Call:
+    """One recorded call: the builder to write with, and the shape and dtype that the primitive returned."""
+
+    def __init__(self, builder: Builder, entry: Entry) -> None:
+        self.b = builder
+        self._entry = entry
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the result."""
+        return shape_and_dtype(self._entry.value)[0]
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the result; one that the engine does not store is refused."""
+        dtype = shape_and_dtype(self._entry.value)[1]
+        if dtype not in _STORED:
+            self.refuse(f"float32, float64, int64 or bool, but the result is {dtype}")
+        return dtype
+
+    def known(self) -> Any:
+        """Return the result itself, where it depends on shapes and constants only."""
+        return held(self._entry.value)
+
+    def refuse(self, expected: str) -> None:
+        """Raise `UnsupportedPrimitive`, saying what was expected."""
+        raise UnsupportedPrimitive(f"{name_of(self._entry.fun)}: expected {expected}{at(self._entry.line)}.")
+
+    def value(self, arg: Any, dtype: DType | None = None) -> Value:
+        """Return an argument as a value; a number of Python takes `dtype`, as NumPy's promotion has it."""
+        if isinstance(arg, Value):
+            return arg if dtype is None else self.b.cast(arg, dtype)
+        array = np.asarray(arg)
+        if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype not in _STORED):
+            self.refuse(f"arrays of real numbers, but one is {array.dtype}")
+        made = self.b.const(array if array.dtype in _STORED else array.astype(np.int64))
+        return made if dtype is None else self.b.cast(made, dtype)
+
+    def only(self, options: dict[str, Any], **defaults: Any) -> None:
+        """Refuse keyword arguments that differ from what the rule takes for granted."""
+        for name, given in options.items():
+            if name not in defaults or given is not defaults[name] and given != defaults[name]:
+                self.refuse(f"no option {name}={given!r}")

@@ -1,0 +1,60 @@
+"""The special functions that autograd wraps, and logsumexp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import autograd.scipy.special as asp
+import numpy as np
+
+from refmaml.compiled.lowering.reductions import axes_of
+from refmaml.compiled.lowering.rules import Call, rule
+from refmaml.compiled.program import BOOL, Value
+
+_UNARY = (
+    "psi", "digamma", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc",
+    "erfinv", "erfcinv", "logit", "expit",
+)  # fmt: skip
+_BINARY = ("beta", "betaln", "gammainc", "gammaincc", "jn", "yn", "iv", "ive")
+
+
+def _simple(name: str) -> Any:
+    def lowered(call: Call, *args: Any) -> Value:
+        return call.b.map(name, *(call.value(arg, call.dtype) for arg in args), dtype=call.dtype)
+
+    return lowered
+
+
+for _name in (*_UNARY, *_BINARY, "betainc"):
+    rule(getattr(asp, _name))(_simple("psi" if _name == "digamma" else _name))
+
+
+@rule(asp.polygamma)
+def polygamma(call: Call, n: Any, x: Any) -> Value:
+    """ψ⁽ⁿ⁾(x) = (−1)ⁿ⁺¹ n! ζ(n + 1, x) for n ≥ 1, and ψ(x) for n = 0, as SciPy has it."""
+    if isinstance(n, Value) or np.ndim(n) or int(n) != n:
+        call.refuse("an integer order that is known while tracing")
+    if n == 0:
+        return call.b.map("psi", call.value(x, call.dtype), dtype=call.dtype)
+    sign = (-1.0) ** (n + 1)
+    factorial = float(np.prod(np.arange(1, n + 1, dtype=float)))
+    zeta = call.b.map("zeta", call.value(n + 1, call.dtype), call.value(x, call.dtype), dtype=call.dtype)
+    return call.b.map("multiply", call.value(sign * factorial, call.dtype), zeta, dtype=call.dtype)
+
+
+@rule(asp.logsumexp)
+def logsumexp(call: Call, x: Any, axis: Any = None, b: Any = None, keepdims: Any = False, **options: Any) -> Value:
+    """log Σ exp(x), shifted by the maximum; a maximum that is not finite shifts nothing."""
+    call.only(options, return_sign=False)
+    if b is not None and not (np.isscalar(b) and b == 1):
+        call.refuse("b=None")
+    value, dtype = call.value(x, call.dtype), call.dtype
+    axes = axes_of(value, axis)
+    kept = tuple(1 if position in axes else size for position, size in enumerate(value.shape))
+    top = call.b.reshape(call.b.reduce("max", value, axes), kept)
+    finite = call.b.map("isfinite", top, dtype=BOOL)
+    shift = call.b.map("where", finite, top, call.value(0, dtype), dtype=dtype)
+    shifted = call.b.map("exp", call.b.map("subtract", value, shift, dtype=dtype), dtype=dtype)
+    total = call.b.map("log", call.b.reduce("sum", shifted, axes), dtype=dtype)
+    result = call.b.map("add", total, call.b.reshape(shift, total.shape), dtype=dtype)
+    return call.b.reshape(result, call.shape)

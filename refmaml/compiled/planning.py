@@ -1,0 +1,261 @@
+"""From a cost function and the shapes of its arguments to a compiled step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refmaml import validation
+from refmaml.compiled.driver import Data, Leaf, Role, Step, source_of
+from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence
+from refmaml.compiled.program import FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype
+from refmaml.compiled.runtime import Run, executable
+from refmaml.compiled.trace import Traced, inner_product, trace, value_and_gradients
+from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
+from refmaml.updates import gradient_descent_update
+
+_log = logging.getLogger("refmaml.compiled")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost function with the container that its data arrives in, and the parts of the variables that it gets."""
+
+    function: Callable[..., Array]
+    name: str
+    data: Skeleton
+    static: dict[str, Any]  # leaves of the data that are not arrays
+    views: tuple[Skeleton, ...]
+
+    def __call__(self, boxes: dict[str, Any], leaves: Leaves) -> Array:
+        """Evaluate the cost on recorded data."""
+        given = fill(self.data, {**self.static, **_named(boxes, "b/")})
+        before = dict(flatten(given))
+        with validation.noted(self.name):
+            value = self.function(given, *(fill(view, leaves) for view in self.views))
+        after = dict(flatten(given))
+        if before.keys() != after.keys() or any(before[chain] is not after[chain] for chain in before):
+            raise ValueDependence(f"{self.name}: it writes into the batch that it is given. Copy the container first.")
+        return value
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of step on one kind of task: everything that its program depends on."""
+
+    kind: str
+    inner_cost: Cost
+    outer_cost: Cost
+    skeleton: Skeleton
+    theta: Leaves
+    inner_data: Leaves  # one task's, array leaves only
+    outer_data: Leaves
+    same_data: bool
+    inner: tuple[str, ...]
+    outer: tuple[str, ...]
+    update: Callable[..., Container]
+    rates: Leaves
+    rows: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether the inner step is gradient descent with one rate, which needs no program of its own."""
+        one_rate = set(self.rates) == {""} and np.ndim(self.rates[""]) == 0
+        return self.update is gradient_descent_update and one_rate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled step with what it takes to call it."""
+
+    run: Run
+    source: str
+    leaves: list[Leaf]
+    inner_data: tuple[Data, ...]
+    outer_data: tuple[Data, ...]
+    same_data: bool
+    rates: list[Leaf]
+    sizes: dict[DType, int]  # of the workspace
+    totals: dict[DType, int]  # of all variables
+    constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
+    cost_dtype: DType
+    work: int  # arithmetic operations of one evaluation, roughly
+
+
+def plan(request: Request) -> Plan:
+    """Trace, simplify, schedule, emit and compile."""
+    leaves = _table(request.theta)
+    rates = _table({chain: np.asarray(rate, float) for chain, rate in request.rates.items()})
+    rates = [] if request.plain else rates
+    inner_data = _data(request.inner_data, "inner")
+    outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
+    builder = Builder()
+    traced = _traced(request)
+    roles = {name: Role(each.outputs, inner_data if name != "outer" else outer_data) for name, each in traced.items()}
+    shared = _is_shared(request)
+    step = Step(
+        request.kind, leaves, roles["outer"] if shared else roles["inner"], roles["outer"], roles.get("adjoint"),
+        rates, shared,
+    )  # fmt: skip
+    if shared:
+        step.inner = Role(roles["outer"].outputs, inner_data)
+    source = source_of(step, builder)
+    kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)), source)
+    run = executable(source, step.header, kinds)
+    return Plan(
+        run, source, leaves, _read(inner_data, source), () if request.same_data else _read(outer_data, source),
+        request.same_data, rates, step.workspace.sizes, step.totals,
+        [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
+        traced["outer"].outputs["cost"].dtype, _work(traced),
+    )  # fmt: skip
+
+
+def _table(leaves: Leaves) -> list[Leaf]:
+    """Lay leaves one after the other, those of each dtype apart."""
+    table, ends = [], dict[DType, int]()
+    for chain, leaf in leaves.items():
+        array = np.asarray(leaf)
+        start = ends.get(array.dtype, 0)
+        table.append(Leaf(chain, array.shape, array.dtype, start, array.size))
+        ends[array.dtype] = -(-(start + array.size) // 16) * 16
+    return table
+
+
+def _data(leaves: Leaves, which: str) -> tuple[Data, ...]:
+    return tuple(
+        Data(chain, f"{which}{number}", leaf.shape, stored_dtype(leaf.dtype))
+        for number, (chain, leaf) in enumerate(leaves.items())
+    )
+
+
+def _read(data: tuple[Data, ...], source: str) -> tuple[Data, ...]:
+    return data
+
+
+def _parameter_dtypes(data: Sequence[Data], source: str) -> list[DType]:
+    f4, f8, i8, b1 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
+    fixed = [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8]
+    names = source.partition("(")[2].partition(")")[0].split(", ")[len(fixed) :]
+    kinds = {each.name: each.dtype for each in data}
+    return fixed + [kinds[name] for name in names]
+
+
+def _is_shared(request: Request) -> bool:
+    """Tell whether the inner gradient and the outer cost and gradient are one program."""
+    return (
+        request.kind == "first"
+        and request.plain
+        and request.inner_cost.function is request.outer_cost.function
+        and set(request.inner) == set(request.outer)
+        and _signature(request.inner_data) == _signature(request.outer_data)
+        and request.inner_cost.static == request.outer_cost.static
+    )
+
+
+def _signature(leaves: Leaves) -> list[tuple[str, Shape, str]]:
+    return [(chain, leaf.shape, leaf.dtype.str) for chain, leaf in leaves.items()]
+
+
+def _work(traced: dict[str, Traced]) -> int:
+    values = in_order([value for each in traced.values() for value in each.outputs.values()])
+    products = sum(2 * value.size * value.args[0].shape[-1] for value in values if value.op == "matmul")
+    return products + 4 * sum(value.size for value in values if value.op in ("map", "reduce", "gather"))
+
+
+def _named(boxes: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): box for name, box in boxes.items() if name.startswith(prefix)}
+
+
+def _prefixed(leaves: Leaves, prefix: str) -> Leaves:
+    return {f"{prefix}{chain}": leaf for chain, leaf in leaves.items()}
+
+
+def _traced(request: Request) -> dict[str, Traced]:
+    """Trace the programs of a step."""
+    variables = _prefixed(request.theta, "v/")
+    inner = variables | _prefixed(request.inner_data, "b/")
+    outer = variables | _prefixed(request.outer_data, "b/")
+    rates = {} if request.plain else _prefixed(request.rates, "r/")
+    _log.info("tracing %s", request.inner_cost.name)
+    programs = {"outer": trace(lambda boxes: _outer(request, boxes), outer)}
+    if not _is_shared(request):
+        programs["inner"] = trace(lambda boxes: _inner(request, boxes), inner | rates)
+    if request.kind == "second":
+        adjoints = _prefixed(request.theta, "u/")
+        programs["adjoint"] = trace(lambda boxes: _adjoint(request, boxes), inner | rates | adjoints)
+    return programs
+
+
+def _scalar(value: Any, where: str) -> Any:
+    """Check a recorded cost, and give it the shape ()."""
+    from refmaml.compiled.boxes import held
+
+    validation.scalar(held(value), where)
+    return value
+
+
+def _outer(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
+    leaves = _named(boxes, "v/")
+    if request.kind == "reptile":
+        return {"cost": request.outer_cost(boxes, leaves)}
+    chains = list(leaves) if request.kind == "second" else request.outer
+    cost, gradients = value_and_gradients(
+        lambda moving: _scalar(request.outer_cost(boxes, merge(leaves, moving)), request.outer_cost.name),
+        select(leaves, chains),
+    )
+    return {"cost": cost, **_prefixed(gradients, "g/")}
+
+
+def _inner_gradient(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
+    return value_and_gradients(
+        lambda moving: _scalar(request.inner_cost(boxes, merge(leaves, moving)), request.inner_cost.name),
+        select(leaves, request.inner),
+    )[1]
+
+
+def _inner(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
+    leaves = _named(boxes, "v/")
+    if request.plain:
+        return _prefixed(_inner_gradient(request, boxes, leaves), "g/")
+    return _prefixed(_updated(request, boxes, leaves), "n/")
+
+
+def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
+    """Return the adapted leaves after one traced inner step."""
+    from refmaml.compiled.boxes import held, shape_and_dtype
+
+    gradients = _inner_gradient(request, boxes, leaves)
+    if request.rows > 1:
+        gradients = {chain: request.rows * gradient for chain, gradient in gradients.items()}
+    part, moving = prune(request.skeleton, request.inner), select(leaves, request.inner)
+    rates = _named(boxes, "r/")
+    given = rates[""] if "" in rates else fill(part, rates)
+    where = "inner_optimization_step, step 0"
+    with validation.noted(where):
+        news = request.update(fill(part, moving), fill(part, gradients), given, stop_gradients=False)
+    returned = {chain: leaf for chain, leaf in flatten(news) if leaf is not None}
+    plain = {chain: np.zeros(*shape_and_dtype(leaf)) for chain, leaf in returned.items()}
+    validation.updated(plain, {chain: np.asarray(held(leaf)) for chain, leaf in moving.items()}, where)
+    return {chain: returned[chain] for chain in moving}
+
+
+def _adjoint(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
+    """λ ← (∂φ_{k+1}/∂φ_k)ᵀ λ: the gradient of ⟨λ, φ_{k+1}⟩, or for plain descent of ⟨λ, ∇S⟩, which α multiplies."""
+    leaves, u = _named(boxes, "v/"), _named(boxes, "u/")
+    step = _inner_gradient if request.plain else _updated
+
+    def product(point: Leaves) -> Any:
+        moved = step(request, boxes, point)
+        return inner_product([u[chain] for chain in request.inner], [moved[chain] for chain in request.inner])
+
+    _, gradients = value_and_gradients(product, leaves)
+    if request.plain:
+        return _prefixed(gradients, "g/")
+    return {
+        f"n/{chain}": gradient if chain in request.inner else gradient + u[chain]
+        for chain, gradient in gradients.items()
+    }

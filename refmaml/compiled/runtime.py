@@ -1,0 +1,185 @@
+"""From emitted source to a function that runs: compiling, loading, and calling it from several threads.
+
+The only module with jit options. `Numba` compiles the source to LLVM's instructions, LLVM those to machine code, and
+the machine code is loaded from memory; it is also what the disk cache keeps, so that a new process needs neither
+Numba nor its compiler. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1``
+Numba checks every access.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled import cache
+from refmaml.compiled.emit import Header
+from refmaml.compiled.kernels import callable_kernel
+from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, DType
+from refmaml.compiled.scalars import PLAIN, SPECIAL
+
+_log = logging.getLogger("refmaml.compiled")
+Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
+
+#: NumPy's division: NaN or infinity, never an exception.
+_ERROR_MODEL = "numpy"
+#: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
+#: where the product alone would overflow. Nothing else: sums keep their order, and NaN and infinity their meaning.
+_FAST_MATH = {"contract"}
+
+
+def _settings() -> Any:
+    try:
+        from numba.core import config
+    except ImportError as error:  # pragma: no cover - Numba is installed where the suite runs
+        raise ImportError("refmaml.compiled needs Numba: pip install 'refmaml[compiled]'.") from error
+    return config
+
+
+def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
+    """Return a function that runs emitted source on arrays of `dtypes`."""
+    config = _settings()
+    if config.DISABLE_JIT:
+        return _interpreted(source, header)
+    if config.BOUNDSCHECK:
+        return _checked(source, header)
+    names = sorted(header.functions & set(SPECIAL))
+    key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
+    found = cache.load(key)
+    if found is None:
+        found = _compiled(source, header, dtypes)
+        cache.store(key, found)
+    return _native(found, names, len(dtypes))
+
+
+def _namespace(header: Header, jit: bool) -> dict[str, Any]:
+    names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf}
+    names["not_a_number"] = np.nan
+    names |= {name: callable_kernel(kernel, jit) for name, kernel in header.kernels.items()}
+    names["claim"] = _claim_intrinsic() if jit else _claim
+    return names | {name: _scalar(name) if jit else PLAIN[name] for name in header.functions}
+
+
+def _scalar(name: str) -> Any:
+    from numba import njit
+
+    from refmaml.compiled.vectormath import intrinsic_of
+
+    return intrinsic_of(name) or njit(error_model=_ERROR_MODEL)(PLAIN[name])
+
+
+def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
+    exec(compile(source, "<refmaml.compiled>", "exec"), names)  # noqa: S102 - the source is the engine's own
+    run: Callable[..., Any] = names["run"]
+    return run
+
+
+def _interpreted(source: str, header: Header) -> Run:
+    function = _defined(source, _namespace(header, jit=False))
+
+    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        with np.errstate(all="ignore"):
+            function(*arrays)
+
+    return run
+
+
+def _checked(source: str, header: Header) -> Run:
+    from numba import njit
+
+    function = njit(error_model=_ERROR_MODEL, fastmath=_FAST_MATH, nogil=True, boundscheck=True)(
+        _defined(source, _namespace(header, jit=True))
+    )
+    return lambda arrays: function(*arrays)
+
+
+def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
+    """Take the next number below `limit`, or −1; no two callers get the same."""
+    counter[0] += 1
+    return int(counter[0] - 1) if counter[0] <= limit else -1
+
+
+def _claim_intrinsic() -> Any:
+    from llvmlite import ir
+    from numba import extending, types
+
+    from refmaml.compiled.microkernels import extending_array_data
+
+    @extending.intrinsic
+    def claim(typing_context, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            memory = args[0]
+            if isinstance(signature.args[0], types.Array):
+                memory = extending_array_data(context, builder, signature.args[0], memory)
+            before = builder.atomic_rmw("add", memory, ir.IntType(64)(1), "monotonic")
+            inside = builder.icmp_signed("<", before, args[1])
+            return builder.select(inside, before, ir.IntType(64)(-1))
+
+        return types.int64(counter, types.int64), write
+
+    return claim
+
+
+def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
+    """Compile to machine code."""
+    from numba.core import compiler, registry, types
+
+    began = time.perf_counter()
+    _log.info("compiling a step of %d lines", source.count("\n"))
+    kinds = {
+        FLOAT32: types.float32, FLOAT64: types.float64, INT64: types.int64, BOOL: types.boolean,
+        **{np.dtype(f"{k}int{b}" if k else f"int{b}"): getattr(types, f"{k}int{b}") for k in ("", "u") for b in
+           (8, 16, 32, 64)},
+    }  # fmt: skip
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True  # ctypes calls the function itself
+    flags.error_model = _ERROR_MODEL
+    flags.fastmath = _FAST_MATH
+    flags.nrt = False  # nothing is allocated
+    function = _defined(source, _namespace(header, jit=True))
+    target = registry.cpu_target
+    signature = tuple(types.CPointer(kinds[dtype]) for dtype in dtypes)
+    result = compiler.compile_extra(
+        target.typing_context, target.target_context, function, signature, types.void, flags, {}
+    )
+    _log.info("optimised by LLVM after %.2f s", time.perf_counter() - began)
+    code = cache.machine_code(result.library.get_llvm_str())
+    _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
+    return cache.Machine(result.fndesc.llvm_func_name, code)
+
+
+def _native(machine: cache.Machine, special: Sequence[str], arguments: int) -> Run:
+    """Load machine code and return a caller that passes addresses and lets other threads run."""
+    engine, address = cache.linked(machine, {SPECIAL[name]: _special_address(SPECIAL[name]) for name in special})
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * (2 + arguments))
+    function = prototype(address)
+    nothing = (ctypes.c_void_p * 4)()
+    unused = ctypes.addressof(nothing)
+
+    def run(arrays: Sequence[Any]) -> None:
+        function(unused, unused, *[a if type(a) is int else a.ctypes.data for a in arrays])
+
+    run.keeps = (engine, nothing)  # type: ignore[attr-defined]
+    return run
+
+
+def _special_address(name: str) -> int:
+    """Return the address of the variant of a SciPy function that takes and gives float64."""
+    from scipy.special import cython_special
+
+    capsules = cython_special.__pyx_capi__
+    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    for candidate in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}", f"__pyx_fuse_2{name}"):
+        signature = get_name(capsules[candidate]) if candidate in capsules else b""
+        kinds = signature.decode().replace("long,", "double,").partition("(")[2].split(",")
+        if signature.startswith(b"double (") and all(kind.strip() == "double" for kind in kinds[:-1]):
+            if name == "yn" and b"long" not in signature:
+                continue
+            return int(get_pointer(capsules[candidate], signature))
+    raise ImportError(f"scipy.special.cython_special has no {name} of float64; refmaml.compiled needs SciPy 1.10 on.")

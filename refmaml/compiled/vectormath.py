@@ -1,0 +1,356 @@
+"""The scalar functions of `refmaml.compiled.scalars` as LLVM instructions, put into the place of their call.
+
+They have no branches, so that a loop over them becomes vector code. The exponential and the hyperbolic tangent are
+those of S. L. Moshier's Cephes Mathematical Library (netlib.org/cephes), the logarithm that of Sun's fdlibm
+(netlib.org/fdlibm), each to about two units in the last place; NaN and infinity come out as the C library has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from llvmlite import ir
+from numba import extending, types
+
+from refmaml.compiled.scalars import C_LIBRARY, SPECIAL
+
+Function = Callable[..., Any]
+
+
+class Real:
+    """An LLVM number with Python's operators; other operands are constants of its type."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is a float64."""
+        return isinstance(self.value.type, ir.DoubleType)
+
+    def like(self, other: Any) -> Real:
+        """Return a number of Python as a constant of the same type."""
+        return other if isinstance(other, Real) else Real(self.builder, ir.Constant(self.value.type, float(other)))
+
+    def _with(self, name: str, other: Any) -> Real:
+        return Real(self.builder, getattr(self.builder, name)(self.value, self.like(other).value))
+
+    def __add__(self, other: Any) -> Real:
+        return self._with("fadd", other)
+
+    def __sub__(self, other: Any) -> Real:
+        return self._with("fsub", other)
+
+    def __mul__(self, other: Any) -> Real:
+        return self._with("fmul", other)
+
+    def __truediv__(self, other: Any) -> Real:
+        return self._with("fdiv", other)
+
+    def __neg__(self) -> Real:
+        return Real(self.builder, self.builder.fneg(self.value))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Any) -> Real:
+        return self.like(other) - self
+
+    def __rtruediv__(self, other: Any) -> Real:
+        return self.like(other) / self
+
+    def compare(self, how: str, other: Any) -> Any:
+        """Return the truth of a comparison that is false for NaN ("!=": true)."""
+        compare = self.builder.fcmp_unordered if how == "!=" else self.builder.fcmp_ordered
+        return compare(how, self.value, self.like(other).value)
+
+    def choose(self, condition: Any, other: Any) -> Real:
+        """Return this number where the condition holds, and the other one elsewhere."""
+        return Real(self.builder, self.builder.select(condition, self.value, self.like(other).value))
+
+    def intrinsic(self, name: str, *others: Real) -> Real:
+        """Call one of LLVM's own functions."""
+        kind = self.value.type
+        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind])
+        return Real(self.builder, self.builder.call(function, [self.value, *(other.value for other in others)]))
+
+    def magnitude(self) -> Real:
+        """|x|."""
+        return self.intrinsic("fabs")
+
+    def polynomial(self, coefficients: Sequence[float]) -> Real:
+        """Horner's scheme, the highest power first."""
+        result = self.like(coefficients[0])
+        for coefficient in coefficients[1:]:
+            result = result * self + coefficient
+        return result
+
+    def bits(self) -> Any:
+        """Return the number's bits as an integer."""
+        return self.builder.bitcast(self.value, ir.IntType(64 if self.wide else 32))
+
+    def from_bits(self, bits: Any) -> Real:
+        """Return the number that has these bits."""
+        return Real(self.builder, self.builder.bitcast(bits, self.value.type))
+
+
+_FORMAT = {True: (52, 1023), False: (23, 127)}  # float64: width of the fraction, bias of the exponent
+
+
+def _rounder(x: Real) -> float:
+    """1.5 · 2^fraction: adding it leaves an integer in the low bits."""
+    return float(1.5 * 2.0 ** _FORMAT[x.wide][0])
+
+
+def _two_to_the(x: Real, exponent: Any) -> Real:
+    fraction, bias = _FORMAT[x.wide]
+    kind = exponent.type
+    biased = x.builder.add(exponent, ir.Constant(kind, bias))
+    return x.from_bits(x.builder.shl(biased, ir.Constant(kind, fraction)))
+
+
+def exp(x: Real) -> Real:
+    """2ⁿ · exp(r), with r = x − n log 2 in ±½ log 2."""
+    low, high = (-746.0, 710.0) if x.wide else (-104.0, 89.0)
+    inside = x.like(high).choose(x.compare(">", high), x)
+    inside = x.like(low).choose(x.compare("<", low), inside)
+    shifted = inside * 1.4426950408889634 + _rounder(x)
+    n = shifted - _rounder(x)
+    exponent = x.builder.sub(shifted.bits(), x.like(_rounder(x)).bits())
+    if x.wide:
+        r = inside - n * 6.93145751953125e-1 - n * 1.42860682030941723212e-6
+        z = r * r
+        p = r * z.polynomial((1.26177193074810590878e-4, 3.02994407707441961300e-2, 9.99999999999999999910e-1))
+        q = z.polynomial((
+            3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.0,
+        ))  # fmt: skip
+        fraction = 1.0 + 2.0 * (p / (q - p))
+    else:
+        r = inside - n * 0.693359375 - n * -2.12194440e-4
+        fraction = r * r * r.polynomial((
+            1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+        )) + r + 1.0  # fmt: skip
+    half = x.builder.ashr(exponent, ir.Constant(exponent.type, 1))  # in two factors, for numbers near the limits
+    return fraction * _two_to_the(x, half) * _two_to_the(x, x.builder.sub(exponent, half))
+
+
+def log(x: Real) -> Real:
+    """k log 2 + log(1 + f), with 1 + f between √½ and √2."""
+    fraction, bias = _FORMAT[x.wide]
+    tiny = x.compare("<", 2.0 ** (1 - bias))
+    scaled = (x * 2.0**fraction).choose(tiny, x)
+    kind = ir.IntType(64 if x.wide else 32)
+    root = ir.Constant(kind, 0x3FE6A09E667F3BCD if x.wide else 0x3F3504F3)
+    above = x.builder.sub(scaled.bits(), root)
+    exponent = x.builder.ashr(above, ir.Constant(kind, fraction))
+    mantissa = x.builder.add(x.builder.and_(above, ir.Constant(kind, 2**fraction - 1)), root)
+    rounder = x.like(_rounder(x))
+    k = x.from_bits(x.builder.add(exponent, rounder.bits())) - rounder  # the integer as a number
+    k = k - x.like(float(fraction)).choose(tiny, 0.0)
+    result = _log_near_one(x.from_bits(mantissa) - 1.0, k)
+    result = x.like(float("-inf")).choose(x.compare("==", 0.0), result)
+    result = x.like(float("nan")).choose(x.compare("<", 0.0), result)
+    unchanged = x.builder.or_(x.compare("==", float("inf")), x.compare("!=", x))
+    return x.choose(unchanged, result)
+
+
+def _log_near_one(f: Real, k: Real) -> Real:
+    s = f / (2.0 + f)
+    z, half = s * s, 0.5 * f * f
+    if f.wide:
+        high, low = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+        rest = z * z.polynomial((
+            1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
+            2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01,
+        ))  # fmt: skip
+    else:
+        high, low = 6.9313812256e-01, 9.0580006145e-06
+        rest = z * z.polynomial((0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693))
+    return k * high - ((half - (s * (half + rest) + k * low)) - f)
+
+
+def log1p(x: Real) -> Real:
+    """log(u) · x/(u − 1) with u = 1 + x, which takes back the rounding of u (W. Kahan)."""
+    u = 1.0 + x
+    exact = u.compare("==", 1.0)
+    corrected = log(u) * (x / x.like(1.0).choose(exact, u - 1.0))
+    result = x.choose(exact, corrected)
+    infinite = u.builder.or_(u.compare("==", float("inf")), u.compare("==", 0.0))
+    return log(u).choose(infinite, result)
+
+
+def tanh(x: Real) -> Real:
+    """An odd polynomial or quotient near 0, 1 − 2/(exp(2|x|) + 1) elsewhere."""
+    z, size = x * x, x.magnitude()
+    if x.wide:
+        p = z.polynomial((-9.64399179425052238628e-1, -9.92877231001918586564e1, -1.61468768441708447952e3))
+        q = z.polynomial((1.0, 1.12811678491632931402e2, 2.23548839060100448583e3, 4.84406305325125486048e3))
+        near = x + x * z * (p / q)
+    else:
+        near = x + x * z * z.polynomial((
+            -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1,
+        ))  # fmt: skip
+    e = exp(-2.0 * size)
+    far = ((1.0 - e) / (1.0 + e)).intrinsic("copysign", x)
+    return near.choose(size.compare("<", 0.625), far)
+
+
+def sech2(x: Real) -> Real:
+    """4e/(1 + e)² with e = exp(−2|x|), which `tanh` has computed as well."""
+    e = exp(-2.0 * x.magnitude())
+    return 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+
+def expit(x: Real) -> Real:
+    """1/(1 + exp(−x))."""
+    return 1.0 / (1.0 + exp(-x))
+
+
+def logaddexp(x: Real, y: Real) -> Real:
+    """max + log1p(exp(−|x − y|)); equal arguments, infinite ones too, give x + log 2."""
+    larger = x.choose(x.compare(">", y), y)
+    result = larger + log1p(exp(-(x - y).magnitude()))
+    return (x + 0.6931471805599453).choose(x.compare("==", y), result)
+
+
+def logaddexp2(x: Real, y: Real) -> Real:
+    """The same to base 2."""
+    larger = x.choose(x.compare(">", y), y)
+    result = larger + log1p(exp(-(x - y).magnitude() * 0.6931471805599453)) * 1.4426950408889634
+    return (x + 1.0).choose(x.compare("==", y), result)
+
+
+def mod(x: Real, y: Real) -> Real:
+    """The remainder with the divisor's sign."""
+    rest = library("fmod")(x, y)
+    differ = x.builder.xor(rest.compare("<", 0.0), y.compare("<", 0.0))
+    adjusted = (rest + y).choose(differ, rest)
+    return rest.like(0.0).intrinsic("copysign", y).choose(rest.compare("==", 0.0), adjusted)
+
+
+def sign(x: Real) -> Real:
+    """−1, 0, 1 or NaN."""
+    signed = x.like(1.0).intrinsic("copysign", x)
+    return signed.choose(x.builder.or_(x.compare("<", 0.0), x.compare(">", 0.0)), x * 0.0)
+
+
+def _extreme(how: str, nan_wins: bool) -> Function:
+    def chosen(x: Real, y: Real) -> Real:
+        judge = x if nan_wins else y
+        return x.choose(x.builder.or_(x.compare(how, y), judge.compare("!=", judge)), y)
+
+    return chosen
+
+
+def library(name: str) -> Function:
+    """Return a function of the C library; those of float32 have an f at the end."""
+
+    def call(*args: Real) -> Real:
+        kind = args[0].value.type
+        symbol = name if args[0].wide else f"{name}f"
+        return _call(args[0].builder, symbol, kind, [arg.value for arg in args])
+
+    return call
+
+
+def _call(builder: Any, symbol: str, kind: Any, values: Sequence[Any]) -> Real:
+    signature = ir.FunctionType(kind, [value.type for value in values])
+    known = builder.module.globals.get(symbol)
+    function = known if known is not None else ir.Function(builder.module, signature, symbol)
+    return Real(builder, builder.call(function, values))
+
+
+def special(name: str) -> Function:
+    """Return a function of scipy.special: in float64, with Cython's extra argument."""
+
+    def call(*args: Real) -> Real:
+        builder, kind = args[0].builder, args[0].value.type
+        wide = [arg.value if arg.wide else builder.fpext(arg.value, ir.DoubleType()) for arg in args]
+        if name == "yn":
+            wide[0] = builder.fptosi(wide[0], ir.IntType(64))
+        result = _call(builder, symbol_of(name), ir.DoubleType(), [*wide, ir.Constant(ir.IntType(32), 0)])
+        return result if args[0].wide else Real(builder, builder.fptrunc(result.value, kind))
+
+    return call
+
+
+def symbol_of(name: str) -> str:
+    """Return the name under which the linker finds a function of scipy.special."""
+    return f"refmaml_special_{name}"
+
+
+_FUNCTIONS: dict[str, tuple[int, Function]] = {
+    "exp": (1, exp), "log": (1, log), "log1p": (1, log1p), "tanh": (1, tanh), "sech2": (1, sech2),
+    "expit": (1, expit), "logaddexp": (2, logaddexp), "logaddexp2": (2, logaddexp2), "mod": (2, mod),
+    "sqrt": (1, lambda x: x.intrinsic("sqrt")), "absolute": (1, Real.magnitude), "fabs": (1, Real.magnitude),
+    "floor": (1, lambda x: x.intrinsic("floor")), "ceil": (1, lambda x: x.intrinsic("ceil")),
+    "rint": (1, lambda x: x.intrinsic("rint")), "trunc": (1, lambda x: x.intrinsic("trunc")), "sign": (1, sign),
+    "reciprocal": (1, lambda x: 1.0 / x), "square": (1, lambda x: x * x),
+    "maximum": (2, _extreme(">=", nan_wins=True)), "minimum": (2, _extreme("<=", nan_wins=True)),
+    "fmax": (2, _extreme(">=", nan_wins=False)), "fmin": (2, _extreme("<=", nan_wins=False)),
+    **{name: (2 if name in ("power", "arctan2", "hypot", "fmod") else 1, library(c)) for name, c in C_LIBRARY.items()},
+    **{name: (2, special(c)) for name, c in SPECIAL.items()},
+    **{name: (1, special(SPECIAL[name])) for name in (
+        "psi", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc", "erfinv",
+        "erfcinv", "logit",
+    )},
+    "betainc": (3, special("betainc")),
+}  # fmt: skip
+_TESTS: dict[str, Callable[[Real], Any]] = {
+    "isnan": lambda x: x.compare("!=", x),
+    "isinf": lambda x: x.magnitude().compare("==", float("inf")),
+    "isfinite": lambda x: x.magnitude().compare("<", float("inf")),
+}
+
+
+@lru_cache(maxsize=None)
+def intrinsic_of(name: str) -> Callable[..., Any] | None:
+    """Return the intrinsic behind a name in emitted source, or None where the name has none."""
+    if name == "where":
+        return _where()
+    if name in _TESTS:
+        return _test(_TESTS[name])
+    return _function(*_FUNCTIONS[name]) if name in _FUNCTIONS else None
+
+
+def _function(arguments: int, function: Function) -> Callable[..., Any]:
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return function(*(Real(builder, arg) for arg in args)).value
+
+    def one(typing_context, x):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return x(x), write
+
+    def two(typing_context, x, y):  # type: ignore[no-untyped-def]
+        return x(x, y), write
+
+    def three(typing_context, x, y, z):  # type: ignore[no-untyped-def]
+        return x(x, y, z), write
+
+    made: Callable[..., Any] = extending.intrinsic((one, two, three)[arguments - 1])
+    return made
+
+
+def _test(test: Callable[[Real], Any]) -> Callable[..., Any]:
+    @extending.intrinsic
+    def tested(typing_context, x):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return test(Real(builder, args[0]))
+
+        return types.boolean(x), write
+
+    made: Callable[..., Any] = tested
+    return made
+
+
+def _where() -> Callable[..., Any]:
+    @extending.intrinsic
+    def where(typing_context, condition, x, y):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.select(*args)
+
+        return x(condition, x, y), write
+
+    made: Callable[..., Any] = where
+    return made
