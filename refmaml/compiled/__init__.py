@@ -1,0 +1,20 @@
+"""The steps of `refmaml`, compiled: any cost function written in `autograd.numpy`, traced and turned into machine code.
+
+`fomaml_step`, `maml_step` and `reptile_step` have the names, arguments and answers of `refmaml`'s, so that choosing
+the engine is an import. `docs/engine.md` follows a cost function through it.
+"""
+
+from refmaml.compiled.errors import CompilationFallback, CompilationRefused, UnsupportedPrimitive, ValueDependence
+from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
+from refmaml.updates import gradient_descent_update
+
+__all__ = [
+    "CompilationFallback",
+    "CompilationRefused",
+    "UnsupportedPrimitive",
+    "ValueDependence",
+    "fomaml_step",
+    "gradient_descent_update",
+    "maml_step",
+    "reptile_step",
+]

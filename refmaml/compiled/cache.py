@@ -152,9 +152,16 @@ def _target_machine() -> Any:
 
 
 def machine_code(assembly: str) -> bytes:
-    """Return the object file of LLVM instructions, for this processor."""
-    module = llvm.parse_assembly(assembly)
-    code: bytes = _target_machine().emit_object(module)
+    """Optimise LLVM instructions and return their object file, for this processor."""
+    module, target = llvm.parse_assembly(assembly), _target_machine()
+    # Unrolling and interleaving make the code of short rows three times as long, slower to compile and to run;
+    # the kernels are vectors already, and SLP finds nothing else here.
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = True
+    options.slp_vectorization = options.loop_interleaving = options.loop_unrolling = False
+    passes = llvm.create_pass_builder(target, options)
+    passes.getModulePassManager().run(module, passes)
+    code: bytes = target.emit_object(module)
     return code
 
 

@@ -66,6 +66,7 @@ class Step:
     workspace: Workspace = field(default_factory=Workspace)
     regions: dict[str, dict[DType, int]] = field(default_factory=dict)
     totals: dict[DType, int] = field(default_factory=dict)
+    builders: list[Builder] = field(default_factory=list)  # places go by identity, so values must stay
 
     @property
     def precisions(self) -> list[DType]:
@@ -73,12 +74,12 @@ class Step:
         return [dtype for dtype in (FLOAT32, FLOAT64) if self.totals.get(dtype)]
 
 
-def source_of(step: Step, builder: Builder) -> str:
+def source_of(step: Step) -> str:
     """Return the source of `run` and fill in the step's header and workspace."""
     _reserve(step)
-    roles = {"inner": step.inner, "outer": step.outer, "adjoint": step.adjoint}
-    bodies = {name: _body(step, builder, name, role) for name, role in roles.items() if role is not None}
-    data = list(dict.fromkeys(each.name for role in roles.values() if role for each in role.data))
+    roles = {"inner": step.inner, "outer": None if step.shared else step.outer, "adjoint": step.adjoint}
+    bodies = {name: _body(step, name, role) for name, role in roles.items() if role is not None}
+    data = list(dict.fromkeys(each.name for role in (step.inner, step.outer) for each in role.data))
     lines = _second_order(step, bodies) if step.kind == "second" else _first_order(step, bodies)
     parameters = ", ".join([*PARAMETERS, *data])
     constants = [f"{name} = {_literal(*value)}" for name, value in step.header.constants.items()]
@@ -102,15 +103,17 @@ def _reserve(step: Step) -> None:
     step.regions["rates"] = {FLOAT64: step.workspace.reserve(FLOAT64, sum(rate.size for rate in step.rates))}
 
 
-def _body(step: Step, builder: Builder, name: str, role: Role) -> list[str]:
+def _body(step: Step, name: str, role: Role) -> list[str]:
     """Return the source of one program of the step."""
     written = {"inner": "v/", "outer": "", "adjoint": "u/"}[name]
+    builder = Builder()  # of its own: a value shared with another program would have its place there
+    step.builders.append(builder)
     outputs = {key: _apart(builder, value) for key, value in role.outputs.items()}
     outputs = ready(builder, outputs)
     values = list(outputs.values())
     statements = statements_of(values)
     place(statements, values, step.workspace, _inputs(step, role, values))
-    sinks = [_sink(step, name, key, value) for key, value in outputs.items() if not (name == "inner" and key == "cost")]
+    sinks = [_sink(step, name, key, value) for key, value in outputs.items() if step.shared or name != "inner" or key != "cost"]
     lines = Writer(step.header, step.workspace, statements, sinks, written).lines()
     return [f"# {name}: {_title(name)}", *lines]
 
@@ -196,8 +199,9 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
         f"for i in range({step.totals[d]}):",
         f"    out{d.itemsize}[chunk * {step.totals[d]} + i] = {memory_name(d)}[{step.regions['sums'][d]} + i]",
     )]  # fmt: skip
-    tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], min(n[{TASKS}], (chunk + 1) * n[{CHUNK_SIZE}])):"
-    inside = [*zero, tasks, _block([*_start_task(step), *task, *_keep_adapted(step)]), *flush]
+    stop = [f"stop = (chunk + 1) * n[{CHUNK_SIZE}]", f"if stop > n[{TASKS}]:", f"    stop = n[{TASKS}]"]
+    tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], stop):"
+    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task, *_keep_adapted(step)]), *flush]
     claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
     return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]
 

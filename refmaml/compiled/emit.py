@@ -169,7 +169,7 @@ class Writer:
         if not value.params[0]:
             return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
         zero = "False" if value.dtype == BOOL else self.header.constant(0, value.dtype)
-        chosen = f"{self.header.call('where')}(k >= 0, {source} + max(k, 0)], {zero})"
+        chosen = f"{self.header.call('where')}(k >= 0, {source} + where(k >= 0, k, 0)], {zero})"
         return [f"for i in range({value.size}):", f"    k = wi[{table} + i]", f"    {target} + i] = {chosen}"]
 
     def own_memory(self, value: Value) -> str:

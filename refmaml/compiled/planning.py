@@ -12,7 +12,7 @@ import numpy as np
 from refmaml import validation
 from refmaml.compiled.driver import Data, Leaf, Role, Step, source_of
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence
-from refmaml.compiled.program import FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype
+from refmaml.compiled.program import FLOAT64, DType, Shape, Value, in_order, stored_dtype
 from refmaml.compiled.runtime import Run, executable
 from refmaml.compiled.trace import Traced, inner_product, trace, value_and_gradients
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
@@ -83,6 +83,7 @@ class Plan:
     totals: dict[DType, int]  # of all variables
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
     cost_dtype: DType
+    history: bool  # whether every φ_k is kept, at the end of the workspace
     work: int  # arithmetic operations of one evaluation, roughly
 
 
@@ -93,7 +94,6 @@ def plan(request: Request) -> Plan:
     rates = [] if request.plain else rates
     inner_data = _data(request.inner_data, "inner")
     outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
-    builder = Builder()
     traced = _traced(request)
     roles = {name: Role(each.outputs, inner_data if name != "outer" else outer_data) for name, each in traced.items()}
     shared = _is_shared(request)
@@ -103,14 +103,14 @@ def plan(request: Request) -> Plan:
     )  # fmt: skip
     if shared:
         step.inner = Role(roles["outer"].outputs, inner_data)
-    source = source_of(step, builder)
-    kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)), source)
+    source = source_of(step)
+    kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)))
     run = executable(source, step.header, kinds)
     return Plan(
-        run, source, leaves, _read(inner_data, source), () if request.same_data else _read(outer_data, source),
+        run, source, leaves, inner_data, () if request.same_data else outer_data,
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
-        traced["outer"].outputs["cost"].dtype, _work(traced),
+        traced["outer"].outputs["cost"].dtype, request.kind == "second", _work(traced),
     )  # fmt: skip
 
 
@@ -132,16 +132,9 @@ def _data(leaves: Leaves, which: str) -> tuple[Data, ...]:
     )
 
 
-def _read(data: tuple[Data, ...], source: str) -> tuple[Data, ...]:
-    return data
-
-
-def _parameter_dtypes(data: Sequence[Data], source: str) -> list[DType]:
+def _parameter_dtypes(data: Sequence[Data]) -> list[DType]:
     f4, f8, i8, b1 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
-    fixed = [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8]
-    names = source.partition("(")[2].partition(")")[0].split(", ")[len(fixed) :]
-    kinds = {each.name: each.dtype for each in data}
-    return fixed + [kinds[name] for name in names]
+    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8, *(each.dtype for each in data)]
 
 
 def _is_shared(request: Request) -> bool:

@@ -25,6 +25,9 @@ from refmaml.compiled.scalars import PLAIN, SPECIAL
 _log = logging.getLogger("refmaml.compiled")
 Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
 
+#: What this process has loaded, by its name in the disk cache.
+_loaded: dict[str, Run] = {}
+
 #: NumPy's division: NaN or infinity, never an exception.
 _ERROR_MODEL = "numpy"
 #: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
@@ -47,13 +50,14 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
         return _interpreted(source, header)
     if config.BOUNDSCHECK:
         return _checked(source, header)
-    names = sorted(header.functions & set(SPECIAL))
     key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
-    found = cache.load(key)
-    if found is None:
-        found = _compiled(source, header, dtypes)
-        cache.store(key, found)
-    return _native(found, names, len(dtypes))
+    if key not in _loaded:
+        found = cache.load(key)
+        if found is None:
+            found = _compiled(source, header, dtypes)
+            cache.store(key, found)
+        _loaded[key] = _native(found, sorted(header.functions & set(SPECIAL)), len(dtypes))
+    return _loaded[key]
 
 
 def _namespace(header: Header, jit: bool) -> dict[str, Any]:
@@ -126,7 +130,9 @@ def _claim_intrinsic() -> Any:
 
 def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
     """Compile to machine code."""
-    from numba.core import compiler, registry, types
+    from numba.core import types
+
+    from refmaml.compiled.numba_target import instructions
 
     began = time.perf_counter()
     _log.info("compiling a step of %d lines", source.count("\n"))
@@ -135,21 +141,13 @@ def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Mac
         **{np.dtype(f"{k}int{b}" if k else f"int{b}"): getattr(types, f"{k}int{b}") for k in ("", "u") for b in
            (8, 16, 32, 64)},
     }  # fmt: skip
-    flags = compiler.Flags()
-    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True  # ctypes calls the function itself
-    flags.error_model = _ERROR_MODEL
-    flags.fastmath = _FAST_MATH
-    flags.nrt = False  # nothing is allocated
     function = _defined(source, _namespace(header, jit=True))
-    target = registry.cpu_target
-    signature = tuple(types.CPointer(kinds[dtype]) for dtype in dtypes)
-    result = compiler.compile_extra(
-        target.typing_context, target.target_context, function, signature, types.void, flags, {}
-    )
-    _log.info("optimised by LLVM after %.2f s", time.perf_counter() - began)
-    code = cache.machine_code(result.library.get_llvm_str())
+    signature = [types.CPointer(kinds[dtype]) for dtype in dtypes]
+    symbol, assembly = instructions(function, signature, _ERROR_MODEL, _FAST_MATH)
+    _log.info("typed by Numba after %.2f s", time.perf_counter() - began)
+    code = cache.machine_code(assembly)
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
-    return cache.Machine(result.fndesc.llvm_func_name, code)
+    return cache.Machine(symbol, code)
 
 
 def _native(machine: cache.Machine, special: Sequence[str], arguments: int) -> Run:
@@ -161,8 +159,9 @@ def _native(machine: cache.Machine, special: Sequence[str], arguments: int) -> R
     unused = ctypes.addressof(nothing)
 
     def run(arrays: Sequence[Any]) -> None:
-        function(unused, unused, *[a if type(a) is int else a.ctypes.data for a in arrays])
+        function(unused, unused, *arrays)
 
+    run.takes_addresses = True  # type: ignore[attr-defined]
     run.keeps = (engine, nothing)  # type: ignore[attr-defined]
     return run
 

@@ -1,0 +1,156 @@
+"""Calling a compiled step: its workspaces, its results, and the work shared out over threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.crew import CREW
+from refmaml.compiled.driver import ADAPTED
+from refmaml.compiled.planning import Plan
+from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
+from refmaml.containers import Leaves
+
+Numbers = np.ndarray[Any, Any]
+_MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
+_PRECISIONS = (FLOAT32, FLOAT64)
+#: Slots for sums of gradients: enough to share out among threads, and few enough for the memory not to grow with T.
+_SLOTS = 32
+#: Bytes that all slots of a call may take, unless one slot alone takes more.
+_SLOT_BYTES = 1 << 26
+#: Arithmetic operations below which a helper is not worth waking: about a tenth of a millisecond's work.
+_WORTH_SHARING = 4_000_000
+
+
+def chunks_of(tasks: int, bytes_each: int) -> tuple[int, int]:
+    """Return (chunks, tasks in each); they depend on the problem alone, so that the result does too."""
+    slots = max(1, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
+    size = -(-tasks // slots)
+    return -(-tasks // size), size
+
+
+class Buffers:
+    """The arrays of one call on one number of tasks; kept for the next."""
+
+    def __init__(self, plan: Plan, tasks: int, steps: int) -> None:
+        self.plan, self.tasks, self.steps = plan, tasks, steps
+        totals = {dtype: plan.totals.get(dtype, 0) for dtype in _PRECISIONS}
+        size = sum(count * dtype.itemsize for dtype, count in totals.items())
+        self.chunks, self.chunk_size = chunks_of(tasks, size)
+        self.counter = np.zeros(1, np.int64)
+        self.n = np.zeros(8, np.int64)
+        self.theta = {dtype: np.zeros(count + 1, dtype) for dtype, count in totals.items()}
+        self.views = [
+            self.theta[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape) for leaf in plan.leaves
+        ]
+        self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
+        self.costs = np.zeros(tasks + 1)
+        self.rates = {dtype: np.zeros(2 + sum(rate.size for rate in plan.rates), dtype) for dtype in _PRECISIONS}
+        present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
+        for position, dtype in enumerate(present):  # where the history of φ begins
+            self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
+        self._fixed: list[tuple[Any, Any]] = []
+
+    def workspace(self, index: int) -> tuple[list[Any], list[Any]]:
+        """Return the arguments before and after `adapted` for one thread, as arrays and as addresses."""
+        while len(self._fixed) <= index:
+            memory = [self._memory(dtype) for dtype in _MEMORY]
+            arrays = [
+                self.counter, self.n, *memory, *self.rates.values(), *self.theta.values(),
+                *(each.reshape(-1) for each in self.out.values()), self.costs,
+            ]  # fmt: skip
+            self._fixed.append((arrays, [array.ctypes.data for array in arrays]))
+        return self._fixed[index]
+
+    def _memory(self, dtype: Any) -> Numbers:
+        plan = self.plan
+        history = plan.totals.get(dtype, 0) * (self.steps + 1) if plan.history else 0
+        memory = _aligned(plan.sizes.get(dtype, 0) + history + 16, dtype)
+        for kind, start, array in plan.constants:
+            if kind == dtype:
+                memory[start : start + array.size] = array.reshape(-1)
+        return memory
+
+
+def _aligned(size: int, dtype: Any) -> Numbers:
+    """Return zeros that begin at a cache line."""
+    memory = np.zeros(size + 64, dtype)
+    skip = -memory.ctypes.data % 64 // memory.itemsize
+    return memory[skip : skip + size]
+
+
+class Execution:
+    """A plan with the buffers that calls of it have left behind."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._idle: deque[Buffers] = deque(maxlen=4)
+
+    def _buffers(self, tasks: int, steps: int) -> Buffers:
+        try:
+            buffers = self._idle.pop()
+        except IndexError:
+            return Buffers(self.plan, tasks, steps)
+        fits = buffers.tasks == tasks and (buffers.steps == steps or not self.plan.history)
+        return buffers if fits else Buffers(self.plan, tasks, steps)
+
+    def run(
+        self, theta: Sequence[Any], data: Sequence[Numbers], descent: float, rates: Sequence[Any], tasks: int, steps: int,
+        average: bool, adapted: int, threads: int,
+    ) -> tuple[float, dict[Any, Numbers], dict[Any, Numbers]]:  # fmt: skip
+        """Return the sum of the tasks' costs, of their gradients by dtype, and the adapted variables of `adapted`."""
+        buffers = self._buffers(tasks, steps)
+        self._fill(buffers, theta, descent, rates)
+        buffers.n[: ADAPTED + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted)
+        kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
+        evaluations = (2 if average else 1) * steps + 1
+        helpers = 0
+        if threads > 1 and self.plan.work * evaluations * tasks > _WORTH_SHARING:
+            helpers = min(threads, buffers.chunks) - 1
+        buffers.counter[0] = 0
+        jobs = [self._job(buffers, index, kept, data) for index in range(helpers + 1)]
+        if helpers:
+            CREW.run(jobs[0], jobs[1:])
+        else:
+            jobs[0]()
+        cost = float(buffers.costs[:tasks].sum())
+        sums = {dtype: np.add.reduce(out, axis=0) for dtype, out in buffers.out.items() if out.size}
+        self._idle.append(buffers)
+        return cost, sums, kept
+
+    def _job(self, buffers: Buffers, index: int, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> Any:
+        arrays, addresses = buffers.workspace(index)
+        run = self.plan.run
+        if getattr(run, "takes_addresses", False):
+            arguments = [*addresses, *[each.ctypes.data for each in kept.values()], *[d.ctypes.data for d in data]]
+        else:
+            flat = [_writable_flat(each) for each in (*kept.values(), *data)]
+            arguments = [*arrays, *flat]
+        return lambda: run(arguments)
+
+    def _fill(self, buffers: Buffers, theta: Sequence[Any], descent: float, rates: Sequence[Any]) -> None:
+        for view, leaf in zip(buffers.views, theta, strict=True):
+            view[...] = leaf
+        for dtype in _PRECISIONS:
+            buffers.rates[dtype][0] = descent
+        for rate, value in zip(self.plan.rates, rates, strict=True):
+            buffers.rates[FLOAT64][2 + rate.start : 2 + rate.start + rate.size] = np.ravel(value)
+
+
+def _writable_flat(array: Numbers) -> Numbers:
+    return array.reshape(-1) if array.size else np.zeros(1, array.dtype)
+
+
+def leaf_of(plan: Plan, sums: dict[Any, Numbers], index: int) -> Any:
+    """Return one leaf of an array that holds all variables of its dtype."""
+    leaf = plan.leaves[index]
+    block = sums[leaf.dtype]
+    return block[..., leaf.start : leaf.start + leaf.size].reshape(*block.shape[:-1], *leaf.shape)
+
+
+def leaves_of(plan: Plan, sums: dict[Any, Numbers], chains: Sequence[str]) -> Leaves:
+    """Return some leaves by key chain."""
+    return {leaf.chain: leaf_of(plan, sums, index) for index, leaf in enumerate(plan.leaves) if leaf.chain in chains}

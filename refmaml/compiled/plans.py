@@ -1,0 +1,106 @@
+"""Plans by what they depend on, and the proof, at first use, that a plan gives the reference's answer."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.errors import ValueDependence
+from refmaml.compiled.execution import Execution
+from refmaml.compiled.groups import Data, Group, Prepared, signature
+from refmaml.compiled.guards import Guard, global_random_states
+from refmaml.compiled.planning import Cost, Plan, Request, plan
+from refmaml.containers import prune
+
+_KEPT = 64
+_known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
+_making = threading.RLock()
+
+
+def clear() -> None:
+    """Forget every plan of this process; the disk cache stays."""
+    with _making:
+        _known.clear()
+
+
+def execution_for(kind: str, ready: Prepared, group: Group) -> Execution:
+    """Return a plan for a group of tasks: a known one whose surroundings have not changed, or a new one."""
+    key = _key(kind, ready, group)
+    found = _known.get(key)
+    if found is not None and found[0].holds():
+        return found[1]
+    with _making:
+        guard, execution = _made(kind, ready, group)
+        # The functions stay with the entry, so that no other function can get their identity.
+        _known[key] = (guard, execution, (*ready.costs, ready.update))
+        if len(_known) > _KEPT:
+            _known.popitem(last=False)
+    return execution
+
+
+def _key(kind: str, ready: Prepared, group: Group) -> Any:
+    return (
+        kind, *map(id, (*ready.costs, ready.update)), ready.layout.three, group.inner, group.outer, group.same_data,
+        *(_data_key(data) for data in (group.inner_data, group.outer_data)), _theta_key(ready), _rates_key(ready),
+        ready.rows,
+    )  # fmt: skip
+
+
+def _data_key(data: Data) -> Any:
+    return repr(data.skeleton), signature(data.shapes), repr(data.static)
+
+
+def _theta_key(ready: Prepared) -> Any:
+    return repr(ready.layout.skeleton), signature(ready.theta)
+
+
+def _rates_key(ready: Prepared) -> Any:
+    return tuple((chain, rate.shape) for chain, rate in ready.rates.items())
+
+
+def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
+    """Trace and compile, and make sure that tracing changed nothing that the functions see."""
+    functions = (*ready.costs, ready.update)
+    guard, states = Guard(*functions), global_random_states()
+    made = plan(_request(kind, ready, group))
+    if not guard.unchanged() or global_random_states() != states:
+        raise ValueDependence(
+            f"{_names(functions)}: expected functions that change nothing and draw no random numbers, but what they "
+            "read was different after one evaluation. Draw random numbers in a batch function."
+        )
+    _twice_the_same(kind, ready, group, made)
+    return guard, Execution(made)
+
+
+def _twice_the_same(kind: str, ready: Prepared, group: Group, made: Plan) -> None:
+    """Trace again: what comes out different was not determined by the arguments."""
+    again = plan(_request(kind, ready, group))
+    same = again.source == made.source and len(again.constants) == len(made.constants)
+    pairs = zip(again.constants, made.constants, strict=False)
+    if not same or any(a[2].tobytes() != b[2].tobytes() for a, b in pairs):
+        raise ValueDependence(
+            f"{_names((*ready.costs, ready.update))}: two evaluations with the same arguments differ (random numbers, "
+            "the time, or state that is kept between calls)."
+        )
+
+
+def _names(functions: tuple[Any, ...]) -> str:
+    return ", ".join(dict.fromkeys(getattr(function, "__name__", repr(function)) for function in functions))
+
+
+def _request(kind: str, ready: Prepared, group: Group) -> Request:
+    layout = ready.layout
+
+    def cost(position: int, name: str, data: Data) -> Cost:
+        skeleton = layout.skeleton
+        views = (prune(skeleton, group.inner), prune(skeleton, group.outer)) if layout.three[position] else (skeleton,)
+        return Cost(ready.costs[position], f"the {name} cost", data.skeleton, data.static, views)
+
+    return Request(
+        kind, cost(0, "inner", group.inner_data), cost(1, "outer", group.outer_data), layout.skeleton, ready.theta,
+        group.inner_data.shapes, group.outer_data.shapes, group.same_data, group.inner, group.outer, ready.update,
+        {chain: np.asarray(rate) for chain, rate in ready.rates.items()}, ready.rows,
+    )  # fmt: skip

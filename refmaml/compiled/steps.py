@@ -1,0 +1,123 @@
+"""The compiled meta-learning steps: the same names, arguments and answers as `refmaml`'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refmaml import reference
+from refmaml.compiled.calling import Call, answer
+from refmaml.containers import Container
+from refmaml.preparation import BatchFn, CostFn
+from refmaml.updates import InnerOptimizationStep, gradient_descent_update
+
+
+def fomaml_step(
+    batch: Container,
+    inner_cost_fn: CostFn,
+    outer_cost_fn: CostFn | None,
+    variables: Container,
+    inner_grad_steps: int,
+    inner_learning_rate: Container,
+    /,
+    *,
+    inner_optimization_step: InnerOptimizationStep = gradient_descent_update,
+    inner_batch_fn: BatchFn | None = None,
+    outer_batch_fn: BatchFn | None = None,
+    average_across_steps: bool = False,
+    batched: bool = True,
+    inner_v: Container = None,
+    keep_inner_v: bool = True,
+    outer_v: Container = None,
+    keep_outer_v: bool = True,
+    return_inner_v: str | bool = False,
+    num_tasks: int | None = None,
+    stop_gradients: bool = True,
+    num_threads: int | None = None,
+    on_unsupported: str = "error",
+) -> tuple[Any, ...]:
+    """Perform one step of first-order MAML, compiled: `refmaml.fomaml_step` with the same arguments and answer.
+
+    Args:
+        batch: as there, and so are all arguments but the last two.
+        inner_cost_fn: as there; it is traced once for each structure, shapes and dtypes of its arguments.
+        outer_cost_fn: as there.
+        variables: as there.
+        inner_grad_steps: as there.
+        inner_learning_rate: as there.
+        inner_optimization_step: as there; traced like a cost.
+        inner_batch_fn: as there; it runs in Python, before the compiled part.
+        outer_batch_fn: likewise.
+        average_across_steps: as there.
+        batched: as there.
+        inner_v: as there.
+        keep_inner_v: as there.
+        outer_v: as there.
+        keep_outer_v: as there.
+        return_inner_v: as there.
+        num_tasks: as there.
+        stop_gradients: as there; inside an enclosing autograd trace, False hands over to the reference.
+        num_threads: at most so many threads; by default as many as there are processors. The answer is the same bits.
+        on_unsupported: "error", or "reference" for a `CompilationFallback` warning and the reference's answer.
+
+    Returns:
+        (cost, grads), or (cost, grads, adapted), as there.
+
+    Raises:
+        UnsupportedPrimitive: the cost uses an operation that cannot be compiled; the message names it and its line.
+        ValueDependence: the cost depends on values in a way that a recording does not show.
+        ValueError, TypeError, KeyError: as there.
+    """
+    return answer(Call("first", reference.fomaml_step, locals()))
+
+
+def maml_step(
+    batch: Container,
+    inner_cost_fn: CostFn,
+    outer_cost_fn: CostFn | None,
+    variables: Container,
+    inner_grad_steps: int,
+    inner_learning_rate: Container,
+    /,
+    *,
+    inner_optimization_step: InnerOptimizationStep = gradient_descent_update,
+    inner_batch_fn: BatchFn | None = None,
+    outer_batch_fn: BatchFn | None = None,
+    average_across_steps: bool = False,
+    batched: bool = True,
+    inner_v: Container = None,
+    keep_inner_v: bool = True,
+    outer_v: Container = None,
+    keep_outer_v: bool = True,
+    return_inner_v: str | bool = False,
+    num_tasks: int | None = None,
+    stop_gradients: bool = True,
+    num_threads: int | None = None,
+    on_unsupported: str = "error",
+) -> tuple[Any, ...]:
+    """Perform one step of second-order MAML, compiled: `refmaml.maml_step`, by a backward recursion.
+
+    With λ_K = ∇Q(φ_K), λ_k = (∂φ_{k+1}/∂φ_k)ᵀ λ_{k+1}, which for plain descent is λ − α Hλ; the answer is λ_0. The
+    iterates φ_k are kept, and each step back is a compiled Hessian-vector product. Arguments, results and errors are
+    those of `fomaml_step` of this module.
+    """
+    return answer(Call("second", reference.maml_step, locals()))
+
+
+def reptile_step(
+    batch: Container,
+    cost_fn: CostFn,
+    variables: Container,
+    inner_grad_steps: int,
+    inner_learning_rate: Container,
+    /,
+    *,
+    inner_optimization_step: InnerOptimizationStep = gradient_descent_update,
+    batched: bool = True,
+    return_inner_v: str | bool = False,
+    num_tasks: int | None = None,
+    stop_gradients: bool = True,
+    num_threads: int | None = None,
+    on_unsupported: str = "error",
+) -> tuple[Any, ...]:
+    """Perform one step of Reptile, compiled: `refmaml.reptile_step`; the last two arguments as in `fomaml_step`."""
+    return answer(Call("reptile", reference.reptile_step, locals()))
