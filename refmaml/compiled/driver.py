@@ -201,7 +201,7 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
     )]  # fmt: skip
     stop = [f"stop = (chunk + 1) * n[{CHUNK_SIZE}]", f"if stop > n[{TASKS}]:", f"    stop = n[{TASKS}]"]
     tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], stop):"
-    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task, *_keep_adapted(step)]), *flush]
+    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task]), *flush]
     claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
     return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]
 
@@ -253,7 +253,7 @@ def _first_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
         f"    if k < n[{STEPS}]:",
         indent(_block(bodies["inner"]), "    "),
     ]
-    return lines + (_displacement(step) if step.kind == "reptile" else [])
+    return lines + (_displacement(step) if step.kind == "reptile" else []) + _keep_adapted(step)
 
 
 def _shared(step: Step, body: list[str]) -> list[str]:
@@ -276,6 +276,7 @@ def _shared(step: Step, body: list[str]) -> list[str]:
         f"    record = task if outer else n[{TASKS}]",
         *([_block(load)] if load else []),
         _block(body),
+        *_keep_adapted(step),
     ]
 
 
@@ -305,6 +306,7 @@ def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
         _block(keep),
         f"    if k < n[{STEPS}]:",
         indent(_block(bodies["inner"]), "    "),
+        *_keep_adapted(step),
         *clear,
         f"for back in range(n[{STEPS}] + 1):",
         f"    k = n[{STEPS}] - back",
