@@ -124,8 +124,8 @@ def _reads_shape_only(frame: Any) -> bool:
             if raw is not None:
                 return getattr(raw, "__name__", "") in _SHAPE_ONLY
             return _reads_shape_only(caller)
-    if name == "refmaml.containers":  # it asks whether a node is a branch
-        return bool(frame.f_code.co_name == "children")
+    if name == "refmaml.containers":  # it asks whether a node is a branch, or has a dtype
+        return frame.f_code.co_name in ("children", "as_array")
     return bool(name.startswith(("autograd.", "refmaml.compiled")))
 
 

@@ -96,11 +96,15 @@ def _block(lines: list[str]) -> str:
 
 def _reserve(step: Step) -> None:
     """Lay out the regions that hold all variables: θ moved (φ), sums of gradients, adjoints, and the rates."""
-    for leaf in step.leaves:
-        step.totals[leaf.dtype] = max(step.totals.get(leaf.dtype, 0), leaf.start + leaf.size)
+    step.totals.update({leaf.dtype: _end(step.leaves, leaf.dtype) for leaf in step.leaves})
     for name in ("phi", "sums", "adjoint"):
         step.regions[name] = {dtype: step.workspace.reserve(dtype, step.totals[dtype]) for dtype in step.precisions}
-    step.regions["rates"] = {FLOAT64: step.workspace.reserve(FLOAT64, sum(rate.size for rate in step.rates))}
+    ends = {dtype: _end(step.rates, dtype) for dtype in (FLOAT32, FLOAT64)}
+    step.regions["rates"] = {dtype: step.workspace.reserve(dtype, end) for dtype, end in ends.items()}
+
+
+def _end(leaves: list[Leaf], dtype: DType) -> int:
+    return max((leaf.start + leaf.size for leaf in leaves if leaf.dtype == dtype), default=0)
 
 
 def _body(step: Step, name: str, role: Role) -> list[str]:
@@ -136,7 +140,7 @@ def _inputs(step: Step, role: Role, values: list[Value]) -> dict[int, int]:
     places: dict[int, int] = {}
     starts = {f"v/{leaf.chain}": step.regions["phi"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
     starts |= {f"u/{leaf.chain}": step.regions["adjoint"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
-    starts |= {f"r/{rate.chain}": step.regions["rates"][FLOAT64] + rate.start for rate in step.rates}
+    starts |= {f"r/{rate.chain}": step.regions["rates"][rate.dtype] + rate.start for rate in step.rates}
     names = {f"b/{each.chain}": each for each in role.data}
     for value in in_order(values):
         if value.op == "input":
@@ -177,11 +181,14 @@ def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
 
 def _prologue(step: Step) -> list[str]:
     """Return the lines that run once: the rates."""
-    lines = []
-    total = sum(rate.size for rate in step.rates)
-    if total:
-        lines = _copy("w8", step.regions["rates"][FLOAT64], "rates8", "2", total)
-    return [f"descent{d.itemsize} = rates{d.itemsize}[0]" for d in step.precisions] + lines
+    lines = [f"descent{d.itemsize} = rates{d.itemsize}[0]" for d in step.precisions]
+    for dtype in (FLOAT32, FLOAT64):
+        total = _end(step.rates, dtype)
+        if total:
+            lines += _copy(
+                memory_name(dtype), step.regions["rates"][dtype], f"rates{dtype.itemsize}", "2", total
+            )  # fmt: skip
+    return lines
 
 
 def _copy(target: str, start: int | str, source: str, first: str, size: int) -> list[str]:
@@ -211,11 +218,10 @@ def _start_task(step: Step) -> list[str]:
     for dtype in step.precisions:
         size = dtype.itemsize
         lines += _copy(memory_name(dtype), step.regions["phi"][dtype], f"theta{size}", "0", step.totals[dtype])
-    return lines + ([] if step.shared else [line for role in _roles(step) for line in _load(step, role)])
-
-
-def _roles(step: Step) -> list[Role]:
-    return [role for role in (step.inner, step.outer) if role.data]
+    if not step.shared:
+        lines += _load(step, step.inner)
+        lines += [] if step.outer.data == step.inner.data else _load(step, step.outer)
+    return lines
 
 
 def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
@@ -247,10 +253,10 @@ def _first_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
     if step.shared:
         return _shared(step, bodies["inner"])
     lines = [
-        f"for k in range(n[{STEPS}] + 1):",
-        f"    if k == n[{STEPS}] or n[{AVERAGE}]:",
+        f"for step in range(n[{STEPS}] + 1):",
+        f"    if step == n[{STEPS}] or n[{AVERAGE}]:",
         indent(_block(bodies["outer"]), "    "),
-        f"    if k < n[{STEPS}]:",
+        f"    if step < n[{STEPS}]:",
         indent(_block(bodies["inner"]), "    "),
     ]
     return lines + (_displacement(step) if step.kind == "reptile" else []) + _keep_adapted(step)
@@ -268,8 +274,8 @@ def _shared(step: Step, body: list[str]) -> list[str]:
     return [
         *(_load(step, step.inner) if same else []),
         f"evaluations = n[{STEPS}] * (2 if n[{AVERAGE}] else 1) + 1",
-        "for k in range(evaluations):",
-        f"    outer = k == evaluations - 1 or (n[{AVERAGE}] != 0 and k % 2 == 0)",
+        "for step in range(evaluations):",
+        f"    outer = step == evaluations - 1 or (n[{AVERAGE}] != 0 and step % 2 == 0)",
         *[f"    {line}" for line in inner],
         "    if outer:",
         *[f"        {line}" for line in outer],
@@ -295,25 +301,25 @@ def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
     for d in step.precisions:
         w, total, phi = memory_name(d), step.totals[d], step.regions["phi"][d]
         adjoint, sums = step.regions["adjoint"][d], step.regions["sums"][d]
-        path = f"h{d.itemsize} + k * {total}"
+        path = f"h{d.itemsize} + step * {total}"
         keep += _copy(w, path, w, str(phi), total)
         back += _copy(w, phi, w, path, total)
         clear += [f"for i in range({total}):", f"    {w}[{adjoint} + i] = f{d.itemsize}(0.0)"]
         add += [f"for i in range({total}):", f"    {w}[{sums} + i] += {w}[{adjoint} + i]"]
     return [
         *[f"h{d.itemsize} = n[{ADAPTED + 1 + i}]" for i, d in enumerate(step.precisions)],
-        f"for k in range(n[{STEPS}] + 1):",
+        f"for step in range(n[{STEPS}] + 1):",
         _block(keep),
-        f"    if k < n[{STEPS}]:",
+        f"    if step < n[{STEPS}]:",
         indent(_block(bodies["inner"]), "    "),
         *_keep_adapted(step),
         *clear,
         f"for back in range(n[{STEPS}] + 1):",
-        f"    k = n[{STEPS}] - back",
+        f"    step = n[{STEPS}] - back",
         _block(back),
-        f"    if k < n[{STEPS}]:",
+        f"    if step < n[{STEPS}]:",
         indent(_block(bodies["adjoint"]), "    "),
-        f"    if k == n[{STEPS}] or n[{AVERAGE}]:",
+        f"    if step == n[{STEPS}] or n[{AVERAGE}]:",
         indent(_block(bodies["outer"]), "    "),
         *add,
     ]

@@ -169,8 +169,8 @@ class Writer:
         if not value.params[0]:
             return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
         zero = "False" if value.dtype == BOOL else self.header.constant(0, value.dtype)
-        chosen = f"{self.header.call('where')}(k >= 0, {source} + where(k >= 0, k, 0)], {zero})"
-        return [f"for i in range({value.size}):", f"    k = wi[{table} + i]", f"    {target} + i] = {chosen}"]
+        chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)], {zero})"
+        return [f"for i in range({value.size}):", f"    at = wi[{table} + i]", f"    {target} + i] = {chosen}"]
 
     def own_memory(self, value: Value) -> str:
         """Return the beginning of an access to a stored value: ``w4[128``."""

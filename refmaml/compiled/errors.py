@@ -35,11 +35,16 @@ class CompilationFallback(UserWarning):
     """A step was computed by the reference, since its cost function could not be compiled."""
 
 
+_TRACER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.py")
+
+
 def user_line(depth: int = 1) -> str:
-    """Return ``file:line`` of the innermost frame that belongs to no library, or an empty string."""
+    """Return ``file:line`` of the innermost frame inside the trace that is no library's, or an empty string."""
     frame = sys._getframe(depth)
     while frame is not None:
         name = frame.f_code.co_filename
+        if name == _TRACER:
+            return ""
         if not name.startswith(_LIBRARIES) and not name.startswith("<frozen"):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]

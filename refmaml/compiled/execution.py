@@ -48,7 +48,7 @@ class Buffers:
         ]
         self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
         self.costs = np.zeros(tasks + 1)
-        self.rates = {dtype: np.zeros(2 + sum(rate.size for rate in plan.rates), dtype) for dtype in _PRECISIONS}
+        self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
         present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
         for position, dtype in enumerate(present):  # where the history of φ begins
             self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
@@ -137,7 +137,7 @@ class Execution:
         for dtype in _PRECISIONS:
             buffers.rates[dtype][0] = descent
         for rate, value in zip(self.plan.rates, rates, strict=True):
-            buffers.rates[FLOAT64][2 + rate.start : 2 + rate.start + rate.size] = np.ravel(value)
+            buffers.rates[rate.dtype][2 + rate.start : 2 + rate.start + rate.size] = np.ravel(value)
 
 
 def _writable_flat(array: Numbers) -> Numbers:

@@ -109,10 +109,18 @@ def prepared(call: Any) -> Prepared:
         theta = {chain: leaf[: layout.tasks] for chain, leaf in theta.items()}
     averaged = call.get("average_across_steps", reptile)
     return Prepared(
-        layout, theta, {chain: np.asarray(rate) for chain, rate in rates.items()}, steps,
+        layout, theta, {chain: _floating(rate) for chain, rate in rates.items()}, steps,
         layout.tasks if batched else 1, batched, steps + 1 if averaged else 1, (inner_cost, outer_cost),
         call["inner_optimization_step"], reptile, _groups(call, layout, batch),
     )  # fmt: skip
+
+
+def _floating(rate: Any) -> Any:
+    """Return a rate as a floating-point number; one of Python stays one, since it promotes nothing."""
+    if isinstance(rate, int | float) and not isinstance(rate, np.generic):
+        return float(rate)
+    array = np.asarray(rate)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
 def _layout(call: Any, theta: Leaves, batch: Leaves) -> Layout:
@@ -203,7 +211,7 @@ def _cut(layout: Layout, batch: Leaves, rows: slice, batch_fn: Any, where: str) 
     data = fill(layout.batch_skeleton, {chain: owned(leaf[rows]) for chain, leaf in batch.items()})
     if batch_fn is None:
         return data
-    with validation.noted(where):
+    with validation.Noted(where):
         return batch_fn(data)
 
 
@@ -263,7 +271,7 @@ def combined(ready: Prepared, results: list[Any]) -> tuple[Any, ...]:
 def _mean(ready: Prepared, chain: str, total: Any, many: int) -> Any:
     dtype = total.dtype
     if ready.reptile:
-        rate = ready.rates[chain if chain in ready.rates else ""].astype(dtype)
+        rate = np.asarray(ready.rates[chain if chain in ready.rates else ""]).astype(dtype)
         total = total / rate
         many = ready.layout.tasks if not ready.batched else 1
         return (total.mean(axis=0) if ready.batched else total / dtype.type(many)).astype(dtype, copy=False)

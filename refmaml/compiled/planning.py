@@ -35,7 +35,7 @@ class Cost:
         """Evaluate the cost on recorded data."""
         given = fill(self.data, {**self.static, **_named(boxes, "b/")})
         before = dict(flatten(given))
-        with validation.noted(self.name):
+        with validation.Noted(self.name):
             value = self.function(given, *(fill(view, leaves) for view in self.views))
         after = dict(flatten(given))
         if before.keys() != after.keys() or any(before[chain] is not after[chain] for chain in before):
@@ -90,7 +90,7 @@ class Plan:
 def plan(request: Request) -> Plan:
     """Trace, simplify, schedule, emit and compile."""
     leaves = _table(request.theta)
-    rates = _table({chain: np.asarray(rate, float) for chain, rate in request.rates.items()})
+    rates = _table(request.rates)
     rates = [] if request.plain else rates
     inner_data = _data(request.inner_data, "inner")
     outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
@@ -228,7 +228,7 @@ def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
     rates = _named(boxes, "r/")
     given = rates[""] if "" in rates else fill(part, rates)
     where = "inner_optimization_step, step 0"
-    with validation.noted(where):
+    with validation.Noted(where):
         news = request.update(fill(part, moving), fill(part, gradients), given, stop_gradients=False)
     returned = {chain: leaf for chain, leaf in flatten(news) if leaf is not None}
     plain = {chain: np.zeros(*shape_and_dtype(leaf)) for chain, leaf in returned.items()}

@@ -58,7 +58,11 @@ def _theta_key(ready: Prepared) -> Any:
 
 
 def _rates_key(ready: Prepared) -> Any:
-    return tuple((chain, rate.shape) for chain, rate in ready.rates.items())
+    return tuple((chain, type(rate), *_shape(rate)) for chain, rate in ready.rates.items())
+
+
+def _shape(rate: Any) -> Any:
+    return (rate.shape, rate.dtype.str) if isinstance(rate, np.ndarray) else ()
 
 
 def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
@@ -102,5 +106,5 @@ def _request(kind: str, ready: Prepared, group: Group) -> Request:
     return Request(
         kind, cost(0, "inner", group.inner_data), cost(1, "outer", group.outer_data), layout.skeleton, ready.theta,
         group.inner_data.shapes, group.outer_data.shapes, group.same_data, group.inner, group.outer, ready.update,
-        {chain: np.asarray(rate) for chain, rate in ready.rates.items()}, ready.rows,
+        ready.rates, ready.rows,
     )  # fmt: skip

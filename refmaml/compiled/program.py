@@ -173,6 +173,8 @@ class Builder:
 
     def gather(self, value: Value, table: NDArray[Any]) -> Value:
         """Return value.flat[table]; an index of -1 stands for zero."""
+        if table.size == value.size and (table.reshape(-1) == np.arange(value.size)).all():
+            return self.reshape(value, table.shape)
         indices = self.make("const", (), (table.astype(np.int64).tobytes(),), table.shape, INT64)
         return self.make("gather", (self.copy(value), indices), (bool((table < 0).any()),), table.shape, value.dtype)
 

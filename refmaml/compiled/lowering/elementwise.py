@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autograd.numpy import numpy_wrapper as anp
+import autograd.numpy
 import numpy as np
 
 from refmaml.compiled.lowering.rules import Call, rule
@@ -91,7 +92,7 @@ for _name in _TESTS:
     rule(getattr(anp, _name))(_test(_name))
 
 
-@rule(anp.where)
+@rule(autograd.numpy._original_where if hasattr(autograd.numpy, "_original_where") else anp.where)
 def where(call: Call, condition: Any, x: Any, y: Any) -> Value:
     """Choose x where the condition holds and y elsewhere."""
     parts = (truth(call, condition), call.value(x, call.dtype), call.value(y, call.dtype))

@@ -1,0 +1,175 @@
+"""The compiled steps give the reference's answers, for every option, in both modes, orders and precisions."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from problems import assert_close, assert_same_answer, batch, repeated, variables
+
+import refmaml
+import refmaml.compiled as engine
+
+STEPS = {"first": (engine.fomaml_step, refmaml.fomaml_step), "second": (engine.maml_step, refmaml.maml_step)}
+
+
+def cost(data, v):
+    hidden = anp.tanh(anp.matmul(data["x"], v["hidden"]["w"]) + v["hidden"]["b"])
+    error = anp.matmul(hidden, v["out"][0]) + v["out"][1] - data["y"]
+    return anp.mean(error**2)
+
+
+def batched_cost(data, v):
+    hidden = anp.tanh(anp.matmul(data["x"], v["hidden"]["w"]) + v["hidden"]["b"][:, None])
+    error = anp.matmul(hidden, v["out"][0]) + v["out"][1][:, None] - data["y"]
+    return anp.mean(error**2)
+
+
+def outer_cost(data, v):
+    return anp.sum(anp.abs(anp.matmul(data["x"], v["hidden"]["w"]))) + anp.sum(v["out"][0] ** 3)
+
+
+def three_parameter_cost(data, inner, outer):
+    hidden = anp.tanh(anp.matmul(data["x"], inner["hidden"]["w"]) + inner["hidden"]["b"])
+    error = anp.matmul(hidden, outer["out"][0]) + outer["out"][1] - data["y"]
+    return anp.mean(error**2) + 0.1 * anp.sum(inner["hidden"]["w"] * outer["hidden"]["w"])
+
+
+def halves(which):
+    return lambda data: {name: leaf[:, which] for name, leaf in data.items()}
+
+
+def ragged(data):
+    rows = 2 if data["x"][0, 0, 0] > 0 else 3
+    return {name: leaf[:, :rows] for name, leaf in data.items()}
+
+
+def momentum(w, dcdw, lr, /, *, stop_gradients):
+    return engine.gradient_descent_update(
+        w, refmaml.containers.map_leaves(lambda g: g / (1.0 + anp.abs(g)), dcdw), lr, stop_gradients=stop_gradients
+    )
+
+
+OPTIONS = {
+    "plain": {},
+    "average": {"average_across_steps": True},
+    "adapted": {"return_inner_v": "all"},
+    "adapted first": {"return_inner_v": "first"},
+    "two tasks": {"num_tasks": 2},
+    "inner leaf": {"inner_v": "hidden/w"},
+    "all but a branch": {"inner_v": "hidden", "keep_inner_v": False, "outer_v": ["out/0", "hidden/b"]},
+    "outer mapping": {"outer_v": {"hidden": {"w": True, "b": False}, "out": [False, True]}},
+    "batch functions": {"inner_batch_fn": halves(slice(0, 2)), "outer_batch_fn": halves(slice(2, 4))},
+    "unequal halves": {"inner_batch_fn": halves(slice(0, 3)), "outer_batch_fn": halves(slice(3, 4))},
+    "per-task shapes": {"inner_batch_fn": ragged, "return_inner_v": "all"},
+    "per-task selections": {"outer_v": [["hidden/w"], None, ["hidden/w", "out/1"]], "inner_v": [None, "out", None][:0]},
+    "custom step": {"inner_optimization_step": momentum, "return_inner_v": "all"},
+    "custom step, averaged": {"inner_optimization_step": momentum, "average_across_steps": True, "inner_v": "out"},
+}
+OPTIONS["per-task selections"].pop("inner_v")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", STEPS)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_option_in_loop_mode(order, options, dtype):
+    compiled, reference = STEPS[order]
+    args = (batch(dtype), cost, None, variables(dtype), 3, 0.05)
+    assert_same_answer(compiled, reference, *args, batched=False, **options)
+
+
+@pytest.mark.parametrize("order", STEPS)
+@pytest.mark.parametrize("name", ["plain", "average", "adapted", "adapted first", "two tasks", "inner leaf",
+                                  "batch functions", "custom step"])  # fmt: skip
+def test_every_option_in_batched_mode(order, name):
+    compiled, reference = STEPS[order]
+    tasks = OPTIONS[name].get("num_tasks", 3)
+    args = (batch(), batched_cost, None, repeated(variables(), tasks), 3, 0.05)
+    assert_same_answer(compiled, reference, *args, batched=True, **OPTIONS[name])
+
+
+@pytest.mark.parametrize("order", STEPS)
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_outer_cost_of_its_own(order, steps):
+    compiled, reference = STEPS[order]
+    assert_same_answer(compiled, reference, batch(), cost, outer_cost, variables(), steps, 0.05, batched=False)
+
+
+@pytest.mark.parametrize("order", STEPS)
+def test_the_three_parameter_form_counts_every_path(order):
+    compiled, reference = STEPS[order]
+    args = (batch(), three_parameter_cost, None, variables(), 2, 0.05)
+    options = {"inner_v": "hidden", "outer_v": ["hidden/w", "out"]}
+    assert_same_answer(compiled, reference, *args, batched=False, **options)
+
+
+RATES = {
+    "per leaf": {"hidden": {"w": 0.1, "b": 0.02}, "out": [0.05, np.array(0.03)]},
+    "array": np.array([0.07]),
+    "integer": 0,
+}
+
+
+@pytest.mark.parametrize("order", STEPS)
+@pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
+def test_learning_rates_of_every_kind(order, rate):
+    compiled, reference = STEPS[order]
+    assert_same_answer(compiled, reference, batch(), cost, None, variables(), 3, rate, batched=False)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("rate", [0.05, RATES["per leaf"]], ids=["number", "per leaf"])
+def test_reptile(batched, rate):
+    function, theta = (batched_cost, repeated(variables())) if batched else (cost, variables())
+    assert_same_answer(
+        engine.reptile_step, refmaml.reptile_step, batch(), function, theta, 3, rate, batched=batched,
+        return_inner_v="all",
+    )  # fmt: skip
+
+
+def test_precisions_may_be_mixed():
+    theta = variables(np.float32)
+    theta["out"][0] = theta["out"][0].astype(np.float64)
+    assert_same_answer(engine.maml_step, refmaml.maml_step, batch(), cost, None, theta, 2, 0.05, batched=False, units=640)
+
+
+def test_nothing_that_is_returned_shares_memory_with_the_inputs():
+    data, theta = batch(), variables()
+    before = [np.array(leaf) for leaf in (*data.values(), theta["out"][0])]
+    _, gradients, adapted = engine.fomaml_step(data, cost, None, theta, 0, 0.1, batched=False, return_inner_v=True)
+    for leaf in (gradients["out"][0], adapted["out"][0]):
+        leaf[...] = 7.0
+    for leaf, was in zip((*data.values(), theta["out"][0]), before, strict=True):
+        np.testing.assert_array_equal(leaf, was)
+
+
+def test_the_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr("refmaml.compiled.execution._WORTH_SHARING", 0)
+    args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
+    answers = [engine.fomaml_step(*args, batched=False, num_threads=threads) for threads in (1, 2, 3, 7)]
+    for value, gradients in answers[1:]:
+        assert value == answers[0][0]
+        assert gradients["hidden"]["w"].tobytes() == answers[0][1]["hidden"]["w"].tobytes()
+
+
+def test_nan_and_infinity_come_out_as_the_reference_gives_them():
+    data = batch()
+    data["x"][1, 0, 0], data["x"][2, 1, 1] = np.nan, np.inf
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning) if False else np.errstate(all="ignore"):
+        assert_same_answer(
+            engine.fomaml_step, refmaml.fomaml_step, data, cost, None, variables(), 2, 0.05, batched=False,
+            return_inner_v="all",
+        )  # fmt: skip
+
+
+def test_a_variable_that_the_cost_does_not_use_has_a_zero_gradient():
+    theta = variables() | {"idle": np.ones((2, 2), np.float32)}
+    answer = assert_same_answer(engine.maml_step, refmaml.maml_step, batch(), cost, None, theta, 2, 0.05, batched=False)
+    assert_close(answer[1]["idle"], np.zeros((2, 2), np.float32))
+
+
+def test_inside_an_enclosing_trace_the_reference_answers():
+    from autograd import grad
+
+    def through(step):
+        return lambda v: step(batch(), cost, None, v, 2, 0.05, batched=False, stop_gradients=False)[0]
+
+    assert_close(grad(through(engine.fomaml_step))(variables()), grad(through(refmaml.fomaml_step))(variables()))
