@@ -89,9 +89,9 @@ def _exact(value: Value) -> bool:
 
 def _matching(builder: Builder, value: Value, args: tuple[Value, ...]) -> tuple[Value, ...]:
     """Undo the narrowing of arguments that meet a wide one."""
-    if value.op != "map" or value.params == ("cast",):
+    if value.op in ("view", "input") or value.params == ("cast",):
         return args
-    if value.dtype == BOOL:
+    if value.op == "map" and value.dtype == BOOL:
         return tuple(builder.cast(arg, FLOAT64) if arg.dtype == FLOAT32 else arg for arg in args)
     return _operands(builder, value, args, value.dtype)
 

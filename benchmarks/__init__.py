@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: the compiled steps beside JAX's `jit` and `torch.compile`, in one run."""

@@ -1,0 +1,102 @@
+"""The libraries that are measured, each as `make(workload) -> call() -> (cost, gradients)` on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workloads import Workload
+
+Answer = tuple[Any, dict[str, Any]]
+Call = Callable[[], Answer]
+
+
+def refmaml_compiled(workload: Workload) -> Call:
+    """The engine of this project."""
+    import refmaml.compiled as engine
+
+    step = engine.fomaml_step if workload.order == 1 else engine.maml_step
+    batch, variables = workload.data()
+    cost = workload.autograd_cost()
+    return lambda: step(batch, cost, None, variables, workload.steps, workload.rate, batched=False)  # type: ignore[return-value]
+
+
+def jax_jit(workload: Workload) -> Call:
+    """`jit` of `vmap` of `grad`."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    cost, gradient = workload.cost(jnp), jax.grad(workload.cost(jnp), argnums=1)
+    rate = np.dtype(workload.dtype).type(workload.rate)
+
+    def adapted(batch: Any, v: Any) -> Any:
+        for _ in range(workload.steps):
+            v = jax.tree.map(lambda w, g: w - rate * g, v, gradient(batch, v))
+        return v
+
+    def first(batch: Any, v: Any) -> Any:
+        return jax.value_and_grad(cost, argnums=1)(batch, adapted(batch, v))
+
+    def second(batch: Any, v: Any) -> Any:
+        return jax.value_and_grad(lambda u: cost(batch, adapted(batch, u)))(v)
+
+    one = first if workload.order == 1 else second
+
+    @jax.jit
+    def step(batch: Any, v: Any) -> Any:
+        costs, gradients = jax.vmap(one, in_axes=(0, None))(batch, v)
+        return costs.mean(), jax.tree.map(lambda g: g.mean(0), gradients)
+
+    batch, variables = workload.data()
+
+    def call() -> Answer:
+        value, gradients = step(batch, variables)
+        return np.asarray(value), {name: np.asarray(g) for name, g in gradients.items()}
+
+    return call
+
+
+def torch_compile(workload: Workload) -> Call:
+    """`torch.compile` of `torch.func`."""
+    import torch
+    from torch.func import grad, grad_and_value, vmap
+
+    cost = workload.cost(torch)
+
+    def adapted(batch: Any, v: Any) -> Any:
+        for _ in range(workload.steps):
+            gradients = grad(cost, argnums=1)(batch, v)
+            v = {name: w - workload.rate * gradients[name] for name, w in v.items()}
+        return v
+
+    def first(batch: Any, v: Any) -> Any:
+        return grad_and_value(cost, argnums=1)(batch, adapted(batch, v))
+
+    def second(batch: Any, v: Any) -> Any:
+        return grad_and_value(lambda u: cost(batch, adapted(batch, u)))(v)
+
+    one = first if workload.order == 1 else second
+
+    def step(batch: Any, v: Any) -> Any:
+        gradients, costs = vmap(one, in_dims=(0, None))(batch, v)
+        return costs.mean(), {name: g.mean(0) for name, g in gradients.items()}
+
+    compiled = torch.compile(step)
+    batch, variables = workload.data()
+
+    def call() -> Answer:
+        tensors = [{name: torch.from_numpy(leaf) for name, leaf in each.items()} for each in (batch, variables)]
+        value, gradients = compiled(*tensors)
+        return value.numpy(), {name: g.numpy() for name, g in gradients.items()}
+
+    return call
+
+
+CONTESTANTS: dict[str, Callable[[Workload], Call]] = {
+    "refmaml.compiled": refmaml_compiled,
+    "jax": jax_jit,
+    "torch": torch_compile,
+}

@@ -1,0 +1,76 @@
+"""Interleaved medians, first calls in processes of their own, and peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workloads import Workload
+
+Call = Callable[[], Any]
+
+
+def interleaved(calls: dict[str, Call], seconds: float) -> dict[str, float]:
+    """Return the median time of each call, taken in turns so that the machine's moods meet all of them alike."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or min(map(len, times.values())) < 5:
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - began)
+    return {name: median(each) for name, each in times.items()}
+
+
+def disagreement(answers: dict[str, Any], dtype: str) -> float:
+    """Return the largest normwise distance of any two gradients, in units of rounding."""
+    names = list(answers)
+    worst = 0.0
+    for other in names[1:]:
+        for key, leaf in answers[names[0]][1].items():
+            distance = np.linalg.norm(np.asarray(answers[other][1][key], float) - np.asarray(leaf, float))
+            worst = max(worst, float(distance / np.linalg.norm(leaf) / np.finfo(dtype).eps))
+    return worst
+
+
+_CHILD = """
+import json, resource, sys, time
+from benchmarks.workloads import WORKLOADS
+from benchmarks.contestants import CONTESTANTS
+workload = next(each for each in WORKLOADS if each.name == sys.argv[2])
+{imports}
+call = CONTESTANTS[sys.argv[1]](workload)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+began = time.perf_counter()
+call()
+print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))
+"""
+_IMPORTS = {"refmaml.compiled": "import refmaml.compiled", "jax": "import jax.numpy", "torch": "import torch"}
+
+
+def first_calls(contestant: str, workload: Workload) -> tuple[float, float, float]:
+    """Return (cold first call, first call with the disk cache of that one, growth of peak memory in MiB)."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = os.path.join(folder, "cache")
+        environment = {**os.environ, "REFMAML_CACHE_DIR": home, "TORCHINDUCTOR_CACHE_DIR": home}
+        script = _CHILD.format(imports=_IMPORTS[contestant])
+        results = []
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", script, contestant, workload.name], env=environment, check=True,
+                capture_output=True, text=True,
+            )  # fmt: skip
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    (cold, _), (warm, memory) = results
+    return cold, warm, memory / 1024

@@ -1,0 +1,102 @@
+"""What is measured: a cost for each library over the same data, in three spellings of the same few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+Cost = Callable[[Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table: a network, its tasks, and the step that is taken."""
+
+    name: str
+    layers: tuple[int, ...]
+    activation: str
+    loss: str
+    tasks: int
+    shots: int
+    steps: int
+    dtype: str
+    order: int = 1
+
+    @property
+    def rate(self) -> float:
+        """The inner learning rate."""
+        return 0.01
+
+    def data(self) -> tuple[Arrays, Arrays]:
+        """Return (batch, variables)."""
+        rng = np.random.default_rng(0)
+        x = rng.uniform(-1.0, 1.0, (self.tasks, self.shots, self.layers[0]))
+        if self.loss == "softmax":
+            y = np.eye(self.layers[-1])[rng.integers(0, self.layers[-1], (self.tasks, self.shots))]
+        elif self.loss == "logistic":
+            y = np.sign(rng.normal(size=(self.tasks, self.shots, 1)))
+        else:
+            y = np.sin(3.0 * x.sum(-1, keepdims=True))
+        variables: Arrays = {}
+        for number, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+            variables[f"w{number}"] = rng.normal(size=(before, after)) / np.sqrt(before)
+            variables[f"b{number}"] = rng.normal(size=after) * 0.1
+        as_dtype = np.dtype(self.dtype)
+        return {"x": x.astype(as_dtype), "y": y.astype(as_dtype)}, {k: v.astype(as_dtype) for k, v in variables.items()}
+
+    def cost(self, xp: Any) -> Callable[[Any, Any], Any]:
+        """Return cost(batch, variables) in the array library `xp`; the batch has no task axis."""
+
+        def cost(batch: Any, v: Any) -> Any:
+            h = batch["x"]
+            last = len(self.layers) - 2
+            for number in range(last + 1):
+                h = xp.matmul(h, v[f"w{number}"]) + v[f"b{number}"]
+                if number < last:
+                    h = xp.tanh(h) if self.activation == "tanh" else xp.maximum(h, xp.zeros_like(h))
+            return self._loss(xp, h, batch["y"])
+
+        return cost
+
+    def _loss(self, xp: Any, h: Any, y: Any) -> Any:
+        if self.loss == "softmax":
+            return xp.mean(_logsumexp(xp, h) - xp.sum(h * y, -1))
+        if self.loss == "logistic":
+            return xp.mean(xp.log1p(xp.exp(-h * y)))
+        return xp.mean((h - y) ** 2)
+
+    def autograd_cost(self) -> Callable[[Any, Any], Any]:
+        """Return the cost that the engine compiles; the batch keeps its task axis of length 1."""
+        cost = self.cost(anp)
+        return lambda batch, v: cost({"x": batch["x"][0], "y": batch["y"][0]}, v)
+
+
+def _logsumexp(xp: Any, h: Any) -> Any:
+    if xp is anp:
+        from autograd.scipy.special import logsumexp
+
+        return logsumexp(h, -1)
+    if xp.__name__ == "torch":
+        return xp.logsumexp(h, -1)
+    from jax.scipy.special import logsumexp
+
+    return logsumexp(h, -1)
+
+
+_SINE = {"layers": (1, 40, 40, 1), "activation": "relu", "loss": "squares", "tasks": 25, "shots": 10}
+WORKLOADS = (
+    *(Workload(f"sinusoid-{k}-{d}", steps=k, dtype=d, **_SINE) for k in (1, 5) for d in ("float32", "float64")),
+    *(
+        Workload(f"sinusoid-second-order-{d}", steps=5, dtype=d, order=2, **{**_SINE, "activation": "tanh"})
+        for d in ("float32", "float64")
+    ),
+    Workload("omniglot-mlp", (784, 256, 128, 64, 64, 5), "relu", "softmax", 32, 5, 5, "float32"),
+    Workload("many-small", (20, 1), "relu", "logistic", 4096, 10, 3, "float32"),
+    Workload("many-tasks-1024", steps=5, dtype="float32", **{**_SINE, "tasks": 1024}),
+    Workload("many-tasks-16384", steps=5, dtype="float32", **{**_SINE, "tasks": 16384}),
+)
