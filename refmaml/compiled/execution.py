@@ -18,7 +18,7 @@ Numbers = np.ndarray[Any, Any]
 _MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
 _PRECISIONS = (FLOAT32, FLOAT64)
 #: Slots for sums of gradients: enough to share out among threads, and few enough for the memory not to grow with T.
-_SLOTS = 32
+_SLOTS = 16
 #: Bytes that all slots of a call may take, unless one slot alone takes more.
 _SLOT_BYTES = 1 << 26
 #: Arithmetic operations below which a helper is not worth waking: about a tenth of a millisecond's work.
@@ -49,9 +49,10 @@ class Buffers:
         self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
         self.costs = np.zeros(tasks + 1)
         self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
-        present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
-        for position, dtype in enumerate(present):  # where the history of φ begins
+        self.present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
+        for position, dtype in enumerate(self.present):  # where the history of φ begins
             self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
+        self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
         self._fixed: list[tuple[Any, Any]] = []
 
     def workspace(self, index: int) -> tuple[list[Any], list[Any]]:
@@ -105,7 +106,9 @@ class Execution:
         buffers = self._buffers(tasks, steps)
         self._fill(buffers, theta, descent, rates)
         buffers.n[: ADAPTED + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted)
-        kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
+        kept = buffers.nothing
+        if adapted:
+            kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
         evaluations = (2 if average else 1) * steps + 1
         helpers = 0
         if threads > 1 and self.plan.work * evaluations * tasks > _WORTH_SHARING:
@@ -117,7 +120,7 @@ class Execution:
         else:
             jobs[0]()
         cost = float(buffers.costs[:tasks].sum())
-        sums = {dtype: np.add.reduce(out, axis=0) for dtype, out in buffers.out.items() if out.size}
+        sums = {dtype: np.add.reduce(buffers.out[dtype], axis=0) for dtype in buffers.present}
         self._idle.append(buffers)
         return cost, sums, kept
 
@@ -125,7 +128,8 @@ class Execution:
         arrays, addresses = buffers.workspace(index)
         run = self.plan.run
         if getattr(run, "takes_addresses", False):
-            arguments = [*addresses, *[each.ctypes.data for each in kept.values()], *[d.ctypes.data for d in data]]
+            adapted = [_address(each) for each in kept.values()] if kept is not buffers.nothing else [0, 0]
+            arguments = [*addresses, *adapted, *[_address(each) for each in data]]
         else:
             flat = [_writable_flat(each) for each in (*kept.values(), *data)]
             arguments = [*arrays, *flat]
@@ -138,6 +142,12 @@ class Execution:
             buffers.rates[dtype][0] = descent
         for rate, value in zip(self.plan.rates, rates, strict=True):
             buffers.rates[rate.dtype][2 + rate.start : 2 + rate.start + rate.size] = np.ravel(value)
+
+
+def _address(array: Numbers) -> int:
+    """Return where an array's data begins; `array.ctypes` takes five times as long."""
+    start: int = array.__array_interface__["data"][0]
+    return start
 
 
 def _writable_flat(array: Numbers) -> Numbers:

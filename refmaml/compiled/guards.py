@@ -34,6 +34,8 @@ class Guard:
 
     def __init__(self, *functions: Any) -> None:
         self.open = False
+        self._names: list[tuple[dict[str, Any], str, Any]] = []  # (namespace, name, what it means)
+        self._cells: list[tuple[Any, Any]] = []
         self._checks: list[Check] = []
         self._seen: dict[int, Any] = {}
         for function in functions:
@@ -41,11 +43,17 @@ class Guard:
 
     def holds(self) -> bool:
         """Tell whether everything is as it was; an open guard never holds."""
-        return not self.open and all(check() for check in self._checks)
+        return not self.open and self.unchanged()
 
     def unchanged(self) -> bool:
         """Tell whether all that could be looked into is as it was."""
-        return all(check() for check in self._checks)
+        for space, name, expected in self._names:
+            if (now := space.get(name, Guard)) is not expected and not _same_number(now, expected):
+                return False
+        for cell, expected in self._cells:
+            if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
+                return False
+        return all([check() for check in self._checks])
 
     def _visit(self, thing: Any, names: frozenset[str]) -> None:
         """Note an object and what it leads to; `names` are those that the code that reached it mentions."""
@@ -80,7 +88,7 @@ class Guard:
         except ValueError:
             self.open = True
             return
-        self._same(lambda: cell.cell_contents, content)
+        self._cells.append((cell, content))
         self._visit(content, names)
 
     def _globals(self, function: types.FunctionType, code: types.CodeType) -> None:
@@ -89,7 +97,7 @@ class Guard:
         builtin = vars(sys.modules["builtins"])
         for name in names:
             if name in space:
-                self._same(lambda n=name: space.get(n, Guard), space[name])
+                self._names.append((space, name, space[name]))
                 self._visit(space[name], names)
             elif name in _PEEPHOLES and name in builtin:
                 self.open = True
@@ -98,17 +106,13 @@ class Guard:
 
     def _same(self, read: Callable[[], Any], expected: Any) -> None:
         """Check that a name still means the same: plain values by value, others by identity."""
-        if isinstance(expected, _PLAIN):
-            mark = (type(expected), repr(expected))
-            self._checks.append(lambda: (now := read()) is expected or (type(now), repr(now)) == mark)
-        else:
-            self._checks.append(lambda: read() is expected)
+        self._checks.append(lambda: (now := read()) is expected or _same_number(now, expected))
 
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         if module.__name__.partition(".")[0] in _TRUSTED:
             return
         for name in names & set(vars(module)):
-            self._same(lambda n=name: vars(module).get(n, Guard), vars(module)[name])
+            self._names.append((vars(module), name, vars(module)[name]))
             self._visit(vars(module)[name], names)
 
     def _array(self, array: np.ndarray[Any, Any], names: frozenset[str]) -> None:
@@ -120,9 +124,12 @@ class Guard:
 
     def _mapping(self, mapping: Mapping[Any, Any], names: frozenset[str]) -> None:
         keys = list(mapping)
-        self._checks.append(lambda: list(mapping) == keys)
+        self._checks.append(lambda: len(mapping) == len(keys) and list(mapping) == keys)
         for key in keys:
-            self._same(lambda k=key: mapping.get(k, Guard), mapping[key])
+            if isinstance(mapping, dict):
+                self._names.append((mapping, key, mapping[key]))
+            else:
+                self._same(lambda k=key: mapping.get(k, Guard), mapping[key])
             self._visit(mapping[key], names)
 
     def _sequence(self, sequence: Any, names: frozenset[str]) -> None:
@@ -191,6 +198,11 @@ class Guard:
         ((np.random.Generator, np.random.RandomState, random.Random), _generator),
         ((types.BuiltinFunctionType, np.ufunc), _builtin),
     )  # fmt: skip
+
+
+def _same_number(now: Any, expected: Any) -> bool:
+    """Tell whether plain values are the same to the last bit; NaN is the same as NaN, and 0.0 is not −0.0."""
+    return isinstance(expected, _PLAIN) and type(now) is type(expected) and repr(now) == repr(expected)
 
 
 def _is_trusted(function: types.FunctionType) -> bool:

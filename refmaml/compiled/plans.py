@@ -26,19 +26,19 @@ def clear() -> None:
         _known.clear()
 
 
-def execution_for(kind: str, ready: Prepared, group: Group) -> Execution:
-    """Return a plan for a group of tasks: a known one whose surroundings have not changed, or a new one."""
+def plan_for(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
+    """Return the guard and a plan for a group of tasks: a known one whose surroundings have not changed, or a new one."""
     key = _key(kind, ready, group)
     found = _known.get(key)
     if found is not None and found[0].holds():
-        return found[1]
+        return found[0], found[1]
     with _making:
         guard, execution = _made(kind, ready, group)
         # The functions stay with the entry, so that no other function can get their identity.
         _known[key] = (guard, execution, (*ready.costs, ready.update))
         if len(_known) > _KEPT:
             _known.popitem(last=False)
-    return execution
+    return guard, execution
 
 
 def _key(kind: str, ready: Prepared, group: Group) -> Any:

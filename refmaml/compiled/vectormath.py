@@ -73,7 +73,8 @@ class Real:
     def intrinsic(self, name: str, *others: Real) -> Real:
         """Call one of LLVM's own functions."""
         kind = self.value.type
-        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind])
+        signature = ir.FunctionType(kind, [kind] * (1 + len(others)))
+        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
         return Real(self.builder, self.builder.call(function, [self.value, *(other.value for other in others)]))
 
     def magnitude(self) -> Real:
