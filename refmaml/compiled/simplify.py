@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Value, in_order, where_read
+from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value, contiguous, in_order, where_read
 
 Rewrite = Callable[[Builder, Value, tuple[Value, ...]], Value]
 _FOLDED = {
@@ -51,8 +51,42 @@ def _reread(builder: Builder, view: Value, source: Value) -> Value:
         return view
     if source.is_const():
         return builder.broadcast(builder.view(source, lambda a: a[(*(0,) * a.ndim, ...)]), view.shape)
-    root, offset, _ = where_read(builder.copy(source))
-    return builder._view(root, offset + view.params[0], view.params[1], view.shape)
+    found = composed(source, view)
+    if found is None:
+        root, offset, _ = where_read(builder.copy(source))
+        found = (offset + view.params[0], view.params[1])
+    else:
+        root = where_read(source)[0]
+    return builder._view(root, *found, view.shape)
+
+
+def composed(source: Value, view: Value) -> tuple[int, Shape] | None:
+    """Return (offset, strides) at which `view`, of an array in C order, reads `source`, which may lie otherwise.
+
+    Every axis of the view has to run along one axis of the source, inside its bounds; else None.
+    """
+    _, offset, strides = where_read(source)
+    flat = contiguous(source.shape)
+    start, rest = [], view.params[0]
+    for size in flat:
+        start.append(rest // size)
+        rest %= size
+    low, high, new = list(start), list(start), list[int]()
+    for stride, count in zip(view.params[1], view.shape, strict=True):
+        if count == 1 or stride == 0:
+            new.append(0)
+            continue
+        for axis, size in enumerate(flat):
+            reach = stride // size * (count - 1)
+            inside = low[axis] + min(reach, 0) >= 0 and high[axis] + max(reach, 0) < source.shape[axis]
+            if stride % size == 0 and inside:
+                break
+        else:
+            return None
+        low[axis] += min(reach, 0)
+        high[axis] += max(reach, 0)
+        new.append(stride // size * strides[axis])
+    return offset + sum(i * stride for i, stride in zip(start, strides, strict=True)), tuple(new)
 
 
 def narrow(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
@@ -136,7 +170,7 @@ def _subtract(builder: Builder, value: Value, x: Value, y: Value) -> Value | Non
 def _divide(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
     if y.is_const(1):
         return x
-    return _share_of_a_tie(builder, value, x, y) or _by_square_of_cosh(builder, value, x, y)
+    return _share_of_a_tie(builder, value, x, y)
 
 
 def _share_of_a_tie(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
@@ -151,21 +185,12 @@ def _share_of_a_tie(builder: Builder, value: Value, x: Value, y: Value) -> Value
     return builder.map("where", x.args[0], share, zero, dtype=value.dtype)
 
 
-def _by_square_of_cosh(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
-    """autograd's tanh has g/cosh(x)²: sech(x)² comes from the exponential that tanh has at hand.
-
-    1 − tanh² would cancel for large |x|; 4e/(1 + e)² with e = exp(−2|x|) does not.
-    """
-    if not (_is(y, "multiply") and y.args[0] is y.args[1] and _is(y.args[0], "cosh")):
-        return None
-    sech = builder.map("sech2", y.args[0].args[0], dtype=value.dtype)
-    return builder.map("multiply", x, sech, dtype=value.dtype)
-
-
 def _power(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
     if not y.is_const() or value.dtype not in (FLOAT32, FLOAT64):
         return None
     exponent, dtype = float(y.number()), value.dtype
+    if exponent == 0:
+        return builder.const(1, dtype)  # of NaN too, as C has it
     if exponent == 1:
         return x
     if exponent == 2:

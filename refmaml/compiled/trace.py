@@ -12,6 +12,7 @@ from autograd.core import VJPNode, add_outgrads
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
+from refmaml.compiled.derivatives import compact_derivatives
 from refmaml.compiled.errors import UnsupportedPrimitive, user_line
 from refmaml.compiled.lowering import lower
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, Value, stored_dtype
@@ -49,7 +50,7 @@ class Traced:
 
 def trace(function: Callable[[dict[str, Any]], dict[str, Any]], arrays: Arrays) -> Traced:
     """Record `function` on `arrays` and return the program; both map names to arrays."""
-    with recording() as begin:
+    with recording() as begin, compact_derivatives():
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
     if not boxes:

@@ -8,6 +8,7 @@ from autograd.numpy import numpy_wrapper as anp
 import autograd.numpy
 import numpy as np
 
+from refmaml.compiled.derivatives import sech2
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program import BOOL, FLOAT64, DType, Value
 
@@ -35,6 +36,7 @@ def _simple(name: str) -> Any:
 
 for _name in (*_FLOAT_UNARY, *_UNARY, *_ARITHMETIC, *_FLOAT_BINARY):
     rule(getattr(anp, _name))(_simple(_name))
+rule(sech2)(_simple("sech2"))
 rule(anp.abs)(_simple("absolute"))
 rule(anp.divide)(_simple("true_divide"))
 rule(anp.remainder)(_simple("mod"))
