@@ -28,7 +28,7 @@ _SCALARS = (
     np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
 )  # fmt: skip
 # Functions that autograd calls on the value in a box, and that use its shape and dtype alone.
-_SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "_parse_einsum_input"}
+_SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "parse_einsum_input"}
 _one_recording = threading.RLock()
 
 

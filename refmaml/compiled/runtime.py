@@ -69,11 +69,9 @@ def _namespace(header: Header, jit: bool) -> dict[str, Any]:
 
 
 def _scalar(name: str) -> Any:
-    from numba import njit
-
     from refmaml.compiled.vectormath import intrinsic_of
 
-    return intrinsic_of(name) or njit(error_model=_ERROR_MODEL)(PLAIN[name])
+    return intrinsic_of(name)
 
 
 def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:

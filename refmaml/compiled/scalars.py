@@ -36,6 +36,13 @@ SPECIAL = {
 }  # fmt: skip
 
 
+#: B_2k/(2k)! for k = 1 … 8, with Bernoulli's numbers B.
+BERNOULLI = (
+    1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600,
+    -3617 / 10670622842880000,
+)  # fmt: skip
+
+
 def sech2(x: Any) -> Any:
     """1/cosh(x)², from e = exp(−2|x|), without overflow."""
     e = np.exp(-2 * abs(x))
@@ -63,11 +70,7 @@ def zeta(s: float, q: float) -> float:
         base += 1.0
     total += base ** (1.0 - s) / (s - 1.0) + 0.5 * base**-s
     factor, power = s, base ** (-s - 1.0)
-    # B_2k/(2k)! for k = 1 … 8
-    for k, bernoulli in enumerate(
-        (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600,
-         -3617 / 10670622842880000)
-    ):  # fmt: skip
+    for k, bernoulli in enumerate(BERNOULLI):
         total += bernoulli * factor * power
         factor *= (s + 2 * k + 1) * (s + 2 * k + 2)
         power /= base * base

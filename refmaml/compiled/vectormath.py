@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba import extending, types
 
+from refmaml.compiled import scalars
 from refmaml.compiled.scalars import C_LIBRARY, SPECIAL
 
 Function = Callable[..., Any]
@@ -277,6 +278,51 @@ def special(name: str) -> Function:
     return call
 
 
+def zeta(s: Real, q: Real) -> Real:
+    """Hurwitz's ζ(s, q): terms up to a base above 9, ten at least, then Euler and Maclaurin (see `scalars.zeta`)."""
+    builder, power = s.builder, library("pow")
+    before, loop = builder.block, builder.append_basic_block("terms")
+    after = builder.append_basic_block("rest")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    count = builder.phi(ir.IntType(64))
+    base, total = (Real(builder, builder.phi(s.value.type)) for _ in range(2))
+    sum_so_far, following = total + power(base, -s), base + 1.0
+    next_count = builder.add(count, ir.IntType(64)(1))
+    for phi, first, later in (
+        (count, ir.IntType(64)(0), next_count), (base.value, q.value, following.value),
+        (total.value, s.like(0.0).value, sum_so_far.value),
+    ):  # fmt: skip
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, builder.block)
+    few = builder.icmp_signed("<", next_count, ir.IntType(64)(10))
+    builder.cbranch(builder.or_(few, following.compare("<=", 9.0)), loop, after)
+    builder.position_at_end(after)
+    return _outside_zeta(s, q, sum_so_far + _zeta_rest(s, following))
+
+
+def _zeta_rest(s: Real, base: Real) -> Real:
+    power = library("pow")(base, -s)
+    rest = power * base / (s - 1.0) + 0.5 * power
+    factor, power = s, power / base
+    for k, bernoulli in enumerate(scalars.BERNOULLI):
+        rest = rest + factor * power * bernoulli
+        factor = factor * (s + float(2 * k + 1)) * (s + float(2 * k + 2))
+        power = power / (base * base)
+    return rest
+
+
+def _outside_zeta(s: Real, q: Real, value: Real) -> Real:
+    """Put NaN and infinity where the series has no meaning."""
+    builder = s.builder
+    below = q.compare("<=", 0.0)
+    pole = builder.and_(below, q.compare("==", q.intrinsic("floor")))
+    branch = builder.and_(below, s.compare("!=", s.intrinsic("floor")))
+    value = s.like(float("nan")).choose(branch, value)
+    value = s.like(float("inf")).choose(builder.or_(pole, s.compare("==", 1.0)), value)
+    return s.like(float("nan")).choose(builder.or_(s.compare("<", 1.0), q.compare("!=", q)), value)
+
+
 def symbol_of(name: str) -> str:
     """Return the name under which the linker finds a function of scipy.special."""
     return f"refmaml_special_{name}"
@@ -297,7 +343,7 @@ _FUNCTIONS: dict[str, tuple[int, Function]] = {
         "psi", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc", "erfinv",
         "erfcinv", "logit",
     )},
-    "betainc": (3, special("betainc")),
+    "betainc": (3, special("betainc")), "zeta": (2, zeta),
 }  # fmt: skip
 _TESTS: dict[str, Callable[[Real], Any]] = {
     "isnan": lambda x: x.compare("!=", x),

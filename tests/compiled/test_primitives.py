@@ -58,7 +58,7 @@ ARRAYS = {
     "squeeze": lambda x: anp.squeeze(x[:, :1]) ** 2, "flip": lambda x: anp.flipud(x) * anp.fliplr(x),
     "rot90": lambda x: anp.rot90(x) ** 2, "roll": lambda x: anp.roll(x, 2, axis=1) * x,
     "repeat": lambda x: anp.repeat(x, 2, axis=0) ** 2, "tile": lambda x: anp.tile(x, (2, 1)) ** 2,
-    "diagonal": lambda x: anp.diagonal(x) ** 2, "diag": lambda x: anp.diag(x[0]) @ x.T,
+    "diagonal": lambda x: anp.diagonal(x[:, :3], axis1=-1, axis2=-2) ** 2, "diag": lambda x: anp.diag(x[0]) @ x.T,
     "triu": lambda x: anp.triu(x) @ anp.tril(x).T, "pad": lambda x: anp.pad(x, 1, mode="constant") ** 2,
     "concatenate": lambda x: anp.concatenate([x, 2 * x[:1]], axis=0) ** 2, "stack": lambda x: anp.stack([x, x * x]),
     "vstack": lambda x: anp.vstack([x, x * x]), "hstack": lambda x: anp.hstack([x, x * x]) ** 2,

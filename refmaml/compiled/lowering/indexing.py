@@ -37,14 +37,17 @@ def scatter(call: Call, gradient: Any, index: Any, space: Any) -> Value:
     return call.b.scatter(value, np.asarray(table), shape)
 
 
-def _sum_of(call: Call, previous: Any, new: Any) -> Value:
+def _sum_of(call: Call, previous: Any, new: Any) -> Any:
     if previous is None:
-        return call.value(new)
+        return new if isinstance(new, list) else call.value(new)
+    if isinstance(new, list):
+        pairs = zip(previous, new, strict=True)
+        return [call.b.map("add", a, call.value(b, a.dtype), dtype=a.dtype) for a, b in pairs]
     return call.b.map("add", call.value(previous, call.dtype), call.value(new, call.dtype), dtype=call.dtype)
 
 
 @rule(sparse_add, VSpace.add, VSpace.mut_add)
-def add(call: Call, space: Any, previous: Any, new: Any) -> Value:
+def add(call: Call, space: Any, previous: Any, new: Any) -> Any:
     """Add two parts of a gradient; autograd's first may be None for zero."""
     return _sum_of(call, previous, new)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from autograd.numpy import numpy_wrapper as anp
 import numpy as np
-from autograd.builtins import container_take, make_sequence
+from autograd.builtins import container_take, container_untake, make_sequence
 
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program import BOOL, Value, contiguous
@@ -126,6 +126,14 @@ for _name in ("split", "array_split", "vsplit", "hsplit", "dsplit"):
 def take_item(call: Call, sequence: Any, index: int) -> Any:
     """Return one array of a sequence of them."""
     return sequence[index]
+
+
+@rule(container_untake)
+def place_item(call: Call, x: Any, index: int, space: Any) -> list[Value]:
+    """Return a sequence of zeros with one array put in: the gradient of taking it out."""
+    zeros = [call.b.const(each.zeros()) for each in space.shape]
+    zeros[index] = call.value(x)
+    return zeros
 
 
 @rule(make_sequence)

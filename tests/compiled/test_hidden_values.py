@@ -1,0 +1,240 @@
+"""For each way in which a cost can hide a value from the tracer: an error that names the line, or a new trace."""
+
+import random
+from types import SimpleNamespace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd.tracer import getval
+from problems import assert_same_answer
+
+import refmaml
+import refmaml.compiled as engine
+from refmaml.compiled import CompilationFallback, UnsupportedPrimitive, ValueDependence
+
+DATA = {"x": np.random.default_rng(5).normal(size=(3, 4)) + 0.3}
+THETA = {"w": np.array([0.3, -0.2, 0.5, 0.1])}
+
+
+def squares(scale, batch, v):
+    return anp.sum((batch["x"][0] * v["w"] * scale - 1.0) ** 2)
+
+
+READS = {
+    "if on data": lambda b, v: squares(2.0 if b["x"][0, 0] > 0 else 1.0, b, v),
+    "if on a variable": lambda b, v: squares(2.0 if v["w"][0] > 0 else 1.0, b, v),
+    "while": lambda b, v: squares(next(n for n in range(9) if anp.sum(b["x"]) < n + 9), b, v),
+    "float of data": lambda b, v: squares(float(b["x"][0, 0]), b, v),
+    "int of data": lambda b, v: squares(int(b["x"][0, 0]), b, v),
+    "item of data": lambda b, v: squares(b["x"][0, 0].item(), b, v),
+    "tolist of data": lambda b, v: squares(b["x"].tolist()[0][0], b, v),
+    "text of data": lambda b, v: squares(len(str(b["x"])), b, v),
+    "_value of data": lambda b, v: squares(getattr(b["x"][0, 0], "_value", 1.0), b, v),
+    "_value of a variable": lambda b, v: squares(v["w"]._value[0], b, v),
+    "getval of a variable": lambda b, v: squares(getval(v["w"])[0], b, v),
+    "plain array of data": lambda b, v: squares(np.asarray(b["x"])[0, 0], b, v),
+    "index by data": lambda b, v: squares(1.0, b, v) * THETA["w"][np.argmax(b["x"][0])],
+    "round of data": lambda b, v: squares(round(b["x"][0, 0]), b, v),
+    "max of Python": lambda b, v: squares(max(b["x"][0, 0], b["x"][0, 1]), b, v),
+    "integer type of autograd": lambda b, v: squares(anp.int64(b["x"][0, 0] * 10), b, v),
+}
+
+
+@pytest.mark.parametrize("cost", READS.values(), ids=READS)
+def test_reading_a_value_is_refused_with_the_line(cost):
+    with pytest.raises(ValueDependence, match=r"test_hidden_values\.py:\d+"):
+        engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
+
+
+@pytest.mark.parametrize("cost", [READS["float of data"], READS["if on a variable"]])
+def test_or_the_reference_answers_with_a_warning(cost):
+    options = {"batched": False}
+    with pytest.warns(CompilationFallback, match="reads a value"):
+        got = engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, on_unsupported="reference", **options)
+    expected = refmaml.fomaml_step(DATA, cost, None, THETA, 2, 0.1, **options)
+    assert got[0] == expected[0]
+    np.testing.assert_array_equal(got[1]["w"], expected[1]["w"])
+
+
+def test_isinstance_answers_as_in_the_reference():
+    def cost(b, v):
+        return squares(2.0 if isinstance(b["x"], np.ndarray) and not isinstance(v["w"], np.ndarray) else 1.0, b, v)
+
+    assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 2, 0.1, batched=False)
+
+
+def _closure():
+    scale = 2.0
+
+    def cost(b, v):
+        return squares(scale, b, v)
+
+    def change():
+        nonlocal scale
+        scale = -0.5
+
+    return cost, change
+
+
+def _array_in_a_closure():
+    scales = np.array([1.0, 2.0, 3.0, 4.0])
+    return (lambda b, v: squares(scales, b, v)), lambda: scales.__setitem__(1, -7.0)
+
+
+def _member_of_a_list():
+    settings = [{"scale": 2.0}]
+    return (lambda b, v: squares(settings[0]["scale"], b, v)), lambda: settings[0].update(scale=3.0)
+
+
+def _attribute():
+    settings = SimpleNamespace(scale=2.0)
+    return (lambda b, v: squares(settings.scale, b, v)), lambda: setattr(settings, "scale", 3.0)
+
+
+class Model:
+    """A cost with state."""
+
+    power = 1.0
+
+    def __init__(self):
+        self.scale = 2.0
+
+    def cost(self, b, v):
+        return squares(self.scale * self.power, b, v)
+
+
+def _method():
+    model = Model()
+    return model.cost, lambda: setattr(model, "scale", 3.0)
+
+
+def _attribute_of_a_class():
+    class Changing(Model):
+        power = 1.0
+
+    return Changing().cost, lambda: setattr(Changing, "power", 2.5)
+
+
+def _default_argument():
+    scales = np.ones(4)
+
+    def cost(b, v, scales=scales):
+        return squares(scales, b, v)
+
+    return cost, lambda: scales.__setitem__(0, 5.0)
+
+
+def _function_behind_a_function():
+    factor = {"f": 2.0}
+
+    def helper():
+        return factor["f"]
+
+    return (lambda b, v: squares(helper(), b, v)), lambda: factor.update(f=0.3)
+
+
+def _global():
+    globals()["SCALE"] = 2.0
+    return (lambda b, v: squares(SCALE, b, v)), lambda: globals().update(SCALE=3.0)  # noqa: F821 - it is set above
+
+
+def _looked_up_by_getattr():
+    settings = SimpleNamespace(scale=2.0)
+    name = "scale"
+    return (lambda b, v: squares(getattr(settings, name), b, v)), lambda: setattr(settings, "scale", 3.0)
+
+
+CHANGES = [
+    _closure, _array_in_a_closure, _member_of_a_list, _attribute, _method, _attribute_of_a_class, _default_argument,
+    _function_behind_a_function, _global, _looked_up_by_getattr,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", CHANGES, ids=lambda each: each.__name__.strip("_"))
+def test_what_a_cost_sees_may_change_between_calls(make):
+    cost, change = make()
+    args = (DATA, cost, None, THETA, 2, 0.1)
+    before = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+    assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+    change()
+    after = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+    assert before[0] != after[0]
+
+
+def _drawing_globally():
+    return lambda b, v: squares(np.random.normal(), b, v)  # noqa: NPY002 - the global generator is the point
+
+
+def _drawing_from_python():
+    return lambda b, v: squares(random.random(), b, v)
+
+
+def _drawing_from_a_generator():
+    rng = np.random.default_rng(0)
+    return lambda b, v: squares(rng.normal(), b, v)
+
+
+def _counting():
+    calls = [0]
+
+    def cost(b, v):
+        calls[0] += 1
+        return squares(1.0 + calls[0] % 2, b, v)
+
+    return cost
+
+
+def _writing_into_the_batch():
+    def cost(b, v):
+        value = squares(1.0, b, v)
+        b["x"] = b["x"] * 2.0
+        return value
+
+    return cost
+
+
+def _adding_in_place():
+    def cost(b, v):
+        x = b["x"]
+        x += 1.0
+        return squares(1.0, {"x": x}, v)
+
+    return cost
+
+
+IMPURE = [
+    _drawing_globally, _drawing_from_python, _drawing_from_a_generator, _counting, _writing_into_the_batch,
+    _adding_in_place,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", IMPURE, ids=lambda each: each.__name__.strip("_"))
+def test_a_cost_that_is_no_function_of_its_arguments_is_refused(make):
+    with pytest.raises(ValueDependence):
+        engine.fomaml_step(DATA, make(), None, THETA, 2, 0.1, batched=False)
+
+
+def test_an_unknown_primitive_is_named_with_its_line():
+    with pytest.raises(UnsupportedPrimitive, match=r"^fft.*test_hidden_values\.py:\d+"):
+        engine.fomaml_step(
+            DATA, lambda b, v: anp.sum(anp.real(anp.fft.fft(v["w"]))), None, THETA, 1, 0.1, batched=False
+        )
+
+
+def test_other_shapes_are_a_new_trace():
+    def cost(b, v):
+        return squares(float(b["x"].shape[1]), b, v)
+
+    for width in (4, 3):
+        args = ({"x": DATA["x"][:, :width]}, cost, None, {"w": THETA["w"][:width]}, 2, 0.1)
+        assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+
+
+def test_an_exception_of_the_cost_comes_out_as_the_reference_raises_it():
+    def cost(b, v):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        engine.fomaml_step(DATA, cost, None, THETA, 1, 0.1, batched=False)
+    assert "task 0" in caught.value.__notes__[-1]
