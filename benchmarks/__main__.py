@@ -42,11 +42,13 @@ def row(workload: Workload, peers: list[str], seconds: float, with_first_calls: 
     for name in ("refmaml.compiled", *peers):
         try:
             calls[name] = CONTESTANTS[name](workload)
-        except ImportError as error:
+        except ImportError as error:  # noqa: PERF203 - a peer that is not installed is left out and named
             missing.append(f"{name}: {error}")
     apart = disagreement({name: call() for name, call in calls.items()}, workload.dtype)
     if apart > _UNITS:
-        raise SystemExit(f"{workload.name}: the answers differ by {apart:.0f} units of rounding, so no time is compared.")
+        raise SystemExit(
+            f"{workload.name}: the answers differ by {apart:.0f} units of rounding, so no time is compared."
+        )
     times = interleaved(calls, seconds)
     others = [times[name] for name in calls if name != "refmaml.compiled"]
     result: dict[str, Any] = {

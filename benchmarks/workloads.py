@@ -50,7 +50,7 @@ class Workload:
         return {"x": x.astype(as_dtype), "y": y.astype(as_dtype)}, {k: v.astype(as_dtype) for k, v in variables.items()}
 
     def cost(self, xp: Any) -> Callable[[Any, Any], Any]:
-        """Return cost(batch, variables) in the array library `xp`; the batch has no task axis."""
+        """Return the cost, of a batch without task axis and the variables, in the array library `xp`."""
 
         def cost(batch: Any, v: Any) -> Any:
             h = batch["x"]

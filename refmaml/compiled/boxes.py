@@ -6,6 +6,7 @@ truth value, ``float(x)``, ``x._value``, a plain array, text), it raises `ValueD
 a recording would then hold for these numbers only.
 """
 
+# ruff: noqa: PLE0304, PLE0305, PLE0307, ARG002 - these methods have Python's signatures and never return
 from __future__ import annotations
 
 import sys
@@ -15,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
 from autograd.core import SparseObject
+from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Box, Node, box_type_mappings, new_box, trace_primitives_map, trace_stack
 
@@ -69,6 +70,8 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
     """The node behind a `RecordBox`: it writes the call that made it into the tape of its parents."""
 
     __slots__ = ("parents", "ref", "tape")
+    tape: Tape
+    ref: Ref
 
     def __init__(
         self, value: Any, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...],
@@ -144,7 +147,7 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
     def _value(self, value: Any) -> None:
         self._held = value
 
-    @property
+    @property  # type: ignore[misc]  # object declares it writable
     def __class__(self) -> type:
         """Answer isinstance() as the reference's value would: data is a plain array there, variables are boxes."""
         return ArrayBox if type(self._held) is RecordBox else type(self._held)

@@ -9,6 +9,7 @@ else can write to; where there is no such directory, nothing is kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -22,7 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]  # it has no types
 
 _log = logging.getLogger("refmaml.compiled")
 _MAGIC = b"refmaml machine code 1\n"
@@ -51,14 +52,16 @@ def directory() -> Path | None:
 def _surroundings() -> tuple[str, ...]:
     """Return the versions and the processor that machine code depends on."""
     _initialise()
-    found = []
-    for name in ("refmaml", "numba", "llvmlite", "scipy", "numpy"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} of no known version")
+    found = [_version(name) for name in ("refmaml", "numba", "llvmlite", "scipy", "numpy")]
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())
     return (*found, *cpu, str(llvm.llvm_version_info), _own_code())
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} of no known version"
 
 
 def _own_code() -> str:
@@ -135,10 +138,8 @@ def store(name: str, machine: Machine) -> None:
 
 @lru_cache(maxsize=1)
 def _initialise() -> None:
-    try:
+    with contextlib.suppress(RuntimeError):  # newer LLVM bindings need it no more, and say so
         llvm.initialize()
-    except RuntimeError:
-        pass  # newer LLVM bindings need it no more, and say so
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
 

@@ -93,7 +93,7 @@ def _compiled(call: Call, threads: int, known: Any) -> tuple[Any, ...]:
     results = [_run(call, ready, group, threads) for group in ready.groups]
     if known is not None and len(ready.groups) == 1:
         guard, execution = plan_for(call.kind, ready, ready.groups[0])
-        shortcut.remember(known[0], ready, ready.groups[0], guard, execution)
+        shortcut.remember(known[0], ready, guard, execution)
     return combined(ready, results)
 
 

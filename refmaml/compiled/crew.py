@@ -30,7 +30,7 @@ class _Order:
             return
         try:
             job()
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller
+        except BaseException as error:
             self._error = error
         self._done.release()
 

@@ -21,7 +21,7 @@ sech2 = primitive(scalars.sech2)
 defvjp(sech2, lambda ans, x: lambda g: g * (-2.0 * anp.tanh(x) * ans))
 
 
-def _gradient_of_tanh(argnums: Any, ans: Any, args: Any, kwargs: Any) -> Callable[[Any], tuple[Any, ...]]:
+def _gradient_of_tanh(_argnums: Any, _ans: Any, args: Any, _kwargs: Any) -> Callable[[Any], tuple[Any, ...]]:
     return lambda g: (g * sech2(args[0]),)
 
 

@@ -117,7 +117,11 @@ def _body(step: Step, name: str, role: Role) -> list[str]:
     values = list(outputs.values())
     statements = statements_of(values)
     place(statements, values, step.workspace, _inputs(step, role, values))
-    sinks = [_sink(step, name, key, value) for key, value in outputs.items() if step.shared or name != "inner" or key != "cost"]
+    sinks = [
+        _sink(step, name, key, value)
+        for key, value in outputs.items()
+        if step.shared or name != "inner" or key != "cost"
+    ]
     lines = Writer(step.header, step.workspace, statements, sinks, written).lines()
     return [f"# {name}: {_title(name)}", *lines]
 

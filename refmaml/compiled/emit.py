@@ -220,7 +220,7 @@ class LoopWriter:
     def __init__(self, writer: Writer, statement: Statement) -> None:
         self.writer, self.header, self.statement = writer, writer.header, statement
         self._names: dict[int, str] = {}
-        self._accesses: dict[tuple[int, Shape, int], Shape] = {}
+        self._accesses: dict[Shape, Shape] = {}
         for value in statement.values:
             for strides in self._all_strides(value):
                 self._accesses[strides] = strides

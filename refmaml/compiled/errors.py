@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 
 import autograd
 import numpy
@@ -40,14 +41,14 @@ _TRACER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.py")
 
 def user_line(depth: int = 1) -> str:
     """Return ``file:line`` of the innermost frame inside the trace that is no library's, or an empty string."""
-    frame = sys._getframe(depth)
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         name = frame.f_code.co_filename
         if name == _TRACER:
             return ""
         if not name.startswith(_LIBRARIES) and not name.startswith("<frozen"):
             return f"{name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return ""
 
 

@@ -99,8 +99,8 @@ class Execution:
         return buffers if fits else Buffers(self.plan, tasks, steps)
 
     def run(
-        self, theta: Sequence[Any], data: Sequence[Numbers], descent: float, rates: Sequence[Any], tasks: int, steps: int,
-        average: bool, adapted: int, threads: int,
+        self, theta: Sequence[Any], data: Sequence[Numbers], descent: float, rates: Sequence[Any], tasks: int,
+        steps: int, average: bool, adapted: int, threads: int,
     ) -> tuple[float, dict[Any, Numbers], dict[Any, Numbers]]:  # fmt: skip
         """Return the sum of the tasks' costs, of their gradients by dtype, and the adapted variables of `adapted`."""
         buffers = self._buffers(tasks, steps)

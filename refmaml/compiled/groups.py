@@ -134,7 +134,7 @@ def _layout(call: Any, theta: Leaves, batch: Leaves) -> Layout:
     )  # fmt: skip
     found = _layouts.get(key)
     if found is None:
-        found = _layouts[key] = _checked_layout(call, theta, batch)
+        found = _layouts[key] = _checked_layout(call, theta)
         if len(_layouts) > _KEPT:
             _layouts.popitem(last=False)
     return found
@@ -148,7 +148,7 @@ def _nesting(container: Container) -> Any:
     return (type(container), tuple((key, _nesting(child)) for key, child in branch))
 
 
-def _checked_layout(call: Any, theta: Leaves, batch: Leaves) -> Layout:
+def _checked_layout(call: Any, theta: Leaves) -> Layout:
     tasks, in_batch = validation.number_of_tasks(call["batch"], call["num_tasks"])
     validation.distinct_chains(call["variables"], "variables")
     validation.variables(theta)

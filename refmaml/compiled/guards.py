@@ -7,6 +7,7 @@ functions by their code and by what they see in turn. What cannot be looked into
 is traced anew for every call.
 """
 
+# ruff: noqa: ARG002 - the visitors of one table have one signature
 from __future__ import annotations
 
 import dis
@@ -53,7 +54,7 @@ class Guard:
         for cell, expected in self._cells:
             if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
                 return False
-        return all([check() for check in self._checks])
+        return all(check() for check in self._checks)
 
     def _visit(self, thing: Any, names: frozenset[str]) -> None:
         """Note an object and what it leads to; `names` are those that the code that reached it mentions."""
@@ -76,7 +77,7 @@ class Guard:
         self._checks.append(lambda: function.__code__ is code)
         for attribute in ("__defaults__", "__kwdefaults__"):
             value = getattr(function, attribute)
-            self._same(lambda a=attribute: getattr(function, a), value)
+            self._same(functools.partial(getattr, function, attribute), value)
             self._visit(value, names)
         for cell in function.__closure__ or ():
             self._cell(cell, _names_in(code))
@@ -129,14 +130,14 @@ class Guard:
             if isinstance(mapping, dict):
                 self._names.append((mapping, key, mapping[key]))
             else:
-                self._same(lambda k=key: mapping.get(k, Guard), mapping[key])
+                self._same(functools.partial(mapping.get, key, Guard), mapping[key])
             self._visit(mapping[key], names)
 
     def _sequence(self, sequence: Any, names: frozenset[str]) -> None:
         length = len(sequence)
         self._checks.append(lambda: len(sequence) == length)
         for index in range(length):
-            self._same(lambda i=index: sequence[i], sequence[index])
+            self._same(functools.partial(sequence.__getitem__, index), sequence[index])
             self._visit(sequence[index], names)
 
     def _set(self, members: Any, names: frozenset[str]) -> None:
@@ -158,7 +159,7 @@ class Guard:
         for name, member in list(vars(kind).items()):
             if name.startswith("__") and name not in ("__call__", "__getattr__", "__getattribute__"):
                 continue
-            self._same(lambda n=name: vars(kind).get(n, Guard), member)
+            self._same(functools.partial(vars(kind).get, name, Guard), member)
             for function in _functions_of(member):
                 self._visit(function, names)
         for base in kind.__mro__[1:]:
@@ -178,7 +179,7 @@ class Guard:
     def _object(self, thing: Any, names: frozenset[str]) -> None:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
-        if kind in Box.types or kind.__module__.partition(".")[0] in _TRUSTED and not hasattr(thing, "__dict__"):
+        if kind in Box.types or (kind.__module__.partition(".")[0] in _TRUSTED and not hasattr(thing, "__dict__")):
             return
         slots = [name for base in kind.__mro__ for name in _slots(base)]
         if not hasattr(thing, "__dict__") and not slots:
@@ -188,7 +189,7 @@ class Guard:
         self._visit(getattr(thing, "__dict__", {}), names)
         for name in slots:
             value = getattr(thing, name, Guard)
-            self._same(lambda n=name: getattr(thing, n, Guard), value)
+            self._same(functools.partial(getattr, thing, name, Guard), value)
             self._visit(value, names)
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (

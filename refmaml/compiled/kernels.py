@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from math import inf
 from typing import Any
@@ -80,7 +80,7 @@ def _strided(w: NDArray[Any], start: int, shape: tuple[int, int], strides: tuple
     return np.lib.stride_tricks.as_strided(w[start:], shape, tuple(n * w.itemsize for n in strides))
 
 
-@lru_cache(maxsize=None)
+@cache
 def best_tile(rows: int, vectors: int) -> tuple[int, int]:
     """Return the (rows, vectors) of a register tile that takes the fewest cycles for each summed index.
 

@@ -4,13 +4,14 @@ A tile of C stays in registers while the summed index runs: each step loads some
 each row, and makes rows × vectors multiply-adds. LLVM finds neither this blocking nor the right tile by itself.
 """
 
+# ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import extending, types
 
 from refmaml.compiled.kernels import Kernel, MatMul, RowSum, best_tile
@@ -20,7 +21,7 @@ _FMA = ("contract",)
 _UNROLL = 4
 
 
-@lru_cache(maxsize=None)
+@cache
 def intrinsic_of(kernel: Kernel) -> Callable[..., Any]:
     """Return the intrinsic that writes `kernel` at the place of its call."""
     return _matmul_intrinsic(kernel) if isinstance(kernel, MatMul) else _sum_intrinsic(kernel)
@@ -256,7 +257,7 @@ class Product(Lanes):
         sums = self.loop(0, whole, _UNROLL, sums, lambda index, *s: step(index, *s, unrolled=_UNROLL))
         return self.loop(whole, self.kernel.summed, 1, sums, step)
 
-    def _dots_tile(self, i: Any, j: Any, rows: int, width: int, lanes: int) -> None:
+    def _dots_tile(self, i: Any, j: Any, rows: int, width: int, _lanes: int) -> None:
         k, wide = self.kernel, self.width
         a_row = self.builder.add(self.a, self.times(i, k.a[0]))
         b_column = self.builder.add(self.b, self.times(j, k.b[1]))

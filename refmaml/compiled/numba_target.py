@@ -13,7 +13,7 @@ from typing import Any
 from numba.core import codegen, compiler, registry, types
 
 
-class _Unoptimised(codegen.AOTCodeLibrary):  # type: ignore[misc]  # Numba has no types
+class _Unoptimised(codegen.AOTCodeLibrary):
     """A library that leaves the instructions as they are."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
@@ -23,7 +23,7 @@ class _Unoptimised(codegen.AOTCodeLibrary):  # type: ignore[misc]  # Numba has n
         """Leave the module."""
 
 
-class _Codegen(codegen.AOTCPUCodegen):  # type: ignore[misc]  # Numba has no types
+class _Codegen(codegen.AOTCPUCodegen):
     _library_class = _Unoptimised
 
 
@@ -32,8 +32,9 @@ def _context() -> Any:
     """Return a target like Numba's own, with the code generator above."""
     own = registry.cpu_target.target_context
     own.refresh()
-    context = own.subtarget(_internal_codegen=_Codegen("refmaml", "host"))
-    context.get_executable = lambda library, fndesc, env: None  # it is loaded by `refmaml.compiled.cache`
+    generator: Any = _Codegen
+    context = own.subtarget(_internal_codegen=generator("refmaml", "host"))
+    context.get_executable = lambda *_: None  # it is loaded by `refmaml.compiled.cache`
     return context
 
 
@@ -41,12 +42,13 @@ def instructions(
     function: Callable[..., Any], signature: Sequence[Any], error_model: str, fast_math: set[str]
 ) -> tuple[str, str]:
     """Return (symbol, LLVM instructions) of a function of pointers."""
-    flags = compiler.Flags()
+    numba: Any = compiler  # its flags and functions have no types
+    flags = numba.Flags()
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True  # ctypes calls the function itself
     flags.error_model = error_model
     flags.fastmath = fast_math
     flags.nrt = False  # nothing is allocated
     typing = registry.cpu_target.typing_context
     typing.refresh()
-    result = compiler.compile_extra(typing, _context(), function, tuple(signature), types.void, flags, {})
+    result = numba.compile_extra(typing, _context(), function, tuple(signature), types.void, flags, {})
     return result.fndesc.llvm_func_name, result.library.get_llvm_str()

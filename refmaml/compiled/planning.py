@@ -11,8 +11,8 @@ import numpy as np
 
 from refmaml import validation
 from refmaml.compiled.driver import Data, Leaf, Role, Step, source_of
-from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence
-from refmaml.compiled.program import FLOAT64, DType, Shape, Value, in_order, stored_dtype
+from refmaml.compiled.errors import ValueDependence
+from refmaml.compiled.program import DType, Shape, in_order, stored_dtype
 from refmaml.compiled.runtime import Run, executable
 from refmaml.compiled.trace import Traced, inner_product, trace, value_and_gradients
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select

@@ -27,7 +27,7 @@ def clear() -> None:
 
 
 def plan_for(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
-    """Return the guard and a plan for a group of tasks: a known one whose surroundings have not changed, or a new one."""
+    """Return a guard and a plan: known ones whose surroundings have not changed, or new ones."""
     key = _key(kind, ready, group)
     found = _known.get(key)
     if found is not None and found[0].holds():

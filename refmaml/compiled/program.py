@@ -160,12 +160,16 @@ class Builder:
         if shape == value.shape:
             return value
         if value.is_const():
-            return self.broadcast(self.view(value, lambda a: a[(*(0,) * a.ndim, ...)]), shape)
+            return self.broadcast(self.first(value), shape)
         root, offset, strides = where_read(value)
         stand_in = np.lib.stride_tricks.as_strided(np.empty(max(root.size, 1), np.int8)[offset:], value.shape, strides)
         if not np.may_share_memory(stand_in.reshape(shape), stand_in):
             value = self.copy(value)
         return self.view(value, lambda a: a.reshape(shape))
+
+    def first(self, value: Value) -> Value:
+        """Return the first element, without axes."""
+        return self.view(value, lambda a: a[first_of(a)])
 
     def copy(self, value: Value) -> Value:
         """Return `value` in C order: itself, or a copy in a place of its own."""
@@ -191,6 +195,11 @@ class Builder:
     def assemble(self, values: Sequence[Value], places: Sequence[tuple[int, Shape]], shape: Shape) -> Value:
         """Return an array whose parts, at (offset, strides), are `values`."""
         return self.make("assemble", values, tuple(places), shape, values[0].dtype)
+
+
+def first_of(array: NDArray[Any]) -> Any:
+    """Return the index of the first element that leaves an array, of no axes."""
+    return (*(0,) * array.ndim, ...)
 
 
 def in_c_order(value: Value) -> bool:

@@ -75,7 +75,7 @@ def _scalar(name: str) -> Any:
 
 
 def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
-    exec(compile(source, "<refmaml.compiled>", "exec"), names)  # noqa: S102 - the source is the engine's own
+    exec(compile(source, "<refmaml.compiled>", "exec"), names)
     run: Callable[..., Any] = names["run"]
     return run
 
@@ -93,9 +93,8 @@ def _interpreted(source: str, header: Header) -> Run:
 def _checked(source: str, header: Header) -> Run:
     from numba import njit
 
-    function = njit(error_model=_ERROR_MODEL, fastmath=_FAST_MATH, nogil=True, boundscheck=True)(
-        _defined(source, _namespace(header, jit=True))
-    )
+    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": _FAST_MATH}
+    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, _namespace(header, jit=True)))
     return lambda arrays: function(*arrays)
 
 
@@ -106,13 +105,13 @@ def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
 
 
 def _claim_intrinsic() -> Any:
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
     from numba import extending, types
 
     from refmaml.compiled.microkernels import extending_array_data
 
     @extending.intrinsic
-    def claim(typing_context, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
+    def claim(_, counter, limit):  # type: ignore[no-untyped-def]  # noqa: ARG001  # Numba reads this signature
         def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
             memory = args[0]
             if isinstance(signature.args[0], types.Array):
@@ -140,7 +139,8 @@ def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Mac
            (8, 16, 32, 64)},
     }  # fmt: skip
     function = _defined(source, _namespace(header, jit=True))
-    signature = [types.CPointer(kinds[dtype]) for dtype in dtypes]
+    pointer: Any = types.CPointer
+    signature = [pointer(kinds[dtype]) for dtype in dtypes]
     symbol, assembly = instructions(function, signature, _ERROR_MODEL, _FAST_MATH)
     _log.info("typed by Numba after %.2f s", time.perf_counter() - began)
     code = cache.machine_code(assembly)

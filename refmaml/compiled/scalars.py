@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special as special
+from scipy import special
 
 #: Written as operators in emitted source.
 OPERATORS = {
@@ -49,12 +49,12 @@ def sech2(x: Any) -> Any:
     return 4 * e / ((1 + e) * (1 + e))
 
 
-def zeta(s: float, q: float) -> float:
+def zeta(s: Any, q: Any) -> Any:
     """Hurwitz's ζ(s, q) = Σ (k + q)⁻ˢ for s > 1, by Euler and Maclaurin (DLMF 25.11.5 with nine terms summed first).
 
     Outside s > 1 and at the poles q = 0, −1, … it gives what SciPy gives: NaN and infinity.
     """
-    if not s > 1.0 or q != q:
+    if not s > 1.0 or np.isnan(q):
         return np.nan if s != 1.0 else np.inf
     if q <= 0.0:
         if q == np.floor(q):
@@ -75,8 +75,6 @@ def zeta(s: float, q: float) -> float:
         factor *= (s + 2 * k + 1) * (s + 2 * k + 2)
         power /= base * base
     return total
-
-
 
 
 #: Called by name; "where" chooses without a branch, and the casts are called f4, f8, i8 and b1.

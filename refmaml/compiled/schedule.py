@@ -157,7 +157,7 @@ def _after(statements: list[Statement], arg: Value, shape: Shape, made: dict[int
     if index < 0:
         return 0
     statement = statements[index]
-    root, offset, strides = where_read(arg)
+    root = where_read(arg)[0]
     local = statement.fused and root.op == "map" and statement.shape == shape and reads_own_element(arg)
     return index if local else index + 1
 

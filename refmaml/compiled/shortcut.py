@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from refmaml.compiled.execution import Execution
-from refmaml.compiled.groups import Group, Prepared
+from refmaml.compiled.groups import Prepared
 from refmaml.compiled.guards import Guard
 from refmaml.containers import fill, prune
 
@@ -27,7 +27,7 @@ _recipes: OrderedDict[Any, Recipe] = OrderedDict()
 class Recipe:
     """What a call of one structure comes down to."""
 
-    def __init__(self, ready: Prepared, group: Group, guard: Guard, execution: Execution, functions: Any) -> None:
+    def __init__(self, ready: Prepared, guard: Guard, execution: Execution, functions: Any) -> None:
         self.guard, self.execution, self.functions = guard, execution, functions
         self.tasks, self.average = ready.layout.tasks, ready.terms > 1
         leaves = {leaf.chain: leaf for leaf in execution.plan.leaves}
@@ -46,7 +46,7 @@ class Recipe:
         cost, sums, _ = self.execution.run(leaves, data, -rate, [], tasks, steps, average, 0, threads)
         many = tasks * (steps + 1 if average else 1)
         for total in sums.values():
-            total /= many
+            np.divide(total, many, out=total)
         found = {
             chain: sums[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape)
             for chain, leaf in self._parts
@@ -64,10 +64,10 @@ def _describe(node: Any, leaves: list[Any], shape: list[Any]) -> bool:
         return True
     if kind is dict:
         shape.append(tuple(node))
-        return all([_describe(child, leaves, shape) for child in node.values()])
+        return all(_describe(child, leaves, shape) for child in node.values())
     if kind is list or kind is tuple:
         shape.append((kind, len(node)))
-        return all([_describe(child, leaves, shape) for child in node])
+        return all(_describe(child, leaves, shape) for child in node)
     return False
 
 
@@ -78,7 +78,7 @@ def structure(kind: str, arguments: dict[str, Any]) -> tuple[Any, list[Any], lis
         return None
     if kind == "reptile" or arguments["batched"] is not False or arguments["return_inner_v"] is not False:
         return None
-    if any([arguments[name] is not None for name in _OPTIONS]):
+    if any(arguments[name] is not None for name in _OPTIONS):
         return None
     shape: list[Any] = []
     leaves: list[Any] = []
@@ -99,12 +99,12 @@ def recall(key: Any) -> Recipe | None:
     return recipe if recipe is not None and recipe.guard.holds() else None
 
 
-def remember(key: Any, ready: Prepared, group: Group, guard: Guard, execution: Execution) -> None:
+def remember(key: Any, ready: Prepared, guard: Guard, execution: Execution) -> None:
     """Keep the recipe of a structure."""
     if execution.plan.rates:
         return
     try:
-        _recipes[key] = Recipe(ready, group, guard, execution, key)
+        _recipes[key] = Recipe(ready, guard, execution, key)
     except TypeError:
         return
     if len(_recipes) > _KEPT:

@@ -4,13 +4,26 @@ Common subexpressions never arise (the builder looks them up), and dead values a
 from the outputs). What is left are rewrites, each on one value whose arguments have been rewritten before it.
 """
 
+# ruff: noqa: ARG001 - the rewrites of one table have one signature
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
 
-from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value, contiguous, in_order, where_read
+from refmaml.compiled.program import (
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    Builder,
+    DType,
+    Shape,
+    Value,
+    contiguous,
+    in_order,
+    where_read,
+)
 
 Rewrite = Callable[[Builder, Value, tuple[Value, ...]], Value]
 _FOLDED = {
@@ -50,7 +63,7 @@ def _reread(builder: Builder, view: Value, source: Value) -> Value:
     if source is view.args[0]:
         return view
     if source.is_const():
-        return builder.broadcast(builder.view(source, lambda a: a[(*(0,) * a.ndim, ...)]), view.shape)
+        return builder.broadcast(builder.first(source), view.shape)
     found = composed(source, view)
     if found is None:
         root, offset, _ = where_read(builder.copy(source))
@@ -174,7 +187,7 @@ def _divide(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
 
 
 def _share_of_a_tie(builder: Builder, value: Value, x: Value, y: Value) -> Value | None:
-    """autograd's (x == ans)/(1 + (x == y)) is 1, ½ or 0: choose instead of dividing."""
+    """Autograd's (x == ans)/(1 + (x == y)) is 1, ½ or 0: choose instead of dividing."""
     if not (_is(x, "cast") and x.args[0].dtype == BOOL and _is(y, "add") and y.args[0].is_const(1)):
         return None
     tie = y.args[1]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
 from autograd.core import VJPNode, add_outgrads
+from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
@@ -66,9 +66,7 @@ def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
     starting = {index: inputs[name] for index, name in names.items()}
     wanted = {name: box._node.ref if type(box) is RecordBox else box for name, box in results.items()}
     values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
-    outputs = {
-        name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()
-    }
+    outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
     expected = {name: np.array(held(box)) for name, box in results.items()}
     return Traced(inputs, simplify(builder, outputs), expected)
 

@@ -5,13 +5,14 @@ those of S. L. Moshier's Cephes Mathematical Library (netlib.org/cephes), the lo
 (netlib.org/fdlibm), each to about two units in the last place; NaN and infinity come out as the C library has them.
 """
 
+# ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import extending, types
 
 from refmaml.compiled import scalars
@@ -114,7 +115,7 @@ def _two_to_the(x: Real, exponent: Any) -> Real:
 
 
 def exp(x: Real) -> Real:
-    """2ⁿ · exp(r), with r = x − n log 2 in ±½ log 2."""
+    """Compute the exponential as 2ⁿ eʳ, where r = x − n log 2 lies in ±½ log 2."""
     low, high = (-746.0, 710.0) if x.wide else (-104.0, 89.0)
     inside = x.like(high).choose(x.compare(">", high), x)
     inside = x.like(low).choose(x.compare("<", low), inside)
@@ -139,7 +140,7 @@ def exp(x: Real) -> Real:
 
 
 def log(x: Real) -> Real:
-    """k log 2 + log(1 + f), with 1 + f between √½ and √2."""
+    """Compute the logarithm as k log 2 plus that of 1 + f, which lies between √½ and √2."""
     fraction, bias = _FORMAT[x.wide]
     tiny = x.compare("<", 2.0 ** (1 - bias))
     scaled = (x * 2.0**fraction).choose(tiny, x)
@@ -211,7 +212,7 @@ def expit(x: Real) -> Real:
 
 
 def logaddexp(x: Real, y: Real) -> Real:
-    """max + log1p(exp(−|x − y|)); equal arguments, infinite ones too, give x + log 2."""
+    """Max + log1p(exp(−|x − y|)); equal arguments, infinite ones too, give x + log 2."""
     larger = x.choose(x.compare(">", y), y)
     result = larger + log1p(exp(-(x - y).magnitude()))
     return (x + 0.6931471805599453).choose(x.compare("==", y), result)
@@ -252,7 +253,8 @@ def library(name: str) -> Function:
     def call(*args: Real) -> Real:
         kind = args[0].value.type
         symbol = name if args[0].wide else f"{name}f"
-        return _call(args[0].builder, symbol, kind, [arg.value for arg in args])
+        result: Real = _call(args[0].builder, symbol, kind, [arg.value for arg in args])
+        return result
 
     return call
 
@@ -352,7 +354,7 @@ _TESTS: dict[str, Callable[[Real], Any]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def intrinsic_of(name: str) -> Callable[..., Any] | None:
     """Return the intrinsic behind a name in emitted source, or None where the name has none."""
     if name == "where":

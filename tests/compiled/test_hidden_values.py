@@ -101,6 +101,7 @@ class Model:
         self.scale = 2.0
 
     def cost(self, b, v):
+        """Use an attribute of the object and one of its class."""
         return squares(self.scale * self.power, b, v)
 
 
@@ -163,7 +164,7 @@ def test_what_a_cost_sees_may_change_between_calls(make):
 
 
 def _drawing_globally():
-    return lambda b, v: squares(np.random.normal(), b, v)  # noqa: NPY002 - the global generator is the point
+    return lambda b, v: squares(np.random.normal(), b, v)
 
 
 def _drawing_from_python():

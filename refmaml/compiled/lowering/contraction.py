@@ -1,13 +1,15 @@
 """Products that sum over axes: dot, matmul, tensordot, einsum and their adjoints, all as [B, M, K] · [B, K, N]."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
+from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_vjps import dot_adjoint_0, dot_adjoint_1, tensordot_adjoint_0, tensordot_adjoint_1
 
 from refmaml.compiled.lowering.rules import Call, rule
@@ -53,7 +55,7 @@ def _diagonal(call: Call, value: Value, labels: Labels) -> tuple[Value, list[Any
         while found.count(label) > 1:
             first = found.index(label)
             second = found.index(label, first + 1)
-            value = call.b.view(value, lambda a, i=first, j=second: np.diagonal(a, 0, i, j))
+            value = call.b.view(value, partial(np.diagonal, offset=0, axis1=first, axis2=second))
             found = [x for position, x in enumerate(found) if position not in (first, second)] + [label]
     return value, found
 
@@ -79,11 +81,11 @@ def _values(call: Call, *args: Any) -> list[Value]:
 
 @rule(anp.matmul)
 def matmul(call: Call, a: Any, b: Any) -> Value:
-    """a @ b, with NumPy's broadcasting of leading axes."""
+    """A @ b, with NumPy's broadcasting of leading axes."""
     a, b = _values(call, a, b)
     lead = max(len(a.shape), len(b.shape)) - 2
-    la = _lead(lead, len(a.shape) - 2) + (["k"] if len(a.shape) == 1 else ["m", "k"])
-    lb = _lead(lead, len(b.shape) - 2) + (["k"] if len(b.shape) == 1 else ["k", "n"])
+    la: Labels = _lead(lead, len(a.shape) - 2) + (["k"] if len(a.shape) == 1 else ["m", "k"])
+    lb: Labels = _lead(lead, len(b.shape) - 2) + (["k"] if len(b.shape) == 1 else ["k", "n"])
     a, la, b, lb = _broadcast(call, a, la, b, lb)
     out = [*range(lead), *(x for x in "mn" if x in la or x in lb)]
     return call.b.reshape(contract(call, a, la, b, lb, [x for x in out if x in la or x in lb]), call.shape)
@@ -95,13 +97,15 @@ def _lead(total: int, own: int) -> list[Any]:
 
 def _broadcast(call: Call, a: Value, la: Labels, b: Value, lb: Labels) -> tuple[Value, Labels, Value, Labels]:
     """Drop the axes of length 1 that the other operand has longer."""
-    sizes = [dict(zip(labels, v.shape, strict=True)) for v, labels in ((a, la), (b, lb))]
-    results: list[Any] = []
-    for value, labels, own, other in ((a, la, *sizes), (b, lb, *reversed(sizes))):
-        gone = [i for i, x in enumerate(labels) if own[x] == 1 and other.get(x, 1) > 1]
-        results.append(call.b.reduce("sum", value, gone) if gone else value)
-        results.append([x for i, x in enumerate(labels) if i not in gone])
-    return results[0], results[1], results[2], results[3]
+    first, second = dict(zip(la, a.shape, strict=True)), dict(zip(lb, b.shape, strict=True))
+    a, la = _without(call, a, la, [x for x in la if first[x] == 1 < second.get(x, 1)])
+    b, lb = _without(call, b, lb, [x for x in lb if second[x] == 1 < first.get(x, 1)])
+    return a, la, b, lb
+
+
+def _without(call: Call, value: Value, labels: Labels, gone: Labels) -> tuple[Value, list[Any]]:
+    axes = [axis for axis, label in enumerate(labels) if label in gone]
+    return (call.b.reduce("sum", value, axes) if axes else value), [x for x in labels if x not in gone]
 
 
 def _dot(call: Call, a: Value, b: Value) -> Value:
@@ -196,10 +200,10 @@ def einsum(call: Call, *operands: Any, **options: Any) -> Value:
     inputs, output, _ = anp.parse_einsum_input(operands[0], *dummies)
     labels = [list(each) for each in inputs.split(",")]
     result, names = values[0], labels[0]
-    for position, (value, own) in enumerate(zip(values[1:], labels[1:], strict=True)):
-        later = {x for each in labels[position + 2 :] for x in each} | set(output)
-        result, names, value, own = _broadcast(call, result, names, value, own)
-        out = [x for x in dict.fromkeys((*names, *own)) if x in later]
-        result, names = contract(call, result, names, value, own, out), out
+    for position in range(1, len(values)):
+        later = {x for each in labels[position + 1 :] for x in each} | set(output)
+        a, la, b, lb = _broadcast(call, result, names, values[position], labels[position])
+        names = [x for x in dict.fromkeys((*la, *lb)) if x in later]
+        result = contract(call, a, la, b, lb, names)
     result, names = _alone(call, *_diagonal(call, result, names), list(output))
     return call.b.view(result, lambda v: v.transpose([names.index(x) for x in output]))

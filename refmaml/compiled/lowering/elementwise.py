@@ -1,12 +1,13 @@
 """Elementwise functions: each is one ``map``, or a formula of them."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import autograd.numpy
 import numpy as np
+from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.derivatives import sech2
 from refmaml.compiled.lowering.rules import Call, rule
@@ -127,13 +128,13 @@ def nan_to_num(call: Call, x: Any, **options: Any) -> Value:
 
 @rule(anp.rad2deg, anp.degrees)
 def degrees(call: Call, x: Any) -> Value:
-    """x · (180/π), one rounding for the constant as in NumPy."""
+    """X · (180/π), one rounding for the constant as in NumPy."""
     return call.b.map("multiply", call.value(x, call.dtype), call.value(180.0 / np.pi, call.dtype), dtype=call.dtype)
 
 
 @rule(anp.deg2rad, anp.radians)
 def radians(call: Call, x: Any) -> Value:
-    """x · (π/180)."""
+    """X · (π/180)."""
     return call.b.map("multiply", call.value(x, call.dtype), call.value(np.pi / 180.0, call.dtype), dtype=call.dtype)
 
 

@@ -1,12 +1,13 @@
 """Static indexing, and autograd's sparse gradients of it."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
 from autograd.core import VSpace, sparse_add
+from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vjps import untake
 
@@ -60,5 +61,5 @@ def covector(call: Call, space: Any, x: Any) -> Value:
 
 @rule(VSpace.scalar_mul)
 def scalar_mul(call: Call, space: Any, x: Any, a: Any) -> Value:
-    """a · x."""
+    """A · x."""
     return call.b.map("multiply", call.value(x, call.dtype), call.value(a, call.dtype), dtype=call.dtype)

@@ -1,13 +1,14 @@
 """Sums, products, extremes, means, variances and running sums."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
 from math import prod
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
 from autograd.numpy import linalg
+from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.lowering.elementwise import truth
 from refmaml.compiled.lowering.rules import Call, rule

@@ -67,5 +67,5 @@ class Call:
     def only(self, options: dict[str, Any], **defaults: Any) -> None:
         """Refuse keyword arguments that differ from what the rule takes for granted."""
         for name, given in options.items():
-            if name not in defaults or given is not defaults[name] and given != defaults[name]:
+            if name not in defaults or (given is not defaults[name] and given != defaults[name]):
                 self.refuse(f"no option {name}={given!r}")

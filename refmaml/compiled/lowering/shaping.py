@@ -1,12 +1,14 @@
 """Primitives that move data without computing: views where strides allow it, tables of indices where not."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from autograd.numpy import numpy_wrapper as anp
 import numpy as np
 from autograd.builtins import container_take, container_untake, make_sequence
+from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program import BOOL, Value, contiguous
@@ -113,7 +115,11 @@ def _split(raw: Any) -> Any:
     def lowered(call: Call, x: Any, *args: Any, **options: Any) -> list[Value]:
         value = call.value(x)
         count = len(raw(np.empty(value.shape, np.int8), *args, **options))
-        return [call.b.view(value, lambda a, i=i: raw(a, *args, **options)[i]) for i in range(count)]
+
+        def part(array: Any, number: int) -> Any:
+            return raw(array, *args, **options)[number]
+
+        return [call.b.view(value, partial(part, number=number)) for number in range(count)]
 
     return lowered
 

@@ -1,5 +1,6 @@
 """The special functions that autograd wraps, and logsumexp."""
 
+# ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
 
 from typing import Any
@@ -44,7 +45,7 @@ def polygamma(call: Call, n: Any, x: Any) -> Value:
 
 @rule(asp.logsumexp)
 def logsumexp(call: Call, x: Any, axis: Any = None, b: Any = None, keepdims: Any = False, **options: Any) -> Value:
-    """log Σ exp(x), shifted by the maximum; a maximum that is not finite shifts nothing."""
+    """Log Σ exp(x), shifted by the maximum; a maximum that is not finite shifts nothing."""
     call.only(options, return_sign=False)
     if b is not None and not (np.isscalar(b) and b == 1):
         call.refuse("b=None")

@@ -1,0 +1,63 @@
+"""Random cost functions: straight lines of supported primitives over the data and the variables, with their shapes."""
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.scipy.special import expit, logsumexp
+from hypothesis import strategies as st
+
+ROWS, INNER, COLUMNS = 3, 4, 2
+
+# All map [ROWS, INNER] to [ROWS, INNER]; smooth, so that a rounding cannot choose another branch.
+UNARY = {
+    "tanh": anp.tanh, "sin": anp.sin, "cos": anp.cos, "expit": expit, "arctan": anp.arctan, "negative": anp.negative,
+    "square": lambda x: x**2, "exp": lambda x: anp.exp(anp.sin(x)), "log1p": lambda x: anp.log1p(x * x),
+    "sqrt": lambda x: anp.sqrt(1.0 + x * x), "reciprocal": lambda x: 1.0 / (1.5 + anp.sin(x)),
+    "centre": lambda x: x - anp.mean(x, axis=1, keepdims=True), "scale": lambda x: x / (1.0 + anp.std(x)),
+    "softmax": lambda x: anp.exp(x - logsumexp(x, axis=1, keepdims=True)), "cumsum": lambda x: anp.cumsum(x, axis=1),
+    "flip": lambda x: x[::-1, ::-1], "roll": lambda x: anp.roll(x, 1, axis=1), "transposed": lambda x: (2.0 * x.T).T,
+    "reshape": lambda x: anp.reshape(anp.tanh(anp.reshape(x, (INNER, ROWS))), (ROWS, INNER)),
+    "pick": lambda x: x[np.array([2, 0, 2])], "halves": lambda x: anp.concatenate([x[:, 2:], x[:, :2] * 0.5], axis=1),
+    "gram": lambda x: anp.dot(anp.dot(x, x.T), x) * 0.1, "tril": lambda x: anp.tril(x) + 0.5 * anp.triu(x, 1),
+    "pad": lambda x: anp.pad(x, 1, mode="constant")[1:-1, :-2] + x, "stack": lambda x: anp.stack([x, x * x])[1],
+    "norm": lambda x: x / (1.0 + anp.sqrt(anp.sum(x * x))), "tile": lambda x: anp.tile(x, (1, 2))[:, 1 : INNER + 1],
+}  # fmt: skip
+BINARY = {
+    "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / (1.5 + anp.cos(y)), "logaddexp": anp.logaddexp, "hypot": lambda x, y: anp.hypot(x, y + 9),
+    "mixed rows": lambda x, y: x * y[:1] + y[:, :1], "product": lambda x, y: anp.matmul(anp.matmul(x, y.T), x) * 0.1,
+    "einsum": lambda x, y: anp.einsum("ij,kj->ik", x, y) @ x * 0.1, "where": lambda x, y: anp.where(MASK, x, y),
+    "tensordot": lambda x, y: anp.tensordot(x, y, axes=([0], [0]))[:ROWS] * 0.3,
+    "outer": lambda x, y: anp.outer(x[:, 0], y[0]), "inner": lambda x, y: x * anp.inner(x[0], y[1]),
+}  # fmt: skip
+MASK = np.array([[True, False, True, True], [False, True, False, True], [True, True, False, False]])
+
+PROGRAMS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(sorted(UNARY)), st.integers(0, 20)),
+        st.tuples(st.sampled_from(sorted(BINARY)), st.integers(0, 20), st.integers(0, 20)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def cost_of(program):
+    """Return the cost function of a program: each line reads earlier results by number."""
+
+    def cost(batch, v):
+        x = batch["x"][0]
+        results = [x * v["a"], x + v["b"], anp.dot(x, v["m"])]
+        for name, *places in program:
+            function = UNARY.get(name) or BINARY[name]
+            # Scaled down, so that a long program stays well conditioned.
+            results.append(0.7 * anp.sin(function(*(results[place % len(results)] for place in places))))
+        return anp.mean((results[-1] - 0.3) ** 2) + 0.01 * anp.sum(v["c"] * results[-2][0, 0])
+
+    return cost
+
+
+def arguments(dtype):
+    rng = np.random.default_rng(11)
+    shapes = {"a": (ROWS, INNER), "b": (INNER,), "m": (INNER, INNER), "c": ()}
+    theta = {name: np.asarray(rng.uniform(0.2, 0.9, shape), dtype) for name, shape in shapes.items()}
+    return {"x": rng.uniform(-1, 1, (2, ROWS, INNER)).astype(dtype)}, theta
