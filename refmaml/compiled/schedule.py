@@ -211,7 +211,11 @@ def _last_reads(statements: list[Statement], outputs: list[Value]) -> dict[int, 
         for value in statement.values:
             for arg in value.args:
                 last[id(where_read(arg)[0])] = index
-    last.update({id(where_read(value)[0]): len(statements) for value in outputs})
+    for value in outputs:
+        root = where_read(value)[0]
+        last[id(root)] = len(statements)
+        if root.op == "matmul":  # it may be computed at the end, where it goes
+            last.update({id(where_read(arg)[0]): len(statements) for arg in root.args})
     return last
 
 

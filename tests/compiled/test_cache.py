@@ -1,0 +1,145 @@
+"""The disk cache: used again, ignored when damaged or foreign, written whole, closed to others."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import refmaml
+import refmaml.compiled as engine
+from refmaml.compiled import cache, plans, runtime, shortcut
+
+DATA, THETA = {"x": np.array([[1.0, 2.0], [0.5, -1.0]])}, {"w": np.array([0.3, -0.4])}
+
+
+def cost(batch, v):
+    return ((batch["x"][0] * v["w"] - 1.0) ** 2).sum()
+
+
+def step():
+    plans.clear()
+    shortcut.forget()
+    runtime._loaded.clear()
+    return engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    if runtime._settings().DISABLE_JIT or runtime._settings().BOUNDSCHECK:
+        monkeypatch.setattr("numba.core.config.DISABLE_JIT", 0)
+        monkeypatch.setattr("numba.core.config.BOUNDSCHECK", None)
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "code"))
+    return tmp_path / "code"
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    made = []
+    original = runtime._compiled
+    monkeypatch.setattr(runtime, "_compiled", lambda *args: made.append(args) or original(*args))
+    return made
+
+
+def expected():
+    return refmaml.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)[0]
+
+
+def test_an_entry_saves_the_next_compilation(folder, compilations):
+    assert step()[0] == pytest.approx(expected(), rel=1e-14)
+    assert step()[0] == pytest.approx(expected(), rel=1e-14)
+    assert len(compilations) == 1
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+DAMAGES = {
+    "one bit": flip,
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:200]),
+    "empty": lambda path: path.write_bytes(b""),
+    "another format": lambda path: path.write_bytes(b"\x80\x04\x95" + path.read_bytes()),
+    "writable by others": lambda path: path.chmod(0o666),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_an_entry_that_cannot_be_trusted_is_ignored_and_made_anew(folder, compilations, damage):
+    step()
+    (entry,) = folder.iterdir()
+    damage(entry)
+    assert step()[0] == pytest.approx(expected(), rel=1e-14)
+    assert len(compilations) == 2
+    assert step()[0] == pytest.approx(expected(), rel=1e-14)
+    assert len(compilations) == 2
+
+
+def test_an_entry_under_another_name_is_ignored(folder):
+    step()
+    (entry,) = folder.iterdir()
+    stranger = folder / ("0" * 64)
+    os.rename(entry, stranger)
+    assert cache.load(stranger.name) is None
+
+
+def test_a_directory_that_others_can_write_to_is_not_used(folder, compilations):
+    step()
+    folder.chmod(0o777)
+    step()
+    assert len(compilations) == 2
+
+
+def test_a_link_to_an_entry_elsewhere_is_not_followed(folder, tmp_path, compilations):
+    step()
+    (entry,) = folder.iterdir()
+    os.rename(entry, tmp_path / "elsewhere")
+    entry.symlink_to(tmp_path / "elsewhere")
+    step()
+    assert len(compilations) == 2
+
+
+def test_the_name_depends_on_source_types_and_surroundings(monkeypatch):
+    name = cache.key("source", "kernels", ["<f4"])
+    assert name != cache.key("source ", "kernels", ["<f4"])
+    assert name != cache.key("source", "kernels", ["<f8"])
+    monkeypatch.setattr(cache, "_surroundings", lambda: ("another machine",))
+    assert name != cache.key("source", "kernels", ["<f4"])
+
+
+def test_without_a_directory_nothing_is_kept(monkeypatch, folder, compilations):
+    monkeypatch.setenv(cache.VARIABLE, "")
+    step()
+    step()
+    assert len(compilations) == 2
+    assert not folder.exists()
+
+
+_CHILD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_cache
+from refmaml.compiled import runtime
+made = []
+original = runtime._compiled
+runtime._compiled = lambda *args: made.append(args) or original(*args)
+print(test_cache.step()[0], len(made), "numba" in sys.modules and "numba.core.compiler" in sys.modules)
+"""
+
+
+def test_another_process_needs_no_compiler(folder):
+    here = os.path.dirname(os.path.abspath(__file__))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", _CHILD, here], check=True, capture_output=True, text=True, env=environment
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert answers[0][0] == answers[1][0]
+    assert [each[1] for each in answers] == ["1", "0"]
