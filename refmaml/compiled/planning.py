@@ -84,6 +84,7 @@ class Plan:
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
     cost_dtype: DType
     history: bool  # whether every φ_k is kept, at the end of the workspace
+    traced: dict[str, Any]  # outer cost and gradient on the data that was traced
     work: int  # arithmetic operations of one evaluation, roughly
 
 
@@ -110,7 +111,8 @@ def plan(request: Request) -> Plan:
         run, source, leaves, inner_data, () if request.same_data else outer_data,
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
-        traced["outer"].outputs["cost"].dtype, request.kind == "second", _work(traced),
+        traced["outer"].outputs["cost"].dtype, request.kind == "second", traced["outer"].expected,
+        _work(traced),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from refmaml.compiled.groups import Data, Group, Prepared, signature
 from refmaml.compiled.guards import Guard, global_random_states
 from refmaml.compiled.planning import Cost, Plan, Request, plan
 from refmaml.containers import prune
+from refmaml.differentiation import value_and_gradient
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
@@ -69,7 +70,9 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     """Trace and compile, and make sure that tracing changed nothing that the functions see."""
     functions = (*ready.costs, ready.update)
     guard, states = Guard(*functions), global_random_states()
-    made = plan(_request(kind, ready, group))
+    request = _request(kind, ready, group)
+    made = plan(request)
+    _as_the_reference(request, made)
     if not guard.unchanged() or global_random_states() != states:
         raise ValueDependence(
             f"{_names(functions)}: expected functions that change nothing and draw no random numbers, but what they "
@@ -77,6 +80,30 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
         )
     _twice_the_same(kind, ready, group, made)
     return guard, Execution(made)
+
+
+def _as_the_reference(request: Request, made: Plan) -> None:
+    """Evaluate the outer cost on plain data, as the reference does: a difference is due to how the cost looks at it.
+
+    The cost itself has to be the same to the bit; its gradient may differ by rounding, far less than by this bound.
+    """
+    data = {f"b/{chain}": np.array(leaf) for chain, leaf in request.outer_data.items()}
+    chains = [name.removeprefix("g/") for name in made.traced if name != "cost"]
+    theta = {chain: np.array(leaf) for chain, leaf in request.theta.items()}
+    cost, gradient = value_and_gradient(
+        lambda moving: request.outer_cost(data, {**theta, **moving}), {chain: theta[chain] for chain in chains}
+    )
+    same = np.array_equal(np.asarray(cost).reshape(()), made.traced["cost"].reshape(()), equal_nan=True)
+    for chain in chains:
+        mine, theirs = made.traced[f"g/{chain}"], gradient[chain]
+        finite = np.isfinite(theirs)
+        apart = np.linalg.norm((mine - theirs)[finite & np.isfinite(mine)])
+        same = same and bool(apart <= 1e-2 * np.linalg.norm(theirs[finite]))
+    if not same:
+        raise ValueDependence(
+            f"{request.outer_cost.name}: it gives another answer on plain arrays than while it is traced, so it looks "
+            "at what its arguments are (`type(x) is ...`). Use isinstance, or pass on_unsupported='reference'."
+        )
 
 
 def _twice_the_same(kind: str, ready: Prepared, group: Group, made: Plan) -> None:

@@ -230,7 +230,8 @@ def mod(x: Real, y: Real) -> Real:
     rest = library("fmod")(x, y)
     differ = x.builder.xor(rest.compare("<", 0.0), y.compare("<", 0.0))
     adjusted = (rest + y).choose(differ, rest)
-    return rest.like(0.0).intrinsic("copysign", y).choose(rest.compare("==", 0.0), adjusted)
+    result: Real = rest.like(0.0).intrinsic("copysign", y).choose(rest.compare("==", 0.0), adjusted)
+    return result
 
 
 def sign(x: Real) -> Real:
@@ -311,7 +312,8 @@ def _zeta_rest(s: Real, base: Real) -> Real:
         rest = rest + factor * power * bernoulli
         factor = factor * (s + float(2 * k + 1)) * (s + float(2 * k + 2))
         power = power / (base * base)
-    return rest
+    result: Real = rest
+    return result
 
 
 def _outside_zeta(s: Real, q: Real, value: Real) -> Real:

@@ -64,6 +64,14 @@ def test_isinstance_answers_as_in_the_reference():
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 2, 0.1, batched=False)
 
 
+def test_looking_at_the_exact_type_is_refused():
+    def cost(b, v):
+        return squares(2.0 if type(b["x"]) is np.ndarray else 1.0, b, v)
+
+    with pytest.raises(ValueDependence, match="plain arrays"):
+        engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
+
+
 def _closure():
     scale = 2.0
 
