@@ -42,7 +42,7 @@ def row(workload: Workload, peers: list[str], seconds: float, with_first_calls: 
     for name in ("refmaml.compiled", *peers):
         try:
             calls[name] = CONTESTANTS[name](workload)
-        except ImportError as error:  # noqa: PERF203 - a peer that is not installed is left out and named
+        except ImportError as error:
             missing.append(f"{name}: {error}")
     apart = disagreement({name: call() for name, call in calls.items()}, workload.dtype)
     if apart > _UNITS:

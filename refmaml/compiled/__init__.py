@@ -5,6 +5,7 @@ the engine is an import. `docs/engine.md` follows a cost function through it.
 """
 
 from refmaml.compiled.errors import CompilationFallback, CompilationRefused, UnsupportedPrimitive, ValueDependence
+from refmaml.compiled.plans import emitted_sources
 from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
 from refmaml.updates import gradient_descent_update
 
@@ -13,6 +14,7 @@ __all__ = [
     "CompilationRefused",
     "UnsupportedPrimitive",
     "ValueDependence",
+    "emitted_sources",
     "fomaml_step",
     "gradient_descent_update",
     "maml_step",

@@ -105,6 +105,7 @@ def plan(request: Request) -> Plan:
     if shared:
         step.inner = Role(roles["outer"].outputs, inner_data)
     source = source_of(step)
+    _log.debug("emitted source:\n%s", source)
     kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)))
     run = executable(source, step.header, kinds)
     return Plan(

@@ -27,6 +27,11 @@ def clear() -> None:
         _known.clear()
 
 
+def emitted_sources() -> list[str]:
+    """Return the Numba source of every step that this process has compiled, the latest last."""
+    return [execution.plan.source for _, execution, _ in _known.values()]
+
+
 def plan_for(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     """Return a guard and a plan: known ones whose surroundings have not changed, or new ones."""
     key = _key(kind, ready, group)

@@ -19,11 +19,13 @@ UNARY = {
     "pick": lambda x: x[np.array([2, 0, 2])], "halves": lambda x: anp.concatenate([x[:, 2:], x[:, :2] * 0.5], axis=1),
     "gram": lambda x: anp.dot(anp.dot(x, x.T), x) * 0.1, "tril": lambda x: anp.tril(x) + 0.5 * anp.triu(x, 1),
     "pad": lambda x: anp.pad(x, 1, mode="constant")[1:-1, :-2] + x, "stack": lambda x: anp.stack([x, x * x])[1],
-    "norm": lambda x: x / (1.0 + anp.sqrt(anp.sum(x * x))), "tile": lambda x: anp.tile(x, (1, 2))[:, 1 : INNER + 1],
+    "norm": lambda x: x / (1.0 + anp.sqrt(anp.sum(x * x))),
+    "tile": lambda x: anp.tile(x, (1, 2))[:, 1 : INNER + 1],
 }  # fmt: skip
 BINARY = {
     "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y,
-    "divide": lambda x, y: x / (1.5 + anp.cos(y)), "logaddexp": anp.logaddexp, "hypot": lambda x, y: anp.hypot(x, y + 9),
+    "divide": lambda x, y: x / (1.5 + anp.cos(y)), "logaddexp": anp.logaddexp,
+    "hypot": lambda x, y: anp.hypot(x, y + 9),
     "mixed rows": lambda x, y: x * y[:1] + y[:, :1], "product": lambda x, y: anp.matmul(anp.matmul(x, y.T), x) * 0.1,
     "einsum": lambda x, y: anp.einsum("ij,kj->ik", x, y) @ x * 0.1, "where": lambda x, y: anp.where(MASK, x, y),
     "tensordot": lambda x, y: anp.tensordot(x, y, axes=([0], [0]))[:ROWS] * 0.3,

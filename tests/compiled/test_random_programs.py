@@ -39,8 +39,9 @@ def agree(program, dtype, order):
     np.testing.assert_array_equal(np.isfinite(joined(got[1])), finite)
     if not finite.all():  # where the reference has NaN or infinity there is no distance
         return
-    distance = np.linalg.norm(joined(got[1]) - joined(expected[1])) / np.linalg.norm(joined(expected[1]))
-    assert distance <= 64 * np.finfo(dtype).eps * condition(reference, cost, batch, theta)
+    size = np.linalg.norm(joined(expected[1]))
+    distance = np.linalg.norm(joined(got[1]) - joined(expected[1]))
+    assert distance <= 64 * np.finfo(dtype).eps * size * (condition(reference, cost, batch, theta) if size else 1.0)
     assert all(got[1][name].dtype == leaf.dtype for name, leaf in expected[1].items())
 
 
@@ -56,7 +57,8 @@ def test_random_programs_as_plain_python(dtype, order, monkeypatch):
     def check(program):
         plans.clear()
         shortcut.forget()
-        agree(program, dtype, order)
+        with np.errstate(all="ignore"):  # some of the programs divide zero by zero
+            agree(program, dtype, order)
 
     check()
 
@@ -70,6 +72,7 @@ def test_random_programs_as_machine_code(dtype, order):
     @settings(max_examples=max(2, many // 15), deadline=None)
     @given(PROGRAMS)
     def check(program):
-        agree(program, dtype, order)
+        with np.errstate(all="ignore"):  # some of the programs divide zero by zero
+            agree(program, dtype, order)
 
     check()
