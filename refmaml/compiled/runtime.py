@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,20 +37,19 @@ _ERROR_MODEL = "numpy"
 _FAST_MATH = {"contract"}
 
 
-def _settings() -> Any:
-    try:
-        from numba.core import config
-    except ImportError as error:  # pragma: no cover - Numba is installed where the suite runs
-        raise ImportError("refmaml.compiled needs Numba: pip install 'refmaml[compiled]'.") from error
-    return config
+def _setting(name: str) -> bool:
+    """Return one of Numba's settings, without loading Numba where nothing has loaded it yet."""
+    config = sys.modules.get("numba.core.config")
+    if config is not None:
+        return bool(getattr(config, name))
+    return os.environ.get(f"NUMBA_{name}", "0") not in ("", "0")
 
 
 def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
     """Return a function that runs emitted source on arrays of `dtypes`."""
-    config = _settings()
-    if config.DISABLE_JIT:
+    if _setting("DISABLE_JIT"):
         return _interpreted(source, header)
-    if config.BOUNDSCHECK:
+    if _setting("BOUNDSCHECK"):
         return _checked(source, header)
     key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
     if key not in _loaded:
@@ -127,7 +128,10 @@ def _claim_intrinsic() -> Any:
 
 def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
     """Compile to machine code."""
-    from numba.core import types
+    try:
+        from numba.core import types
+    except ImportError as error:
+        raise ImportError("refmaml.compiled needs Numba: pip install 'refmaml[compiled]'.") from error
 
     from refmaml.compiled.numba_target import instructions
 
