@@ -12,18 +12,23 @@ def rounding(dtype):
 
 
 def assert_close(got, expected, units=UNITS):
-    """Claim that every leaf is within `units` of rounding, normwise, with NaN and infinity in the same places."""
+    """Claim that every leaf is within `units` of rounding of the whole answer, with NaN and infinity in place.
+
+    Of the whole: a leaf of one element may be a difference of numbers that are as large as the rest.
+    """
     left, right = (  # a None stands where a list lost a leaf
         {chain: leaf for chain, leaf in flatten(each) if leaf is not None} for each in (got, expected)
     )
     assert list(left) == list(right)
+    parts = [np.ravel(np.asarray(leaf, np.float64)) for leaf in right.values()]
+    size = np.linalg.norm([np.linalg.norm(part[np.isfinite(part)]) for part in parts])
     for chain, leaf in right.items():
         mine, theirs = np.asarray(left[chain]), np.asarray(leaf)
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype), chain
         finite = np.isfinite(theirs)
         np.testing.assert_array_equal(np.where(finite, 0, mine), np.where(finite, 0, theirs), err_msg=chain)
         error = np.linalg.norm((mine - theirs)[finite])
-        bound = units * rounding(theirs.dtype) * max(np.linalg.norm(theirs[finite]), np.finfo(theirs.dtype).tiny)
+        bound = units * rounding(theirs.dtype) * max(size, np.finfo(theirs.dtype).tiny)
         assert error <= bound, f"{chain}: {error / bound * units:.1f} units"
 
 
