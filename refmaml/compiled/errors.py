@@ -10,11 +10,9 @@ import autograd
 import numpy
 import scipy
 
-import refmaml
-
-_LIBRARIES = tuple(
-    os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep for module in (autograd, numpy, scipy, refmaml)
-)
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_FOLDERS = [os.path.dirname(os.path.abspath(module.__file__ or "")) for module in (autograd, numpy, scipy)]
+_LIBRARIES = tuple(folder + os.sep for folder in (*_FOLDERS, os.path.dirname(_HERE)))
 
 
 class CompilationRefused(RuntimeError):  # noqa: N818 - the two kinds below are named after what was found
@@ -36,7 +34,7 @@ class CompilationFallback(UserWarning):
     """A step was computed by the reference, since its cost function could not be compiled."""
 
 
-_TRACER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.py")
+_TRACER = os.path.join(_HERE, "trace.py")
 
 
 def user_line(depth: int = 1) -> str:

@@ -7,7 +7,6 @@ which Numba puts into the place of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -116,12 +115,3 @@ def multiply_form(a: tuple[int, int], b: tuple[int, int], rows: int, columns: in
     if along and (columns == 1 or (rows <= _ACCUMULATORS // 2 and summed >= 64)):
         return "dots"
     return "rows" if columns == 1 else None
-
-
-def callable_kernel(kernel: Kernel, jit: bool) -> Callable[..., Any]:
-    """Return what emitted source calls: the vector code inside compiled source, the plain function outside."""
-    if not jit:
-        return kernel.plain
-    from refmaml.compiled.microkernels import intrinsic_of
-
-    return intrinsic_of(kernel)

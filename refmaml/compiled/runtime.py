@@ -20,7 +20,7 @@ import numpy as np
 
 from refmaml.compiled import cache
 from refmaml.compiled.emit import Header
-from refmaml.compiled.kernels import callable_kernel
+from refmaml.compiled.kernels import Kernel
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, DType
 from refmaml.compiled.scalars import PLAIN, SPECIAL
 
@@ -64,9 +64,18 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
 def _namespace(header: Header, jit: bool) -> dict[str, Any]:
     names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf}
     names["not_a_number"] = np.nan
-    names |= {name: callable_kernel(kernel, jit) for name, kernel in header.kernels.items()}
+    names |= {name: _kernel(kernel, jit) for name, kernel in header.kernels.items()}
     names["claim"] = _claim_intrinsic() if jit else _claim
     return names | {name: _scalar(name) if jit else PLAIN[name] for name in header.functions}
+
+
+def _kernel(kernel: Kernel, jit: bool) -> Callable[..., Any]:
+    """Return what emitted source calls: vector code inside compiled source, the plain function outside."""
+    if not jit:
+        return kernel.plain
+    from refmaml.compiled.microkernels import intrinsic_of
+
+    return intrinsic_of(kernel)
 
 
 def _scalar(name: str) -> Any:
