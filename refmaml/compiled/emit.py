@@ -164,7 +164,8 @@ class Writer:
         if not value.params[0]:
             return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
         zero = "False" if value.dtype == BOOL else self.header.constant(0, value.dtype)
-        chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)], {zero})"
+        truth = " != 0" if value.dtype == BOOL else ""
+        chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)]{truth}, {zero})"
         return [f"for i in range({value.size}):", f"    at = wi[{table} + i]", f"    {target} + i] = {chosen}"]
 
     def own_memory(self, value: Value) -> str:

@@ -85,7 +85,8 @@ class LoopWriter:
         if access not in self._loaded:
             name = f"x{len(self._loaded)}"
             self._loaded[access] = name
-            self.nest.before[self.nest.depth(strides)].append(f"{name} = {self.nest.element(access)}")
+            truth = " != 0" if arg.dtype == BOOL else ""  # a truth value is a byte in memory
+            self.nest.before[self.nest.depth(strides)].append(f"{name} = {self.nest.element(access)}{truth}")
         return self._loaded[access]
 
     def _literal(self, arg: Value) -> str:

@@ -146,7 +146,7 @@ def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Mac
 
     began = time.perf_counter()
     _log.info("compiling a step of %d lines", source.count("\n"))
-    kinds = {FLOAT32: types.float32, FLOAT64: types.float64, INT64: types.int64, BOOL: types.boolean}
+    kinds = {FLOAT32: types.float32, FLOAT64: types.float64, INT64: types.int64, BOOL: types.uint8}
     function = _defined(source, _namespace(header, jit=True))
     pointer: Any = types.CPointer
     signature = [pointer(kinds[dtype]) for dtype in dtypes]

