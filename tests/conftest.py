@@ -1,6 +1,14 @@
-"""Hypothesis profiles: `ci` is the default; `pytest --hypothesis-profile=nightly` searches longer."""
+"""Hypothesis profiles, and which tests need what is not installed everywhere.
+
+`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine needs the extra
+`compiled`; its tests run by `tox -e compiled`, interpreted, and without it they are not collected.
+"""
+
+from importlib.util import find_spec
 
 from hypothesis import settings
+
+collect_ignore = [] if find_spec("numba") else ["compiled"]
 
 # A first call imports and compiles nothing here, but a shared machine pauses at will: no deadline.
 settings.register_profile("ci", max_examples=30, deadline=None)
