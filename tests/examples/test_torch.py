@@ -24,8 +24,9 @@ def test_the_wrong_example_is_told_where_its_gradient_is_taken() -> None:
     """The outer loss from before adaptation fails wherever there is an inner step, and the report says what it is."""
     report = verification.verify(f"{EXAMPLES / 'torch_fomaml_wrong.py'}:subject", framework="torch")
     assert report.exit_code == 1
-    assert len(report.explanations) == 1
-    assert "the variables before adaptation" in report.explanations[0]
+    (diagnosis,) = report.diagnosis
+    assert diagnosis.faults == ("B01",)
+    assert "learn2learn#420" in diagnosis.source
     assert {case.problem for case in report.cases if case.verdict == "pass"} == {"no-steps"}
 
 
