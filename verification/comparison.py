@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from verification import suite, tolerances
 from verification.conventions import Declared
-from verification.faults import CATALOGUE, Outcome, question
+from verification.faults import CATALOGUE, Outcome, question, rough_question
+from verification.faults.question import Answer
 from verification.problem import Problem
 from verification.subjects import Finding, Reply
 from verification.tolerances import Sensitivity, unit_roundoff
@@ -119,7 +120,8 @@ def _separation_of_float64(name: str, order: int | str) -> float:
     problem = suite.made(name, order)
     if not problem.inner_grad_steps:
         return float("inf")  # nothing adapts: there is nothing that such a fault could change
-    return nearest(order, lambda id_: distance(problem, "float64", CATALOGUE[id_].variants[""]))
+    distance = distances(problem, "float64")
+    return nearest(order, lambda id_: distance(CATALOGUE[id_].variants[""]))
 
 
 def nearest(order: int | str, distance_of: Callable[[str], float]) -> float:
@@ -129,15 +131,22 @@ def nearest(order: int | str, distance_of: Callable[[str], float]) -> float:
     return min([*central, *(each for each in subtle if each >= _DECIDES)])
 
 
-def distance(problem: Problem, dtype: str, answer: Any) -> float:
-    """Return how many bounds lie between the right gradients and a fault's, on the leaf that shows it best."""
+def distances(problem: Problem, dtype: str) -> Callable[[Answer], float]:
+    """Return a function of a fault: how many bounds its gradients are from the right, on the leaf that shows it."""
     moves = sensitivity(problem.name, problem.order)
-    asked = question(problem)
-    right, wrong = Declared().right(asked), answer(asked)
-    ratios = []
-    for chain, leaf in right.gradients.items():
-        other = wrong.gradients[chain]
-        if leaf is None or other is None or other.shape != leaf.shape:
-            return float("inf")
-        ratios.append(over(float(np.linalg.norm(other - leaf)), tolerances.bound(leaf, moves.gradients[chain], dtype)))
-    return max(ratios)
+    # At first order a Hessian has a part in faults alone that are far off; at second order, in the right answer.
+    asked = rough_question(problem) if problem.order == 1 else question(problem)
+    right = Declared().right(asked)
+
+    def distance(answer: Answer) -> float:
+        wrong = answer(asked)
+        ratios = []
+        for chain, leaf in right.gradients.items():
+            other = wrong.gradients[chain]
+            if leaf is None or other is None or other.shape != leaf.shape:
+                return float("inf")
+            bound = tolerances.bound(leaf, moves.gradients[chain], dtype)
+            ratios.append(over(float(np.linalg.norm(other - leaf)), bound))
+        return max(ratios)
+
+    return distance

@@ -70,16 +70,16 @@ def _by_products(work: Work, points: Points, u: Vector) -> Vector:
 def _by_one_matrix(work: Work, points: Points, u: Vector) -> Vector:
     """Multiply the Jacobians together from the first step on, and pull back by the product."""
     product = np.eye(work.theta.size, dtype=work.theta.dtype)
-    for phi in points:
-        product = (product - work.alpha[:, None] * (work.inner_hessian(phi) @ product)).astype(product.dtype)
+    for hessian in work.inner_hessians(points):
+        product = (product - work.alpha[:, None] * (hessian @ product)).astype(product.dtype)
     return product.T @ u
 
 
 def _expanded(work: Work, points: Points, u: Vector) -> Vector:
     """Accumulate the correction −Σ_k H_k D u_k apart from u, and add it last."""
     correction = np.zeros_like(u)
-    for phi in reversed(points):
-        correction = correction - work.inner_hessian(phi).T @ (work.alpha * (u + correction))
+    for hessian in reversed(work.inner_hessians(points)):
+        correction = correction - hessian.T @ (work.alpha * (u + correction))
     return u + correction
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -174,11 +175,9 @@ class Problem:
 
     def split(self, vector: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Cut a flat vector into leaves by key chain."""
-        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
-        parts = np.split(vector, np.cumsum(sizes)[:-1])
-        return {chain: part.reshape(self.shape(chain)) for chain, part in zip(self.names, parts, strict=True)}
+        return {chain: vector[spot].reshape(self.shape(chain)) for chain, spot in self._spots.items()}
 
-    @property
+    @cached_property
     def names(self) -> Mapping[str, str]:
         """The family's name of each variable by key chain, in order."""
         return leaves(self.nest)
@@ -193,8 +192,17 @@ class Problem:
     def _outer_costs(self) -> Costs:
         return self.family.inner_costs if self.options.same_cost else self.family.outer_costs
 
+    @cached_property
+    def _spots(self) -> dict[str, slice]:
+        """Where each variable lies in the flat vector, by key chain."""
+        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
+        ends = np.cumsum(sizes)
+        return {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
+
     def _costs(self, costs: Costs, xp: Any, batch: Tree, v: Tree) -> Any:
-        given = leaves(v)
+        return self._named_costs(costs, xp, batch, leaves(v))
+
+    def _named_costs(self, costs: Costs, xp: Any, batch: Tree, given: Mapping[str, Any]) -> Any:
         named = {name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()}
         return costs(xp, batch, named)
 
@@ -222,12 +230,9 @@ class Problem:
         return with_both
 
     def _flat(self, costs: Costs, batch: Tree, xp: Any) -> Callable[[Any], Any]:
-        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
-        ends = np.cumsum(sizes)
-
         def of_points(points: Any) -> Any:
-            parts = {c: points[:, end - size : end] for c, size, end in zip(self.names, sizes, ends, strict=True)}
-            return self._costs(costs, xp, batch, parts)
+            parts = {chain: points[:, spot] for chain, spot in self._spots.items()}
+            return self._named_costs(costs, xp, batch, parts)
 
         return of_points
 

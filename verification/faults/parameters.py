@@ -77,8 +77,8 @@ def _permuted(work: Work, asked: Question, taking: NDArray[np.intp]) -> Solved:
         return points
 
     def pull_back(work: Work, points: Points, u: Vector) -> Vector:
-        for phi in reversed(points):
-            u = u - work.inner_hessian(phi)[taking].T @ (work.alpha * u)
+        for hessian in reversed(work.inner_hessians(points)):
+            u = u - hessian[taking].T @ (work.alpha * u)
         return u
 
     return solve(work, asked.order, descend=descend, pull_back=pull_back)

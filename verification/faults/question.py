@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.answers import selected
-from verification.faults.work import Solved, Work, by_autograd, by_complex_step, mean, solve
+from verification.faults.work import (
+    Solved,
+    Work,
+    by_autograd,
+    by_complex_step,
+    hessians_by_autograd,
+    hessians_by_differences,
+    mean,
+    solve,
+)
 from verification.oracles.view import Order, Vector
 from verification.problem import Problem
 
@@ -44,13 +53,22 @@ class Question:
 def question(problem: Problem) -> Question:
     """Return the question that a problem puts, to predict what a fault answers to it."""
     order: Any = problem.order
-    return Question(problem, [Work(view, by_complex_step) for view in problem.views(anp)], order)
+    works = [Work(view, by_complex_step, hessians_by_autograd) for view in problem.views(anp)]
+    return Question(problem, works, order)
+
+
+def rough_question(problem: Problem) -> Question:
+    """Return the question that a problem puts, to tell fast how far off a fault's answer is, to some ten digits."""
+    order: Any = problem.order
+    works = [Work(view, by_complex_step, hessians_by_differences) for view in problem.views(np)]
+    return Question(problem, works, order)
 
 
 def question_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
     """Return the question to be worked in a precision, as an implementation does."""
     order: Any = problem.order
-    return Question(problem, [Work(view, by_autograd) for view in problem.views(anp, dtype=dtype)], order, call)
+    works = [Work(view, by_autograd, hessians_by_autograd) for view in problem.views(anp, dtype=dtype)]
+    return Question(problem, works, order, call)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.question import Answer, Outcome, Question, each_task, misread, question_in
-from verification.faults.work import Points, Solved, Work, descend, mean, solve
+from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import Vector
 
 OUTER_RATE = 0.01
@@ -49,12 +49,12 @@ def with_decay(keep: float) -> Answer:
             points.append(shrink(work) * points[-1] - work.alpha * work.inner_gradient(points[-1]))
         return points
 
-    def pull_back(work: Work, points: Points, u: Vector) -> Vector:
-        for phi in reversed(points):
-            u = shrink(work) * u - work.inner_hessian(phi).T @ (work.alpha * u)
+    def shrinking_pull_back(work: Work, points: Points, u: Vector) -> Vector:
+        for hessian in reversed(work.inner_hessians(points)):
+            u = shrink(work) * u - hessian.T @ (work.alpha * u)
         return u
 
-    return each_task(lambda work, asked: solve(work, asked.order, descend=descending, pull_back=pull_back))
+    return each_task(lambda work, asked: solve(work, asked.order, descend=descending, pull_back=shrinking_pull_back))
 
 
 decayed = with_decay(_DECAY)
@@ -100,10 +100,7 @@ clipped_by_norm = clip_by_norm(_NORM)
 
 def _hessian_shifted(work: Work, points: Points, u: Vector) -> Vector:
     """H_k taken at φ_{k+1}: the fast weights have moved on before the product is evaluated."""
-    shifted = [phi - work.alpha * work.inner_gradient(phi) for phi in points]
-    for phi in reversed(shifted):
-        u = u - work.inner_hessian(phi).T @ (work.alpha * u)
-    return u
+    return pull_back(work, [phi - work.alpha * work.inner_gradient(phi) for phi in points], u)
 
 
 hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_shifted))

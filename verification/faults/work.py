@@ -20,6 +20,7 @@ from verification.oracles.finite_differences import complex_step_gradients
 from verification.oracles.view import Costs, Order, Vector
 
 Points = list[Vector]
+_HESSIAN_STEP = 2.0**-17
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Work:
     """One task in flat vectors; values, gradients and Hessians are kept, since faults ask for the same ones often.
 
     `derive` takes gradients: complex steps where an answer is predicted, which are fast and exact to rounding, and
-    autograd where a fault plays the subject, in the subject's own precision.
+    autograd where a fault plays the subject, in the subject's own precision. `curve` takes the Hessians at several
+    points in one pass.
     """
 
     view: TaskView
     derive: Callable[[Costs, Vector], Vector]
+    curve: Callable[[Costs, NDArray[Any]], NDArray[Any]]
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -46,7 +49,7 @@ class Work:
 
     def changed(self, **changes: Any) -> Work:
         """Return the task with parts of its view exchanged; the costs keep what is known of them."""
-        return Work(replace(self.view, **changes), self.derive, self.memory)
+        return Work(replace(self.view, **changes), self.derive, self.curve, self.memory)
 
     def inner_cost(self, phi: Vector) -> Any:
         """S(φ)."""
@@ -72,8 +75,17 @@ class Work:
 
     def inner_hessian(self, phi: Vector) -> NDArray[Any]:
         """∇²S(φ)."""
-        found: NDArray[Any] = self._kept("hessian", self.view.inner_costs, phi, hessian)
-        return found
+        return self.inner_hessians([phi])[0]
+
+    def inner_hessians(self, points: Points) -> list[NDArray[Any]]:
+        """∇²S at each of several points; those that are not known yet in one pass."""
+        costs = self.view.inner_costs
+        keys = [("hessian", id(costs), phi.tobytes()) for phi in points]
+        missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in self.memory}
+        if missing:
+            found = self.curve(costs, np.stack(list(missing.values())))
+            self.memory.update(zip(missing, found, strict=True))
+        return [self.memory[key] for key in keys]
 
     def _kept(self, what: str, costs: Costs, phi: Vector, compute: Callable[[Costs, Vector], Any]) -> Any:
         key = (what, id(costs), phi.tobytes())
@@ -94,13 +106,23 @@ def by_autograd(costs: Costs, phi: Vector) -> Vector:
     return found
 
 
-def hessian(costs: Costs, phi: Vector) -> NDArray[Any]:
-    """Return the Hessian [n, n] of costs at one point, all rows in one pass."""
-    basis = np.eye(phi.size, dtype=phi.dtype)
-    rows: NDArray[Any] = grad(lambda points: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(points) * basis))(
-        phi + 0 * basis
+def hessians_by_autograd(costs: Costs, points: NDArray[Any]) -> NDArray[Any]:
+    """Return the Hessians [P, n, n] of costs at points [P, n], all rows in one pass."""
+    count, size = points.shape
+    basis = np.tile(np.eye(size, dtype=points.dtype), (count, 1))
+    rows: NDArray[Any] = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * basis))(
+        np.repeat(points, size, axis=0)
     )
-    return rows
+    return rows.reshape(count, size, size)
+
+
+def hessians_by_differences(costs: Costs, points: NDArray[Any]) -> NDArray[Any]:
+    """Return the Hessians [P, n, n] of costs at points [P, n] to a relative 1e-10, several times as fast."""
+    count, size = points.shape
+    shifts = _HESSIAN_STEP * np.eye(size)
+    probes = np.stack([points[:, None] + shifts, points[:, None] - shifts])
+    ahead, behind = complex_step_gradients(costs, probes.reshape(-1, size)).reshape(2, count, size, size)
+    return np.asarray((ahead - behind) / (2 * _HESSIAN_STEP))
 
 
 @dataclass(frozen=True)
@@ -122,8 +144,8 @@ def descend(work: Work) -> Points:
 
 def pull_back(work: Work, points: Points, u: Vector) -> Vector:
     """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from each of `points`."""
-    for phi in reversed(points):
-        u = u - work.inner_hessian(phi).T @ (work.alpha * u)
+    for hessian in reversed(work.inner_hessians(points)):
+        u = u - hessian.T @ (work.alpha * u)
     return u
 
 
