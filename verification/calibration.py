@@ -37,10 +37,6 @@ STEPS = (1, 3, 5, 20)
 OWN_RATE = 2.0**-3
 #: What does not show moves an answer there by tens of roundings; the faintest that shows, single precision, by 2²⁶.
 _SHOWS = 2.0**20
-#: B05 differentiates the whole unrolled loop in every step, which takes a time that grows as 3ᴷ.
-_SLOW, _SLOW_FROM = "B05", 4
-#: The judge says "inconclusive" where a central fault is nearer than this, in bounds.
-_DECIDES = 2.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Setting:
     @property
     def decided(self) -> bool:
         """Whether the judge would say "pass" to a right answer here, and not "inconclusive"."""
-        return self.separation >= _DECIDES
+        return self.separation >= comparison.DECIDES
 
     @property
     def overlooked(self) -> bool:
@@ -205,8 +201,7 @@ def fault_distances(problem: Problem, moves: Sensitivity | None = None) -> dict[
 
 def _answers(problem: Problem) -> Iterator[tuple[str, FaultAnswer]]:
     for fault in CATALOGUE.values():
-        too_slow = fault.id == _SLOW and problem.inner_grad_steps >= _SLOW_FROM
-        if problem.order in fault.orders and not too_slow:
+        if problem.order in fault.orders and problem.inner_grad_steps <= fault.most_steps:
             for variant, answer in fault.variants.items():
                 yield _named(fault, variant), answer
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from verification.commands_calibrate import calibrate
 from verification.conventions import NAMES as CONVENTIONS
 from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
+from verification.levels import LEVELS
 from verification.report import Report, show
 from verification.subjects import SubjectError
 from verification.vectors.command import vectors
@@ -34,7 +36,7 @@ It is a step with the interface of refmaml.fomaml_step, or a function of one pro
 Examples:
   refmaml verify
   refmaml verify examples/torch_fomaml.py:subject --framework torch
-  refmaml verify mypackage.maml:step --order 2 --json report.json
+  refmaml verify mypackage.maml:step --order 2 --level full --json report.json
 
 \b
 Exit codes:
@@ -101,6 +103,15 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
 )
 @click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="quick",
+    show_default=True,
+    help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
+    "again with other random numbers, and for steps the relations.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of those other numbers.")
+@click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -113,6 +124,8 @@ def verify(
     kind: str | None,
     dtypes: tuple[str, ...],
     declared: tuple[str, ...],
+    level: str,
+    seed: int,
     json_file: Path | None,
 ) -> None:
     """Judge an implementation of a meta-learning step."""
@@ -121,7 +134,7 @@ def verify(
     with _usage_errors(), _progress() as progress:
         if subject is None:
             _require_subject(click.get_current_context())
-            report = judge.verify_own(dtypes=asked, progress=progress)
+            report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
         else:
             if "" not in sys.path:
                 sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
@@ -132,6 +145,8 @@ def verify(
                 kind=kind,
                 dtypes=asked,
                 conventions=declared,
+                level=level,
+                seed=seed,
                 progress=progress,
             )
     show(report, console)
@@ -173,6 +188,7 @@ Exit codes:
 @click.option("--pairs", is_flag=True, help="Try pairs of a scale and a structural fault instead.")
 @click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
+@click.option("--level", type=click.Choice(LEVELS), default="quick", show_default=True, help="How much each is asked.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
 @click.option(
     "--markdown",
@@ -186,6 +202,7 @@ def self_test(
     pairs: bool,
     count: int | None,
     seed: int,
+    level: str,
     jobs: int,
     page_file: Path | None,
 ) -> None:
@@ -200,7 +217,7 @@ def self_test(
     else:
         asked = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or judge.DTYPES)
     with _progress() as progress:
-        results = selftest.run_all(asked, jobs, progress)
+        results = selftest.run_all([replace(trial, level=level) for trial in asked], jobs, progress)
     show_matrix(results, Console())
     if page_file:
         _write_text(page(results, "refmaml " + " ".join(sys.argv[1:])), page_file)

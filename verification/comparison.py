@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verification import suite, tolerances
 from verification.conventions import Declared
-from verification.faults import CATALOGUE, Outcome, question, rough_question
+from verification.faults import CATALOGUE, Outcome, Question, question, rough_question
 from verification.faults.question import Answer
 from verification.problem import Problem
 from verification.subjects import Finding, Reply
@@ -23,7 +25,8 @@ from verification.truth import Truth
 #: problems (one step, a linear inner cost) it is no fault at all.
 _CENTRAL = ("A01", "A04", "B01", "B02", "B03", "G04")
 _SUBTLE = ("B06",)
-_DECIDES = 2.0
+#: Below this distance, in bounds, an answer decides nothing.
+DECIDES = 2.0
 
 
 @lru_cache(maxsize=1024)
@@ -89,7 +92,10 @@ def _measured(
     bound = tolerances.bound(expected, moves, dtype, oracle_error)
     error = _apart(got, expected)
     unit = unit_roundoff(dtype) * (size or 1.0)
-    message = f"it differs from {source} by {error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
+    units = f"{error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
+    message = f"it is not 0, as it is by {source}"
+    if size:
+        message = f"it differs from {source} by {100 * error / size:.2g} % ({units})"
     if not np.all(np.isfinite(got)):
         message = f"it holds NaN or infinity, where {source} has finite numbers"
     return Finding(what, message, chain, expected, got, error / unit, bound / unit), over(error, bound)
@@ -111,42 +117,53 @@ def over(error: float, bound: float) -> float:
 
 def separation(name: str, order: int | str, dtype: str) -> float:
     """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
-    return _separation_of_float64(name, order) * unit_roundoff("float64") / unit_roundoff(dtype)
+    return _separation_of_float64(name, order) * _in_bounds_of(dtype)
+
+
+def _in_bounds_of(dtype: str) -> float:
+    """Bounds are proportional to the unit roundoff, so that one measurement in float64 serves every precision."""
+    return unit_roundoff("float64") / unit_roundoff(dtype)
 
 
 @lru_cache(maxsize=1024)
 def _separation_of_float64(name: str, order: int | str) -> float:
-    """Bounds are proportional to the unit roundoff, so that one measurement serves every precision."""
     problem = suite.made(name, order)
     if not problem.inner_grad_steps:
         return float("inf")  # nothing adapts: there is nothing that such a fault could change
-    distance = distances(problem, "float64")
-    return nearest(order, lambda id_: distance(CATALOGUE[id_].variants[""]))
+    return nearest(order, lambda id_: distance(problem, "float64", CATALOGUE[id_].variants[""]))
 
 
 def nearest(order: int | str, distance_of: Callable[[str], float]) -> float:
     """Return the least distance of the central faults, and of the subtle ones where float64 shows them to be faults."""
     central = [distance_of(id_) for id_ in _CENTRAL if order in CATALOGUE[id_].orders]
     subtle = [distance_of(id_) for id_ in _SUBTLE if order in CATALOGUE[id_].orders]
-    return min([*central, *(each for each in subtle if each >= _DECIDES)])
+    return min([*central, *(each for each in subtle if each >= DECIDES)])
 
 
-def distances(problem: Problem, dtype: str) -> Callable[[Answer], float]:
-    """Return a function of a fault: how many bounds its gradients are from the right, on the leaf that shows it."""
+#: The question that a problem puts and the right answer to it: every fault is held against the same.
+_ASKED: WeakKeyDictionary[Problem, tuple[Question, Outcome]] = WeakKeyDictionary()
+
+
+def distance(problem: Problem, dtype: str, answer: Answer, *, call: int = 0) -> float:
+    """Return how many bounds a fault's gradients are from the right ones, on the leaf that shows it best.
+
+    It is infinite where a fault loses a gradient or writes into the caller's variables; `call` counts the calls before.
+    """
+    if problem not in _ASKED:
+        # At first order a Hessian has a part in faults alone that are far off; at second order, in the right answer.
+        asked = rough_question(problem) if problem.order == 1 else question(problem)
+        _ASKED[problem] = asked, Declared().right(asked)
+    asked, right = _ASKED[problem]
+    with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge
+        wrong = answer(replace(asked, call=call))
+    if wrong.overwritten is not None:
+        return float("inf")
     moves = sensitivity(problem.name, problem.order)
-    # At first order a Hessian has a part in faults alone that are far off; at second order, in the right answer.
-    asked = rough_question(problem) if problem.order == 1 else question(problem)
-    right = Declared().right(asked)
-
-    def distance(answer: Answer) -> float:
-        wrong = answer(asked)
-        ratios = []
-        for chain, leaf in right.gradients.items():
-            other = wrong.gradients[chain]
-            if leaf is None or other is None or other.shape != leaf.shape:
-                return float("inf")
-            bound = tolerances.bound(leaf, moves.gradients[chain], dtype)
-            ratios.append(over(float(np.linalg.norm(other - leaf)), bound))
-        return max(ratios)
-
-    return distance
+    ratios = []
+    for chain, leaf in right.gradients.items():
+        other = wrong.gradients[chain]
+        if leaf is None or other is None or other.shape != leaf.shape:
+            return float("inf")
+        bound = tolerances.bound(leaf, moves.gradients[chain], "float64")
+        ratios.append(over(float(np.linalg.norm(other - leaf)), bound))
+    return max(ratios) * _in_bounds_of(dtype)

@@ -54,7 +54,7 @@ class Evidence:
             told = [each for each in told if not each.problem.options.average_across_steps]
         precise = [each for each in told if each.dtype == "float64"] or told
         #: The observations that decide; those in single precision only where there are no others.
-        self.deciding = sorted(precise, key=_cost_of_asking)
+        self.deciding = sorted(precise, key=lambda seen: cost_of_asking(seen.problem))
         self._questions: dict[tuple[str, Any], Question] = {}
         self._right: dict[tuple[str, Any], Outcome] = {}
 
@@ -146,9 +146,8 @@ def _ratio(difference: NDArray[Any], bound: float) -> float:
     return size / bound if bound else (0.0 if size == 0 else float("inf"))
 
 
-def _cost_of_asking(seen: Observation) -> int:
+def cost_of_asking(problem: Problem) -> int:
     """Return roughly how long a fault takes on a problem: cheap ones first, since one mismatch is enough."""
-    problem = seen.problem
     size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
     # Problems with fewer than two steps tell little; they come last.
     return size * problem.num_tasks * problem.inner_grad_steps + (10_000 if problem.inner_grad_steps < 2 else 0)

@@ -18,6 +18,7 @@ from verification.evidence import Observation
 from verification.faults import question
 from verification.fits import vector
 from verification.problem import Problem
+from verification.relations import check_problem
 from verification.subjects import Subject, ask
 from verification.taylor import order_in_alpha
 from verification.tolerances import FACTOR, unit_roundoff
@@ -40,8 +41,22 @@ def family(subject: Subject, order: int | str, seen: list[Observation], declared
             gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
             fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
             if fit.verdict == "pass":
-                return [_several(round(fit.order), fit.order)]
-    return [_several(None, float("nan"))] if asked else []
+                return [_several(_growth(fit.order) + _broken(subject, problem))]
+    return [_several("")] if asked else []
+
+
+def _growth(measured: float) -> str:
+    """Say what the order in α points to, where it is one of those known."""
+    where = _WORDS.get(round(measured))
+    return f"; the error grows like α^{measured:.2f}, which points to {where}" if where else ""
+
+
+def _broken(subject: Subject, problem: Problem) -> str:
+    """Name the first relation that does not hold: they are asked of steps, from the simplest on."""
+    if subject.kind != "step" or problem.order not in (1, 2):
+        return ""
+    found = check_problem(subject.function, problem.native(subject.framework))
+    return next((f"; the first relation that is broken is {name}: {found[name].sentence}" for name in found.broken), "")
 
 
 def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) -> tuple[float, float]:
@@ -59,9 +74,7 @@ def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) ->
     return float(np.linalg.norm(np.concatenate(parts))), noise
 
 
-def _several(power: int | None, measured: float) -> Diagnosis:
-    where = _WORDS.get(-1 if power is None else power)
-    told = f"; the error grows like α^{measured:.2f}, which points to {where}" if where else ""
+def _several(told: str) -> Diagnosis:
     return Diagnosis(
         faults=(SEVERAL,),
         title="several mistakes, or one that is not in the catalogue",

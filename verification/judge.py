@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from verification import suite
-from verification.comparison import compare, sensitivity, separation
+from verification import levels, suite
+from verification.comparison import DECIDES, compare, sensitivity, separation
 from verification.conventions import Declared, convention
 from verification.diagnosis import Diagnosis, diagnose
 from verification.evidence import Observation
 from verification.family import family
 from verification.frameworks import framework as framework_named
 from verification.problem import Problem
-from verification.report.model import Case, Report, Verdict, conclude
+from verification.relations import check_problem
+from verification.report.model import Case, Related, Report, Verdict, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
 from verification.trees import Tree, leaves, map_leaves
 from verification.truth import truths
@@ -24,9 +25,6 @@ from verification.truth import truths
 DTYPES = suite.DTYPES
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
-
-#: Problems that are asked a second time, to find state that outlives a call.
-_TWICE = ("quadratic", "mlp-tanh-mse", "batched")
 
 
 def verify(
@@ -38,6 +36,8 @@ def verify(
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
     conventions: Iterable[str] = (),
+    level: str = "quick",
+    seed: int = 0,
     problems: Iterable[str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -52,7 +52,10 @@ def verify(
         kind: "step" or "problem"; by default told by the number of required parameters.
         dtypes: the precisions to ask in.
         conventions: what its author means otherwise, from `verification.conventions.NAMES`.
-        problems: the names of the built-in problems to ask; by default all.
+        level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
+            problems, the quick ones again with other random numbers, and of a step the relations.
+        seed: makes those other random numbers.
+        problems: the names of the built-in problems to ask instead.
         progress: called before each problem.
 
     Returns:
@@ -65,6 +68,7 @@ def verify(
     """
     _require("order", order, suite.ORDERS)
     _require("kind", kind, (None, "step", "problem"))
+    _require("level", level, levels.LEVELS)
     for dtype in dtypes:
         _require("dtypes", dtype, DTYPES)
     for each in problems or ():
@@ -75,11 +79,13 @@ def verify(
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
     judged = Subject(function, _kind(function, kind), framework, name)
-    run = Run(dtypes, declared, tuple(problems) if problems is not None else None)
+    run = Run(dtypes, declared, level, seed, tuple(problems) if problems is not None else None)
     return run.report([(judged, order)], progress)
 
 
-def verify_own(*, dtypes: tuple[str, ...] = DTYPES, progress: Progress | None = None) -> Report:
+def verify_own(
+    *, dtypes: tuple[str, ...] = DTYPES, level: str = "quick", seed: int = 0, progress: Progress | None = None
+) -> Report:
     """Judge `refmaml`'s own reference steps, against the oracles alone."""
     import refmaml
 
@@ -88,7 +94,7 @@ def verify_own(*, dtypes: tuple[str, ...] = DTYPES, progress: Progress | None = 
         (refmaml.maml_step, 2),
         (refmaml.reptile_step, "reptile"),
     ]
-    run = Run(dtypes, Declared())
+    run = Run(dtypes, Declared(), level, seed)
     return run.report([(Subject(step, "step", "autograd", "refmaml"), order) for step, order in own], progress)
 
 
@@ -111,31 +117,53 @@ class Run:
 
     dtypes: tuple[str, ...]
     declared: Declared
+    level: str = "quick"
+    seed: int = 0
     problems: tuple[str, ...] | None = None
 
     def report(self, asked: list[tuple[Subject, int | str]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, order, name) for subject, order in asked for name in self._names(order)]
         able = [each for each in plan if each[0].can(suite.made(each[2], each[1]))]
+        tell = progress or (lambda *_: None)
         cases: list[Case] = []
         seen: list[Observation] = []
         for index, (subject, order, name) in enumerate(able):
-            if progress:
-                progress(index, len(able), name)
+            tell(index, len(able), name)
             for dtype in self.dtypes:
                 case, observed = self._case(subject, suite.made(name, order).native(subject.framework, dtype))
                 cases.append(case)
                 seen.extend(observed)
-        if progress:
-            progress(len(able), len(able), "naming the mistake" if any(c.verdict == "fail" for c in cases) else "done")
+        failed = any(case.verdict == "fail" for case in cases)
+        tell(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
         named = [each for subject, order in asked for each in self._named(subject, order, cases, seen)]
+        related = [each for subject, order in asked for each in self._related(subject, order)]
         left_out = [name for subject, order, name in plan if (subject, order, name) not in able]
-        return conclude(asked[0][0], cases, named, left_out)
+        return conclude(asked[0][0], cases, named, related, left_out, self._overlooked(able, left_out))
 
     def _names(self, order: int | str) -> list[str]:
         if self.problems is None:
-            return list(suite.names(order, plain=False))
+            return levels.names(self.level, order, self.seed)
         return [name for name in self.problems if suite.is_asked(name, order)]
+
+    def _overlooked(self, able: list[tuple[Subject, int | str, str]], left_out: list[str]) -> list[str]:
+        """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
+        if self.problems is None and not left_out and "float64" in self.dtypes:
+            return []
+        by_order: dict[int | str, list[tuple[Problem, str]]] = {}
+        for _, order, name in able:
+            by_order.setdefault(order, []).extend((suite.made(name, order), dtype) for dtype in self.dtypes)
+        return list(dict.fromkeys(id_ for order, each in by_order.items() for id_ in levels.overlooked(each, order)))
+
+    def _related(self, subject: Subject, order: int | str) -> list[Related]:
+        """Ask a step the relations: they change the costs, which a problem subject is not called with."""
+        if self.level == "quick" or self.problems is not None or subject.kind != "step" or order not in (1, 2):
+            return []
+        return [
+            Related(name, order, result)
+            for name in levels.RELATED
+            for result in check_problem(subject.function, suite.made(name, order).native(subject.framework)).results
+        ]
 
     def _case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
         """Ask one problem, twice where state is looked for, and compare."""
@@ -144,7 +172,7 @@ class Run:
         findings, worst = compare(problem, reply, expected, self.declared)
         findings += changed
         observed = [_observation(problem, reply, 0, bool(changed))]
-        if problem.name.partition("@")[0] in _TWICE:
+        if levels.is_asked_twice(problem):
             again, _ = _asked(subject, problem)
             later, _ = compare(problem, again, expected, self.declared)
             if later and not findings:
@@ -152,7 +180,7 @@ class Run:
                 findings += [replace(each, what="second call", message=words.format(each.message)) for each in later]
             observed.append(_observation(problem, again, 1, bool(changed)))
         apart = separation(problem.name, problem.order, str(problem.dtype))
-        verdict: Verdict = "fail" if findings else "inconclusive" if apart < 2 else "pass"
+        verdict: Verdict = "fail" if findings else "inconclusive" if apart < DECIDES else "pass"
         parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
         return Case(*parts, snippet(subject, problem)), observed
 

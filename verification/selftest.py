@@ -18,6 +18,7 @@ from verification.correct import Variant, variants
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.judge import verify
+from verification.levels import QUICK
 from verification.oracles.view import Order
 from verification.pairs import under
 from verification.report import Report
@@ -28,22 +29,20 @@ Outcome = Literal["named", "named wrong", "not named", "inconclusive", "survived
 BAD = ("survived", "false alarm")
 DTYPES = ("float64", "float32")
 
-#: Problems of a run with random numbers: every fault of the catalogue shows on one of them.
-RANDOM_PROBLEMS = (
-    "quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "average",
-    "same-cost-average", "batched", "inner-chain", "three-parameters", "leaf-rates",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Trial:
-    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision."""
+    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision.
+
+    With a seed, the problems of the level "quick" are asked with random numbers of that seed alone.
+    """
 
     faults: tuple[str, ...]
     variant: str
     order: Order
     dtype: str
     seed: int | None = None
+    level: str = "quick"
 
     @property
     def name(self) -> str:
@@ -98,8 +97,8 @@ def random_trials(count: int, seed: int) -> Iterator[Trial]:
 def run(trial: Trial) -> Result:
     """Try one subject."""
     subject, options = _subject(trial)
-    problems = None if trial.seed is None else [f"{name}@{trial.seed}" for name in RANDOM_PROBLEMS]
-    report = verify(subject, order=trial.order, dtypes=(trial.dtype,), problems=problems, **options)
+    problems = None if trial.seed is None else [f"{name}@{trial.seed}" for name in QUICK]
+    report = verify(subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, **options)
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     named = report.diagnosis[0].name if report.diagnosis else ""
     return Result(trial, _outcome(trial, report), tuple(caught), named)

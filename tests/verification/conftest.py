@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from verification import comparison, suite
+from verification import comparison, levels, suite
 from verification.suite import Recipe
 
 
@@ -15,7 +15,7 @@ def ask_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that makes the judge ask the named problems alone: a whole suite takes seconds."""
 
     def restrict(*names: str) -> None:
-        monkeypatch.setattr(suite, "names", lambda order, *, plain: iter(names))
+        monkeypatch.setattr(levels, "names", lambda level, order, seed: list(names))
 
     return restrict
 

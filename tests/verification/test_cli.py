@@ -43,7 +43,7 @@ def test_pass_is_0():
     assert result.exit_code == 0
     assert "PASS" in result.output
     assert f"{RIGHT} (numpy problem)" in result.output
-    assert "Every one of 4 problems has the right answer within its bound." in result.output
+    assert "All 4 answers are right within their bounds." in result.output
     assert "To reproduce it:" not in result.output
 
 
@@ -52,7 +52,7 @@ def test_our_own_steps_by_default():
     result = run("verify", "--dtype", "float64")
     assert result.exit_code == 0
     assert "refmaml (autograd step)" in result.output
-    assert "Every one of 6 problems" in result.output
+    assert "All 6 answers are right" in result.output
 
 
 def test_fail_is_1():
@@ -60,7 +60,7 @@ def test_fail_is_1():
     result = run("verify", WRONG, *NUMPY, "--dtype", "float64")
     assert result.exit_code == 1
     assert "FAIL" in result.output
-    assert "2 of 2 problems have a wrong answer." in result.output
+    assert "2 of 2 answers are wrong." in result.output
     assert " · order 1 · float64" in result.output
     assert "1 more failing problems are in the table." in result.output
     assert "gradients, w1: it differs from the reference by " in result.output
@@ -152,7 +152,7 @@ def test_help():
         lines = [line.strip() for line in run(*arguments).output.splitlines()]
         assert "refmaml verify" in lines
         assert "refmaml verify examples/torch_fomaml.py:subject --framework torch" in lines
-        assert "refmaml verify mypackage.maml:step --order 2 --json report.json" in lines
+        assert "refmaml verify mypackage.maml:step --order 2 --level full --json report.json" in lines
         for start in ("0  pass", "1  fail", "2  wrong usage", "3  inconclusive"):
             assert any(line.startswith(start) for line in lines)
 

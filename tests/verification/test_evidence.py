@@ -130,7 +130,7 @@ def test_the_relative_error_of_all_leaves_together():
 def test_separation_is_the_nearest_central_fault():
     """The separation is the least distance of A04, B01, B02, B03 and B06, in bounds, and scales with the precision."""
     nearest = ("A04", "B01", "B02", "B03", "B06")
-    apart = [comparison.distances(suite.made("bilinear", 1), "float64")(fault(id_)) for id_ in nearest]
+    apart = [comparison.distance(suite.made("bilinear", 1), "float64", fault(id_)) for id_ in nearest]
     assert comparison.separation("bilinear", 1, "float64") == min(apart)
     units = unit_roundoff("float32") / unit_roundoff("float64")
     assert comparison.separation("bilinear", 1, "float32") * units == pytest.approx(min(apart), rel=1e-12)
@@ -139,7 +139,7 @@ def test_separation_is_the_nearest_central_fault():
 def test_what_is_no_fault_on_a_problem_hides_nothing():
     """With one inner step all inner gradients are at θ anyway: B06 is right there, and does not count as near."""
     one_step = suite.made("one-step", 1)
-    assert comparison.distances(one_step, "float64")(fault("B06")) < 2
+    assert comparison.distance(one_step, "float64", fault("B06")) < 2
     assert comparison.separation("one-step", 1, "float64") > 1000
 
 
@@ -151,4 +151,4 @@ def test_nothing_is_near_where_nothing_adapts():
 def test_a_lost_gradient_is_infinitely_far():
     """None, and a leaf of another shape, can be told from the right answer in any precision."""
     for id_ in ("A03", "D07"):
-        assert comparison.distances(suite.made("bilinear", 1), "float32")(fault(id_)) == float("inf")
+        assert comparison.distance(suite.made("bilinear", 1), "float32", fault(id_)) == float("inf")

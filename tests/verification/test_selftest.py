@@ -93,7 +93,7 @@ def test_random_trials_are_those_of_their_seed():
 
 def test_a_random_trial_asks_problems_with_numbers_of_its_own(monkeypatch):
     """The seed of a trial is that of its problems, and the fault is named on them as well."""
-    monkeypatch.setattr(selftest, "RANDOM_PROBLEMS", ("bilinear", "one-step"))
+    monkeypatch.setattr(selftest, "QUICK", ("bilinear", "one-step"))
     heard = []
     verify = selftest.verify
     monkeypatch.setattr(selftest, "verify", lambda *a, **k: heard.append(k["problems"]) or verify(*a, **k))

@@ -11,7 +11,7 @@ definition, and what it is compared with is not. Gradients and Hessians of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import autograd.numpy as anp
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from verification.oracles.view import Costs, Order, Solution, TaskView, Vector, outer_steps
 
+Matrix = NDArray[np.float64]
 _U = float(np.finfo(np.float64).eps) / 2
 
 
@@ -37,17 +38,18 @@ def solve(view: TaskView, order: Order) -> Solution:
         ks, costs = outer_steps(view), view.outer_costs
         gradients = [_gradient(costs, points[k]) for k in ks]
         if order == 2:
-            gradients = [_pull_back(view, points[:k], each) for k, each in zip(ks, gradients, strict=True)]
+            hessians = _hessians(view.inner_costs, np.stack(points[:-1])) if view.steps else []
+            gradients = [_pull_back(view, hessians[:k], each) for k, each in zip(ks, gradients, strict=True)]
         gradient = np.mean(gradients, axis=0) * view.outer_mask
     cost = float(np.mean([costs(points[k][None])[0] for k in ks]))
     error = 8 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))
     return Solution(cost=cost, gradient=gradient, adapted=points[-1], error=error)
 
 
-def _pull_back(view: TaskView, points: list[Vector], gradient: Vector) -> Vector:
+def _pull_back(view: TaskView, hessians: Sequence[Matrix], gradient: Vector) -> Vector:
     """Multiply a gradient at φ_k by the transposed Jacobians of the steps that led there, the last one first."""
-    for phi in reversed(points):
-        jacobian = np.eye(phi.size) - view.step_size[:, None] * _hessian(view.inner_costs, phi)
+    for hessian in reversed(hessians):
+        jacobian = np.eye(gradient.size) - view.step_size[:, None] * hessian
         gradient = jacobian.T @ gradient
     return gradient
 
@@ -63,8 +65,9 @@ def _gradient(costs: Costs, phi: Vector) -> Vector:
     return gradient
 
 
-def _hessian(costs: Costs, phi: Vector) -> NDArray[np.float64]:
-    """Return H [n, n]: row i differentiates coordinate i of the gradient, all rows in one pass."""
-    basis = np.eye(phi.size)
-    rows: NDArray[np.float64] = grad(lambda points: anp.sum(_gradients(costs)(points) * basis))(phi + 0 * basis)
-    return rows
+def _hessians(costs: Costs, points: Matrix) -> list[Matrix]:
+    """Return H [n, n] at each of points [P, n]: row i differentiates coordinate i of the gradient, all in one pass."""
+    count, size = points.shape
+    basis = np.tile(np.eye(size), (count, 1))
+    rows: Matrix = grad(lambda at: anp.sum(_gradients(costs)(at) * basis))(np.repeat(points, size, axis=0))
+    return list(rows.reshape(count, size, size))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from verification.diagnosis import Diagnosis
+from verification.relations import Result
 from verification.subjects import Finding, Subject
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -30,8 +31,21 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Related:
+    """What a relation found on a problem, in float64."""
+
+    problem: str
+    order: int | str
+    result: Result
+
+
+@dataclass(frozen=True)
 class Report:
-    """The verdict on a subject, the name of the mistake, best first, and every case."""
+    """The verdict on a subject, the name of the mistake, best first, every case and every relation asked.
+
+    `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
+    no problem asked would have shown.
+    """
 
     subject: str
     framework: str
@@ -40,7 +54,9 @@ class Report:
     reason: str
     diagnosis: list[Diagnosis]
     cases: list[Case]
+    relations: list[Related]
     left_out: list[str]
+    overlooked: list[str]
 
     @property
     def exit_code(self) -> int:
@@ -55,26 +71,48 @@ class Report:
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
             "diagnosis": [_diagnosis(each) for each in self.diagnosis],
             "left_out": self.left_out,
+            "overlooked": self.overlooked,
             "cases": [_case(case) for case in self.cases],
+            "relations": [_related(each) for each in self.relations],
         }
 
 
-def conclude(subject: Subject, cases: list[Case], diagnosis: list[Diagnosis], left_out: list[str]) -> Report:
+def conclude(
+    subject: Subject,
+    cases: list[Case],
+    diagnosis: list[Diagnosis],
+    relations: list[Related],
+    left_out: list[str],
+    overlooked: list[str],
+) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
-    count = {verdict: sum(case.verdict == verdict for case in cases) for verdict in ("pass", "fail", "inconclusive")}
-    verdict: Verdict = "pass"
-    reason = f"Every one of {len(cases)} problems has the right answer within its bound."
-    if count["fail"]:
-        verdict, reason = "fail", f"{count['fail']} of {len(cases)} problems have a wrong answer."
-    elif count["inconclusive"]:
-        verdict = "inconclusive"
-        reason = (
-            f"No answer is wrong, but on {count['inconclusive']} of {len(cases)} problems rounding is as large as "
-            "the difference to a wrong answer."
+    verdict, reason = _verdict(
+        cases, list(dict.fromkeys(each.result.name for each in relations if each.result.verdict == "fail"))
+    )
+    about = (subject.name, subject.framework, subject.kind)
+    return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
+
+
+def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
+    """Return the verdict, and the reason in one sentence."""
+    wrong, hidden = (sum(case.verdict == each for case in cases) for each in ("fail", "inconclusive"))
+    if wrong:
+        return "fail", f"{wrong} of {len(cases)} answers are wrong."
+    if broken:
+        return "fail", f"Every answer is right within its bound, but relations are broken: {', '.join(broken)}."
+    if hidden:
+        return "inconclusive", (
+            f"No answer is wrong, but for {hidden} of {len(cases)} rounding is as large as the difference to a wrong "
+            "one."
         )
-    elif not cases:
-        verdict, reason = "inconclusive", "Nothing was asked, so nothing is known."
-    return Report(subject.name, subject.framework, subject.kind, verdict, reason, diagnosis, cases, left_out)
+    if not cases:
+        return "inconclusive", "Nothing was asked, so nothing is known."
+    return "pass", f"All {len(cases)} answers are right within their bounds."
+
+
+def _related(related: Related) -> dict[str, Any]:
+    fields = {key: _plain(value) for key, value in vars(related.result).items()}
+    return {"relation": fields.pop("name"), "problem": related.problem, "order": related.order, **fields}
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:

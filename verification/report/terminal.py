@@ -21,6 +21,7 @@ _SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a n
 _SHOWN_LEAVES = 4
 _CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
 _MISSING = "\n–: wrong, but not by its numbers."
+_OVERLOOKED = "No problem that was asked would have shown these faults (refmaml faults ID explains one):"
 _HOW_TO_SUPPORT = "They need options; a problem subject that handles an option names it in its attribute `supports`."
 
 
@@ -38,6 +39,10 @@ def show(report: Report, console: Console) -> None:
     if len(failing) > told:
         console.print(f"{len(failing) - told} more failing problems are in the table.")
     console.print(_table(report))
+    if report.relations:
+        console.print(_relations(report))
+    if report.overlooked:
+        console.print(f"{_OVERLOOKED} {', '.join(report.overlooked)}.")
     if report.left_out:
         names = ", ".join(dict.fromkeys(report.left_out))
         console.print(f"Not asked: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
@@ -84,6 +89,18 @@ def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
     place = f"at [{', '.join(map(str, worst))}] " if worst else ""
     return place, float(expected[worst]), float(got[worst])
+
+
+def _relations(report: Report) -> RenderableType:
+    """Tell each relation that did not hold, and how many did."""
+    held = sum(each.result.verdict == "pass" for each in report.relations)
+    lines = [Text(f"{held} of {len(report.relations)} relations hold in float64.")]
+    for each in report.relations:
+        if each.result.verdict != "pass":
+            verdict = (each.result.verdict, _STYLES[each.result.verdict])
+            where = f"  {each.result.name} · {each.problem} · order {each.order}: {each.result.sentence}"
+            lines.append(Text.assemble(verdict, where))
+    return Group(*lines)
 
 
 def _table(report: Report) -> Table:
