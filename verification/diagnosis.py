@@ -168,6 +168,8 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
         sentence += f" ({candidate.detail})"
     if len(shown) < count:
         sentence += f"; {len(shown)} of them tell it from the right answer"
+    if evidence.not_finite:
+        sentence += f"; {evidence.not_finite} more that hold NaN or infinity are left aside"
     return Diagnosis(
         faults=candidate.faults,
         title=" and ".join(row.title for row in rows),

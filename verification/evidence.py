@@ -53,8 +53,12 @@ class Evidence:
         if declared.weights_points:  # what a fault makes of other weights is not known
             told = [each for each in told if not each.problem.options.average_across_steps]
         precise = [each for each in told if each.dtype == "float64"] or told
+        finite = [each for each in precise if _is_finite(each)] or precise
+        #: How many answers hold NaN or infinity beside others that do not: a fault that diverges overflows somewhere,
+        #: and where it does depends on the precision that it is worked in.
+        self.not_finite = len(precise) - len(finite)
         #: The observations that decide; those in single precision only where there are no others.
-        self.deciding = sorted(precise, key=lambda seen: cost_of_asking(seen.problem))
+        self.deciding = sorted(finite, key=lambda seen: cost_of_asking(seen.problem))
         self._questions: dict[tuple[str, Any], Question] = {}
         self._right: dict[tuple[str, Any], Outcome] = {}
 
@@ -129,6 +133,10 @@ def allowed(seen: Observation, chain: str, expected: NDArray[Any]) -> float:
     moves = seen.sensitivity.gradients
     size = float(np.linalg.norm(expected))
     return _MARGIN * FACTOR * unit_roundoff(seen.dtype) * max(size, size * _kappa(seen), moves.get(chain, 0.0))
+
+
+def _is_finite(seen: Observation) -> bool:
+    return all(leaf is None or bool(np.all(np.isfinite(leaf))) for leaf in seen.reply.returned.values())
 
 
 def _kappa(seen: Observation) -> float:

@@ -186,8 +186,9 @@ class Run:
 
     def _named(self, subject: Subject, order: int | str, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
         """Name the mistake of a subject that failed, or at least the family that it is of."""
-        if not any(case.verdict == "fail" and case.order == order for case in cases):
-            return []
+        failing = [case for case in cases if case.verdict == "fail" and case.order == order]
+        if all(finding.what == "dtype" for case in failing for finding in case.findings):
+            return []  # the numbers are right, and a finding says what is not
         mine = [each for each in seen if each.problem.order == order]
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
             return diagnose(mine, order, self.declared) or family(subject, order, mine, self.declared)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ from verification.report import Report
 Outcome = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
 BAD = ("survived", "false alarm")
 DTYPES = ("float64", "float32")
+_SHARING = 10
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,17 @@ def pair_trials(orders: tuple[Order, ...]) -> list[Trial]:
 
 
 def random_trials(count: int, seed: int) -> Iterator[Trial]:
-    """Yield faults and correct variants by chance, each on problems with numbers of its own."""
+    """Yield faults and correct variants by chance, on problems with random numbers of their own.
+
+    Ten trials in a row are of one order and share their problems: what is right there is then worked out once.
+    """
     rng = np.random.default_rng(seed)
     everything = trials((1, 2, "reptile"), DTYPES)
-    for _ in range(count):
-        chosen = everything[int(rng.integers(len(everything)))]
-        yield Trial(chosen.faults, chosen.variant, chosen.order, chosen.dtype, int(rng.integers(10**9)))
+    for index in range(count):
+        if index % _SHARING == 0:
+            order, numbers = everything[int(rng.integers(len(everything)))].order, int(rng.integers(10**9))
+            able = [trial for trial in everything if trial.order == order]
+        yield replace(able[int(rng.integers(len(able)))], seed=numbers)
 
 
 def run(trial: Trial) -> Result:
@@ -134,7 +140,7 @@ def run_all(asked: list[Trial], jobs: int, progress: Callable[[int, int, str], N
     """Try all subjects, in as many processes as asked, and return the results in order."""
     results = []
     with ProcessPoolExecutor(jobs) as pool:
-        for index, result in enumerate(pool.map(run, asked)):
+        for index, result in enumerate(pool.map(run, asked, chunksize=_SHARING)):
             results.append(result)
             if progress:
                 progress(index + 1, len(asked), result.trial.name)

@@ -320,3 +320,18 @@ def test_a_convention_that_there_is_not(name):
     """An unknown convention, or a clip without a positive number, is refused with those that there are."""
     with pytest.raises(ValueError, match=r"expected one of sum-over-tasks, .* clip-norm=C with C a positive number"):
         verification.verify(numpy_subject, framework="numpy", problems=("bilinear",), conventions=(name,))
+
+
+def test_a_fault_that_overflows_on_some_problem_is_named_by_the_others():
+    """Ascent that ends in infinity somewhere is ascent all the same, and the evidence says what was left aside."""
+
+    def ascent_that_overflows_on_one(asked):
+        found = CATALOGUE["G02"].variants[""](asked)
+        if asked.problem.name != "one-task":
+            return found
+        return replace(found, gradients={chain: np.inf * np.sign(leaf) for chain, leaf in found.gradients.items()})
+
+    with np.errstate(invalid="ignore"):
+        report = judged(ascent_that_overflows_on_one, problems=("bilinear", "one-task"))
+    assert report.diagnosis[0].name == "G02"
+    assert report.diagnosis[0].evidence.endswith("; 1 more that hold NaN or infinity are left aside")

@@ -89,6 +89,14 @@ def test_single_precision_decides_only_alone():
     assert evidence(single).deciding == [single]
 
 
+def test_answers_that_are_not_finite_decide_only_alone():
+    """NaN and infinity tell nothing where another answer is a number; they are counted."""
+    number, gone = observed(), observed(weight=np.full(3, np.nan))
+    held = evidence(number, gone)
+    assert (held.deciding, held.not_finite) == ([number], 1)
+    assert evidence(gone).deciding == [gone]
+
+
 def test_problems_with_few_steps_come_last():
     """The cheapest problem with two steps or more is compared first."""
     names = ("one-step", "mlp-tanh-mse", "bilinear")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import implementations
@@ -313,6 +314,30 @@ def test_a_step_of_refmaml_is_known_by_its_module(ask_only, monkeypatch, forget)
     monkeypatch.setattr(truth, "from_reference", lambda problem: pytest.fail("asked the reference"))
     forget()
     assert verification.verify("refmaml:maml_step", order=2).verdict == "pass"
+
+
+def test_a_step_of_refmaml_is_known_under_a_partial(ask_only, monkeypatch, forget):
+    """A step of refmaml with arguments filled in is refmaml's all the same."""
+    ask_only("quadratic")
+    monkeypatch.setattr(truth, "from_reference", lambda problem: pytest.fail("asked the reference"))
+    forget()
+    filled = functools.partial(functools.partial(refmaml.fomaml_step), average_across_steps=False)
+    assert verification.verify(filled, kind="step").verdict == "pass"
+
+
+def test_a_step_keeps_the_dtypes_of_its_variables(ask_only):
+    """The interface gives back leaves of the variables' dtypes; a step that widens them is told so, and no more."""
+    ask_only("quadratic")
+
+    def widening(*arguments, **options):
+        cost, gradients, adapted = refmaml.fomaml_step(*arguments, **options)
+        return cost, {chain: leaf.astype(np.float64) for chain, leaf in gradients.items()}, adapted
+
+    single, double = (verification.verify(widening, kind="step", dtypes=(d,)) for d in ("float32", "float64"))
+    assert (single.verdict, double.verdict, single.diagnosis) == ("fail", "pass", [])
+    (case,) = single.cases
+    assert [each.what for each in case.findings] == ["dtype"] * len(case.findings)
+    assert case.findings[0].message == "expected gradients of dtype float32, but it is float64"
 
 
 def test_a_wrong_step_of_our_own_fails(ask_only, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from verification.problem import EXTRAS, Problem
@@ -28,7 +29,10 @@ class Subject:
     @property
     def is_own(self) -> bool:
         """Whether it is `refmaml`'s: then nothing of `refmaml` may say what is right."""
-        return str(getattr(self.function, "__module__", "")).split(".")[0] == "refmaml"
+        function = self.function
+        while isinstance(function, partial):
+            function = function.func
+        return str(getattr(function, "__module__", "")).split(".")[0] == "refmaml"
 
     @property
     def place(self) -> str:
@@ -84,6 +88,6 @@ def ask(subject: Subject, problem: Problem) -> Reply:
             positional, keywords = problem.arguments()
             result = subject.function(*positional, **keywords)
         # Reading the result runs code of the subject's framework, which may raise as well.
-        return read(problem, result)
+        return read(problem, result, keeps_dtypes=subject.kind == "step")
     except (Exception, SystemExit) as error:
         return Reply(findings=[Finding("exception", f"it raised {described(error)}")])

@@ -17,7 +17,7 @@ from verification.trees import leaves
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what (cost, gradients, adapted, result or exception), a sentence, and the numbers.
+    """One thing that is wrong: what (cost, gradients, adapted, dtype, result, …), a sentence, and the numbers.
 
     `error` and `bound` are in units of rounding of the leaf, u ‖expected‖; `expected` and `got` are the leaf's values.
     """
@@ -46,8 +46,11 @@ class Reply:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read(problem: Problem, result: Any) -> Reply:
-    """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted)."""
+def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
+    """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted).
+
+    The interface of `fomaml_step` gives back leaves of the variables' dtypes: a step keeps them.
+    """
     if not isinstance(result, Sequence) or isinstance(result, str | bytes) or len(result) not in (2, 3):
         size = f" of length {len(result)}" if isinstance(result, Sequence) else ""
         came = f"{type(result).__name__}{size}"
@@ -62,6 +65,13 @@ def read(problem: Problem, result: Any) -> Reply:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
         shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
+    if keeps_dtypes:
+        findings += [
+            Finding("dtype", f"expected {what} of dtype {problem.dtype}, but it is {leaf.dtype}", chain)
+            for what, arrays in (("gradients", gradients), ("adapted", adapted or {}))
+            for chain, leaf in arrays.items()
+            if leaf.dtype != problem.dtype
+        ]
     given = leaves(result[1])
     numbers = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
