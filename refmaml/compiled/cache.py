@@ -152,9 +152,11 @@ def _target_machine() -> Any:
     )  # fmt: skip
 
 
-def machine_code(assembly: str) -> bytes:
-    """Optimise LLVM instructions and return their object file, for this processor."""
-    module, target = llvm.parse_assembly(assembly), _target_machine()
+def machine_code(*assemblies: str) -> bytes:
+    """Optimise LLVM instructions and return one object file, for this processor."""
+    module, target = llvm.parse_assembly(assemblies[0]), _target_machine()
+    for assembly in assemblies[1:]:
+        module.link_in(llvm.parse_assembly(assembly))
     # Unrolling and interleaving make the code of short rows three times as long, slower to compile and to run;
     # the kernels are vectors already, and SLP finds nothing else here.
     options = llvm.create_pipeline_tuning_options(speed_level=2)

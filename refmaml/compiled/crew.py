@@ -1,87 +1,99 @@
-"""Threads that help with one call: woken when there is enough to do, and never waited for before they have begun.
+"""Threads that help with one call, and are never waited for where they do not come, or do not finish, in time.
 
-Whoever calls does the work too, by claiming chunks until none is left. A helper that another process keeps from
-running claims nothing, and the caller has then done everything itself and takes the helper's job back.
+Whoever calls does the work too, by claiming chunks until none is left. A helper that another process keeps from running
+claims nothing, and the caller has then done everything itself and takes the helper's job back. A helper that loses its
+processor in the middle of a chunk is waited for about as long as a chunk takes; then the caller computes that chunk
+again, elsewhere, and leaves the helper behind.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
-Job = Callable[[], None]
+from refmaml.compiled.posts import PARKED, RUNNING, Post
+
+#: Seconds for which a helper waits in machine code: longer than what commonly lies between two steps.
+_WATCHFUL = 3e-4
+#: Seconds for which the end of the process waits for a helper that was left behind.
+_LAST = 1.0
 
 
-class _Order:
-    """A job for one helper, that either the helper begins or the caller takes back."""
+class Helper:
+    """A thread that stays for the life of the process, and the post where it gets its work."""
 
-    def __init__(self, job: Job) -> None:
-        self._waiting: list[Job] = [job]
-        self._done = threading.Semaphore(0)
-        self._error: BaseException | None = None
+    def __init__(self) -> None:
+        self.post = Post()
+        self.keeps: Any = None  # what a helper that was left behind may still read and write
+        self._wake = threading.Semaphore(0)
+        threading.Thread(target=self._serve, daemon=True, name="refmaml").start()
 
-    def begin(self) -> None:
-        """Run the job, unless it was taken back."""
-        try:
-            job = self._waiting.pop()  # atomic, so that only one of two threads gets it
-        except IndexError:
-            return
-        try:
-            job()
-        except BaseException as error:
-            self._error = error
-        self._done.release()
+    def _serve(self) -> None:
+        while True:
+            self._wake.acquire()
+            self.post.serve(_WATCHFUL)
 
-    def finish(self) -> None:
-        """Take the job back where it has not begun, or else wait for it."""
-        try:
-            self._waiting.pop()
-        except IndexError:
-            self._done.acquire()
-            if self._error is not None:
-                raise self._error from None
+    def offer(self, function: int, argument: int) -> None:
+        """Offer work."""
+        if self.post.offer(function, argument):
+            self._wake.release()
 
 
 class Crew:
-    """Helpers that stay for the life of the process."""
+    """The helpers of this process."""
 
     def __init__(self) -> None:
-        self._orders: SimpleQueue[_Order] = SimpleQueue()
-        self._helpers = 0
+        self._free: deque[Helper] = deque()
         self._process = os.getpid()
-        self._growing = threading.Lock()
+        self._left: list[Helper] = []
 
-    def run(self, mine: Job, others: list[Job]) -> None:
-        """Run `mine` here and `others` on helpers, as far as they come in time."""
-        self._grow(len(others))
-        orders = [_Order(job) for job in others]
-        for order in orders:
-            self._orders.put(order)
-        try:
-            mine()
-        finally:
-            for order in orders:
-                order.finish()
+    def engage(self, function: int, arguments: Sequence[int], wake: bool) -> list[Helper]:
+        """Offer work to one helper for each argument, or to those that wait for it where none shall be woken."""
+        if self._process != os.getpid():  # a fork has no threads
+            self._free, self._left, self._process = deque(), [], os.getpid()
+        engaged: list[Helper] = []
+        idle: list[Helper] = []
+        while len(engaged) < len(arguments):
+            try:
+                helper = self._free.pop()
+            except IndexError:
+                if not wake:
+                    break
+                helper = Helper()
+            state = helper.post.state
+            if state == RUNNING or (state == PARKED and not wake):
+                idle.append(helper)
+                if len(idle) >= len(arguments):
+                    break
+                continue
+            helper.keeps = None
+            helper.offer(function, arguments[len(engaged)])
+            engaged.append(helper)
+        self._free.extendleft(idle)
+        return engaged
 
-    def _grow(self, wanted: int) -> None:
-        if wanted <= self._helpers and self._process == os.getpid():
-            return
-        with self._growing:
-            if self._process != os.getpid():  # a fork has no threads
-                self._orders, self._helpers, self._process = SimpleQueue(), 0, os.getpid()
-            for _ in range(wanted - self._helpers):
-                threading.Thread(target=self._serve, args=(self._orders,), daemon=True, name="refmaml").start()
-            self._helpers = max(self._helpers, wanted)
+    def dismiss(self, helpers: Sequence[Helper], seconds: float, keeps: Any) -> bool:
+        """Take back what was not begun, wait so long for the rest, and tell whether all of it is finished."""
+        finished = True
+        for helper in helpers:
+            if not helper.post.withdraw(seconds):
+                helper.keeps, finished = keeps, False
+                self._left = [each for each in self._left if each.post.state == RUNNING] + [helper]
+            self._free.append(helper)
+        return finished
 
-    @staticmethod
-    def _serve(orders: SimpleQueue[_Order]) -> None:
-        while True:
-            orders.get().begin()
+    def rest(self) -> None:
+        """Wait for helpers that were left behind, since what they read goes with the process."""
+        for helper in self._left:
+            helper.post.withdraw(_LAST)
 
 
 CREW = Crew()
+atexit.register(CREW.rest)
 
 
 def default_threads() -> int:

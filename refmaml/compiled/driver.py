@@ -212,7 +212,7 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
     )]  # fmt: skip
     stop = [f"stop = (chunk + 1) * n[{CHUNK_SIZE}]", f"if stop > n[{TASKS}]:", f"    stop = n[{TASKS}]"]
     tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], stop):"
-    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task]), *flush]
+    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task]), *flush, "finished(counter, chunk)"]
     claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
     return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -9,25 +10,31 @@ from typing import Any
 import numpy as np
 
 from refmaml.compiled.crew import CREW
-from refmaml.compiled.driver import ADAPTED
+from refmaml.compiled.driver import ADAPTED, CHUNKS
 from refmaml.compiled.planning import Plan
+from refmaml.compiled.posts import is_noted
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
+from refmaml.compiled.runtime import Native
 from refmaml.containers import Leaves
 
 Numbers = np.ndarray[Any, Any]
 _MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
 _PRECISIONS = (FLOAT32, FLOAT64)
 #: Slots for sums of gradients: enough to share out among threads, and few enough for the memory not to grow with T.
-_SLOTS = 16
-#: Bytes that all slots of a call may take, unless one slot alone takes more.
-_SLOT_BYTES = 1 << 26
-#: Arithmetic operations below which a helper is not worth waking: about a tenth of a millisecond's work.
-_WORTH_SHARING = 4_000_000
+_SLOTS = 32
+#: Bytes that all slots of a call may take, unless eight slots alone take more.
+_SLOT_BYTES = 1 << 23
+#: Arithmetic operations below which a helper that is parked is not worth waking: about a tenth of a millisecond's work.
+_WORTH_WAKING = 4_000_000
+#: The same for a helper that waits in machine code, and gets its work in a microsecond.
+_WORTH_OFFERING = 1_000_000
+#: Seconds added to the time of a chunk, when a helper is waited for.
+_PATIENCE = 2e-5
 
 
 def chunks_of(tasks: int, bytes_each: int) -> tuple[int, int]:
     """Return (chunks, tasks in each); they depend on the problem alone, so that the result does too."""
-    slots = max(1, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
+    slots = max(8, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
     size = -(-tasks // slots)
     return -(-tasks // size), size
 
@@ -40,7 +47,7 @@ class Buffers:
         totals = {dtype: plan.totals.get(dtype, 0) for dtype in _PRECISIONS}
         size = sum(count * dtype.itemsize for dtype, count in totals.items())
         self.chunks, self.chunk_size = chunks_of(tasks, size)
-        self.counter = np.zeros(1, np.int64)
+        self.counter = np.zeros(1 + self.chunks, np.int64)  # the next chunk, and which are finished
         self.n = np.zeros(8, np.int64)
         self.theta = {dtype: np.zeros(count + 1, dtype) for dtype, count in totals.items()}
         self.views = [
@@ -53,18 +60,31 @@ class Buffers:
         for position, dtype in enumerate(self.present):  # where the history of φ begins
             self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
         self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
-        self._fixed: list[tuple[Any, Any]] = []
+        self._fixed: list[tuple[list[Numbers], Numbers]] = []
 
-    def workspace(self, index: int) -> tuple[list[Any], list[Any]]:
-        """Return the arguments before and after `adapted` for one thread, as arrays and as addresses."""
-        while len(self._fixed) <= index:
-            memory = [self._memory(dtype) for dtype in _MEMORY]
+    def arguments(self, worker: int, kept: Sequence[Numbers], data: Sequence[Numbers]) -> list[Numbers]:
+        """Return the arrays that one thread gets."""
+        fixed, _ = self._workspace(worker)
+        return [*fixed, *(_writable_flat(each) for each in (*kept, *data))]
+
+    def addresses(self, worker: int, ends: Sequence[int]) -> int:
+        """Return the address of the addresses that one thread gets; `ends` are those of `adapted` and the data."""
+        fixed, block = self._workspace(worker)
+        block[len(fixed) : len(fixed) + len(ends)] = ends
+        return int(block[-1])
+
+    def _workspace(self, worker: int) -> tuple[list[Numbers], Numbers]:
+        while len(self._fixed) <= worker:
             arrays = [
-                self.counter, self.n, *memory, *self.rates.values(), *self.theta.values(),
-                *(each.reshape(-1) for each in self.out.values()), self.costs,
+                self.counter, self.n, *(self._memory(dtype) for dtype in _MEMORY), *self.rates.values(),
+                *self.theta.values(), *(each.reshape(-1) for each in self.out.values()), self.costs,
             ]  # fmt: skip
-            self._fixed.append((arrays, [array.ctypes.data for array in arrays]))
-        return self._fixed[index]
+            count = len(arrays) + 2 + len(self.plan.inner_data) + len(self.plan.outer_data)
+            block = np.zeros(count + 1, np.int64)
+            block[: len(arrays)] = [array.ctypes.data for array in arrays]
+            block[-1] = block.ctypes.data
+            self._fixed.append((arrays, block))
+        return self._fixed[worker]
 
     def _memory(self, dtype: Any) -> Numbers:
         plan = self.plan
@@ -105,35 +125,61 @@ class Execution:
         """Return the sum of the tasks' costs, of their gradients by dtype, and the adapted variables of `adapted`."""
         buffers = self._buffers(tasks, steps)
         self._fill(buffers, theta, descent, rates)
+        buffers.counter[:] = 0
         buffers.n[: ADAPTED + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted)
         kept = buffers.nothing
         if adapted:
             kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
-        evaluations = (2 if average else 1) * steps + 1
-        helpers = 0
-        if threads > 1 and self.plan.work * evaluations * tasks > _WORTH_SHARING:
-            helpers = min(threads, buffers.chunks) - 1
-        buffers.counter[0] = 0
-        jobs = [self._job(buffers, index, kept, data) for index in range(helpers + 1)]
-        if helpers:
-            CREW.run(jobs[0], jobs[1:])
+        run = self.plan.run
+        if isinstance(run, Native):
+            work = self.plan.work * ((2 if average else 1) * steps + 1) * tasks
+            helpers = min(threads, buffers.chunks) - 1 if work > _WORTH_OFFERING else 0
+            if not self._shared_out(run, buffers, kept, data, helpers, work > _WORTH_WAKING):
+                buffers, kept = self._made_again(run, buffers, kept, data)
         else:
-            jobs[0]()
-        cost = float(buffers.costs[:tasks].sum())
+            run(buffers.arguments(0, list(kept.values()), data))
+        cost = float(np.add.reduce(buffers.costs[:tasks]))
         sums = {dtype: np.add.reduce(buffers.out[dtype], axis=0) for dtype in buffers.present}
         self._idle.append(buffers)
         return cost, sums, kept
 
-    def _job(self, buffers: Buffers, index: int, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> Any:
-        arrays, addresses = buffers.workspace(index)
-        run = self.plan.run
-        if getattr(run, "takes_addresses", False):
-            adapted = [_address(each) for each in kept.values()] if kept is not buffers.nothing else [0, 0]
-            arguments = [*addresses, *adapted, *[_address(each) for each in data]]
-        else:
-            flat = [_writable_flat(each) for each in (*kept.values(), *data)]
-            arguments = [*arrays, *flat]
-        return lambda: run(arguments)
+    @staticmethod
+    def _shared_out(
+        run: Native, buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers], helpers: int, wake: bool
+    ) -> bool:
+        """Run all chunks, with helpers; return False where one of them has not finished what it began."""
+        ends = _ends(buffers, kept, data)
+        mine = buffers.addresses(0, ends)
+        if helpers < 1:
+            run.call(mine)
+            return True
+        theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
+        engaged = CREW.engage(run.address, theirs, wake)
+        began = time.perf_counter()
+        run.call(mine)
+        chunk = (time.perf_counter() - began) * (1 + len(engaged)) / buffers.chunks
+        return CREW.dismiss(engaged, chunk + _PATIENCE, (buffers, kept, data))
+
+    def _made_again(
+        self, run: Native, late: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]
+    ) -> tuple[Buffers, dict[Any, Numbers]]:
+        """Compute unfinished chunks once more, in other memory than that which a late helper still writes to."""
+        buffers = Buffers(self.plan, late.tasks, late.steps)
+        if kept is not late.nothing:
+            kept = {dtype: each.copy() for dtype, each in kept.items()}
+        finished = [is_noted(late.counter, 1 + chunk) for chunk in range(late.chunks)]
+        for dtype in _PRECISIONS:
+            buffers.theta[dtype][:] = late.theta[dtype]
+            buffers.rates[dtype][:] = late.rates[dtype]
+            buffers.out[dtype][:] = late.out[dtype]
+        buffers.costs[:] = late.costs
+        buffers.n[:] = late.n
+        mine = buffers.addresses(0, _ends(buffers, kept, data))
+        for chunk in range(late.chunks):
+            if not finished[chunk]:
+                buffers.counter[0], buffers.n[CHUNKS] = chunk, chunk + 1
+                run.call(mine)
+        return buffers, kept
 
     def _fill(self, buffers: Buffers, theta: Sequence[Any], descent: float, rates: Sequence[Any]) -> None:
         for view, leaf in zip(buffers.views, theta, strict=True):
@@ -148,6 +194,12 @@ def _address(array: Numbers) -> int:
     """Return where an array's data begins; `array.ctypes` takes five times as long."""
     start: int = array.__array_interface__["data"][0]
     return start
+
+
+def _ends(buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> list[int]:
+    """Return the addresses of what a call alone has."""
+    adapted = [0, 0] if kept is buffers.nothing else [_address(each) for each in kept.values()]
+    return [*adapted, *[_address(each) for each in data]]
 
 
 def _writable_flat(array: Numbers) -> Numbers:

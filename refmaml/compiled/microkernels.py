@@ -59,12 +59,32 @@ def _sum_intrinsic(kernel: RowSum) -> Callable[..., Any]:
 
 def _pointer(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Return the address of the workspace, which is an array where bounds are checked."""
-    return extending_array_data(context, builder, kind, value) if isinstance(kind, types.Array) else value
+    return context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
 
 
-def extending_array_data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return the data pointer of a Numba array."""
-    return context.make_array(kind)(context, builder, value).data
+@extending.intrinsic
+def claim(_, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
+    """Take the next number below `limit`, or −1; no two callers get the same."""
+
+    def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        memory = _pointer(context, builder, signature.args[0], args[0])
+        before = builder.atomic_rmw("add", memory, _I64(1), "seq_cst")
+        return builder.select(builder.icmp_signed("<", before, args[1]), before, _I64(-1))
+
+    return types.int64(counter, types.int64), write
+
+
+@extending.intrinsic
+def finished(_, counter, chunk):  # type: ignore[no-untyped-def]  # Numba reads this signature
+    """Note that a chunk is finished, after all that was written before."""
+
+    def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        memory = _pointer(context, builder, signature.args[0], args[0])
+        flag = builder.gep(memory, [builder.add(args[1], _I64(1))])
+        builder.store_atomic(_I64(1), flag, "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(counter, types.int64), write
 
 
 class Lanes:

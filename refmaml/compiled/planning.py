@@ -13,7 +13,7 @@ from refmaml import validation
 from refmaml.compiled.driver import Data, Leaf, Role, Step, source_of
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.program import DType, Shape, in_order, stored_dtype
-from refmaml.compiled.runtime import Run, executable
+from refmaml.compiled.runtime import Native, Run, executable
 from refmaml.compiled.trace import Traced, inner_product, trace, value_and_gradients
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
 from refmaml.updates import gradient_descent_update
@@ -72,7 +72,7 @@ class Request:
 class Plan:
     """A compiled step with what it takes to call it."""
 
-    run: Run
+    run: Run | Native
     source: str
     leaves: list[Leaf]
     inner_data: tuple[Data, ...]

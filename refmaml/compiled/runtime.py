@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ from refmaml.compiled.scalars import PLAIN, SPECIAL
 _log = logging.getLogger("refmaml.compiled")
 Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
 
+_ENTRY = "refmaml_entry"
+
 #: What this process has loaded, by its name in the disk cache.
-_loaded: dict[str, Run] = {}
+_loaded: dict[str, Native] = {}
 
 #: NumPy's division: NaN or infinity, never an exception.
 _ERROR_MODEL = "numpy"
@@ -45,8 +48,20 @@ def _setting(name: str) -> bool:
     return os.environ.get(f"NUMBA_{name}", "0") not in ("", "0")
 
 
-def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
-    """Return a function that runs emitted source on arrays of `dtypes`."""
+@dataclass(frozen=True)
+class Native:
+    """Machine code: `call`, which lets other threads run, and the same function's address; both get an array's address.
+
+    That array holds the addresses of the arguments.
+    """
+
+    call: Callable[[int], Any]
+    address: int
+    keeps: Any
+
+
+def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Native:
+    """Return what runs emitted source on arrays of `dtypes`: a function of arrays, or machine code."""
     if _setting("DISABLE_JIT"):
         return _interpreted(source, header)
     if _setting("BOUNDSCHECK"):
@@ -57,7 +72,7 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run:
         if found is None:
             found = _compiled(source, header, dtypes)
             cache.store(key, found)
-        _loaded[key] = _native(found, sorted(header.functions & set(SPECIAL)), len(dtypes))
+        _loaded[key] = _native(found, sorted(header.functions & set(SPECIAL)))
     return _loaded[key]
 
 
@@ -65,8 +80,14 @@ def _namespace(header: Header, jit: bool) -> dict[str, Any]:
     names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf}
     names["not_a_number"] = np.nan
     names |= {name: _kernel(kernel, jit) for name, kernel in header.kernels.items()}
-    names["claim"] = _claim_intrinsic() if jit else _claim
+    names |= _meeting() if jit else {"claim": _claim, "finished": _finished}
     return names | {name: _scalar(name) if jit else PLAIN[name] for name in header.functions}
+
+
+def _meeting() -> dict[str, Any]:
+    from refmaml.compiled.microkernels import claim, finished
+
+    return {"claim": claim, "finished": finished}
 
 
 def _kernel(kernel: Kernel, jit: bool) -> Callable[..., Any]:
@@ -114,25 +135,9 @@ def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
     return int(counter[0] - 1) if counter[0] <= limit else -1
 
 
-def _claim_intrinsic() -> Any:
-    from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
-    from numba import extending, types
-
-    from refmaml.compiled.microkernels import extending_array_data
-
-    @extending.intrinsic
-    def claim(_, counter, limit):  # type: ignore[no-untyped-def]  # noqa: ARG001  # Numba reads this signature
-        def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            memory = args[0]
-            if isinstance(signature.args[0], types.Array):
-                memory = extending_array_data(context, builder, signature.args[0], memory)
-            before = builder.atomic_rmw("add", memory, ir.IntType(64)(1), "monotonic")
-            inside = builder.icmp_signed("<", before, args[1])
-            return builder.select(inside, before, ir.IntType(64)(-1))
-
-        return types.int64(counter, types.int64), write
-
-    return claim
+def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
+    """Note that a chunk is finished."""
+    counter[1 + chunk] = 1
 
 
 def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
@@ -152,25 +157,27 @@ def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Mac
     signature = [pointer(kinds[dtype]) for dtype in dtypes]
     symbol, assembly = instructions(function, signature, _ERROR_MODEL, _FAST_MATH)
     _log.info("typed by Numba after %.2f s", time.perf_counter() - began)
-    code = cache.machine_code(assembly)
+    code = cache.machine_code(assembly, _entry(symbol, len(dtypes)))
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
-    return cache.Machine(symbol, code)
+    return cache.Machine(_ENTRY, code)
 
 
-def _native(machine: cache.Machine, special: Sequence[str], arguments: int) -> Run:
-    """Load machine code and return a caller that passes addresses and lets other threads run."""
+def _entry(symbol: str, arguments: int) -> str:
+    """Return a function of one array of addresses that calls Numba's, with its two arguments for errors."""
+    pointers = ", ".join(["i8*"] * (2 + arguments))
+    lines = [f'declare i32 @"{symbol}"({pointers})', f"define void @{_ENTRY}(i64* %addresses) {{"]
+    lines += ["%room = alloca [4 x i64]", "%errors = bitcast [4 x i64]* %room to i8*"]
+    for n in range(arguments):
+        lines += [f"%place{n} = getelementptr i64, i64* %addresses, i64 {n}", f"%number{n} = load i64, i64* %place{n}"]
+        lines.append(f"%a{n} = inttoptr i64 %number{n} to i8*")
+    passed = ", ".join(["i8* %errors", "i8* %errors", *(f"i8* %a{n}" for n in range(arguments))])
+    return "\n".join([*lines, f'%status = call i32 @"{symbol}"({passed})', "ret void", "}"])
+
+
+def _native(machine: cache.Machine, special: Sequence[str]) -> Native:
+    """Load machine code."""
     engine, address = cache.linked(machine, {SPECIAL[name]: _special_address(SPECIAL[name]) for name in special})
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * (2 + arguments))
-    function = prototype(address)
-    nothing = (ctypes.c_void_p * 4)()
-    unused = ctypes.addressof(nothing)
-
-    def run(arrays: Sequence[Any]) -> None:
-        function(unused, unused, *arrays)
-
-    run.takes_addresses = True  # type: ignore[attr-defined]
-    run.keeps = (engine, nothing)  # type: ignore[attr-defined]
-    return run
+    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
 
 
 def _special_address(name: str) -> int:

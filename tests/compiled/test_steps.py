@@ -1,5 +1,7 @@
 """The compiled steps give the reference's answers, for every option, in both modes, orders and precisions."""
 
+import ctypes
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from problems import assert_close, assert_same_answer, batch, repeated, variable
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import plans, shortcut
+from refmaml.compiled import plans, runtime, shortcut
 
 STEPS = {"first": (engine.fomaml_step, refmaml.fomaml_step), "second": (engine.maml_step, refmaml.maml_step)}
 
@@ -155,12 +157,43 @@ def test_nothing_that_is_returned_shares_memory_with_the_inputs():
 
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr("refmaml.compiled.execution._WORTH_SHARING", 0)
+    for threshold in ("_WORTH_OFFERING", "_WORTH_WAKING"):
+        monkeypatch.setattr(f"refmaml.compiled.execution.{threshold}", 0)
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     answers = [engine.fomaml_step(*args, batched=False, num_threads=threads) for threads in (1, 2, 3, 7)]
     for value, gradients in answers[1:]:
         assert value == answers[0][0]
         assert gradients["hidden"]["w"].tobytes() == answers[0][1]["hidden"]["w"].tobytes()
+
+
+class LateCrew:
+    """A helper that takes the first chunk, writes nonsense and does not finish."""
+
+    def engage(self, function, arguments, wake):
+        """Claim a chunk."""
+        counter = ctypes.c_int64.from_address(ctypes.c_int64.from_address(arguments[0]).value)
+        counter.value += 1
+        return []
+
+    def dismiss(self, helpers, seconds, keeps):
+        """Spoil the chunk, and have it unfinished."""
+        late, _, _ = keeps
+        late.out[np.dtype(np.float32)][0] = np.nan
+        late.costs[0] = np.nan
+        return False
+
+
+@pytest.mark.skipif(runtime._setting("DISABLE_JIT"), reason="helpers run machine code only")
+def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
+    args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
+    options = {"batched": False, "return_inner_v": "all"}
+    expected = engine.fomaml_step(*args, **options, num_threads=1)
+    monkeypatch.setattr("refmaml.compiled.execution._WORTH_OFFERING", 0)
+    monkeypatch.setattr("refmaml.compiled.execution.CREW", LateCrew())
+    value, gradients, adapted = engine.fomaml_step(*args, **options, num_threads=2)
+    assert value == expected[0]
+    for mine, theirs in ((gradients, expected[1]), (adapted, expected[2])):
+        assert mine["hidden"]["w"].tobytes() == theirs["hidden"]["w"].tobytes()
 
 
 def test_nan_and_infinity_come_out_as_the_reference_gives_them():
