@@ -17,20 +17,38 @@ import numpy as np
 from benchmarks.workloads import Workload
 
 Call = Callable[[], Any]
+#: How often the libraries take turns.
+_BLOCKS = 8
 
 
 def interleaved(calls: dict[str, Call], seconds: float) -> dict[str, float]:
-    """Return the median time of each call, taken in turns so that the machine's moods meet all of them alike."""
+    """Return the median time of each call, in blocks that take turns so that the machine's moods meet all alike.
+
+    A library's threads spin for a while after its call, on the cores that the next one needs: the first calls of a
+    block are not counted, so that each library is measured as it is used, by itself.
+    """
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or min(map(len, times.values())) < 5:
+    block = seconds / len(calls) / _BLOCKS
+    for _ in range(_BLOCKS):
         for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - began)
+            times[name] += _block(call, block)
     return {name: median(each) for name, each in times.items()}
+
+
+def _block(call: Call, seconds: float) -> list[float]:
+    """Return the times of the calls within so many seconds, three at least, without those of the first tenth."""
+    end, settled = time.perf_counter() + seconds, time.perf_counter() + seconds / 10
+    times: list[float] = []
+    call()
+    while time.perf_counter() < end or len(times) < 3:
+        began = time.perf_counter()
+        call()
+        now = time.perf_counter()
+        if began > settled:
+            times.append(now - began)
+    return times
 
 
 def disagreement(answers: dict[str, Any], dtype: str) -> float:
