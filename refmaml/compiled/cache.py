@@ -67,7 +67,10 @@ def _version(name: str) -> str:
 def _own_code() -> str:
     """Return a hash of the modules that write vector code, which the emitted source only names."""
     digest = hashlib.sha256()
-    for name in ("kernels", "microkernels", "vectormath", "real", "scalars", "runtime", "numba_target", "cache"):
+    for name in (
+        "kernels", "microkernels", "lanes", "transposition", "vectormath", "real", "scalars", "runtime", "numba_target",
+        "cache",
+    ):  # fmt: skip
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from textwrap import indent
 
+from refmaml.compiled.addends import parts_of
 from refmaml.compiled.emit import Header, Sink, Writer
 from refmaml.compiled.program import FLOAT32, FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype, where_read
 from refmaml.compiled.schedule import Workspace, memory_name, place, ready, statements_of
@@ -113,14 +114,16 @@ def _body(step: Step, name: str, role: Role) -> list[str]:
     builder = Builder()  # of its own: a value shared with another program would have its place there
     step.builders.append(builder)
     outputs = {key: _apart(builder, value) for key, value in role.outputs.items()}
-    outputs = ready(builder, outputs)
+    parts = parts_of(builder, outputs)
+    outputs = ready(builder, {f"{key}#{n}": part for key, each in parts.items() for n, part in enumerate(each)})
     values = list(outputs.values())
-    statements = statements_of(values)
+    late = [outputs["cost#0"]] if step.shared else []
+    statements = statements_of([value for key, value in outputs.items() if not late or key != "cost#0"], late)
     place(statements, values, step.workspace, _inputs(step, role, values))
     sinks = [
-        _sink(step, name, key, value)
+        _sink(step, name, key.rpartition("#")[0], value)
         for key, value in outputs.items()
-        if step.shared or name != "inner" or key != "cost"
+        if step.shared or name != "inner" or key != "cost#0"
     ]
     lines = Writer(step.header, step.workspace, statements, sinks, written).lines()
     return [f"# {name}: {_title(name)}", *lines]
@@ -168,7 +171,7 @@ def _data_place(step: Step, data: Data) -> int:
 def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
     step.header.constant(1.0, FLOAT64)
     if key == "cost":
-        return Sink(value, "costs", "record" if step.shared else "task", "c8_1")
+        return Sink(value, "costs", "task", "c8_1", late=step.shared)
     kind, _, chain = key.partition("/")
     leaf = next(each for each in step.leaves if each.chain == chain)
     size = leaf.dtype.itemsize
@@ -283,7 +286,6 @@ def _shared(step: Step, body: list[str]) -> list[str]:
         *[f"    {line}" for line in inner],
         "    if outer:",
         *[f"        {line}" for line in outer],
-        f"    record = task if outer else n[{TASKS}]",
         *([_block(load)] if load else []),
         _block(body),
         *_keep_adapted(step),

@@ -9,20 +9,24 @@ from typing import Any
 import numpy as np
 
 from refmaml.compiled.fused import LoopWriter
-from refmaml.compiled.kernels import Kernel, MatMul, RowSum, multiply_form
+from refmaml.compiled.kernels import Kernel, MatMul, RowSum, Turn, multiply_form
 from refmaml.compiled.loops import Access, copy_lines
 from refmaml.compiled.program import BOOL, DType, Shape, Value, contiguous, where_read
-from refmaml.compiled.schedule import Statement, Workspace, memory_name, stored_values
+from refmaml.compiled.schedule import Statement, Workspace, memory_name, stored_values, turn_of
 
 
 @dataclass(frozen=True)
 class Sink:
-    """Where an output goes: `memory`[`start` …] = value, or += α · value when `alpha` names a factor."""
+    """Where an output goes: `memory`[`start` …] = value, or += α · value when `alpha` names a factor.
+
+    `late` ones are written by the last evaluation only, where one program serves both loops.
+    """
 
     value: Value
     memory: str
     start: str
     alpha: str = ""
+    late: bool = False
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Writer:
         """Tell whether a product can be accumulated where it goes, so that it need never be stored."""
         root, offset, strides = where_read(sink.value)
         straight = offset == 0 and root.size == sink.value.size and strides == _unit(sink.value.shape)
-        if not sink.alpha or root.op != "matmul" or root.shape[0] != 1 or not straight:
+        if not sink.alpha or sink.late or root.op != "matmul" or root.shape[0] != 1 or not straight:
             return False
         if any(is_input(where_read(arg)[0], self._written) for arg in root.args):
             return False  # it reads what other sinks of the same program write
@@ -84,14 +88,20 @@ class Writer:
         return wanted == 1 and readers == 0
 
     def lines(self) -> list[str]:
-        """Return the source of all statements, then of the sinks."""
+        """Return the source of all statements, then of the sinks; those of a cost stand under a condition."""
         result: list[str] = []
+        late: list[str] = []
         for statement in self.statements:
             if id(statement.values[0]) not in self._fused:
-                result += self._statement(statement)
+                (late if statement.late else result).extend(self._statement(statement))
+        for sink in self.sinks:
+            if sink.late:
+                late += self._sink(sink)
+        result += ["if outer:", *[f"    {line}" for line in late]] if late else []
         for sink in self.sinks:
             root = where_read(sink.value)[0]
-            result += self._product(root, sink) if id(root) in self._fused else self._sink(sink)
+            if not sink.late:
+                result += self._product(root, sink) if id(root) in self._fused else self._sink(sink)
         return result
 
     def place(self, value: Value) -> int:
@@ -124,7 +134,7 @@ class Writer:
         value = statement.values[0]
         return {
             "matmul": self._product, "reduce": self._row_sums, "gather": self._gather, "scatter": self._scatter,
-            "assemble": self._assemble, "accumulate": self._accumulate,
+            "assemble": self._assemble, "accumulate": self._accumulate, "map": self._turn,
         }[value.op](value)  # fmt: skip
 
     def _product(self, value: Value, sink: Sink | None = None) -> list[str]:
@@ -157,6 +167,12 @@ class Writer:
             f"for i in range({value.size}):",
             f"    {memory}[{target} + i] = {name}({memory}, {source.start} + {length} * i)",
         ]
+
+    def _turn(self, value: Value) -> list[str]:
+        rows, columns, stride = turn_of(value) or (0, 0, 0)
+        name = self.header.kernel(f"turn_{rows}x{columns}", Turn(rows, columns, stride, value.dtype.itemsize))
+        source = self.access(value.args[0])
+        return [f"{name}({memory_name(value.dtype)}, {self.place(value)}, {source.start})"]
 
     def _gather(self, value: Value) -> list[str]:
         source, target = self.own_memory(value.args[0]), self.own_memory(value)

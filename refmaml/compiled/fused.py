@@ -9,12 +9,13 @@ import numpy as np
 
 from refmaml.compiled.loops import Access, Nest, copy_lines, merged
 from refmaml.compiled.program import BOOL, INT64, DType, Shape, Value, contiguous, where_read
-from refmaml.compiled.scalars import OPERATORS
+from refmaml.compiled.scalars import OPERATORS, VECTORS
 from refmaml.compiled.schedule import Statement, reads_own_element
 
 if TYPE_CHECKING:
     from refmaml.compiled.emit import Writer
 
+_VECTOR_BYTES = 32
 _CASTS = {"float32": "f4", "float64": "f8", "int64": "i8"}
 _STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 _COMBINE = {"sum": "{0} + {1}", "prod": "{0} * {1}", "max": "maximum({0}, {1})", "min": "minimum({0}, {1})"}
@@ -72,7 +73,21 @@ class LoopWriter:
                 self._map(value, arguments)
             else:
                 before += self._reduce(value, arguments[0])
+        if len(self.sizes) == 1 and self._whole_vectors():
+            itemsizes = [each.dtype.itemsize for value in self.statement.values for each in (value, *value.args)
+                         if each.dtype != BOOL]  # fmt: skip
+            lanes = _VECTOR_BYTES // min(itemsizes, default=4)
+            self.nest.sizes = (-(-self.sizes[0] // lanes) * lanes,)
         return before + self.nest.lines()
+
+    def _whole_vectors(self) -> bool:
+        """Tell whether the loop may run on into the padding that every place has, so that no number is left over."""
+        for value in self.statement.values:
+            if value.op != "map" or value.params[0] not in VECTORS or value.dtype == INT64:
+                return False
+            if any(arg.dtype == INT64 for arg in value.args):
+                return False
+        return all(stride in (0, 1) for strides in self._small.values() for stride in strides)
 
     def _argument(self, value: Value, arg: Value) -> str:
         if arg.is_const():

@@ -72,7 +72,22 @@ class RowSum:
         return w[start : start + self.length].sum()
 
 
-Kernel = MatMul | RowSum
+@dataclass(frozen=True)
+class Turn:
+    """C[columns, rows] = Aᵀ, where A's rows are contiguous and `stride` apart."""
+
+    rows: int
+    columns: int
+    stride: int
+    itemsize: int
+
+    def plain(self, w: NDArray[Any], c: int, a: int) -> None:
+        """Transpose with NumPy."""
+        source = _strided(w, a, (self.rows, self.columns), (self.stride, 1))
+        _strided(w, c, (self.columns, self.rows), (self.rows, 1))[...] = source.T
+
+
+Kernel = MatMul | RowSum | Turn
 
 
 def _strided(w: NDArray[Any], start: int, shape: tuple[int, int], strides: tuple[int, int]) -> NDArray[Any]:

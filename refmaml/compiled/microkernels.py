@@ -14,16 +14,19 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import extending, types
 
-from refmaml.compiled.kernels import Kernel, MatMul, RowSum, best_tile
+from refmaml.compiled.kernels import Kernel, MatMul, RowSum, Turn, best_tile
+from refmaml.compiled.lanes import Lanes
+from refmaml.compiled.transposition import Transposition
 
-_I64, _I32 = ir.IntType(64), ir.IntType(32)
-_FMA = ("contract",)
+_I64 = ir.IntType(64)
 _UNROLL = 4
 
 
 @cache
 def intrinsic_of(kernel: Kernel) -> Callable[..., Any]:
     """Return the intrinsic that writes `kernel` at the place of its call."""
+    if isinstance(kernel, Turn):
+        return _turn_intrinsic(kernel)
     return _matmul_intrinsic(kernel) if isinstance(kernel, MatMul) else _sum_intrinsic(kernel)
 
 
@@ -41,6 +44,19 @@ def _matmul_intrinsic(kernel: MatMul) -> Callable[..., Any]:
         return signature, generate
 
     return matmul
+
+
+def _turn_intrinsic(kernel: Turn) -> Callable[..., Any]:
+    @extending.intrinsic
+    def turn(typing_context, w, c, a):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            memory = _pointer(context, builder, signature.args[0], args[0])
+            Transposition(kernel, builder, memory, *args[1:]).write()
+            return context.get_dummy_value()
+
+        return types.void(w, types.int64, types.int64), generate
+
+    return turn
 
 
 def _sum_intrinsic(kernel: RowSum) -> Callable[..., Any]:
@@ -85,119 +101,6 @@ def finished(_, counter, chunk):  # type: ignore[no-untyped-def]  # Numba reads 
         return context.get_dummy_value()
 
     return types.void(counter, types.int64), write
-
-
-class Lanes:
-    """Vectors of one precision: loads, stores, broadcasts, loops."""
-
-    def __init__(self, builder: Any, memory: Any, itemsize: int) -> None:
-        self.builder, self.memory, self.itemsize = builder, memory, itemsize
-        self.scalar = ir.FloatType() if itemsize == 4 else ir.DoubleType()
-        self.width = 32 // itemsize
-
-    def type(self, lanes: int) -> Any:
-        """Return the type of a vector of so many lanes; of one, the number's."""
-        return ir.VectorType(self.scalar, lanes) if lanes > 1 else self.scalar
-
-    def zero(self, lanes: int) -> Any:
-        """Return zeros."""
-        return ir.Constant(self.type(lanes), [0.0] * lanes if lanes > 1 else 0.0)
-
-    def _address(self, index: Any, lanes: int) -> Any:
-        pointer = self.builder.gep(self.memory, [index])
-        return self.builder.bitcast(pointer, self.type(lanes).as_pointer())
-
-    def load(self, index: Any, lanes: int) -> Any:
-        """Read neighbours."""
-        value = self.builder.load(self._address(index, lanes))
-        value.align = self.itemsize
-        return value
-
-    def store(self, value: Any, index: Any, lanes: int) -> None:
-        """Write neighbours."""
-        self.builder.store(value, self._address(index, lanes)).align = self.itemsize
-
-    def spread(self, number: Any, lanes: int) -> Any:
-        """Return one number in every lane."""
-        if lanes == 1:
-            return number
-        undefined = ir.Constant(self.type(lanes), ir.Undefined)
-        first = self.builder.insert_element(undefined, number, _I32(0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """Return a·b + c with one rounding or two, as the machine prefers."""
-        return self.builder.fadd(c, self.builder.fmul(a, b, flags=_FMA), flags=_FMA)
-
-    def plus(self, index: Any, constant: int) -> Any:
-        """Return index + constant."""
-        return self.builder.add(index, _I64(constant)) if constant else index
-
-    def times(self, index: Any, constant: int) -> Any:
-        """Return index · constant."""
-        return self.builder.mul(index, _I64(constant))
-
-    def total(self, vector: Any, lanes: int) -> Any:
-        """Return the sum of a vector's lanes, halves first."""
-        while lanes > 1:
-            half = lanes // 2
-            undefined = ir.Constant(self.type(lanes), ir.Undefined)
-            halves = [
-                self.builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(_I32, half), picked))
-                for picked in (list(range(half)), list(range(half, lanes)))
-            ] if half > 1 else [self.builder.extract_element(vector, _I32(i)) for i in range(2)]  # fmt: skip
-            vector, lanes = self.builder.fadd(*halves), half
-        return vector
-
-    def loop(self, start: int, stop: int, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
-        """Run `body(index, *carried) -> carried` for the whole steps between `start` and `stop`."""
-        count = (stop - start) // step
-        if count <= 0:
-            return carried
-        if count == 1:
-            return body(_I64(start), *carried)
-        builder, before = self.builder, self.builder.block
-        inside, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
-        builder.branch(inside)
-        builder.position_at_end(inside)
-        index = builder.phi(_I64)
-        phis = [builder.phi(value.type) for value in carried]
-        results = body(index, *phis)
-        following = builder.add(index, _I64(step))
-        for phi, first, later in zip([index, *phis], [_I64(start), *carried], [following, *results], strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(later, builder.block)
-        again = builder.icmp_signed("<", following, _I64(start + count * step))
-        builder.cbranch(again, inside, after).set_metadata("llvm.loop", _no_unrolling(builder.module))
-        builder.position_at_end(after)
-        return results
-
-    def sum(self, start: Any, length: int) -> Any:
-        """Return the sum of `length` neighbours, in four vectors of partial sums."""
-        wide = self.width
-        sums, done = [self.zero(wide)] * 4, 0
-        for vectors in (4, 1):
-            stop = done + (length - done) // (vectors * wide) * vectors * wide
-
-            def add(index: Any, *parts: Any, vectors: int = vectors) -> list[Any]:
-                at = self.builder.add(start, index)
-                loaded = [self.load(self.plus(at, v * wide), wide) for v in range(vectors)]
-                return [self.builder.fadd(*pair) for pair in zip(parts, loaded, strict=False)]
-
-            sums = [*self.loop(done, stop, vectors * wide, sums[:vectors], add), *sums[vectors:]]
-            done = stop
-        pair = self.builder.fadd(self.builder.fadd(sums[0], sums[1]), self.builder.fadd(sums[2], sums[3]))
-        result = self.total(pair, wide)
-        for index in range(done, length):
-            result = self.builder.fadd(result, self.load(self.plus(start, index), 1))
-        return result
-
-
-def _no_unrolling(module: Any) -> Any:
-    """Return loop metadata: these loops are unrolled as far as it pays, and LLVM's own unrolling spills registers."""
-    off = [module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}")]) for name in ("unroll.disable",)]
-    serial = len(module.metadata)
-    return module.add_metadata([module.add_metadata([_I32(serial)]), *off])
 
 
 class Product(Lanes):
@@ -288,11 +191,13 @@ class Product(Lanes):
             right = [self.load(self.plus(b_at, c * k.b[1]), lanes) for c in range(width)]
             return [self.multiply_add(left[n // width], right[n % width], sums[n]) for n in range(rows * width)]
 
-        whole = k.summed // wide * wide
+        done, lanes = k.summed // wide * wide, wide
         sums = [self.zero(wide)] * (rows * width)
-        sums = self.loop(0, whole, wide, sums, lambda index, *s: step(index, *s, lanes=wide))
-        sums = [self.total(value, wide) for value in sums]
-        sums = self.loop(whole, k.summed, 1, sums, lambda index, *s: step(index, *s, lanes=1))
+        sums = self.loop(0, done, wide, sums, lambda index, *s: step(index, *s, lanes=wide))
+        while lanes > 1:  # what is left, in ever shorter vectors
+            sums, lanes = [self.folded(value, lanes) for value in sums], lanes // 2
+            if k.summed - done >= lanes:
+                sums, done = step(_I64(done), *sums, lanes=lanes), done + lanes
         c_row = self.builder.add(self.builder.add(self.c, self.times(i, k.columns)), j)
         for n, value in enumerate(sums):
             self._put(value, self.plus(c_row, n // width * k.columns + n % width), 1)

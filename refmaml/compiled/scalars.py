@@ -88,3 +88,6 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "reciprocal": np.reciprocal, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "square": np.square,
     "where": lambda condition, x, y: x if condition else y,
 }  # fmt: skip
+
+#: What a loop can compute for a whole vector at a time.
+VECTORS = ({*OPERATORS, *PLAIN, "cast"} - {*C_LIBRARY, *SPECIAL}) - {"zeta", "mod"}

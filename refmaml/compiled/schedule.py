@@ -7,6 +7,7 @@ never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,19 +17,22 @@ from refmaml.compiled.kernels import multiply_form
 from refmaml.compiled.program import BOOL, Builder, DType, Shape, Value, contiguous, in_order, where_read
 from refmaml.compiled.simplify import rebuilt, remade
 
-#: Sums of at least this many neighbours are computed by the `RowSum` kernel.
-_LONG_ROW = 32
+#: Sums of at least this many neighbours are computed by the `RowSum` kernel; a loop that also sums is no vector code.
+_LONG_ROW = 4
+#: Matrices of at least so many rows and columns are transposed by the `Turn` kernel.
+_WIDE = 4
 #: Elements to which places are aligned: a cache line of float32.
 _ALIGNMENT = 16
 
 
 @dataclass
 class Statement:
-    """A loop over `shape` when `fused`; else one value (a product, a gather, …)."""
+    """A loop over `shape` when `fused`; else one value (a product, a gather, …). `late`: only a cost needs it."""
 
     shape: Shape
     values: list[Value]
     fused: bool
+    late: bool = False
 
 
 @dataclass
@@ -78,7 +82,14 @@ def squeezed(shape: Shape) -> Shape:
 
 def ready(builder: Builder, outputs: dict[str, Value]) -> dict[str, Value]:
     """Return outputs whose matrix products and long sums read what the kernels can read."""
-    return rebuilt(builder, outputs, _ready)
+    wanted = {id(where_read(value)[0]) for value in outputs.values()}
+
+    def rewrite(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
+        if value.op == "matmul" and value.args[0].shape[2] == 1 and id(value) not in wanted:
+            return builder.map("multiply", *args, dtype=value.dtype)  # fused with what reads it
+        return _ready(builder, value, args)
+
+    return rebuilt(builder, outputs, rewrite)
 
 
 def _ready(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
@@ -110,14 +121,26 @@ def is_long_sum(value: Value) -> bool:
     """Tell whether a value is a sum over so many trailing elements that it takes a kernel."""
     if value.op != "reduce" or value.params[0] != "sum" or value.dtype.kind != "f":
         return False
-    axes, dimensions = value.params[1], len(value.args[0].shape)
-    trailing = axes == tuple(range(dimensions - len(axes), dimensions))
-    return trailing and int(np.prod([value.args[0].shape[axis] for axis in axes])) >= _LONG_ROW
+    axes, shape = value.params[1], value.args[0].shape
+    trailing = all(axis in axes or shape[axis] == 1 for axis in range(min(axes), len(shape)))
+    return trailing and int(np.prod([shape[axis] for axis in axes])) >= _LONG_ROW
 
 
 def fusible(value: Value) -> bool:
     """Tell whether a value is computed inside a loop."""
-    return value.op == "map" or (value.op == "reduce" and not is_long_sum(value))
+    return turn_of(value) is None if value.op == "map" else value.op == "reduce" and not is_long_sum(value)
+
+
+def turn_of(value: Value) -> tuple[int, int, int] | None:
+    """Return (rows, columns, stride) of the matrix that a copy transposes, or None where it is no such copy."""
+    if value.op != "map" or value.params[0] != "copy" or value.dtype.kind != "f":
+        return None
+    strides = where_read(value.args[0])[2]
+    axes = [(size, stride) for size, stride in zip(value.shape, strides, strict=True) if size != 1]
+    if len(axes) != 2 or min(axes)[0] < _WIDE or axes[0][1] != 1 or axes[1][1] < axes[0][0]:
+        return None
+    (columns, _), (rows, stride) = axes
+    return rows, columns, stride
 
 
 def loop_shape(value: Value) -> Shape:
@@ -125,25 +148,31 @@ def loop_shape(value: Value) -> Shape:
     return squeezed(value.shape if value.op == "map" else value.args[0].shape)
 
 
-def statements_of(outputs: list[Value]) -> list[Statement]:
-    """Return the statements that compute `outputs`, in order."""
+def statements_of(outputs: list[Value], late: Sequence[Value] = ()) -> list[Statement]:
+    """Return the statements that compute `outputs`, in order, and then those that only `late` outputs need."""
     statements: list[Statement] = []
     made: dict[int, int] = {}
-    for value in in_order(outputs):
-        if value.op in ("input", "const", "view"):
-            made[id(value)] = made[id(where_read(value)[0])] if value.op == "view" else -1
-        elif fusible(value):
-            made[id(value)] = _join(statements, value, made)
-        else:
-            statements.append(Statement(value.shape, [value], fused=False))
-            made[id(value)] = len(statements) - 1
+    for values, is_late in ((outputs, False), (late, True)):
+        first = len(statements)
+        for value in in_order(values):
+            if id(value) in made:
+                continue
+            if value.op in ("input", "const", "view"):
+                made[id(value)] = made[id(where_read(value)[0])] if value.op == "view" else -1
+            elif fusible(value):
+                made[id(value)] = _join(statements, value, made, first)
+            else:
+                statements.append(Statement(value.shape, [value], fused=False))
+                made[id(value)] = len(statements) - 1
+        for statement in statements[first:]:
+            statement.late = is_late
     return statements
 
 
-def _join(statements: list[Statement], value: Value, made: dict[int, int]) -> int:
+def _join(statements: list[Statement], value: Value, made: dict[int, int], first: int) -> int:
     shape = loop_shape(value)
     earliest = max((_after(statements, arg, shape, made) for arg in value.args), default=0)
-    for index in range(earliest, len(statements)):
+    for index in range(max(earliest, first), len(statements)):
         if statements[index].fused and statements[index].shape == shape:
             statements[index].values.append(value)
             return index
