@@ -37,6 +37,7 @@ class Guard:
         self.open = False
         self._names: list[tuple[dict[str, Any], str, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
+        self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []  # (function, code, defaults, of keywords)
         self._checks: list[Check] = []
         self._seen: dict[int, Any] = {}
         for function in functions:
@@ -54,7 +55,15 @@ class Guard:
         for cell, expected in self._cells:
             if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
                 return False
-        return all(check() for check in self._checks)
+        for function, code, defaults, of_keywords in self._functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+            if function.__kwdefaults__ is not of_keywords:
+                return False
+        for check in self._checks:  # noqa: SIM110 - this runs before every call, and `all` takes twice as long
+            if not check():
+                return False
+        return True
 
     def _visit(self, thing: Any, names: frozenset[str]) -> None:
         """Note an object and what it leads to; `names` are those that the code that reached it mentions."""
@@ -74,11 +83,9 @@ class Guard:
         if _is_trusted(function):
             return
         code = function.__code__
-        self._checks.append(lambda: function.__code__ is code)
-        for attribute in ("__defaults__", "__kwdefaults__"):
-            value = getattr(function, attribute)
-            self._same(functools.partial(getattr, function, attribute), value)
-            self._visit(value, names)
+        self._functions.append((function, code, function.__defaults__, function.__kwdefaults__))
+        self._visit(function.__defaults__, names)
+        self._visit(function.__kwdefaults__, names)
         for cell in function.__closure__ or ():
             self._cell(cell, _names_in(code))
         self._globals(function, code)
