@@ -7,13 +7,11 @@ never shows in the result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from textwrap import indent
 
-from refmaml.compiled.addends import parts_of
-from refmaml.compiled.emit import Header, Sink, Writer
-from refmaml.compiled.program import FLOAT32, FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype, where_read
-from refmaml.compiled.schedule import Workspace, memory_name, place, ready, statements_of
+from refmaml.compiled.bodies import Leaf, Role, Step, bodies
+from refmaml.compiled.program import FLOAT32, FLOAT64, DType
+from refmaml.compiled.schedule import memory_name
 
 PARAMETERS = (
     "counter", "n", "w4", "w8", "wi", "wb", "rates4", "rates8", "theta4", "theta8", "out4", "out8", "costs",
@@ -23,65 +21,12 @@ PARAMETERS = (
 CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED = range(6)
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """A variable: where it lies in the arrays that hold all variables of its dtype."""
-
-    chain: str
-    shape: Shape
-    dtype: DType
-    start: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Data:
-    """A leaf of a task's batch, which parameter `name` holds for all tasks."""
-
-    chain: str
-    name: str
-    shape: Shape
-    dtype: DType
-
-
-@dataclass(frozen=True)
-class Role:
-    """A program with its part in the step: outputs "cost", "g/…" (to add, times α) and "n/…" (to store)."""
-
-    outputs: dict[str, Value]
-    data: tuple[Data, ...]
-
-
-@dataclass
-class Step:
-    """What a source is written from. `kind`: "first", "second" (order) or "reptile"."""
-
-    kind: str
-    leaves: list[Leaf]
-    inner: Role
-    outer: Role
-    adjoint: Role | None
-    rates: list[Leaf]
-    shared: bool  # inner and outer are one program, on their own data
-    header: Header = field(default_factory=Header)
-    workspace: Workspace = field(default_factory=Workspace)
-    regions: dict[str, dict[DType, int]] = field(default_factory=dict)
-    totals: dict[DType, int] = field(default_factory=dict)
-    builders: list[Builder] = field(default_factory=list)  # places go by identity, so values must stay
-
-    @property
-    def precisions(self) -> list[DType]:
-        """The dtypes that variables have."""
-        return [dtype for dtype in (FLOAT32, FLOAT64) if self.totals.get(dtype)]
-
-
 def source_of(step: Step) -> str:
     """Return the source of `run` and fill in the step's header and workspace."""
     _reserve(step)
-    roles = {"inner": step.inner, "outer": None if step.shared else step.outer, "adjoint": step.adjoint}
-    bodies = {name: _body(step, name, role) for name, role in roles.items() if role is not None}
+    written = bodies(step)
     data = list(dict.fromkeys(each.name for role in (step.inner, step.outer) for each in role.data))
-    lines = _second_order(step, bodies) if step.kind == "second" else _first_order(step, bodies)
+    lines = _second_order(step, written) if step.kind == "second" else _first_order(step, written)
     parameters = ", ".join([*PARAMETERS, *data])
     constants = [f"{name} = {_literal(*value)}" for name, value in step.header.constants.items()]
     return f"def run({parameters}):\n{_block([*constants, *_prologue(step), *_chunks(step, lines)])}\n"
@@ -106,84 +51,6 @@ def _reserve(step: Step) -> None:
 
 def _end(leaves: list[Leaf], dtype: DType) -> int:
     return max((leaf.start + leaf.size for leaf in leaves if leaf.dtype == dtype), default=0)
-
-
-def _body(step: Step, name: str, role: Role) -> list[str]:
-    """Return the source of one program of the step."""
-    written = {"inner": "v/", "outer": "", "adjoint": "u/"}[name]
-    builder = Builder()  # of its own: a value shared with another program would have its place there
-    step.builders.append(builder)
-    outputs = {key: _apart(builder, value) for key, value in role.outputs.items()}
-    parts = parts_of(builder, outputs)
-    outputs = ready(builder, {f"{key}#{n}": part for key, each in parts.items() for n, part in enumerate(each)})
-    values = list(outputs.values())
-    late = [outputs["cost#0"]] if step.shared else []
-    statements = statements_of([value for key, value in outputs.items() if not late or key != "cost#0"], late)
-    place(statements, values, step.workspace, _inputs(step, role, values))
-    sinks = [
-        _sink(step, name, key.rpartition("#")[0], value)
-        for key, value in outputs.items()
-        if step.shared or name != "inner" or key != "cost#0"
-    ]
-    lines = Writer(step.header, step.workspace, statements, sinks, written).lines()
-    return [f"# {name}: {_title(name)}", *lines]
-
-
-def _title(name: str) -> str:
-    return {
-        "inner": "the gradient of the inner cost, and the step",
-        "outer": "the outer cost and its gradient",
-        "adjoint": "the adjoint of one inner step",
-    }[name]
-
-
-def _apart(builder: Builder, value: Value) -> Value:
-    """Copy an output that is an input, which a sink may overwrite before another sink reads it."""
-    return builder.map("copy", value, dtype=value.dtype) if where_read(value)[0].op == "input" else value
-
-
-def _inputs(step: Step, role: Role, values: list[Value]) -> dict[int, int]:
-    """Return the places of a program's inputs, by id."""
-    places: dict[int, int] = {}
-    starts = {f"v/{leaf.chain}": step.regions["phi"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
-    starts |= {f"u/{leaf.chain}": step.regions["adjoint"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
-    starts |= {f"r/{rate.chain}": step.regions["rates"][rate.dtype] + rate.start for rate in step.rates}
-    names = {f"b/{each.chain}": each for each in role.data}
-    for value in in_order(values):
-        if value.op == "input":
-            name = value.params[0]
-            places[id(value)] = starts[name] if name in starts else _data_place(step, names[name])
-    return places
-
-
-def _data_place(step: Step, data: Data) -> int:
-    """Return where one task's part of a batch leaf lies; programs that read the same leaf share it."""
-    region = step.regions.setdefault(f"data {data.name}", {})
-    dtype = stored_dtype(data.dtype)
-    if dtype not in region:
-        size = 1
-        for length in data.shape:
-            size *= length
-        region[dtype] = step.workspace.reserve(dtype, size)
-    return region[dtype]
-
-
-def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
-    step.header.constant(1.0, FLOAT64)
-    if key == "cost":
-        return Sink(value, "costs", "task", "c8_1", late=step.shared)
-    kind, _, chain = key.partition("/")
-    leaf = next(each for each in step.leaves if each.chain == chain)
-    size = leaf.dtype.itemsize
-    step.header.constant(1.0, leaf.dtype)
-    memory = memory_name(leaf.dtype)
-    region = {"inner": "phi", "outer": "adjoint" if step.kind == "second" else "sums", "adjoint": "adjoint"}[role]
-    start = str(step.regions[region][leaf.dtype] + leaf.start)
-    if step.shared:
-        return Sink(value, memory, f"d{size} + {leaf.start}", f"a{size}")
-    if kind == "n":
-        return Sink(value, memory, start)
-    return Sink(value, memory, start, f"c{size}_1" if role == "outer" else f"descent{size}")
 
 
 def _prologue(step: Step) -> list[str]:
@@ -302,14 +169,18 @@ def _displacement(step: Step) -> list[str]:
 
 
 def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
-    """Go forward keeping every φ_k, then carry the adjoint back through them."""
-    keep, back, clear, add = [], [], [], []
+    """Go forward keeping every φ_k and what it led to, then carry the adjoint back through them."""
+    keep, back, recorded, again, clear, add = [], [], [], [], [], []
     for d in step.precisions:
         w, total, phi = memory_name(d), step.totals[d], step.regions["phi"][d]
         adjoint, sums = step.regions["adjoint"][d], step.regions["sums"][d]
-        path = f"h{d.itemsize} + step * {total}"
+        path = f"h{d.itemsize} + step * {total + step.record.get(d, 0)}"
         keep += _copy(w, path, w, str(phi), total)
         back += _copy(w, phi, w, path, total)
+        if d in step.record:
+            record, size = step.regions["record"][d], step.record[d]
+            recorded += _copy(w, f"{path} + {total}", w, str(record), size)
+            again += _copy(w, record, w, f"{path} + {total}", size)
         clear += [f"for i in range({total}):", f"    {w}[{adjoint} + i] = f{d.itemsize}(0.0)"]
         add += [f"for i in range({total}):", f"    {w}[{sums} + i] += {w}[{adjoint} + i]"]
     return [
@@ -317,14 +188,14 @@ def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
         f"for step in range(n[{STEPS}] + 1):",
         _block(keep),
         f"    if step < n[{STEPS}]:",
-        indent(_block(bodies["inner"]), "    "),
+        indent(_block([*bodies["inner"], *recorded]), "    "),
         *_keep_adapted(step),
         *clear,
         f"for back in range(n[{STEPS}] + 1):",
         f"    step = n[{STEPS}] - back",
         _block(back),
         f"    if step < n[{STEPS}]:",
-        indent(_block(bodies["adjoint"]), "    "),
+        indent(_block([*again, *bodies["adjoint"]]), "    "),
         f"    if step == n[{STEPS}] or n[{AVERAGE}]:",
         indent(_block(bodies["outer"]), "    "),
         *add,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,11 +69,13 @@ class Writer:
     """Writes the statements of one program, whose places a workspace has."""
 
     def __init__(
-        self, header: Header, workspace: Workspace, statements: list[Statement], sinks: list[Sink], written: str
-    ) -> None:
+        self, header: Header, workspace: Workspace, statements: list[Statement], sinks: list[Sink], written: str,
+        kept: Collection[int],
+    ) -> None:  # fmt: skip
         self.header, self.workspace, self.statements, self.sinks = header, workspace, statements, sinks
         self._written = written  # the prefix of the inputs that the sinks write to
-        self._stored = stored_values(statements, [sink.value for sink in sinks])
+        self._kept = kept  # ids of values that another program reads
+        self._stored = stored_values(statements, [sink.value for sink in sinks]) | set(kept)
         self._fused = {id(where_read(sink.value)[0]): sink for sink in sinks if self._in_place(sink)}
 
     def _in_place(self, sink: Sink) -> bool:
@@ -83,6 +86,8 @@ class Writer:
             return False
         if any(is_input(where_read(arg)[0], self._written) for arg in root.args):
             return False  # it reads what other sinks of the same program write
+        if id(root) in self._kept:
+            return False
         wanted = sum(where_read(each.value)[0] is root for each in self.sinks)
         readers = sum(where_read(arg)[0] is root for s in self.statements for v in s.values for arg in v.args)
         return wanted == 1 and readers == 0

@@ -88,7 +88,7 @@ class Buffers:
 
     def _memory(self, dtype: Any) -> Numbers:
         plan = self.plan
-        history = plan.totals.get(dtype, 0) * (self.steps + 1) if plan.history else 0
+        history = plan.history.get(dtype, 0) * (self.steps + 1)
         memory = _aligned(plan.sizes.get(dtype, 0) + history + 16, dtype)
         for kind, start, array in plan.constants:
             if kind == dtype:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from refmaml import validation
-from refmaml.compiled.driver import Data, Leaf, Role, Step, source_of
+from refmaml.compiled.bodies import Data, Leaf, Role, Step
+from refmaml.compiled.driver import source_of
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.program import DType, Shape, in_order, stored_dtype
 from refmaml.compiled.runtime import Native, Run, executable
@@ -83,7 +84,7 @@ class Plan:
     totals: dict[DType, int]  # of all variables
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
     cost_dtype: DType
-    history: bool  # whether every φ_k is kept, at the end of the workspace
+    history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
     traced: dict[str, Any]  # outer cost and gradient on the data that was traced
     work: int  # arithmetic operations of one evaluation, roughly
 
@@ -112,9 +113,15 @@ def plan(request: Request) -> Plan:
         run, source, leaves, inner_data, () if request.same_data else outer_data,
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
-        traced["outer"].outputs["cost"].dtype, request.kind == "second", traced["outer"].expected,
+        traced["outer"].outputs["cost"].dtype, _history(step), traced["outer"].expected,
         _work(traced),
     )  # fmt: skip
+
+
+def _history(step: Step) -> dict[DType, int]:
+    if step.kind != "second":
+        return {}
+    return {dtype: total + step.record.get(dtype, 0) for dtype, total in step.totals.items()}
 
 
 def _table(leaves: Leaves) -> list[Leaf]:

@@ -9,7 +9,7 @@ on equal arguments are one value (the builder looks before it makes one), so com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -211,8 +211,11 @@ def _same_strides(strides: Shape, shape: Shape) -> bool:
     return all(n == 1 or a == b for a, b, n in zip(strides, contiguous(shape), shape, strict=True))
 
 
-def in_order(outputs: Sequence[Value]) -> list[Value]:
-    """Return every value that `outputs` need, each after its arguments; what nobody needs is not among them."""
+def in_order(outputs: Sequence[Value], known: Collection[int] = ()) -> list[Value]:
+    """Return every value that `outputs` need, each after its arguments; what nobody needs is not among them.
+
+    Values whose ids are `known` are among them, but not what they alone need.
+    """
     seen: set[int] = set()
     order: list[Value] = []
     stack: list[tuple[Value, bool]] = [(value, False) for value in reversed(outputs)]
@@ -223,5 +226,5 @@ def in_order(outputs: Sequence[Value]) -> list[Value]:
         elif id(value) not in seen:
             seen.add(id(value))
             stack.append((value, True))
-            stack.extend((arg, False) for arg in reversed(value.args))
+            stack.extend((arg, False) for arg in reversed(value.args) if id(value) not in known)
     return order

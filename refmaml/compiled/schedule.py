@@ -7,13 +7,14 @@ never stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from refmaml.compiled.kernels import multiply_form
+from refmaml.compiled.orientation import oriented
 from refmaml.compiled.program import BOOL, Builder, DType, Shape, Value, contiguous, in_order, where_read
 from refmaml.compiled.simplify import rebuilt, remade
 
@@ -82,14 +83,7 @@ def squeezed(shape: Shape) -> Shape:
 
 def ready(builder: Builder, outputs: dict[str, Value]) -> dict[str, Value]:
     """Return outputs whose matrix products and long sums read what the kernels can read."""
-    wanted = {id(where_read(value)[0]) for value in outputs.values()}
-
-    def rewrite(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
-        if value.op == "matmul" and value.args[0].shape[2] == 1 and id(value) not in wanted:
-            return builder.map("multiply", *args, dtype=value.dtype)  # fused with what reads it
-        return _ready(builder, value, args)
-
-    return rebuilt(builder, outputs, rewrite)
+    return rebuilt(builder, oriented(builder, outputs), _ready)
 
 
 def _ready(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
@@ -148,13 +142,16 @@ def loop_shape(value: Value) -> Shape:
     return squeezed(value.shape if value.op == "map" else value.args[0].shape)
 
 
-def statements_of(outputs: list[Value], late: Sequence[Value] = ()) -> list[Statement]:
-    """Return the statements that compute `outputs`, in order, and then those that only `late` outputs need."""
+def statements_of(outputs: list[Value], late: Sequence[Value] = (), known: Collection[int] = ()) -> list[Statement]:
+    """Return the statements that compute `outputs`, in order, and then those that only `late` outputs need.
+
+    Values whose ids are `known` are there already.
+    """
     statements: list[Statement] = []
-    made: dict[int, int] = {}
+    made: dict[int, int] = dict.fromkeys(known, -1)
     for values, is_late in ((outputs, False), (late, True)):
         first = len(statements)
-        for value in in_order(values):
+        for value in in_order(values, known):
             if id(value) in made:
                 continue
             if value.op in ("input", "const", "view"):
