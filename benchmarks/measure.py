@@ -62,33 +62,54 @@ def disagreement(answers: dict[str, Any], dtype: str) -> float:
     return worst
 
 
-_CHILD = """
-import json, resource, sys, time
-from benchmarks.workloads import WORKLOADS
+_START = """
+import json, re, sys, time
+from pathlib import Path
+from benchmarks.workloads import EVERY
 from benchmarks.contestants import CONTESTANTS
-workload = next(each for each in WORKLOADS if each.name == sys.argv[2])
+workload = next(each for each in EVERY if each.name == sys.argv[2])
 {imports}
 call = CONTESTANTS[sys.argv[1]](workload)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
+_TIMED = """
 began = time.perf_counter()
 call()
-print(json.dumps([time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before]))
+print(json.dumps(time.perf_counter() - began))
+"""
+_WEIGHED = """
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the batch has left
+call()
+call()
+print(json.dumps(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])))
 """
 _IMPORTS = {"refmaml.compiled": "import refmaml.compiled", "jax": "import jax.numpy", "torch": "import torch"}
 
 
-def first_calls(contestant: str, workload: Workload) -> tuple[float, float, float]:
-    """Return (cold first call, first call with the disk cache of that one, growth of peak memory in MiB)."""
+def _in_a_process(script: str, contestant: str, workload: Workload, folder: str) -> Any:
+    """Run a script in a process of its own, whose compilers keep their caches in `folder`."""
+    home = os.path.join(folder, "cache")
+    environment = {**os.environ, "REFMAML_CACHE_DIR": home, "TORCHINDUCTOR_CACHE_DIR": home}
+    done = subprocess.run(
+        [sys.executable, "-c", _START.format(imports=_IMPORTS[contestant]) + script, contestant, workload.name],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def first_calls(contestant: str, workload: Workload) -> dict[str, float]:
+    """Return the seconds of a first call with an empty disk cache, and with the disk cache of that one."""
     with tempfile.TemporaryDirectory() as folder:
-        home = os.path.join(folder, "cache")
-        environment = {**os.environ, "REFMAML_CACHE_DIR": home, "TORCHINDUCTOR_CACHE_DIR": home}
-        script = _CHILD.format(imports=_IMPORTS[contestant])
-        results = []
-        for _ in range(2):
-            done = subprocess.run(
-                [sys.executable, "-c", script, contestant, workload.name], env=environment, check=True,
-                capture_output=True, text=True,
-            )  # fmt: skip
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-    (cold, _), (warm, memory) = results
-    return cold, warm, memory / 1024
+        cold, warm = (_in_a_process(_TIMED, contestant, workload, folder) for _ in range(2))
+    return {"cold": cold, "warm": warm}
+
+
+def peak_memory(contestant: str, workload: Workload) -> float:
+    """Return the peak memory of a process that takes steps, in MiB, with a disk cache that has the compiled step."""
+    with tempfile.TemporaryDirectory() as folder:
+        _in_a_process(_TIMED, contestant, workload, folder)
+        return float(_in_a_process(_WEIGHED, contestant, workload, folder)) / 1024
+
+
+def batch_size(workload: Workload) -> float:
+    """Return the size of the batch in MiB."""
+    return sum(leaf.nbytes for leaf in workload.data()[0].values()) / 2**20

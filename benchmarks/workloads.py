@@ -100,3 +100,16 @@ WORKLOADS = (
     Workload("many-tasks-1024", steps=5, dtype="float32", **{**_SINE, "tasks": 1024}),
     Workload("many-tasks-16384", steps=5, dtype="float32", **{**_SINE, "tasks": 16384}),
 )
+
+#: The points of the figures; they are no rows of the table.
+CURVES = {
+    "tasks": tuple(
+        Workload(f"curve-tasks-{tasks}", steps=5, dtype="float32", **{**_SINE, "tasks": tasks})
+        for tasks in (4, 32, 256, 2048)
+    ),
+    "width": tuple(
+        Workload(f"curve-width-{width}", steps=5, dtype="float32", **{**_SINE, "layers": (1, width, width, 1)})
+        for width in (10, 20, 40, 80, 160)
+    ),
+}
+EVERY = (*WORKLOADS, *CURVES["tasks"], *CURVES["width"])
