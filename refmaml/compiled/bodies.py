@@ -9,6 +9,9 @@ from refmaml.compiled.emit import Header, Sink, Writer
 from refmaml.compiled.program import FLOAT32, FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype, where_read
 from refmaml.compiled.schedule import Statement, Workspace, memory_name, place, ready, statements_of, turn_of
 
+#: Where a chunk adds its tasks' costs: in a cache line of its own, so that threads do not wait for each other.
+COST = "costs[8 * chunk]"
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -192,7 +195,7 @@ def _data_place(step: Step, data: Data) -> int:
 def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
     step.header.constant(1.0, FLOAT64)
     if key == "cost":
-        return Sink(value, "costs", "task", "c8_1", late=step.shared)
+        return Sink(value, "costs", "8 * chunk", "c8_1", late=step.shared)
     kind, _, chain = key.partition("/")
     leaf = next(each for each in step.leaves if each.chain == chain)
     size = leaf.dtype.itemsize

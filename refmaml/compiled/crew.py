@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from refmaml.compiled.posts import PARKED, RUNNING, Post
+from refmaml.compiled.native import PARKED, RUNNING
+from refmaml.compiled.posts import Post
 
 #: Seconds for which a helper waits in machine code: longer than what commonly lies between two steps.
 _WATCHFUL = 3e-4

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from refmaml.compiled.bodies import Leaf, Role, Step, bodies
+from refmaml.compiled.bodies import COST, Leaf, Role, Step, bodies
 from refmaml.compiled.program import FLOAT32, FLOAT64, DType
 from refmaml.compiled.schedule import memory_name
 
@@ -82,13 +82,14 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
     )]  # fmt: skip
     stop = [f"stop = (chunk + 1) * n[{CHUNK_SIZE}]", f"if stop > n[{TASKS}]:", f"    stop = n[{TASKS}]"]
     tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], stop):"
-    inside = [*zero, *stop, tasks, _block([*_start_task(step), *task]), *flush, "finished(counter, chunk)"]
+    inside = [f"{COST} = 0.0", *zero, *stop, tasks, _block([*_start_task(step), *task]), *flush]
+    inside.append("finished(counter, chunk)")
     claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
     return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]
 
 
 def _start_task(step: Step) -> list[str]:
-    lines = ["costs[task] = 0.0"]
+    lines: list[str] = []
     for dtype in step.precisions:
         size = dtype.itemsize
         lines += _copy(memory_name(dtype), step.regions["phi"][dtype], f"theta{size}", "0", step.totals[dtype])

@@ -11,6 +11,7 @@ import numpy as np
 
 from refmaml.compiled.crew import CREW
 from refmaml.compiled.driver import ADAPTED, CHUNKS
+from refmaml.compiled.native import functions
 from refmaml.compiled.planning import Plan
 from refmaml.compiled.posts import is_noted
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
@@ -54,13 +55,14 @@ class Buffers:
             self.theta[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape) for leaf in plan.leaves
         ]
         self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
-        self.costs = np.zeros(tasks + 1)
+        self.costs = np.zeros(8 * self.chunks)  # each chunk's in a cache line of its own
         self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
         self.present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
         for position, dtype in enumerate(self.present):  # where the history of φ begins
             self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
         self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
         self._fixed: list[tuple[list[Numbers], Numbers]] = []
+        self._blocks: list[int] = []
 
     def arguments(self, worker: int, kept: Sequence[Numbers], data: Sequence[Numbers]) -> list[Numbers]:
         """Return the arrays that one thread gets."""
@@ -70,8 +72,9 @@ class Buffers:
     def addresses(self, worker: int, ends: Sequence[int]) -> int:
         """Return the address of the addresses that one thread gets; `ends` are those of `adapted` and the data."""
         fixed, block = self._workspace(worker)
-        block[len(fixed) : len(fixed) + len(ends)] = ends
-        return int(block[-1])
+        for place, end in enumerate(ends, len(fixed)):
+            block[place] = end
+        return self._blocks[worker]
 
     def _workspace(self, worker: int) -> tuple[list[Numbers], Numbers]:
         while len(self._fixed) <= worker:
@@ -80,10 +83,10 @@ class Buffers:
                 *self.theta.values(), *(each.reshape(-1) for each in self.out.values()), self.costs,
             ]  # fmt: skip
             count = len(arrays) + 2 + len(self.plan.inner_data) + len(self.plan.outer_data)
-            block = np.zeros(count + 1, np.int64)
+            block = np.zeros(count, np.int64)
             block[: len(arrays)] = [array.ctypes.data for array in arrays]
-            block[-1] = block.ctypes.data
             self._fixed.append((arrays, block))
+            self._blocks.append(block.ctypes.data)
         return self._fixed[worker]
 
     def _memory(self, dtype: Any) -> Numbers:
@@ -138,8 +141,8 @@ class Execution:
                 buffers, kept = self._made_again(run, buffers, kept, data)
         else:
             run(buffers.arguments(0, list(kept.values()), data))
-        cost = float(np.add.reduce(buffers.costs[:tasks]))
-        sums = {dtype: np.add.reduce(buffers.out[dtype], axis=0) for dtype in buffers.present}
+        cost = sum(buffers.costs[::8].tolist())
+        sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
         self._idle.append(buffers)
         return cost, sums, kept
 
@@ -194,6 +197,15 @@ def _address(array: Numbers) -> int:
     """Return where an array's data begins; `array.ctypes` takes five times as long."""
     start: int = array.__array_interface__["data"][0]
     return start
+
+
+def _total(slots: Numbers, in_machine_code: bool) -> Numbers:
+    """Return the sum of the slots, in order."""
+    if not in_machine_code:
+        return np.asarray(np.add.reduce(slots, axis=0))
+    total = np.zeros(slots.shape[1], slots.dtype)
+    functions()[f"sum_{8 * slots.itemsize}"](_address(slots), *slots.shape, _address(total))
+    return total
 
 
 def _ends(buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> list[int]:

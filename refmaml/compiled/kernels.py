@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Vector registers of 32 bytes that may hold a tile of the result; the other four hold what is multiplied.
-_ACCUMULATORS = 12
+ACCUMULATORS = 12
 _ROW_BYTES = 32
 
 
@@ -107,8 +107,8 @@ def best_tile(rows: int, vectors: int) -> tuple[int, int]:
             max(h * w / 2, (h + w) / 2, 4.0) for h in pieces(rows, height) for w in pieces(vectors, width)
         )  # fmt: skip
 
-    sizes = product(range(1, min(rows, _ACCUMULATORS) + 1), range(1, min(vectors, _ACCUMULATORS) + 1))
-    candidates = [(h, w) for h, w in sizes if h * w <= _ACCUMULATORS]
+    sizes = product(range(1, min(rows, ACCUMULATORS) + 1), range(1, min(vectors, ACCUMULATORS) + 1))
+    candidates = [(h, w) for h, w in sizes if h * w <= ACCUMULATORS]
     best, found = inf, (1, 1)
     for height, width in candidates:
         cycles = cost(height, width)
@@ -127,6 +127,6 @@ def multiply_form(a: tuple[int, int], b: tuple[int, int], rows: int, columns: in
     if columns > 1 and b[1] == 1:
         return "rows"
     along = (a[1] == 1 and b[0] == 1) or summed == 1
-    if along and (columns == 1 or (rows <= _ACCUMULATORS // 2 and summed >= 64)):
+    if along and (columns == 1 or (rows <= ACCUMULATORS // 2 and summed >= 64)):
         return "dots"
     return "rows" if columns == 1 else None

@@ -37,6 +37,15 @@ class Lanes:
         value.align = self.itemsize
         return value
 
+    def load_into(self, index: Any, lanes: int) -> Any:
+        """Read neighbours into the lowest lanes of a register whose other lanes are zero."""
+        value = self.load(index, lanes)
+        if lanes == 1:
+            return self.builder.insert_element(self.zero(self.width), value, _I32(0))
+        while lanes < self.width:
+            value, lanes = self.shuffle(value, self.zero(lanes), list(range(2 * lanes))), 2 * lanes
+        return value
+
     def store(self, value: Any, index: Any, lanes: int) -> None:
         """Write neighbours."""
         self.builder.store(value, self._address(index, lanes)).align = self.itemsize
@@ -78,6 +87,32 @@ class Lanes:
         while lanes > 1:
             vector, lanes = self.folded(vector, lanes), lanes // 2
         return vector
+
+    def totals(self, vectors: list[Any]) -> Any:
+        """Return a vector of the sums of as many vectors as it has lanes, which meet within 16 bytes first."""
+        wide, group = self.width, 16 // self.itemsize
+        distance = 1
+        while len(vectors) > wide // group:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [self._met(a, b, group, distance) for a, b in pairs]
+            distance *= 2
+        low, high = list(range(group)), list(range(group, wide))
+        a, b = vectors
+        return self.builder.fadd(
+            self.shuffle(a, b, low + [wide + lane for lane in low]),
+            self.shuffle(a, b, high + [wide + lane for lane in high]),
+        )
+
+    def _met(self, a: Any, b: Any, group: int, distance: int) -> Any:
+        """Add the halves of each 16 bytes of two vectors, where runs of `distance` lanes belong together."""
+        picked: tuple[list[int], list[int]] = ([], [])
+        for start in range(0, self.width, group):
+            for part in range(2):
+                for run in range(group // (2 * distance)):
+                    lane = start + part * group // 2 + run * distance
+                    for vector in (0, self.width):
+                        picked[part].extend(range(vector + lane, vector + lane + distance))
+        return self.builder.fadd(*(self.shuffle(a, b, each) for each in picked))
 
     def loop(self, start: int, stop: int, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
         """Run `body(index, *carried) -> carried` for the whole steps between `start` and `stop`."""

@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import extending, types
 
-from refmaml.compiled.kernels import Kernel, MatMul, RowSum, Turn, best_tile
+from refmaml.compiled.kernels import ACCUMULATORS, Kernel, MatMul, RowSum, Turn, best_tile
 from refmaml.compiled.lanes import Lanes
 from refmaml.compiled.transposition import Transposition
 
@@ -169,15 +169,26 @@ class Product(Lanes):
                 )
             return list(sums)
 
-        sums = self._summed(step, [self.zero(lanes)] * (rows * width))
+        sums = self._summed(step, rows * width, lanes)
         c_row = self.builder.add(self.builder.add(self.c, self.times(i, k.columns)), j)
         for n, value in enumerate(sums):
             self._put(value, self.plus(c_row, n // width * k.columns + n % width * lanes), lanes)
 
-    def _summed(self, step: Callable[..., list[Any]], sums: list[Any]) -> list[Any]:
-        """Run the summed index, several at a time."""
+    def _summed(self, step: Callable[..., list[Any]], count: int, lanes: int) -> list[Any]:
+        """Run the summed index, several at a time; where that leaves registers, each into sums of its own."""
+        apart = _UNROLL if count * _UNROLL <= ACCUMULATORS else 1
         whole = self.kernel.summed // _UNROLL * _UNROLL
-        sums = self.loop(0, whole, _UNROLL, sums, lambda index, *s: step(index, *s, unrolled=_UNROLL))
+
+        def several(index: Any, *sums: Any) -> list[Any]:
+            if apart == 1:
+                return step(index, *sums, unrolled=_UNROLL)
+            parts = (step(self.plus(index, u), *sums[u * count : (u + 1) * count]) for u in range(_UNROLL))
+            return [each for part in parts for each in part]
+
+        sums = self.loop(0, whole, _UNROLL, [self.zero(lanes)] * (count * apart), several)
+        while len(sums) > count:
+            half = len(sums) // 2
+            sums = [self.builder.fadd(*pair) for pair in zip(sums[:half], sums[half:], strict=True)]
         return self.loop(whole, self.kernel.summed, 1, sums, step)
 
     def _dots_tile(self, i: Any, j: Any, rows: int, width: int, _lanes: int) -> None:
@@ -185,22 +196,24 @@ class Product(Lanes):
         a_row = self.builder.add(self.a, self.times(i, k.a[0]))
         b_column = self.builder.add(self.b, self.times(j, k.b[1]))
 
-        def step(index: Any, *sums: Any, lanes: int) -> list[Any]:
+        def step(index: Any, *sums: Any, lanes: int = wide) -> list[Any]:
             a_at, b_at = self.builder.add(a_row, index), self.builder.add(b_column, index)
-            left = [self.load(self.plus(a_at, r * k.a[0]), lanes) for r in range(rows)]
-            right = [self.load(self.plus(b_at, c * k.b[1]), lanes) for c in range(width)]
+            left = [self.load_into(self.plus(a_at, r * k.a[0]), lanes) for r in range(rows)]
+            right = [self.load_into(self.plus(b_at, c * k.b[1]), lanes) for c in range(width)]
             return [self.multiply_add(left[n // width], right[n % width], sums[n]) for n in range(rows * width)]
 
-        done, lanes = k.summed // wide * wide, wide
-        sums = [self.zero(wide)] * (rows * width)
-        sums = self.loop(0, done, wide, sums, lambda index, *s: step(index, *s, lanes=wide))
-        while lanes > 1:  # what is left, in ever shorter vectors
-            sums, lanes = [self.folded(value, lanes) for value in sums], lanes // 2
+        done, lanes = k.summed // wide * wide, wide // 2
+        sums = self.loop(0, done, wide, [self.zero(wide)] * (rows * width), step)
+        while lanes:  # what is left, in ever shorter vectors
             if k.summed - done >= lanes:
                 sums, done = step(_I64(done), *sums, lanes=lanes), done + lanes
+            lanes //= 2
         c_row = self.builder.add(self.builder.add(self.c, self.times(i, k.columns)), j)
-        for n, value in enumerate(sums):
-            self._put(value, self.plus(c_row, n // width * k.columns + n % width), 1)
+        together = rows // wide * wide if k.columns == 1 else 0  # so many sums are neighbours, in whole vectors
+        for n in range(0, together, wide):
+            self._put(self.totals(sums[n : n + wide]), self.plus(c_row, n), wide)
+        for n in range(together, rows * width):
+            self._put(self.total(sums[n], wide), self.plus(c_row, n // width * k.columns + n % width), 1)
 
     def _put(self, value: Any, index: Any, lanes: int) -> None:
         if self.kernel.accumulate:
