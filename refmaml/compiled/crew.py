@@ -29,7 +29,7 @@ class Helper:
 
     def __init__(self) -> None:
         self.post = Post()
-        self.keeps: Any = None  # what a helper that was left behind may still read and write
+        self.keeps: Any = None  # what the helper may read and write: it must outlive an interrupted caller
         self._wake = threading.Semaphore(0)
         threading.Thread(target=self._serve, daemon=True, name="refmaml").start()
 
@@ -52,7 +52,7 @@ class Crew:
         self._process = os.getpid()
         self._left: list[Helper] = []
 
-    def engage(self, function: int, arguments: Sequence[int], wake: bool) -> list[Helper]:
+    def engage(self, function: int, arguments: Sequence[int], wake: bool, keeps: Any) -> list[Helper]:
         """Offer work to one helper for each argument, or to those that wait for it where none shall be woken."""
         if self._process != os.getpid():  # a fork has no threads
             self._free, self._left, self._process = deque(), [], os.getpid()
@@ -71,18 +71,20 @@ class Crew:
                 if len(idle) >= len(arguments):
                     break
                 continue
-            helper.keeps = None
+            helper.keeps = keeps
             helper.offer(function, arguments[len(engaged)])
             engaged.append(helper)
         self._free.extendleft(idle)
         return engaged
 
-    def dismiss(self, helpers: Sequence[Helper], seconds: float, keeps: Any) -> bool:
+    def dismiss(self, helpers: Sequence[Helper], seconds: float) -> bool:
         """Take back what was not begun, wait so long for the rest, and tell whether all of it is finished."""
         finished = True
         for helper in helpers:
-            if not helper.post.withdraw(seconds):
-                helper.keeps, finished = keeps, False
+            if helper.post.withdraw(seconds):
+                helper.keeps = None
+            else:
+                finished = False
                 self._left = [each for each in self._left if each.post.state == RUNNING] + [helper]
             self._free.append(helper)
         return finished

@@ -157,11 +157,14 @@ class Execution:
             run.call(mine)
             return True
         theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
-        engaged = CREW.engage(run.address, theirs, wake)
+        engaged = CREW.engage(run.address, theirs, wake, (buffers, kept, data))
         began = time.perf_counter()
-        run.call(mine)
-        chunk = (time.perf_counter() - began) * (1 + len(engaged)) / buffers.chunks
-        return CREW.dismiss(engaged, chunk + _PATIENCE, (buffers, kept, data))
+        try:
+            run.call(mine)
+        finally:
+            chunk = (time.perf_counter() - began) * (1 + len(engaged)) / buffers.chunks
+            finished = CREW.dismiss(engaged, chunk + _PATIENCE)
+        return finished
 
     def _made_again(
         self, run: Native, late: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]
