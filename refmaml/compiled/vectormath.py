@@ -37,10 +37,10 @@ def _two_to_the(x: Real, exponent: Any) -> Real:
     return x.from_bits(x.builder.shl(biased, ir.Constant(kind, fraction)))
 
 
-def exp(x: Real) -> Real:
-    """Compute the exponential as 2ⁿ eʳ, where r = x − n log 2 lies in ±½ log 2."""
+def exp(x: Real, *, positive: bool = True) -> Real:
+    """Compute the exponential as 2ⁿ eʳ, where r = x − n log 2 lies in ±½ log 2; `positive`: x may be."""
     low, high = (-746.0, 710.0) if x.wide else (-104.0, 89.0)
-    inside = x.like(high).choose(x.compare(">", high), x)
+    inside = x.like(high).choose(x.compare(">", high), x) if positive else x
     inside = x.like(low).choose(x.compare("<", low), inside)
     shifted = inside * 1.4426950408889634 + _rounder(x)
     n = shifted - _rounder(x)
@@ -118,15 +118,16 @@ def tanh(x: Real) -> Real:
         near = x + x * z * z.polynomial((
             -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1,
         ))  # fmt: skip
-    e = exp(-2.0 * size)
-    far = ((1.0 - e) / (1.0 + e)).intrinsic("copysign", x)
+    e = exp(-2.0 * size, positive=False)
+    far = ((1.0 - e) * (1.0 / (1.0 + e))).intrinsic("copysign", x)
     return near.choose(size.compare("<", 0.625), far)
 
 
 def sech2(x: Real) -> Real:
     """4e/(1 + e)² with e = exp(−2|x|), which `tanh` has computed as well."""
-    e = exp(-2.0 * x.magnitude())
-    return 4.0 * e / ((1.0 + e) * (1.0 + e))
+    e = exp(-2.0 * x.magnitude(), positive=False)
+    share = 1.0 / (1.0 + e)
+    return 4.0 * e * (share * share)
 
 
 def expit(x: Real) -> Real:
