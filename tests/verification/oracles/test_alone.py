@@ -1,0 +1,83 @@
+"""What each oracle alone catches: three faults that the two others, and every comparison with the reference, miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd.core import primitive_vjps
+from autograd.extend import defvjp
+
+import refmaml
+from verification import suite
+from verification.comparison import compare
+from verification.conventions import Declared
+from verification.faults.question import Question, combined
+from verification.faults.work import Work, by_complex_step, solve
+from verification.oracles.finite_differences import complex_step_gradients
+from verification.problem import Problem
+from verification.subjects import Reply, Subject, ask
+from verification.truth import from_oracles, from_reference
+
+STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step}
+
+
+def caught_by(problem: Problem, reply: Reply) -> list[str]:
+    """Return the sources of truth by which a reply is wrong."""
+    every = [*from_oracles(problem), from_reference(problem)]
+    return [truth.source for truth in every if compare(problem, reply, [truth], Declared())[0]]
+
+
+def answered(problem: Problem) -> Reply:
+    """Return the answer of our own step."""
+    return ask(Subject(STEPS[problem.order], "step", "autograd", "refmaml"), problem.native("autograd"))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", ["mlp-tanh-mse", "quadratic"])
+def test_a_right_step_is_caught_by_none(name, order):
+    """Where nothing is planted, no source of truth objects."""
+    problem = suite.made(name, order)
+    assert caught_by(problem, answered(problem)) == []
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_differences_alone_catch_a_wrong_derivative_of_the_framework(monkeypatch, order):
+    """A derivative rule of autograd that is off by a millionth is in the step, in the Jacobians, and not in values."""
+    problem = suite.made("mlp-tanh-mse", order)
+    right = answered(problem)
+    monkeypatch.setitem(primitive_vjps, anp.tanh, primitive_vjps[anp.tanh])
+    defvjp(anp.tanh, lambda ans, _: lambda g: g * (1 + 1e-6 - ans**2))
+    reply = answered(problem)
+    assert any(np.any(reply.gradients[chain] != leaf) for chain, leaf in right.gradients.items())
+    assert caught_by(problem, reply) == ["finite differences"]
+
+
+def by_four_points(costs, points):
+    """Return the Hessians [P, n, n] at points [P, n] by central differences of fourth order."""
+    step, count, size = 2.0**-10, *points.shape
+    offsets = step * np.array([1.0, -1.0, 2.0, -2.0])
+    probes = points[:, None, None] + offsets[:, None, None] * np.eye(size)
+    slopes = complex_step_gradients(costs, probes.reshape(-1, size)).reshape(count, 4, size, size)
+    return np.asarray((8 * (slopes[:, 0] - slopes[:, 1]) - (slopes[:, 2] - slopes[:, 3])) / (12 * step))
+
+
+def test_jacobians_alone_catch_products_by_differences():
+    """Hessian-vector products by differences are right to twelve digits or more, which differences cannot doubt."""
+    problem = suite.made("mlp-tanh-mse", 2)
+    works = [Work(view, by_complex_step, by_four_points) for view in problem.views(np)]
+    found = combined(Question(problem, works, 2), [solve(work, 2) for work in works])
+    reply = Reply(found.cost, found.gradients, dict(found.gradients))
+    assert caught_by(problem, reply) == ["explicit Jacobians", "the reference"]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_closed_form_alone_catches_a_cost_that_is_not_its_formula(order):
+    """The closed form takes the matrices, and every other way calls the cost: one that is off misleads them alike."""
+    problem = suite.made("quadratic", order)
+    costs = problem.family.inner_costs
+    family = replace(problem.family, inner_costs=lambda xp, data, v: (1 + 1e-6) * costs(xp, data, v))
+    off = replace(problem, family=family)
+    assert caught_by(off, answered(off)) == ["closed form"]
