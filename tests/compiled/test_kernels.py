@@ -17,9 +17,18 @@ def cost(data, v):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("shots", "features", "units"), [(3, 13, 12), (11, 4, 31), (1, 9, 5)])
 def test_products_of_awkward_sizes(dtype, shots, features, units):
+    args = problem(dtype, shots, features, units)
+    assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+
+
+def test_products_of_second_order_that_are_read_transposed_or_added():
+    args = problem(np.float32, 11, 4, 31)
+    assert_same_answer(engine.maml_step, refmaml.maml_step, *args, batched=False)
+
+
+def problem(dtype, shots, features, units):
     rng = np.random.default_rng(features)
     data = {"x": rng.normal(size=(3, shots, features)).astype(dtype)}
     shapes = {"w": (features, units), "u": (units, features), "c": (units,)}
     theta = {name: (0.3 * rng.normal(size=shape)).astype(dtype) for name, shape in shapes.items()}
-    args = (data, cost, None, theta, 2, 0.01)
-    assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+    return data, cost, None, theta, 2, 0.01
