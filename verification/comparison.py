@@ -17,7 +17,7 @@ from verification.faults import CATALOGUE, Outcome, Question, question, rough_qu
 from verification.faults.question import Answer
 from verification.problem import Problem
 from verification.subjects import Finding, Reply
-from verification.tolerances import Sensitivity, unit_roundoff
+from verification.tolerances import Sensitivity, norm, unit_roundoff
 from verification.truth import Truth
 
 #: The faults that a single answer is held against to tell whether it decides anything. The central ones show on every
@@ -36,8 +36,15 @@ def sensitivity(name: str, order: int | str) -> Sensitivity:
 
 
 def compare(problem: Problem, reply: Reply, truths: Iterable[Truth], declared: Declared) -> tuple[list[Finding], float]:
-    """Return what is wrong with a reply, and the largest error over its bound."""
-    moves, dtype = sensitivity(problem.name, problem.order), str(problem.dtype)
+    """Return what is wrong with a reply to a built-in problem, and the largest error over its bound."""
+    return compare_within(sensitivity(problem.name, problem.order), problem, reply, truths, declared)
+
+
+def compare_within(
+    moves: Sensitivity, problem: Problem, reply: Reply, truths: Iterable[Truth], declared: Declared
+) -> tuple[list[Finding], float]:
+    """Return what is wrong with a reply to any problem of this sensitivity, and the largest error over its bound."""
+    dtype = str(problem.dtype)
     measured = [each for truth in truths for each in _measure(problem, reply, truth, moves, dtype, declared)]
     wrong = _first_of_each_leaf(finding for finding, ratio in measured if ratio > 1)
     return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
@@ -74,8 +81,8 @@ def _measure(
 
 def _scale(declared: NDArray[Any], plain: NDArray[Any]) -> float:
     """Return how much larger a convention makes a leaf, and with it the leaf's rounding."""
-    size = float(np.linalg.norm(plain))
-    return max(1.0, float(np.linalg.norm(declared)) / size) if size else 1.0
+    size = norm(plain)
+    return max(1.0, norm(declared) / size) if size else 1.0
 
 
 def _measured(
@@ -88,10 +95,11 @@ def _measured(
     source: str,
     oracle_error: float = 0.0,
 ) -> tuple[Finding, float]:
-    size = float(np.linalg.norm(expected))
+    size = norm(expected)
     bound = tolerances.bound(expected, moves, dtype, oracle_error)
     error = _apart(got, expected)
-    unit = unit_roundoff(dtype) * (size or 1.0)
+    # Rounding to a subnormal number has a least unit of its own.
+    unit = max(unit_roundoff(dtype) * (size or 1.0), float(np.finfo(dtype).smallest_subnormal))
     units = f"{error / unit:.3g} units of rounding, where {bound / unit:.3g} are allowed"
     message = f"it is not 0, as it is by {source}"
     if size:

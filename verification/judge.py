@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,7 +123,7 @@ class Run:
 
     def report(self, asked: list[tuple[Subject, int | str]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
-        plan = [(subject, order, name) for subject, order in asked for name in self._names(order)]
+        plan = [(subject, order, name) for subject, order in asked for name in self.names(order)]
         able = [each for each in plan if each[0].can(suite.made(each[2], each[1]))]
         tell = progress or (lambda *_: None)
         cases: list[Case] = []
@@ -131,22 +131,23 @@ class Run:
         for index, (subject, order, name) in enumerate(able):
             tell(index, len(able), name)
             for dtype in self.dtypes:
-                case, observed = self._case(subject, suite.made(name, order).native(subject.framework, dtype))
+                case, observed = self.case(subject, suite.made(name, order).native(subject.framework, dtype))
                 cases.append(case)
                 seen.extend(observed)
         failed = any(case.verdict == "fail" for case in cases)
         tell(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
-        named = [each for subject, order in asked for each in self._named(subject, order, cases, seen)]
+        named = [each for subject, order in asked for each in self.named(subject, order, cases, seen)]
         related = [each for subject, order in asked for each in self._related(subject, order)]
         left_out = [name for subject, order, name in plan if (subject, order, name) not in able]
-        return conclude(asked[0][0], cases, named, related, left_out, self._overlooked(able, left_out))
+        return conclude(asked[0][0], cases, named, related, left_out, self.overlooked(able, left_out))
 
-    def _names(self, order: int | str) -> list[str]:
+    def names(self, order: int | str) -> list[str]:
+        """Return the names of the problems to ask for an order."""
         if self.problems is None:
             return levels.names(self.level, order, self.seed)
         return [name for name in self.problems if suite.is_asked(name, order)]
 
-    def _overlooked(self, able: list[tuple[Subject, int | str, str]], left_out: list[str]) -> list[str]:
+    def overlooked(self, able: Sequence[tuple[Subject, int | str, str]], left_out: list[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
         if self.problems is None and not left_out and "float64" in self.dtypes:
             return []
@@ -165,7 +166,7 @@ class Run:
             for result in check_problem(subject.function, suite.made(name, order).native(subject.framework)).results
         ]
 
-    def _case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
+    def case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
         """Ask one problem, twice where state is looked for, and compare."""
         expected = truths(problem.name, problem.order, own=subject.is_own)
         reply, changed = _asked(subject, problem)
@@ -184,7 +185,7 @@ class Run:
         parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
         return Case(*parts, snippet(subject, problem)), observed
 
-    def _named(self, subject: Subject, order: int | str, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
+    def named(self, subject: Subject, order: int | str, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
         """Name the mistake of a subject that failed, or at least the family that it is of."""
         failing = [case for case in cases if case.verdict == "fail" and case.order == order]
         if all(finding.what == "dtype" for case in failing for finding in case.findings):

@@ -13,6 +13,7 @@ the built-in problems no fault of the catalogue nearer than 17,300 u κ in float
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ _BENT = 2.0**-6  # a relative response this large is no longer proportional to t
 def unit_roundoff(dtype: Any) -> float:
     """Return u, half the distance from 1 to the next number of `dtype`."""
     return float(np.finfo(dtype).eps) / 2
+
+
+def norm(array: NDArray[Any]) -> float:
+    """Return the 2-norm of all entries; no square of an entry overflows or underflows on the way."""
+    return hypot(*np.asarray(array, np.float64).ravel().tolist())
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def sensitivity(problem: Problem) -> Sensitivity:
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
     """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm."""
-    return FACTOR * unit_roundoff(dtype) * max(float(np.linalg.norm(value)), moves) * (moves > 0) + oracle_error
+    return FACTOR * unit_roundoff(dtype) * max(norm(value), moves) * (moves > 0) + oracle_error
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:

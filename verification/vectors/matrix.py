@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from verification.tolerances import norm
 from verification.vectors.layout import Json
-from verification.vectors.vector import Arrays, Vector, norm
+from verification.vectors.vector import Arrays, Vector
 
 MARGIN = 2.0  # in bounds: beyond twice the bound no answer within a bound of the fault's can pass
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import hypot
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from verification.problem import Problem
 from verification.subjects.reply import Reply, read
+from verification.tolerances import norm
 from verification.vectors.layout import Json, to_array, to_problem
 
 FACTOR = 64
@@ -110,11 +110,6 @@ class Vector:
             return []
         what = part if name is None else f"{part} {name}"
         return [f"{what}: expected {expected.tolist()} within {allowed:.3g} in the 2-norm, but got {got.tolist()}"]
-
-
-def norm(array: NDArray[Any]) -> float:
-    """Return the 2-norm of all entries; no square of an entry overflows or underflows on the way."""
-    return hypot(*np.asarray(array, np.float64).ravel().tolist())
 
 
 def check(

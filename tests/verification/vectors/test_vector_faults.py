@@ -11,8 +11,8 @@ import pytest
 from verification.faults import CATALOGUE, question
 from verification.faults.subject import FaultySubject
 from verification.subjects.reply import read
+from verification.tolerances import norm
 from verification.vectors import Vector, VectorSet
-from verification.vectors.vector import norm
 
 ORDERS = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
 #: What both define alike. The others differ in a constant (G01), in what counts as nothing (A03), or in which leaf.
