@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from verification.diagnosis import Diagnosis
@@ -10,6 +10,8 @@ from verification.relations import Result
 from verification.subjects import Finding, Subject
 
 Verdict = Literal["pass", "fail", "inconclusive"]
+#: How the reason begins for which a program was not asked a problem that it did not say it can do.
+UNDECLARED = "it does not declare"
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Case:
     """One problem in one precision: the verdict, what was found, and the largest error as a part of its bound.
 
     `separation` is how many bounds lie between the right gradient and the nearest wrong one that a mistake gives; a
-    run that finds no error where it is below 2 has not decided anything.
+    run that finds no error where it is below 2 has not decided anything. `group` is "problems" for the built-in ones,
+    "vectors" for golden vectors, and "protocol" for how a program behaves beside its answers.
     """
 
     problem: str
@@ -28,6 +31,7 @@ class Case:
     worst: float
     separation: float
     snippet: str
+    group: str = "problems"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Report:
 
     `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
     no problem asked would have shown.
+    `why_left_out` has the reasons of those left out, where they are known one by one.
     """
 
     subject: str
@@ -57,6 +62,7 @@ class Report:
     relations: list[Related]
     left_out: list[str]
     overlooked: list[str]
+    why_left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +77,7 @@ class Report:
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
             "diagnosis": [_diagnosis(each) for each in self.diagnosis],
             "left_out": self.left_out,
+            "why_left_out": self.why_left_out,
             "overlooked": self.overlooked,
             "cases": [_case(case) for case in self.cases],
             "relations": [_related(each) for each in self.relations],
@@ -125,6 +132,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
 def _case(case: Case) -> dict[str, Any]:
     return {
         "problem": case.problem,
+        "group": case.group,
         "order": case.order,
         "dtype": case.dtype,
         "verdict": case.verdict,

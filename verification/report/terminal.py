@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from textwrap import indent
 from typing import Any
 
@@ -12,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.diagnosis import Diagnosis
-from verification.report.model import Case, Report
+from verification.report.model import UNDECLARED, Case, Report
 from verification.subjects import Finding
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _GRAVITY = ("pass", "inconclusive", "fail")
 _SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
 _SHOWN_LEAVES = 4
+_SHOWN_REASONS = 6
 _CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
 _MISSING = "\n–: wrong, but not by its numbers."
 _OVERLOOKED = "No problem that was asked would have shown these faults (refmaml faults ID explains one):"
@@ -37,15 +39,29 @@ def show(report: Report, console: Console) -> None:
         console.print(Text("To reproduce it:", style="dim"))
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
     if len(failing) > told:
-        console.print(f"{len(failing) - told} more failing problems are in the table.")
+        more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[told:])) else ""
+        console.print(f"{len(failing) - told} more failing problems are in the table{more}.")
     console.print(_table(report))
     if report.relations:
         console.print(_relations(report))
     if report.overlooked:
         console.print(f"{_OVERLOOKED} {', '.join(report.overlooked)}.")
-    if report.left_out:
+    if report.why_left_out:
+        undeclared = sum(why.startswith(UNDECLARED) for why in report.why_left_out.values())
+        if undeclared:
+            console.print(f"Not asked: {_problems(undeclared)} beyond what it declares.", style="dim")
+        reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
+        for why, count in reasons[:_SHOWN_REASONS]:
+            console.print(f"Not answered: {_problems(count)}, since {why}.", style="dim")
+        if len(reasons) > _SHOWN_REASONS:
+            console.print("The JSON report has the reason of each of the others.", style="dim")
+    elif report.left_out:
         names = ", ".join(dict.fromkeys(report.left_out))
         console.print(f"Not asked: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
+
+
+def _problems(count: int) -> str:
+    return f"{count} {'problem' if count == 1 else 'problems'}"
 
 
 def _headline(report: Report) -> RenderableType:
@@ -112,20 +128,36 @@ def _table(report: Report) -> Table:
     for dtype in dtypes:
         table.add_column(f"error, {dtype}", justify="right")
     table.add_column("verdict")
-    rows: dict[tuple[str, str], list[Case]] = {}
+    rows: dict[tuple[str, str, str], list[Case]] = {}
     for case in report.cases:
-        rows.setdefault((case.problem, str(case.order)), []).append(case)
-    for (problem, order), cases in rows.items():
+        rows.setdefault(_row(case), []).append(case)
+    for (name, order, _), cases in rows.items():
         verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
-        errors = {case.dtype: _error(case) for case in cases}
-        table.add_row(
-            problem, order, *(errors.get(dtype, Text("")) for dtype in dtypes), Text(verdict, style=_STYLES[verdict])
-        )
+        errors = [_error([case for case in cases if case.dtype == dtype]) for dtype in dtypes]
+        count = len({case.problem for case in cases})
+        table.add_row(name or f"{count} {'vector' if count == 1 else 'vectors'}", order, *errors, _styled(verdict))
     return table
 
 
-def _error(case: Case) -> Text:
-    return Text(f"{case.worst:.2g}" if _compared(case) else "–", style=_STYLES[case.verdict])
+def _is_vector(case: Case) -> bool:
+    return case.group == "vectors"
+
+
+def _row(case: Case) -> tuple[str, str, str]:
+    """Return what the cases of a row share: there are hundreds of vectors, and one row for all of a verdict."""
+    return ("", str(case.order), case.verdict) if _is_vector(case) else (case.problem, str(case.order), "")
+
+
+def _styled(verdict: str) -> Text:
+    return Text(verdict, style=_STYLES[verdict])
+
+
+def _error(cases: list[Case]) -> Text:
+    """Return the largest error, as far as there is one."""
+    if not cases:
+        return Text("")
+    worst = max(cases, key=lambda case: (_GRAVITY.index(case.verdict), case.worst))
+    return Text(f"{worst.worst:.2g}" if _compared(worst) else "–", style=_STYLES[worst.verdict])
 
 
 def _compared(case: Case) -> bool:
