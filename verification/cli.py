@@ -16,13 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verification import judge
 from verification.commands_calibrate import calibrate
+from verification.commands_protocol import command_option, judged, requests, smoke, timeout_option
 from verification.conventions import NAMES as CONVENTIONS
 from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
 from verification.levels import LEVELS
 from verification.report import Report, show
 from verification.subjects import SubjectError
-from verification.vectors.command import vectors
+from verification.vectors.command import show_kills, vectors
 
 ORDERS = ("1", "2", "reptile")
 
@@ -30,13 +31,16 @@ _VERIFY_HELP = """
 Judge SUBJECT, an implementation of a meta-learning step: package.module:name or path/to/file.py:name.
 
 It is a step with the interface of refmaml.fomaml_step, or a function of one problem that returns (cost, grads) or
-(cost, grads, adapted). Without SUBJECT, refmaml's own steps are judged, against independent oracles alone.
+(cost, grads, adapted). In its place --command takes a program in any language that speaks the protocol, which is asked
+what it declares, golden vectors included. Without either, refmaml's own steps are judged, against independent oracles
+alone.
 
 \b
 Examples:
   refmaml verify
   refmaml verify examples/torch_fomaml.py:subject --framework torch
   refmaml verify mypackage.maml:step --order 2 --level full --json report.json
+  refmaml verify --command "node harness.js" --timeout 5
 
 \b
 Exit codes:
@@ -54,6 +58,8 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(requests)
+main.add_command(smoke)
 
 
 def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,7 +86,7 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     type=click.Choice(ORDERS),
     default="1",
     show_default=True,
-    help="What SUBJECT claims to compute: first- or second-order MAML, or Reptile.",
+    help="What SUBJECT claims to compute: first- or second-order MAML, or Reptile. A program: all that it declares.",
 )
 @click.option(
     "--kind",
@@ -102,6 +108,8 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     callback=_checked,
     help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
 )
+@command_option
+@timeout_option
 @click.option(
     "--level",
     type=click.Choice(LEVELS),
@@ -126,13 +134,19 @@ def verify(
     declared: tuple[str, ...],
     level: str,
     seed: int,
+    command: str | None,
+    timeout: float,
     json_file: Path | None,
 ) -> None:
     """Judge an implementation of a meta-learning step."""
     console = Console()
     asked = dtypes or judge.DTYPES
     with _usage_errors(), _progress() as progress:
-        if subject is None:
+        if command is not None:
+            options: dict[str, Any] = {"order": _order(order), "dtypes": asked, "conventions": declared}
+            options.update(level=level, seed=seed, progress=progress)
+            report = judged(click.get_current_context(), command, timeout, **options)
+        elif subject is None:
             _require_subject(click.get_current_context())
             report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
         else:
@@ -164,6 +178,7 @@ Examples:
   refmaml self-test
   refmaml self-test --order 1 --dtype float64
   refmaml self-test --random 1000 --seed 7
+  refmaml self-test --vectors
   refmaml self-test --markdown docs/kill-matrix.md
 
 \b
@@ -185,6 +200,9 @@ Exit codes:
     multiple=True,
     help="Ask in this precision only; by default in both.",
 )
+@click.option(
+    "--vectors", "on_vectors", is_flag=True, help="Hold every fault against the golden vectors instead; some seconds."
+)
 @click.option("--pairs", is_flag=True, help="Try pairs of a scale and a structural fault instead.")
 @click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
@@ -199,6 +217,7 @@ Exit codes:
 def self_test(
     orders: tuple[str, ...],
     dtypes: tuple[str, ...],
+    on_vectors: bool,
     pairs: bool,
     count: int | None,
     seed: int,
@@ -207,6 +226,11 @@ def self_test(
     page_file: Path | None,
 ) -> None:
     """Judge the judge."""
+    if on_vectors:
+        _require_only_dtypes(click.get_current_context())
+        for dtype in dtypes or judge.DTYPES:
+            show_kills(dtype)
+        return
     from verification import selftest
     from verification.report.markdown import page
     from verification.report.matrix import is_clean, show_matrix
@@ -258,10 +282,17 @@ def _order(word: str) -> int | str:
 
 def _require_subject(context: click.Context) -> None:
     """Refuse options that say how to ask a subject where there is none: they would be ignored."""
-    for name in ("framework", "order", "kind", "declared"):
+    for name in ("framework", "order", "kind", "declared", "timeout"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = "convention" if name == "declared" else name
             raise click.UsageError(f"--{option} says how to ask a SUBJECT, but there is none.")
+
+
+def _require_only_dtypes(context: click.Context) -> None:
+    """Refuse options of the self-test that the golden vectors have no use for."""
+    for name in ("orders", "pairs", "count", "page_file"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError("--vectors goes with --dtype alone.")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from verification.faults import question
 from verification.fits import vector
 from verification.problem import Problem
 from verification.relations import check_problem
-from verification.subjects import Subject, ask
+from verification.subjects import SkippedError, Subject, ask
 from verification.taylor import order_in_alpha
 from verification.tolerances import FACTOR, unit_roundoff
 
@@ -62,7 +62,12 @@ def _broken(subject: Subject, problem: Problem) -> str:
 def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) -> tuple[float, float]:
     """Return how far an answer is from the right one at a learning rate, and how far rounding alone may bring it."""
     changed = replace(problem, inner_learning_rate=rate)
-    reply = ask(subject, changed.native(subject.framework))
+    try:
+        reply = ask(subject, changed.native(subject.framework))
+    except SkippedError:
+        return float("nan"), 0.0
+    if not reply.returned:
+        return float("nan"), 0.0
     right = declared.right(question(changed))
     size = float(np.linalg.norm(vector(right)))
     noise = FACTOR * unit_roundoff("float64") * size

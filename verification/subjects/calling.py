@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from verification.problem import EXTRAS, Problem
-from verification.subjects.exceptions import described
+from verification.subjects.exceptions import ProgramError, SkippedError, described
 from verification.subjects.loading import SubjectError
 from verification.subjects.reply import Finding, Reply, read
 
@@ -80,7 +80,11 @@ def kind_of(function: Callable[..., Any]) -> Kind:
 
 
 def ask(subject: Subject, problem: Problem) -> Reply:
-    """Call a subject with a problem in its own arrays; whatever it does becomes a reply."""
+    """Call a subject with a problem in its own arrays; whatever it does becomes a reply.
+
+    Raises:
+        SkippedError: it is a program, and will not answer this problem.
+    """
     try:
         if subject.kind == "problem":
             result = subject.function(problem)
@@ -89,5 +93,9 @@ def ask(subject: Subject, problem: Problem) -> Reply:
             result = subject.function(*positional, **keywords)
         # Reading the result runs code of the subject's framework, which may raise as well.
         return read(problem, result, keeps_dtypes=subject.kind == "step")
+    except SkippedError:
+        raise
+    except ProgramError as error:
+        return Reply(findings=[Finding("program", str(error))])
     except (Exception, SystemExit) as error:
         return Reply(findings=[Finding("exception", f"it raised {described(error)}")])

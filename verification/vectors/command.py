@@ -97,6 +97,15 @@ def matrix(dtype: str) -> None:
       refmaml vectors matrix
       refmaml vectors matrix --dtype float32
     """
+    show_kills(dtype)
+
+
+def show_kills(dtype: str) -> None:
+    """Print how many vectors kill each fault.
+
+    Raises:
+        ClickException: a fault survives in float64 (some need inputs that binary32 does not have).
+    """
     every = _loaded()
     found = kill_matrix(every, every.manifest["faults"], dtype)
     table = Table("fault", *_STEPS, "cannot tell", "what it is")

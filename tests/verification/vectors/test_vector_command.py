@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from verification.cli import main
 from verification.vectors import DATA, command, load
 from verification.vectors.command import vectors
 
@@ -120,3 +121,27 @@ def test_each_command_has_examples_in_its_help() -> None:
 def test_the_data_are_inside_the_package() -> None:
     assert DATA.parent.name == "vectors"
     assert sum(path.stat().st_size for path in DATA.iterdir()) < 8e6
+
+
+def test_the_self_test_prints_the_matrix_of_both_precisions(every) -> None:
+    result = CliRunner().invoke(main, ["self-test", "--vectors"])
+    count = len(every.manifest["faults"])
+    assert result.exit_code == 0
+    told = [line for line in result.output.splitlines() if "faults are killed in" in line]
+    assert told[0] == f"{count} of {count} faults are killed in float64."
+    assert told[1].endswith("in float32.")
+
+
+def test_the_self_test_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+    without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
+    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
+    result = CliRunner().invoke(main, ["self-test", "--vectors", "--dtype", "float64"])
+    assert result.exit_code == 1
+    assert "No vector kills V07." in result.output
+
+
+@pytest.mark.parametrize("other", [["--order", "1"], ["--pairs"], ["--random", "3"], ["--markdown", "x.md"]])
+def test_the_self_test_on_vectors_goes_with_no_other_option(other: list[str]) -> None:
+    result = CliRunner().invoke(main, ["self-test", "--vectors", *other])
+    assert result.exit_code == 2
+    assert "--vectors goes with --dtype alone." in result.output

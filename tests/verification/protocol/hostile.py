@@ -1,0 +1,160 @@
+"""Programs that break the protocol: ``python hostile.py MODE`` is the template, but for what the mode says.
+
+It runs outside of the tests' packages, on the standard library alone.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "template"))
+
+import harness
+import protocol
+
+FOREVER = 1000
+MODE = sys.argv[1]
+
+
+def say(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def child(**options):
+    subprocess.Popen(["sleep", str(FOREVER)], **options)
+
+
+def chatter():
+    while True:
+        os.write(2, b"x" * 65536)
+
+
+def on_run(request, reply, count):
+    """Do what the mode says in place of answering, or return what to answer."""
+    number, result = request["id"], reply["result"]
+    if MODE == "hang" or (MODE == "hang once" and count == 2 and not os.path.exists(sys.argv[2])):
+        if MODE == "hang once":
+            Path(sys.argv[2]).touch()
+        time.sleep(FOREVER)
+    elif MODE == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif MODE == "die in the middle" and count == 2:
+        say(json.dumps(reply)[:50])
+        sys.stderr.write("out of memory\n")
+        os._exit(7)
+    elif MODE == "garbage":
+        say("loss: 0.25\n")
+    elif MODE == "bytes":
+        os.write(1, b"\xff\xfe\x00\x1b[2J\n")
+    elif MODE == "deep":
+        say("[" * 100_000 + "\n")
+    elif MODE == "no newline":
+        while True:
+            os.write(1, b"0" * 65536)
+    elif MODE == "drip":
+        while True:
+            say(" ")
+            time.sleep(0.01)
+    elif MODE == "wrong id":
+        reply["id"] = number + 100
+    elif MODE == "twice":
+        say(json.dumps(reply) + "\n")
+    elif MODE == "no answer":
+        reply = {"id": number, "answer": 42}
+    elif MODE == "two answers":
+        reply["error"] = "and a result"
+    elif MODE == "nan":
+        result["cost"] = "nan"
+    elif MODE == "JSON nan":
+        result["cost"] = float("nan")
+    elif MODE == "overflow":
+        result["gradients"]["vector"]["values"][0] = "0x1p+5000"
+    elif MODE == "decimal":
+        result["cost"] = 0.25
+    elif MODE == "shape":
+        result["gradients"]["vector"]["shape"] = [7]
+    elif MODE == "doubled":
+        values = result["gradients"]["vector"]["values"]
+        result["gradients"]["vector"]["values"] = [(2 * float.fromhex(each)).hex() for each in values]
+    elif MODE in ("flat", "shape of another"):
+        result["gradients"]["vector"] = {"shape": [7], "values": ["0x1p+0"] * 7}
+    elif MODE == "none":
+        result["gradients"]["vector"] = None
+    elif MODE == "missing":
+        del result["gradients"]["vector"]
+    elif MODE == "error":
+        reply = {"id": number, "error": "no \x1b[31msolver\n for this"}
+    elif MODE == "skip":
+        reply = {"id": number, "skipped": "not today"}
+    elif MODE == "closed input":
+        os.close(0)
+        say(json.dumps(reply) + "\n")
+        time.sleep(FOREVER)
+    elif MODE == "closed output":
+        os.close(1)
+        time.sleep(FOREVER)
+    elif MODE == "orphan with the pipe":
+        child()  # which inherits standard output: its end is not seen
+        os._exit(0)
+    return reply
+
+
+def main():
+    if MODE == "exit at once":
+        sys.exit(3)
+    if MODE == "hang at start":
+        time.sleep(FOREVER)
+    if MODE == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if MODE == "children":
+        child()
+    if MODE == "children of their own":
+        child(start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if MODE == "chatter":
+        threading.Thread(target=chatter, daemon=True).start()
+    kept, count = None, 0
+    for line in sys.stdin:
+        request = json.loads(line)
+        if MODE == "too few steps" and request["command"] == "run":
+            request["problem"]["steps"] = max(request["problem"]["steps"] - 1, 0)
+        if request["command"] == "stop":
+            break
+        try:
+            reply = {"id": request["id"], "result": protocol.answer(request, harness)}
+        except ValueError as error:
+            reply = {"id": request["id"], "error": str(error)}
+        if request["command"] == "run":
+            count += 1
+            reply = on_run(request, reply, count)
+        elif MODE == "old" and request["command"] == "start":
+            reply["result"]["protocol"] = 0
+        elif MODE == "boast" and request["command"] == "capabilities":
+            reply["result"]["families"] = ["transformer"]
+        elif MODE == "both precisions" and request["command"] == "capabilities":
+            reply["result"] = {**harness.CAPABILITIES, "dtypes": ["float64", "float32"]}
+        elif MODE == "no refusal" and "error" in reply:
+            reply = {"id": request["id"], "result": {}}
+        elif MODE == "flat echo" and request["command"] == "echo":
+            reply["result"]["array"]["shape"] = [len(reply["result"]["array"]["values"])]
+        elif MODE == "rounding" and request["command"] == "echo":
+            values = reply["result"]["array"]["values"]
+            reply["result"]["array"]["values"] = [float(f"{float.fromhex(each):.15g}").hex() for each in values]
+        if MODE == "out of order" and request["command"] == "run":
+            kept, reply = reply, kept
+            if reply is None:
+                kept, reply = None, kept | {"id": kept["id"] + 1}
+        say(json.dumps(reply) + "\n")
+    if MODE in ("deaf", "late"):
+        time.sleep(FOREVER)
+    if MODE == "bad end":
+        sys.exit(5)
+
+
+main()

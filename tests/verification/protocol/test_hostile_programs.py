@@ -1,0 +1,183 @@
+"""Hostile and broken programs: each gets a verdict with its cause, on every problem, in time, and leaves no process."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from verification.protocol import limits, verify_program
+from verification.report import Report
+
+TIMEOUT = 1.0
+PROBLEMS = ("quadratic", "five-steps")
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+def judged(command: str, *, vectors: bool = True) -> Report:
+    return verify_program(command, timeout=TIMEOUT, order=1, problems=PROBLEMS, vectors=vectors)
+
+
+@pytest.fixture(scope="module")
+def plan() -> set[tuple[str, str]]:
+    """Return every case of the template, which is right; this also warms the judge's memory, so that times are fair."""
+    template = Path(__file__).parents[3] / "examples" / "template" / "harness.py"
+    report = judged(f"python3 -S {template}")
+    assert report.verdict == "pass"
+    return {(case.problem, case.dtype) for case in report.cases}
+
+
+#: Mode, how many of the 15 problems fail (None: all, and others that it did not live to decline), and the cause.
+BROKEN = [
+    ("exit at once", None, "it ended with exit status 3 during `start`"),
+    ("hang at start", None, "it did not answer `start` within 1 s"),
+    ("old", None, "it gave an answer to `start` that is not one: protocol: expected 1, but got 0"),
+    ("boast", None, 'families: expected some of quadratic, linear-regression'),
+    ("hang", 15, "it did not answer `run` within 1 s"),
+    ("drip", 15, "it did not answer `run` within 1 s"),
+    ("die", 15, "it was ended by SIGSEGV during `run`"),
+    ("garbage", 15, "it gave an answer to `run` that is not one: expected a JSON object on one line, but got "),
+    ("bytes", 15, "expected a JSON object on one line, but got"),
+    ("deep", 15, "expected a JSON object on one line, but got"),
+    ("no newline", 15, f"it wrote more than {limits.LONGEST_LINE} bytes without the end of a line during `run`"),
+    ("wrong id", 15, "expected the answer to the request with id"),
+    ("out of order", 15, "expected the answer to the request with id"),
+    ("no answer", 15, 'expected one of the keys result, skipped, error, but it has ["answer", "id"]'),
+    ("two answers", 15, 'expected one of the keys result, skipped, error, but it has ["error", "id", "result"]'),
+    ("nan", 15, "it holds NaN or infinity, where "),
+    ("JSON nan", 15, "JSON has no NaN"),
+    ("overflow", 15, 'its answer is malformed: gradients, vector: "0x1p+5000" is beyond the largest binary64 number'),
+    ("closed output", 15, "it closed its standard output during `run`"),
+    ("orphan with the pipe", 15, "it ended with exit status 0 during `run`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "failing", "cause"), BROKEN, ids=lambda each: each if isinstance(each, str) else "")
+def test_every_problem_has_a_verdict_with_its_cause(
+    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, failing: int | None, cause: str
+) -> None:
+    began = time.monotonic()
+    report = judged(hostile(mode))
+    assert time.monotonic() - began < TIMEOUT + 2
+    assert report.verdict == "fail"
+    assert {(case.problem, case.dtype) for case in report.cases} >= plan
+    assert all(case.verdict == "fail" and case.findings for case in report.cases)
+    assert failing in (None, len(report.cases))
+    assert cause in report.cases[0].findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("mode", "cause"),
+    [
+        ("decimal", 'cost: expected a hex float in a string, such as "0x1.8p+1", but got 0.25'),
+        ("shape", "its answer is malformed: gradients, vector: its shape [7] and its 3 values contradict each other"),
+        ("flat", "expected an array of shape (3,), but its shape is (7,)"),
+        ("none", "expected an array of shape (3,), but it is None: no gradient reached it"),
+        ("missing", "the leaf is missing; expected an array of shape (3,)"),
+        ("error", "it answered `run` with an error: no \\x1b[31msolver\\n for this"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_one_is_told_by_its_part(hostile: Callable[..., str], mode: str, cause: str) -> None:
+    """The program goes on; what is wrong with the answer is said as for a Python subject, or is malformed."""
+    report = judged(hostile(mode))
+    assert len(report.cases) == 15
+    assert all(case.verdict == "fail" for case in report.cases)
+    assert cause in report.cases[0].findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("mode", "cause"),
+    [
+        ("die in the middle", "ended with exit status 7, in the middle of a line during `run`; its standard error"),
+        ("twice", "expected the answer to the request with id"),
+        ("closed input", "it closed its standard input during `run`"),
+    ],
+)
+def test_a_program_that_works_at_times_is_started_again(
+    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, cause: str
+) -> None:
+    """What breaks down on every second question is right on the others, and no question is lost."""
+    began = time.monotonic()
+    report = judged(hostile(mode))
+    assert time.monotonic() - began < TIMEOUT + 2
+    assert {(case.problem, case.dtype) for case in report.cases} == plan
+    failed = [case for case in report.cases if case.verdict == "fail"]
+    assert any(cause in finding.message for case in failed for finding in case.findings)
+    assert 0 < len(failed) < len(plan)
+
+
+def test_one_hang_is_one_verdict(plan: set[tuple[str, str]], hostile: Callable[..., str], tmp_path: Path) -> None:
+    """A program that hangs once is started again and asked the rest."""
+    began = time.monotonic()
+    report = judged(hostile("hang once", str(tmp_path / "hung")))
+    assert time.monotonic() - began < TIMEOUT + 2
+    assert {(case.problem, case.dtype) for case in report.cases} == plan
+    (failed,) = (case for case in report.cases if case.verdict == "fail")
+    assert "it did not answer `run` within 1 s" in failed.findings[-1].message
+
+
+@pytest.mark.parametrize(
+    ("mode", "cause"),
+    [
+        ("late", "it went on for 1 s after it was told to stop, and was killed"),
+        ("deaf", "it went on for 1 s after it was told to stop, and was killed"),
+        ("bad end", "it ended with exit status 5 after it was told to stop, where 0 was expected"),
+        ("children", "it left 1 running process behind, now killed"),
+        ("children of their own", "it left 1 running process behind, now killed"),
+    ],
+)
+def test_a_bad_end_is_a_verdict_of_its_own(
+    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, cause: str
+) -> None:
+    """Every answer is right, and how the program ends is told beside them."""
+    began = time.monotonic()
+    report = judged(hostile(mode))
+    assert time.monotonic() - began < TIMEOUT + 2
+    (failed,) = (case for case in report.cases if case.verdict == "fail")
+    assert (failed.problem, failed.group, failed.findings[0].message) == ("stop", "protocol", cause)
+    assert {(case.problem, case.dtype) for case in report.cases if case.verdict == "pass"} == plan
+    assert report.reason.endswith(f"After the last, {cause}.")
+
+
+def test_a_flood_on_standard_error_does_no_harm(hostile: Callable[..., str]) -> None:
+    """A program may write what it likes there: it is read, and thrown away."""
+    report = judged(hostile("chatter"))
+    assert report.verdict == "pass"
+
+
+def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[..., str]) -> None:
+    report = judged(hostile("skip"), vectors=False)
+    assert report.verdict == "inconclusive"
+    assert report.reason == "Nothing was asked, so nothing is known."
+    assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not today"}
+
+
+@pytest.mark.parametrize("mode", ["no newline", "chatter", "hang"])
+def test_memory_stays_bounded(hostile: Callable[..., str], mode: str) -> None:
+    """However much is written, a line and the tail of standard error are all that is kept."""
+    judged(hostile("skip"), vectors=False)
+    tracemalloc.start()
+    try:
+        judged(hostile(mode), vectors=False)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * limits.LONGEST_LINE
+
+
+def test_an_error_of_the_caller_leaves_no_process_either(
+    hostile: Callable[..., str], nothing_is_left: Callable[[], list[int]]
+) -> None:
+    """An exception on our side, such as Ctrl-C, ends the program as well."""
+
+    def interrupt(done: int, total: int, name: str) -> None:
+        if done == 3:
+            assert nothing_is_left() != []
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify_program(hostile("children"), problems=PROBLEMS, progress=interrupt)

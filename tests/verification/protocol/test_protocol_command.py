@@ -1,0 +1,135 @@
+"""``refmaml verify --command`` and ``refmaml smoke`` on the command line: exit codes, what is printed, wrong usage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
+
+from verification.cli import main
+from verification.report import schema
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
+
+
+@pytest.fixture
+def _surroundings(ask_only: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask two of the built-in problems, on a wide terminal."""
+    ask_only("quadratic", "five-steps")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_a_right_program_passes(hostile: Callable[..., str]) -> None:
+    command = hostile("none of them")
+    result = run("verify", "--command", command)
+    assert result.exit_code == 0
+    assert "PASS" in result.output
+    assert f"{command} (Python program)" in result.output
+    assert "13 vectors" in result.output
+    assert re.search(r"Not asked: \d{3} problems beyond what it declares\.", result.output)
+
+
+def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[..., str], tmp_path: Path) -> None:
+    command, file = hostile("too few steps"), tmp_path / "report.json"
+    result = run("verify", "--command", command, "--json", file)
+    assert result.exit_code == 1
+    assert "B02: one inner step too few" in result.output
+    assert f"refmaml requests quadratic --order 1 --dtype float64 | {command}" in result.output
+    assert "more failing problems are in the table, the vectors one by one in the JSON report." in result.output
+    content = json.loads(file.read_text("utf-8"))
+    Draft202012Validator(schema()).validate(content)
+    assert content["subject"] == {"name": command, "framework": "Python", "kind": "program"}
+    assert {case["group"] for case in content["cases"]} == {"problems", "vectors"}
+    assert content["why_left_out"]["bilinear-fomaml-k0-t3-loop-single-bdb1577e55"].endswith("the family bilinear")
+
+
+def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    result = run("verify", "--command", hostile("die"), "--timeout", "5", "--json", file)
+    assert result.exit_code == 1
+    told = " ".join(result.output.replace("│", "").split())
+    assert "15 of 15 problems have no answer: the program was given up. The cause: it had broken down 3 times" in told
+    Draft202012Validator(schema()).validate(json.loads(file.read_text("utf-8")))
+
+
+def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., str]) -> None:
+    result = run("verify", "--command", hostile("skip"))
+    assert result.exit_code == 3
+    assert "Not answered: 15 problems, since it skipped it: not today." in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--command", "no-such-program"], "'no-such-program' cannot be run: No such file or directory."),
+        (["--command", ""], "--command: expected a program and its arguments, but got nothing."),
+        (["--command", "node 'x"], "cannot be split into words: No closing quotation."),
+        (["--command", "node", "--timeout", "0"], "expected a number of seconds above 0, but got 0."),
+        (["--command", "node", "--timeout", "nan"], "expected a number of seconds above 0, but got nan."),
+        (["--command", "node", "--framework", "torch"], "--framework says how to call a Python SUBJECT"),
+        (["--command", "node", "--kind", "step"], "--kind says how to call a Python SUBJECT"),
+        (["a.py:b", "--command", "node"], "expected SUBJECT or --command, but got both."),
+        (["--timeout", "3"], "--timeout says how to ask a SUBJECT, but there is none."),
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str], sentence: str) -> None:
+    result = run("verify", *arguments)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.split())
+
+
+def test_an_order_that_is_not_declared_is_wrong_usage(hostile: Callable[..., str]) -> None:
+    result = run("verify", "--command", hostile("none of them"), "--order", "2")
+    assert result.exit_code == 2
+    assert "declares fomaml, and not order 2." in " ".join(result.output.split())
+
+
+def test_a_precision_that_is_not_declared_is_wrong_usage(hostile: Callable[..., str]) -> None:
+    result = run("verify", "--command", hostile("none of them"), "--dtype", "float32")
+    assert result.exit_code == 2
+    assert "declares float64, not float32." in " ".join(result.output.split())
+
+
+def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
+    result = run("verify", "--command", hostile("bad end"))
+    assert result.exit_code == 1
+    assert (
+        "After the last, it ended with exit status 5 after it was told to stop, where 0 was expected." in result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "conclusion"),
+    [
+        ("none of them", 0, "The harness works: what refmaml verify finds wrong is the algorithm."),
+        ("too few steps", 0, "The harness works: what refmaml verify finds wrong is the algorithm."),
+        ("die", 1, "The harness is broken: nothing is known of the algorithm."),
+        ("doubled", 1, "The harness works, but a cost or its gradient is wrong even without an inner step."),
+    ],
+)
+def test_smoke_concludes(hostile: Callable[..., str], mode: str, code: int, conclusion: str) -> None:
+    result = run("smoke", "--command", hostile(mode))
+    assert result.exit_code == code
+    assert result.output.splitlines()[-1] == conclusion
+
+
+def test_smoke_of_no_program_is_wrong_usage() -> None:
+    assert run("smoke", "--command", "no-such-program").exit_code == 2
+    assert run("smoke").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["smoke", "requests"])
+def test_the_help_has_examples(name: str) -> None:
+    assert "Examples:" in run(name, "--help").output

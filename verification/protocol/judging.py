@@ -1,0 +1,239 @@
+"""A program judged: the built-in problems, then the golden vectors, each that it declares it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from verification import suite
+from verification.conventions import Declared, convention
+from verification.diagnosis import Diagnosis, diagnose
+from verification.evidence import Observation
+from verification.judge import DTYPES, Progress, Run
+from verification.levels import LEVELS
+from verification.protocol import limits
+from verification.protocol.capabilities import EVERYTHING, Capabilities
+from verification.protocol.program import Program
+from verification.protocol.subject import ProgramSubject, subject_of
+from verification.protocol.vector_cases import golden, observation, vector_case
+from verification.report.model import UNDECLARED, Case, Report, conclude
+from verification.subjects import Finding, ProgramError, SkippedError, SubjectError
+from verification.tolerances import norm
+from verification.vectors import Vector, from_problem
+
+ORDERS: dict[str, int | str] = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
+_EVIDENCE = 24  # vectors that are held against the catalogue where no built-in problem was answered
+
+
+def verify_program(
+    command: str,
+    /,
+    *,
+    timeout: float = limits.TIMEOUT,
+    order: int | str | None = None,
+    dtypes: tuple[str, ...] = DTYPES,
+    conventions: Iterable[str] = (),
+    level: str = "quick",
+    seed: int = 0,
+    problems: Iterable[str] | None = None,
+    vectors: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge a program that speaks the protocol of docs/protocol.md.
+
+    Args:
+        command: the program and its arguments, split into words as a shell would; no shell runs.
+        timeout: the seconds that an answer may take.
+        order: what to ask for: 1, 2 or "reptile"; by default all that the program declares.
+        dtypes: the precisions to ask in, of those that it declares.
+        conventions: what its author means otherwise, from `verification.conventions.NAMES`.
+        level: "quick" asks built-in problems that together show every fault of the catalogue; "full" asks all of them,
+            and the quick ones again with other random numbers.
+        seed: makes those other random numbers.
+        problems: the names of the built-in problems to ask instead.
+        vectors: whether to ask the golden vectors too.
+        progress: called before each problem.
+
+    Returns:
+        The report. A program that breaks down gets one as well: each problem then has its cause.
+
+    Raises:
+        SubjectError: there is no such program, or it declares nothing of what it is asked for.
+        ValueError: an option is not one of its values.
+    """
+    declared = Declared(tuple(convention(name) for name in conventions))
+    if level not in LEVELS:
+        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, but got {level!r}.")
+    for name in problems or ():
+        if not suite.exists(name):
+            raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {name!r}.")
+    with Program(command, timeout) as program:
+        try:
+            capabilities = program.introduce()
+        except ProgramError:
+            capabilities = EVERYTHING  # it is given up: every problem that it might have been asked fails for that
+        orders = _orders(order, capabilities, program)
+        asked = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
+        if not asked:
+            raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
+        run = Run(asked, declared, level, seed, tuple(problems) if problems is not None else None)
+        work = _Work(run, subject_of(program, capabilities))
+        plan = work.plan(orders, vectors)
+        for index, (name, step, item, dtype) in enumerate(plan):
+            if progress:
+                progress(index, len(plan), name)
+            work.ask(name, step, item, dtype)
+        if progress:
+            progress(len(plan), len(plan), "naming the mistake" if work.has_failed else "done")
+        return work.report(orders)
+
+
+def _orders(order: int | str | None, capabilities: Capabilities, program: Program) -> list[int | str]:
+    declared = [each for step, each in ORDERS.items() if step in capabilities.steps]
+    if program.given_up:
+        return [1 if order is None else order]
+    if order is None:
+        return declared
+    if order not in declared:
+        raise SubjectError(f"{program.command} declares {_listed(capabilities.steps)}, and not order {order}.")
+    return [order]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+@dataclass
+class _Work:
+    """What has been asked of a program, and what came of it."""
+
+    run: Run
+    subject: ProgramSubject
+    cases: list[Case] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    seen: list[Observation] = field(default_factory=list)
+    answered: list[tuple[Vector, str, Any]] = field(default_factory=list)
+
+    @property
+    def has_failed(self) -> bool:
+        return any(case.verdict == "fail" for case in self.cases)
+
+    def plan(self, orders: list[int | str], vectors: bool) -> list[tuple[str, int | str, Vector | None, str]]:
+        """Return what to ask: a name, an order, the vector if it is one, and a precision."""
+        found: list[tuple[str, int | str, Vector | None, str]] = []
+        for order in orders:
+            for name in self.run.names(order):
+                if self._can(name, from_problem(suite.made(name, order))):
+                    found += [(name, order, None, dtype) for dtype in self.run.dtypes]
+        if not vectors:
+            return found
+        for vector in golden():
+            if ORDERS[vector.problem["step"]] in orders and self._can(vector.id, vector.problem):
+                dtypes = [dtype for dtype in self.run.dtypes if dtype in vector.dtypes]
+                found += [(vector.id, ORDERS[vector.problem["step"]], vector, dtype) for dtype in dtypes]
+        return found
+
+    def _can(self, name: str, layout: dict[str, Any]) -> bool:
+        lacking = self.subject.capabilities.lacks(layout, self.run.dtypes[0])
+        if lacking:
+            self.left_out[name] = f"{UNDECLARED} {lacking}"
+        return not lacking
+
+    def ask(self, name: str, order: int | str, vector: Vector | None, dtype: str) -> None:
+        """Ask one question; whatever comes of it is a case, or is left out with the program's own reason."""
+        group = "vectors" if vector else "problems"
+        shell = snippet(self.subject.name, name, order, dtype)
+        if self.subject.program.given_up:
+            finding = Finding("program", f"it was not asked: {self.subject.program.given_up}")
+            nothing = float("inf"), float("nan")
+            self.cases.append(Case(name, order, dtype, "fail", [finding], *nothing, shell, group))
+            return
+        try:
+            if vector:
+                case, reply = vector_case(self.subject, vector, order, dtype, self.run.declared)
+                self.answered.append((vector, dtype, reply))
+            else:
+                case, observed = self.run.case(self.subject, suite.made(name, order).native("numpy", dtype))
+                self.seen += observed
+        except SkippedError as skipped:
+            self.left_out[name] = f"it skipped it: {skipped}"
+            return
+        self.cases.append(replace(case, snippet=shell, group=group))
+
+    def report(self, orders: list[int | str]) -> Report:
+        """Name the mistakes, stop the program, and conclude."""
+        program = self.subject.program
+        named = [each for order in orders for each in self._named(order)]
+        complaint = program.stop()
+        if complaint:
+            finding, order = Finding("program", complaint), orders[0]
+            parts = ("stop", order, self.run.dtypes[0], "fail", [finding], float("inf"), float("nan"))
+            self.cases.append(Case(*parts, f"refmaml smoke --command {self.subject.name!r}", "protocol"))  # type: ignore[arg-type]
+        report = conclude(self.subject, self.cases, named, [], list(self.left_out), self._overlooked(orders))
+        reason = _reason(report, program, complaint)
+        return replace(
+            report, kind="program", framework=program.language, reason=reason, why_left_out=dict(self.left_out)
+        )
+
+    def _overlooked(self, orders: list[int | str]) -> list[str]:
+        """Return the faults that neither a built-in problem nor a vector, of those answered, would have shown.
+
+        Where something failed it is of no interest what would not have, and takes seconds to find out.
+        """
+        if self.has_failed:
+            return []
+        answered = {(case.problem, case.order): case for case in self.cases if case.group == "problems"}
+        names = {name for order in orders for name in self.run.names(order)}
+        able = [(self.subject, order, name) for name, order in answered]
+        overlooked = self.run.overlooked(able, [name for name in self.left_out if name in names]) if able else []
+        killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
+        return [fault for fault in overlooked if fault not in killed]
+
+    def _named(self, order: int | str) -> list[Diagnosis]:
+        """Name the mistake from the built-in problems; from the vectors where none of those was answered."""
+        if not any(case.verdict == "fail" and case.order == order for case in self.cases):
+            return []
+        seen = [each for each in self.seen if each.problem.order == order]
+        if not any(each.reply.returned for each in seen):
+            seen = self._seen_on_vectors(order)
+        if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
+            return diagnose(seen, order, self.run.declared) if seen else []
+        return self.run.named(self.subject, order, self.cases, seen)
+
+    def _seen_on_vectors(self, order: int | str) -> list[Observation]:
+        failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail"}
+        mine = [each for each in self.answered if _is_evidence(each[0], order) and each[2].returned]
+        mine.sort(key=lambda each: ((each[0].id, each[1]) not in failed, each[1] != "float64"))
+        return [observation(*each) for each in (*mine[: _EVIDENCE // 2], *mine[-_EVIDENCE // 2 :])]
+
+
+def _is_evidence(vector: Vector, order: int | str) -> bool:
+    """Return whether a vector is of an order, and its numbers of a size that can be squared."""
+    sizes = [norm(leaf) for leaf in vector.expected.gradients.values()]
+    return ORDERS[vector.problem["step"]] == order and all(not size or 1e-100 < size < 1e100 for size in sizes)
+
+
+def _reason(report: Report, program: Program, complaint: str | None) -> str:
+    reason = report.reason
+    if program.given_up:
+        unanswered = sum(any(each.what == "program" for each in case.findings) for case in report.cases)
+        reason = f"{unanswered} of {len(report.cases)} problems have no answer: the program was given up. The cause: "
+        reason += f"{program.given_up}."
+    return f"{reason} After the last, {complaint}." if complaint else reason
+
+
+def snippet(command: str, name: str, order: int | str, dtype: str) -> str:
+    """Return a line for the shell that asks a program one question again."""
+    return f"refmaml requests {name} --order {order} --dtype {dtype} | {command}"
+
+
+def layout_of(name: str, order: int | str) -> dict[str, Any]:
+    """Return the layout of a built-in problem or of a vector, by its name.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    if suite.exists(name):
+        return from_problem(suite.made(name, order))
+    return golden()[name].problem

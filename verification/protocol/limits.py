@@ -1,0 +1,16 @@
+"""What a program may cost: the sizes and times that bound a run, whatever the other side does."""
+
+from __future__ import annotations
+
+#: Seconds that an answer may take, unless the caller says otherwise.
+TIMEOUT = 10.0
+#: The longest line that is read, in bytes; the largest honest answer has a few thousand.
+LONGEST_LINE = 2**20
+#: How much of standard error is kept for a message, in bytes.
+STDERR_TAIL = 4096
+#: Seconds from `stop`, or the end of standard input, to the end of the program.
+GRACE = 1.0
+#: A program that has let one question hang is given at least this long, and this many times its slowest answer.
+ROPE, ROPE_FACTOR = 0.5, 4.0
+#: After so many breakdowns of a kind the program is not started again.
+HANGS, IN_A_ROW, IN_ALL = 2, 3, 10

@@ -1,0 +1,148 @@
+"""The lines that go back and forth: requests as they are written, answers as they are read.
+
+docs/protocol.md describes them, and `schema` has their JSON Schemas. An answer is checked here by hand, so that what is
+wrong with it is said in a sentence, and so that reading needs no package for schemas.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.protocol.capabilities import VALUES, Capabilities
+from verification.protocol.texts import printable, shown
+from verification.vectors.layout import Json
+
+#: The version of the protocol: answers to `start` must have the same.
+PROTOCOL = 1
+_KINDS = ("result", "skipped", "error")
+_NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_MOST_AXES = 32
+_LONGEST_AXIS = 2**20
+
+
+class MalformedError(Exception):
+    """An answer is not what the protocol says; the message is a sentence without its full stop."""
+
+
+def request(command: str, number: int, **rest: Any) -> bytes:
+    """Return a request as a line."""
+    return json.dumps({"command": command, "id": number, **rest}, ensure_ascii=False).encode() + b"\n"
+
+
+def envelope(line: bytes, number: int) -> tuple[str, Any]:
+    """Return which kind of answer a line is, and what it holds.
+
+    Raises:
+        MalformedError: it is no JSON object, answers another request, or is not of exactly one of the three kinds.
+    """
+    try:
+        answer = json.loads(line, parse_constant=_refuse)
+    except RecursionError:
+        raise MalformedError(f"expected a JSON object on one line, but got {_shown_line(line)}") from None
+    except ValueError as error:  # bytes that are not UTF-8 as well
+        reason = getattr(error, "msg", None) or str(error)
+        raise MalformedError(f"expected a JSON object on one line, but got {_shown_line(line)} ({reason})") from None
+    if not isinstance(answer, dict):
+        raise MalformedError(f"expected a JSON object on one line, but got {shown(answer)}")
+    came = answer.get("id")
+    if came != number or isinstance(came, bool):
+        raise MalformedError(f"expected the answer to the request with id {number}, but it has {shown(came)}")
+    kinds = [kind for kind in _KINDS if kind in answer]
+    if len(kinds) != 1:
+        raise MalformedError(f"expected one of the keys {', '.join(_KINDS)}, but it has {shown(sorted(answer))}")
+    content = answer[kinds[0]]
+    expected: type = dict if kinds[0] == "result" else str
+    if not isinstance(content, expected):
+        what = "an object" if expected is dict else "a sentence in a string"
+        raise MalformedError(f"{kinds[0]}: expected {what}, but got {shown(content)}")
+    return kinds[0], content
+
+
+def _shown_line(line: bytes) -> str:
+    """Return a line for a message, shortened before it is looked at: it may be long."""
+    return shown((line[:300] + b" ... " + line[-100:] if len(line) > 400 else line).decode("utf-8", "backslashreplace"))
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"JSON has no {constant}")
+
+
+def read_start(kind: str, result: Any) -> str:
+    """Return a program's language from its answer to `start`."""
+    if kind != "result":
+        raise MalformedError(f"expected a result, but got {kind}: {shown(result)}")
+    version = result.get("protocol")
+    if version != PROTOCOL or isinstance(version, bool):
+        raise MalformedError(f"protocol: expected {PROTOCOL}, but got {shown(version)}")
+    for key in ("name", "language"):
+        if not isinstance(result.get(key), str) or not result[key]:
+            raise MalformedError(f"{key}: expected a name in a string, but got {shown(result.get(key))}")
+    return printable(result["language"])
+
+
+def read_capabilities(result: Json) -> Capabilities:
+    """Return what a program declares."""
+    return Capabilities(**{key: _names(key, result.get(key), known) for key, known in VALUES.items()})
+
+
+def _names(key: str, declared: Any, known: Iterable[str]) -> frozenset[str]:
+    if not isinstance(declared, list) or not all(isinstance(each, str) for each in declared):
+        raise MalformedError(f"{key}: expected a list of names, but got {shown(declared)}")
+    unknown = set(declared) - set(known)
+    if unknown:
+        raise MalformedError(f"{key}: expected some of {', '.join(known)}, but got {shown(min(unknown))}")
+    if not declared and key != "options":
+        raise MalformedError(f"{key}: expected at least one of {', '.join(known)}, but got none")
+    return frozenset(declared)
+
+
+def read_answer(result: Json) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+    """Return cost, gradients (None: no gradient) and adapted variables (None: not told), as NumPy arrays."""
+    for key in ("cost", "gradients"):
+        if key not in result:
+            raise MalformedError(f"result: expected the key {key}, but it has {shown(sorted(result))}")
+    adapted = result.get("adapted")
+    cost = read_number(result["cost"], "cost")
+    return cost, _arrays(result["gradients"], "gradients"), None if adapted is None else _arrays(adapted, "adapted")
+
+
+def _arrays(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedError(f"{what}: expected an object of arrays by variable, but got {shown(value)}")
+    return {name: None if leaf is None else read_array(leaf, f"{what}, {name}") for name, leaf in value.items()}
+
+
+def read_array(value: Any, where: str) -> NDArray[np.float64]:
+    """Return the array that {"shape", "values"} holds."""
+    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+        raise MalformedError(f'{where}: expected {{"shape": [...], "values": [...]}}, but got {shown(value)}')
+    shape, values = value.get("shape"), value["values"]
+    if not isinstance(shape, list) or len(shape) > _MOST_AXES or not all(map(_is_length, shape)):
+        raise MalformedError(f"{where}: expected a shape such as [2, 3], but got {shown(shape)}")
+    if math.prod(shape) != len(values):
+        raise MalformedError(f"{where}: its shape {shown(shape)} and its {len(values)} values contradict each other")
+    return np.array([read_number(each, where) for each in values], np.float64).reshape(shape)
+
+
+def _is_length(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _LONGEST_AXIS
+
+
+def read_number(value: Any, where: str) -> float:
+    """Return the number that a C99 hex float in a string is, or "nan", "inf" or "-inf"."""
+    if isinstance(value, str) and value in _NO_NUMBERS:
+        return _NO_NUMBERS[value]
+    if not isinstance(value, str) or "0x" not in value.lower():
+        raise MalformedError(f'{where}: expected a hex float in a string, such as "0x1.8p+1", but got {shown(value)}')
+    try:
+        return float.fromhex(value)
+    except ValueError:
+        raise MalformedError(f"{where}: {shown(value)} is no hex float") from None
+    except OverflowError:
+        raise MalformedError(f"{where}: {shown(value)} is beyond the largest binary64 number") from None

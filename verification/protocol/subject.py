@@ -1,0 +1,44 @@
+"""A program as a subject: it is asked by the same path as a Python function, problem by problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verification.problem import Problem
+from verification.protocol.capabilities import Capabilities
+from verification.protocol.program import Program
+from verification.subjects import Subject
+from verification.vectors.layout import from_problem
+
+
+@dataclass(frozen=True)
+class ProgramSubject(Subject):
+    """A running program with what it declares; its `function` puts a problem to it."""
+
+    program: Program
+    capabilities: Capabilities
+
+    def can(self, problem: Problem) -> bool:
+        """Return whether the program is to be asked: it declares all that the problem needs but for the precision."""
+        return not self.capabilities.lacks(from_problem(problem), next(iter(self.capabilities.dtypes)))
+
+
+def subject_of(program: Program, capabilities: Capabilities) -> ProgramSubject:
+    """Return a program as a problem subject in NumPy's arrays, under the name of its command."""
+
+    def answer(problem: Problem) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
+        cost, gradients, adapted = program.run(problem.name, from_problem(problem), str(problem.dtype))
+        if adapted is not None and problem.options.return_inner_v == "first":  # of which the layout knows nothing
+            adapted = {name: leaf[:1] if np.ndim(leaf) else leaf for name, leaf in adapted.items()}
+        return cost, _by_chain(problem, gradients), adapted and _by_chain(problem, adapted)
+
+    return ProgramSubject(answer, "problem", "numpy", program.command, program, capabilities)
+
+
+def _by_chain(problem: Problem, by_name: dict[str, Any]) -> dict[str, Any]:
+    """Return arrays by key chain in place of the family's names, which is how the layout calls variables."""
+    chains = {name: chain for chain, name in problem.names.items()}
+    return {chains.get(name, name): leaf for name, leaf in by_name.items()}

@@ -1,0 +1,77 @@
+"""Golden vectors as cases of a report: the same comparison and the same words as for the built-in problems."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from verification import tolerances
+from verification.answers import Answer
+from verification.comparison import compare_within
+from verification.conventions import Declared
+from verification.evidence import Observation
+from verification.protocol.subject import ProgramSubject
+from verification.report.model import Case
+from verification.subjects import Finding, Reply, ask
+from verification.tolerances import Sensitivity, norm, unit_roundoff
+from verification.truth import Truth
+from verification.vectors import Vector, VectorSet, load
+from verification.vectors.matrix import MARGIN, distance
+
+
+@cache
+def golden() -> VectorSet:
+    """Return the golden vectors, read once."""
+    return load()
+
+
+def vector_case(
+    subject: ProgramSubject, vector: Vector, order: int | str, dtype: str, declared: Declared
+) -> tuple[Case, Reply]:
+    """Ask a vector and compare; the reply comes back too, as evidence.
+
+    Raises:
+        SkippedError: the program skipped it.
+    """
+    problem = vector.to_problem("numpy", dtype)
+    reply = ask(subject, problem)
+    expected = vector.expected
+    answer = Answer(float(expected.cost), dict(expected.gradients), dict(expected.adapted))
+    truth = Truth("the certified answer", answer, dict.fromkeys(expected.gradients, 0.0))
+    findings, worst = compare_within(_sensitivity(vector, dtype), problem, reply, [truth], declared)
+    return Case(vector.id, order, dtype, _verdict(findings), findings, worst, _separation(vector, dtype), ""), reply
+
+
+def observation(vector: Vector, dtype: str, reply: Reply) -> Observation:
+    """Return the answer to a vector as evidence for the name of a mistake."""
+    problem = vector.to_problem()
+    return Observation(problem, dtype, reply, tolerances.sensitivity(problem))
+
+
+def _verdict(findings: list[Finding]) -> Any:
+    return "fail" if findings else "pass"
+
+
+def _sensitivity(vector: Vector, dtype: str) -> Sensitivity:
+    """Return κ ‖x‖ of each part; at least η/u, which is what subnormal answers may be off by, and 0 where κ is."""
+    floor = float(np.finfo(dtype).smallest_subnormal) / unit_roundoff(dtype)
+
+    def moves(part: Any, name: str | None, value: Any) -> float:
+        kappa = vector.condition(part, name)
+        return max(kappa * norm(value), floor) if kappa else 0.0
+
+    expected = vector.expected
+    return Sensitivity(
+        cost=moves("cost", None, expected.cost),
+        gradients={name: moves("gradients", name, leaf) for name, leaf in expected.gradients.items()},
+        adapted={name: moves("adapted", name, leaf) for name, leaf in expected.adapted.items()},
+        sizes={name: norm(leaf) for name, leaf in expected.gradients.items()},
+    )
+
+
+def _separation(vector: Vector, dtype: str) -> float:
+    """Return how far the nearest fault that the vector kills is, in bounds; each vector kills one."""
+    apart = [distance(vector, wrong, dtype) for _, wrong in vector.counterfactuals]
+    return min((each for each in apart if each > MARGIN), default=float("inf"))
