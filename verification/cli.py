@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verification import judge
 from verification.commands_calibrate import calibrate
-from verification.commands_protocol import command_option, judged, requests, smoke, timeout_option
+from verification.commands_protocol import command_option, judged, refuse_timeout, requests, smoke, timeout_option
 from verification.conventions import NAMES as CONVENTIONS
 from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
@@ -148,8 +148,10 @@ def verify(
             report = judged(click.get_current_context(), command, timeout, **options)
         elif subject is None:
             _require_subject(click.get_current_context())
+            refuse_timeout(click.get_current_context())
             report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
         else:
+            refuse_timeout(click.get_current_context())
             if "" not in sys.path:
                 sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
             report = judge.verify(
@@ -282,7 +284,7 @@ def _order(word: str) -> int | str:
 
 def _require_subject(context: click.Context) -> None:
     """Refuse options that say how to ask a subject where there is none: they would be ignored."""
-    for name in ("framework", "order", "kind", "declared", "timeout"):
+    for name in ("framework", "order", "kind", "declared"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = "convention" if name == "declared" else name
             raise click.UsageError(f"--{option} says how to ask a SUBJECT, but there is none.")

@@ -118,6 +118,12 @@ def requests(name: str, order: str, dtype: str) -> None:
     click.echo(b"".join(lines).decode(), nl=False)
 
 
+def refuse_timeout(context: click.Context) -> None:
+    """Refuse a timeout where a function is called, which nothing can interrupt."""
+    if context.get_parameter_source("timeout") is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("--timeout says how long to wait for a program, and goes with --command.")
+
+
 def judged(context: click.Context, command: str, timeout: float, **options: Any) -> Report:
     """Return the report on a program, for ``refmaml verify --command``.
 

@@ -115,7 +115,9 @@ def read_answer(result: Json) -> tuple[Any, dict[str, Any], dict[str, Any] | Non
 def _arrays(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError(f"{what}: expected an object of arrays by variable, but got {shown(value)}")
-    return {name: None if leaf is None else read_array(leaf, f"{what}, {name}") for name, leaf in value.items()}
+    return {
+        name: None if leaf is None else read_array(leaf, f"{what}, {printable(name)}") for name, leaf in value.items()
+    }
 
 
 def read_array(value: Any, where: str) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def show(report: Report, console: Console) -> None:
             console.print(f"Not asked: {_problems(undeclared)} beyond what it declares.", style="dim")
         reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
         for why, count in reasons[:_SHOWN_REASONS]:
-            console.print(f"Not answered: {_problems(count)}, since {why}.", style="dim")
+            console.print(Text(f"Not answered: {_problems(count)}, since {why}.", style="dim"))  # no markup of theirs
         if len(reasons) > _SHOWN_REASONS:
             console.print("The JSON report has the reason of each of the others.", style="dim")
     elif report.left_out:

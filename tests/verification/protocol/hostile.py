@@ -91,7 +91,7 @@ def on_run(request, reply, count):
     elif MODE == "error":
         reply = {"id": number, "error": "no \x1b[31msolver\n for this"}
     elif MODE == "skip":
-        reply = {"id": number, "skipped": "not today"}
+        reply = {"id": number, "skipped": "not [/today]"}  # which must not be taken for markup
     elif MODE == "closed input":
         os.close(0)
         say(json.dumps(reply) + "\n")

@@ -153,7 +153,7 @@ def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[...,
     report = judged(hostile("skip"), vectors=False)
     assert report.verdict == "inconclusive"
     assert report.reason == "Nothing was asked, so nothing is known."
-    assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not today"}
+    assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not [/today]"}
 
 
 @pytest.mark.parametrize("mode", ["no newline", "chatter", "hang"])
