@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Any
 
 from refmaml.compiled.native import PARKED, RUNNING
@@ -30,18 +31,18 @@ class Helper:
     def __init__(self) -> None:
         self.post = Post()
         self.keeps: Any = None  # what the helper may read and write: it must outlive an interrupted caller
-        self._wake = threading.Semaphore(0)
+        self._wakes: SimpleQueue[None] = SimpleQueue()  # in C, unlike a semaphore
         threading.Thread(target=self._serve, daemon=True, name="refmaml").start()
 
     def _serve(self) -> None:
         while True:
-            self._wake.acquire()
+            self._wakes.get()
             self.post.serve(_WATCHFUL)
 
     def offer(self, function: int, argument: int) -> None:
         """Offer work."""
         if self.post.offer(function, argument):
-            self._wake.release()
+            self._wakes.put(None)
 
 
 class Crew:

@@ -31,7 +31,8 @@ class Recipe:
         self.guard, self.execution, self.functions = guard, execution, functions
         self.tasks, self.average = ready.layout.tasks, ready.terms > 1
         leaves = {leaf.chain: leaf for leaf in execution.plan.leaves}
-        self._parts = [(chain, leaves[chain]) for chain in ready.layout.union]
+        parts = [(chain, leaves[chain]) for chain in ready.layout.union]
+        self._parts = [(chain, leaf.dtype, leaf.start, leaf.start + leaf.size, leaf.shape) for chain, leaf in parts]
         skeleton = prune(ready.layout.skeleton, ready.layout.union)
         flat = type(skeleton) is dict and all(key == chain for key, chain in skeleton.items())
         self._nest: Callable[[Any], Any] = dict if flat else lambda found: fill(skeleton, found)
@@ -47,10 +48,7 @@ class Recipe:
         many = tasks * (steps + 1 if average else 1)
         for total in sums.values():
             np.divide(total, many, out=total)
-        found = {
-            chain: sums[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape)
-            for chain, leaf in self._parts
-        }
+        found = {chain: sums[dtype][start:stop].reshape(shape) for chain, dtype, start, stop, shape in self._parts}
         return self._cost(cost / many), self._nest(found)
 
 
