@@ -38,7 +38,11 @@ def chatter():
 def on_run(request, reply, count):
     """Do what the mode says in place of answering, or return what to answer."""
     number, result = request["id"], reply["result"]
-    if MODE == "hang" or (MODE == "hang once" and count == 2 and not os.path.exists(sys.argv[2])):
+    if (
+        MODE in ("hang", "chatter and hang")
+        or (MODE == "hang at times" and count == 2)
+        or (MODE == "hang once" and count == 2 and not os.path.exists(sys.argv[2]))
+    ):
         if MODE == "hang once":
             Path(sys.argv[2]).touch()
         time.sleep(FOREVER)
@@ -117,7 +121,7 @@ def main():
         child()
     if MODE == "children of their own":
         child(start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if MODE == "chatter":
+    if MODE.startswith("chatter"):
         threading.Thread(target=chatter, daemon=True).start()
     kept, count = None, 0
     for line in sys.stdin:

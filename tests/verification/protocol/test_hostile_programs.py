@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import limits, verify_program
+from verification.protocol import limits, process, verify_program
 from verification.report import Report
 
 TIMEOUT = 1.0
@@ -108,6 +108,7 @@ def test_a_program_that_works_at_times_is_started_again(
     failed = [case for case in report.cases if case.verdict == "fail"]
     assert any(cause in finding.message for case in failed for finding in case.findings)
     assert 0 < len(failed) < len(plan)
+    assert "given up" not in report.reason
 
 
 def test_one_hang_is_one_verdict(plan: set[tuple[str, str]], hostile: Callable[..., str], tmp_path: Path) -> None:
@@ -156,7 +157,31 @@ def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[...,
     assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not [/today]"}
 
 
-@pytest.mark.parametrize("mode", ["no newline", "chatter", "hang"])
+def test_two_hangs_are_enough(plan: set[tuple[str, str]], hostile: Callable[..., str]) -> None:
+    """A program that hangs again and again is not waited for again and again, whatever it answers between."""
+    report = judged(hostile("hang at times"))
+    assert {(case.problem, case.dtype) for case in report.cases} == plan
+    assert "the program was given up. The cause: it had hung 2 times; the last time it did not answer" in report.reason
+
+
+def test_a_long_timeout_is_waited_for_once(plan: set[tuple[str, str]], hostile: Callable[..., str]) -> None:
+    """After the first hang, a program that answers at once is given half a second."""
+    began = time.monotonic()
+    report = verify_program(hostile("hang"), timeout=3.0, order=1, problems=PROBLEMS)
+    assert time.monotonic() - began < 3.0 + 2
+    assert "it did not answer `run` within 3 s" in report.cases[0].findings[0].message
+
+
+def test_a_group_is_ended_where_no_marks_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, hostile: Callable[..., str], nothing_is_left: Callable[[], list[int]]
+) -> None:
+    """On systems without /proc the process group is what there is to go by."""
+    monkeypatch.setattr(process, "_marked", lambda mark: [])
+    assert judged(hostile("children"), vectors=False).verdict == "pass"
+    assert nothing_is_left() == []
+
+
+@pytest.mark.parametrize("mode", ["no newline", "chatter and hang", "hang"])
 def test_memory_stays_bounded(hostile: Callable[..., str], mode: str) -> None:
     """However much is written, a line and the tail of standard error are all that is kept."""
     judged(hostile("skip"), vectors=False)
