@@ -68,7 +68,7 @@ def _own_code() -> str:
     """Return a hash of the modules that write vector code, which the emitted source only names."""
     digest = hashlib.sha256()
     for name in (
-        "kernels", "microkernels", "lanes", "transposition", "vectormath", "real", "scalars", "runtime", "numba_target",
+        "kernels", "microkernels", "lanes", "transposition", "vectormath", "real", "scalars", "runtime", "instructions",
         "cache",
     ):  # fmt: skip
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
@@ -155,11 +155,9 @@ def _target_machine() -> Any:
     )  # fmt: skip
 
 
-def machine_code(*assemblies: str) -> bytes:
-    """Optimise LLVM instructions and return one object file, for this processor."""
-    module, target = llvm.parse_assembly(assemblies[0]), _target_machine()
-    for assembly in assemblies[1:]:
-        module.link_in(llvm.parse_assembly(assembly))
+def machine_code(assembly: str) -> bytes:
+    """Optimise LLVM instructions and return their object file, for this processor."""
+    module, target = llvm.parse_assembly(assembly), _target_machine()
     # Unrolling and interleaving make the code of short rows three times as long, slower to compile and to run;
     # the kernels are vectors already, and SLP finds nothing else here.
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -171,11 +169,14 @@ def machine_code(*assemblies: str) -> bytes:
     return code
 
 
-def linked(machine: Machine, symbols: dict[str, int]) -> tuple[Any, int]:
+def add_symbol(name: str, address: int) -> None:
+    """Tell the linker where a function of scipy.special is."""
+    llvm.add_symbol(f"refmaml_special_{name}", address)
+
+
+def linked(machine: Machine) -> tuple[Any, int]:
     """Load an object file; return what keeps it loaded, and the address of its function."""
     _initialise()
-    for name, address in symbols.items():
-        llvm.add_symbol(f"refmaml_special_{name}", address)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(machine.code))
     engine.finalize_object()

@@ -4,17 +4,14 @@ A tile of C stays in registers while the summed index runs: each step loads some
 each row, and makes rows × vectors multiply-adds. LLVM finds neither this blocking nor the right tile by itself.
 """
 
-# ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
-from numba import extending, types
 
-from refmaml.compiled.kernels import ACCUMULATORS, Kernel, MatMul, RowSum, Turn, best_tile
+from refmaml.compiled.kernels import ACCUMULATORS, Kernel, MatMul, Turn, best_tile
 from refmaml.compiled.lanes import Lanes
 from refmaml.compiled.transposition import Transposition
 
@@ -22,85 +19,25 @@ _I64 = ir.IntType(64)
 _UNROLL = 4
 
 
-@cache
-def intrinsic_of(kernel: Kernel) -> Callable[..., Any]:
-    """Return the intrinsic that writes `kernel` at the place of its call."""
+def write(kernel: Kernel, builder: Any, memory: Any, args: Sequence[Any]) -> Any:
+    """Write `kernel` at the place of its call; `args` follow the workspace."""
+    if isinstance(kernel, MatMul):
+        return Product(kernel, builder, memory, *args).write()
     if isinstance(kernel, Turn):
-        return _turn_intrinsic(kernel)
-    return _matmul_intrinsic(kernel) if isinstance(kernel, MatMul) else _sum_intrinsic(kernel)
+        return Transposition(kernel, builder, memory, *args).write()
+    return Lanes(builder, memory, kernel.itemsize).sum(args[0], kernel.length)
 
 
-def _matmul_intrinsic(kernel: MatMul) -> Callable[..., Any]:
-    @extending.intrinsic
-    def matmul(typing_context, w, c, a, b, alpha):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        number = types.float32 if kernel.itemsize == 4 else types.float64
-        signature = types.void(w, types.int64, types.int64, types.int64, number)
-
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            memory = _pointer(context, builder, signature.args[0], args[0])
-            Product(kernel, builder, memory, *args[1:]).write()
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return matmul
+def claim(builder: Any, counter: Any, limit: Any) -> Any:
+    """Take the next number below `limit`, or −1; no two threads get the same."""
+    before = builder.atomic_rmw("add", counter, _I64(1), "seq_cst")
+    return builder.select(builder.icmp_signed("<", before, limit), before, _I64(-1))
 
 
-def _turn_intrinsic(kernel: Turn) -> Callable[..., Any]:
-    @extending.intrinsic
-    def turn(typing_context, w, c, a):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            memory = _pointer(context, builder, signature.args[0], args[0])
-            Transposition(kernel, builder, memory, *args[1:]).write()
-            return context.get_dummy_value()
-
-        return types.void(w, types.int64, types.int64), generate
-
-    return turn
-
-
-def _sum_intrinsic(kernel: RowSum) -> Callable[..., Any]:
-    @extending.intrinsic
-    def row_sum(typing_context, w, start):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        number = types.float32 if kernel.itemsize == 4 else types.float64
-
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            memory = _pointer(context, builder, signature.args[0], args[0])
-            return Lanes(builder, memory, kernel.itemsize).sum(args[1], kernel.length)
-
-        return number(w, types.int64), generate
-
-    return row_sum
-
-
-def _pointer(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return the address of the workspace, which is an array where bounds are checked."""
-    return context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-
-
-@extending.intrinsic
-def claim(_, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
-    """Take the next number below `limit`, or −1; no two callers get the same."""
-
-    def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        memory = _pointer(context, builder, signature.args[0], args[0])
-        before = builder.atomic_rmw("add", memory, _I64(1), "seq_cst")
-        return builder.select(builder.icmp_signed("<", before, args[1]), before, _I64(-1))
-
-    return types.int64(counter, types.int64), write
-
-
-@extending.intrinsic
-def finished(_, counter, chunk):  # type: ignore[no-untyped-def]  # Numba reads this signature
+def finished(builder: Any, counter: Any, chunk: Any) -> None:
     """Note that a chunk is finished, after all that was written before."""
-
-    def write(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        memory = _pointer(context, builder, signature.args[0], args[0])
-        flag = builder.gep(memory, [builder.add(args[1], _I64(1))])
-        builder.store_atomic(_I64(1), flag, "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(counter, types.int64), write
+    flag = builder.gep(counter, [builder.add(chunk, _I64(1))])
+    builder.store_atomic(_I64(1), flag, "seq_cst", 8)
 
 
 class Product(Lanes):

@@ -122,7 +122,7 @@ def _loaded() -> tuple[Any, dict[str, Callable[..., int]]]:
     if machine is None:
         machine = cache.Machine("refmaml_serve", cache.machine_code(_CODE))
         cache.store(key, machine)
-    engine, _ = cache.linked(machine, {})
+    engine, _ = cache.linked(machine)
     kinds = {"swap": 3, "wait": 3, "serve": 2, "sum_32": 4, "sum_64": 4}
     return engine, {
         name: ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + count))(engine.get_function_address(f"refmaml_{name}"))

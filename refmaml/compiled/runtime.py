@@ -1,9 +1,8 @@
 """From emitted source to a function that runs: compiling, loading, and calling it from several threads.
 
-The only module with jit options. `Numba` compiles the source to LLVM's instructions, LLVM those to machine code, and
-the machine code is loaded from memory; it is also what the disk cache keeps, so that a new process needs neither
-Numba nor its compiler. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1``
-Numba checks every access.
+The only module with jit options. `instructions` turns the source into LLVM's instructions, LLVM those into machine
+code, and the machine code is loaded from memory; it is also what the disk cache keeps. With ``NUMBA_DISABLE_JIT=1`` the
+source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ import numpy as np
 
 from refmaml.compiled import cache
 from refmaml.compiled.emit import Header
-from refmaml.compiled.kernels import Kernel
-from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, DType
+from refmaml.compiled.program import DType
 from refmaml.compiled.scalars import PLAIN, SPECIAL
 
 _log = logging.getLogger("refmaml.compiled")
@@ -37,7 +35,7 @@ _loaded: dict[str, Native] = {}
 _ERROR_MODEL = "numpy"
 #: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
 #: where the product alone would overflow. Nothing else: sums keep their order, and NaN and infinity their meaning.
-_FAST_MATH = {"contract"}
+_CONTRACT = True
 
 
 def _setting(name: str) -> bool:
@@ -72,47 +70,21 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Na
         if found is None:
             found = _compiled(source, header, dtypes)
             cache.store(key, found)
-        _loaded[key] = _native(found, sorted(header.functions & set(SPECIAL)))
+        _loaded[key] = _native(found, header)
     return _loaded[key]
 
 
-def _namespace(header: Header, jit: bool) -> dict[str, Any]:
-    names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf}
-    names["not_a_number"] = np.nan
-    names |= {name: _kernel(kernel, jit) for name, kernel in header.kernels.items()}
-    names |= _meeting() if jit else {"claim": _claim, "finished": _finished}
-    return names | {name: _scalar(name) if jit else PLAIN[name] for name in header.functions}
-
-
-def _meeting() -> dict[str, Any]:
-    from refmaml.compiled.microkernels import claim, finished
-
-    return {"claim": claim, "finished": finished}
-
-
-def _kernel(kernel: Kernel, jit: bool) -> Callable[..., Any]:
-    """Return what emitted source calls: vector code inside compiled source, the plain function outside."""
-    if not jit:
-        return kernel.plain
-    from refmaml.compiled.microkernels import intrinsic_of
-
-    return intrinsic_of(kernel)
-
-
-def _scalar(name: str) -> Any:
-    from refmaml.compiled.vectormath import intrinsic_of
-
-    return intrinsic_of(name)
-
-
 def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
+    names |= {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf, "not_a_number": np.nan}
     exec(compile(source, "<refmaml.compiled>", "exec"), names)
     run: Callable[..., Any] = names["run"]
     return run
 
 
 def _interpreted(source: str, header: Header) -> Run:
-    function = _defined(source, _namespace(header, jit=False))
+    names: dict[str, Any] = {name: kernel.plain for name, kernel in header.kernels.items()}
+    names |= {"claim": _claim, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
+    function = _defined(source, names)
 
     def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         with np.errstate(all="ignore"):
@@ -124,8 +96,11 @@ def _interpreted(source: str, header: Header) -> Run:
 def _checked(source: str, header: Header) -> Run:
     from numba import njit
 
-    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": _FAST_MATH}
-    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, _namespace(header, jit=True)))
+    from refmaml.compiled.numba_target import names_of
+
+    _link_special(header)
+    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
+    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, names_of(header)))
     return lambda arrays: function(*arrays)
 
 
@@ -142,42 +117,27 @@ def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
 
 def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
     """Compile to machine code."""
-    try:
-        from numba.core import types
-    except ImportError as error:
-        raise ImportError("refmaml.compiled needs Numba: pip install 'refmaml[compiled]'.") from error
-
-    from refmaml.compiled.numba_target import instructions
+    from refmaml.compiled.instructions import instructions
 
     began = time.perf_counter()
     _log.info("compiling a step of %d lines", source.count("\n"))
-    kinds = {FLOAT32: types.float32, FLOAT64: types.float64, INT64: types.int64, BOOL: types.uint8}
-    function = _defined(source, _namespace(header, jit=True))
-    pointer: Any = types.CPointer
-    signature = [pointer(kinds[dtype]) for dtype in dtypes]
-    symbol, assembly = instructions(function, signature, _ERROR_MODEL, _FAST_MATH)
-    _log.info("typed by Numba after %.2f s", time.perf_counter() - began)
-    code = cache.machine_code(assembly, _entry(symbol, len(dtypes)))
+    assembly = instructions(_ENTRY, source, header.kernels, dtypes, _CONTRACT)
+    _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
+    code = cache.machine_code(assembly)
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
     return cache.Machine(_ENTRY, code)
 
 
-def _entry(symbol: str, arguments: int) -> str:
-    """Return a function of one array of addresses that calls Numba's, with its two arguments for errors."""
-    pointers = ", ".join(["i8*"] * (2 + arguments))
-    lines = [f'declare i32 @"{symbol}"({pointers})', f"define void @{_ENTRY}(i64* %addresses) {{"]
-    lines += ["%room = alloca [4 x i64]", "%errors = bitcast [4 x i64]* %room to i8*"]
-    for n in range(arguments):
-        lines += [f"%place{n} = getelementptr i64, i64* %addresses, i64 {n}", f"%number{n} = load i64, i64* %place{n}"]
-        lines.append(f"%a{n} = inttoptr i64 %number{n} to i8*")
-    passed = ", ".join(["i8* %errors", "i8* %errors", *(f"i8* %a{n}" for n in range(arguments))])
-    return "\n".join([*lines, f'%status = call i32 @"{symbol}"({passed})', "ret void", "}"])
-
-
-def _native(machine: cache.Machine, special: Sequence[str]) -> Native:
+def _native(machine: cache.Machine, header: Header) -> Native:
     """Load machine code."""
-    engine, address = cache.linked(machine, {SPECIAL[name]: _special_address(SPECIAL[name]) for name in special})
+    _link_special(header)
+    engine, address = cache.linked(machine)
     return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
+
+
+def _link_special(header: Header) -> None:
+    for name in sorted(header.functions & set(SPECIAL)):
+        cache.add_symbol(SPECIAL[name], _special_address(SPECIAL[name]))
 
 
 def _special_address(name: str) -> int:

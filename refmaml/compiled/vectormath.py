@@ -5,15 +5,12 @@ those of S. L. Moshier's Cephes Mathematical Library (netlib.org/cephes), the lo
 (netlib.org/fdlibm), each to about two units in the last place; NaN and infinity come out as the C library has them.
 """
 
-# ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
-from numba import extending, types
 
 from refmaml.compiled import scalars
 from refmaml.compiled.real import Real
@@ -280,52 +277,18 @@ _TESTS: dict[str, Callable[[Real], Any]] = {
 }
 
 
-@cache
-def intrinsic_of(name: str) -> Callable[..., Any] | None:
-    """Return the intrinsic behind a name in emitted source, or None where the name has none."""
+def arguments_of(name: str) -> int:
+    """Return how many arguments a function has."""
+    return 1 if name in _TESTS else _FUNCTIONS[name][0]
+
+
+def write(name: str, builder: Any, args: Sequence[Any]) -> Any:
+    """Write a function at the place of its call."""
     if name == "where":
-        return _where()
-    if name in _TESTS:
-        return _test(_TESTS[name])
-    return _function(*_FUNCTIONS[name]) if name in _FUNCTIONS else None
+        return builder.select(*args)
+    numbers = [Real(builder, arg) for arg in args]
+    return _TESTS[name](*numbers) if name in _TESTS else _FUNCTIONS[name][1](*numbers).value
 
 
-def _function(arguments: int, function: Function) -> Callable[..., Any]:
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return function(*(Real(builder, arg) for arg in args)).value
-
-    def one(typing_context, x):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        return x(x), write
-
-    def two(typing_context, x, y):  # type: ignore[no-untyped-def]
-        return x(x, y), write
-
-    def three(typing_context, x, y, z):  # type: ignore[no-untyped-def]
-        return x(x, y, z), write
-
-    made: Callable[..., Any] = extending.intrinsic((one, two, three)[arguments - 1])
-    return made
-
-
-def _test(test: Callable[[Real], Any]) -> Callable[..., Any]:
-    @extending.intrinsic
-    def tested(typing_context, x):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return test(Real(builder, args[0]))
-
-        return types.boolean(x), write
-
-    made: Callable[..., Any] = tested
-    return made
-
-
-def _where() -> Callable[..., Any]:
-    @extending.intrinsic
-    def where(typing_context, condition, x, y):  # type: ignore[no-untyped-def]  # Numba reads this signature
-        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.select(*args)
-
-        return x(condition, x, y), write
-
-    made: Callable[..., Any] = where
-    return made
+#: Functions that tell a truth.
+TESTS = frozenset(_TESTS)

@@ -1,0 +1,76 @@
+"""Emitted source means the same to Python, to the walk that writes LLVM's instructions, and to Numba."""
+
+import numpy as np
+import pytest
+
+from refmaml.compiled import runtime
+from refmaml.compiled.emit import Header
+from refmaml.compiled.kernels import MatMul, RowSum
+from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
+
+DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
+PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)
+HEADER = Header(kernels={"add_product": PRODUCT, "total": RowSum(5, 4)}, functions={"maximum", "where", "isnan"})
+
+SOURCES = {
+    "numbers meet": "w8[0] = w4[1] * w8[2] + wi[3]\nw8[1] = wi[2] / wi[3]\nw8[2] = wi[1] * w4[3]",
+    "float32 stays": "c = f4(0.1)\nw4[0] = w4[1] * c - w4[2] / c\nw8[0] = w4[0]",
+    "integers": "wi[0] = wi[1] * -3 + 7 - wi[2]\nwi[1] = max(wi[2], wi[3])\nwi[4] = min(abs(wi[2]), wi[3]) % 3",
+    "casts": "wi[0] = i8(w8[1] * 10.0)\nw4[1] = f4(w8[2])\nw8[3] = f8(w4[3])\nw4[2] = f4(wi[3])\nw8[4] = f8(wb[0])",
+    "truth": "t = w8[0] < w8[1]\nwb[1] = t\nwb[2] = (wb[0] != 0) & t | (w4[0] >= w4[1]) ^ True\nwb[3] = t != True",
+    "order of truths": "wb[1] = False < (wb[0] != 0)\nwb[2] = (wb[0] != 0) <= False",
+    "not a number": "w8[0] = not_a_number\nwb[0] = w8[0] == w8[0]\nwb[1] = w8[0] != w8[0]\nwb[2] = w8[0] >= -infinity",
+    "a variable changes its type": "x = w4[0]\nw4[1] = x + x\nx = w8[2]\nw8[3] = x * 3.0\nx = wi[0]\nwi[1] = x - 1",
+    "loops": "s = 0.0\nfor i in range(2):\n    for j in range(1, wi[3]):\n        s = s + w8[2 * i + j]\nw8[0] = s",
+    "no rounds": "for i in range(0):\n    w8[0] = 5.0\nfor i in range(4, wi[3]):\n    w8[1] = 6.0",
+    "while": "k = 0\nwhile k < wi[3]:\n    w8[k] += 1.5\n    k = k + 1",
+    "branches": "if wi[3] == 3 or w8[0] > 99.0:\n    w8[0] = 1.0\nelse:\n    w8[0] = 2.0\nif wi[0]:\n    pass",
+    "a choice": "wi[0] = 2 if wb[0] != 0 else 1\nw8[1] = where(isnan(w8[2]), 0.0, w8[2])\nw8[3] = maximum(w8[4], 0.0)",
+    "kernels": "add_product(w8, 24, 0, 8, 0.5)\nw4[0] = total(w4, 3)",
+    "claims": "k = claim(counter, 2)\nw8[0] = k\nk = claim(counter, 2)\nw8[1] = k\nw8[2] = claim(counter, 2)\nfinished(counter, 1)",
+}  # fmt: skip
+
+
+def arrays():
+    rng = np.random.default_rng(8)
+    made = [rng.normal(size=32).astype(dtype) for dtype in (FLOAT32, FLOAT64)]
+    return [np.zeros(4, np.int64), *made, np.array([2, -5, -4, 3, 1]), np.array([1, 0, 1, 0], np.bool_)]
+
+
+def source_of(body):
+    return "def run(counter, w4, w8, wi, wb):\n    " + body.replace("\n", "\n    ") + "\n"
+
+
+def run(setting, body, monkeypatch):
+    for name in ("DISABLE_JIT", "BOUNDSCHECK"):
+        monkeypatch.setattr(f"numba.core.config.{name}", int(name == setting))
+    given = arrays()
+    function = runtime.executable(source_of(body), HEADER, [INT64, *DTYPES])
+    if isinstance(function, runtime.Native):
+        function.call(np.array([each.ctypes.data for each in given]).ctypes.data)
+    else:
+        function(given)
+    return given
+
+
+@pytest.mark.parametrize("body", SOURCES.values(), ids=SOURCES)
+def test_the_three_ways_agree(body, monkeypatch):
+    plain, machine, checked = (run(setting, body, monkeypatch) for setting in ("DISABLE_JIT", None, "BOUNDSCHECK"))
+    assert any(not np.array_equal(a, b) for a, b in zip(plain, arrays(), strict=True)) or "range(0)" in body
+    for expected, *others in zip(plain, machine, checked, strict=True):
+        for other in others:
+            np.testing.assert_allclose(
+                other, expected, rtol=4 * np.finfo(other.dtype).eps if other.dtype.kind == "f" else 0
+            )
+
+
+@pytest.mark.parametrize("body", ["w8[32] = 1.0", "w8[0] = total(w4, 28)", "add_product(w8, 27, 0, 8, 0.5)"])
+def test_where_bounds_are_checked_an_access_beyond_an_array_is_an_error(body, monkeypatch):
+    with pytest.raises(IndexError):
+        run("BOUNDSCHECK", body, monkeypatch)
+
+
+@pytest.mark.parametrize("body", ["w8[0] = w8[1] ** 2", "del w8", "w8[0] = unknown(1.0)", "w8[0] = nothing"])
+def test_what_the_walk_does_not_know_is_an_error(body, monkeypatch):
+    with pytest.raises((KeyError, TypeError)):
+        run(None, body, monkeypatch)
