@@ -3,15 +3,16 @@
 A recording bakes in whatever a cost function reads through its closure, its globals, its defaults and the objects
 that these lead to. A `Guard` notes all of that when the function is traced, and compares it before every later call.
 Numbers, text and the like are compared by value, arrays by their bytes, containers and objects member by member,
-functions by their code and by what they see in turn. What cannot be looked into makes a guard *open*: such a function
-is traced anew for every call.
+functions by their code and by what they see in turn, and of modules the members that any of the code mentions. What
+cannot be looked into makes a guard *open*: such a function is traced anew for every call.
 """
 
-# ruff: noqa: ARG002 - the visitors of one table have one signature
 from __future__ import annotations
 
 import dis
 import functools
+import operator
+import os
 import random
 import sys
 import types
@@ -21,10 +22,17 @@ from typing import Any
 import numpy as np
 from autograd.tracer import Box
 
-_TRUSTED = ("autograd", "numpy", "scipy", "math", "builtins", "functools", "itertools", "operator", "typing",
-            "collections", "numba", "refmaml")  # fmt: skip
+#: Libraries whose functions give the same for the same arguments.
+_TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math", "cmath", "functools", "itertools",
+            "operator", "typing", "types", "collections", "dataclasses", "enum", "abc", "contextlib", "copy", "numbers",
+            "fractions", "decimal", "statistics", "string", "re", "bisect", "heapq", "warnings")  # fmt: skip
+#: The rest of Python's own: what it does depends on files, the time or the state of the interpreter.
+_STANDARD = os.path.dirname(os.__file__)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice, np.generic, np.dtype)
-_PEEPHOLES = {"eval", "exec", "globals", "locals", "vars", "getattr", "__import__", "open", "input", "compile"}
+#: Ways to reach what the code does not name.
+_PEEPHOLES = (eval, exec, globals, locals, vars, getattr, __import__, open, input, compile, operator.attrgetter)
+_HIDDEN_NAMES = {each.__name__ for each in _PEEPHOLES} | {"__dict__", "__getattribute__", "__globals__"}
+_CODE = (types.FunctionType, property, staticmethod, classmethod)
 _LIMIT = 20_000
 
 Check = Callable[[], bool]
@@ -37,11 +45,13 @@ class Guard:
         self.open = False
         self._names: list[tuple[dict[str, Any], str, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
-        self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []  # (function, code, defaults, of keywords)
         self._checks: list[Check] = []
         self._seen: dict[int, Any] = {}
+        self._mentioned: set[str] = set()  # names in any of the code
+        self._modules: list[types.ModuleType] = []
         for function in functions:
-            self._visit(function, frozenset())
+            self._visit(function)
+        self._members_of_modules()
 
     def holds(self) -> bool:
         """Tell whether everything is as it was; an open guard never holds."""
@@ -55,82 +65,99 @@ class Guard:
         for cell, expected in self._cells:
             if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
                 return False
-        for function, code, defaults, of_keywords in self._functions:
-            if function.__code__ is not code or function.__defaults__ is not defaults:
-                return False
-            if function.__kwdefaults__ is not of_keywords:
-                return False
-        for check in self._checks:  # noqa: SIM110 - this runs before every call, and `all` takes twice as long
-            if not check():
-                return False
-        return True
+        return all(check() for check in self._checks)
 
-    def _visit(self, thing: Any, names: frozenset[str]) -> None:
-        """Note an object and what it leads to; `names` are those that the code that reached it mentions."""
-        if isinstance(thing, _PLAIN) or id(thing) in self._seen or self.open:
+    def _visit(self, thing: Any) -> None:
+        """Note an object and what it leads to."""
+        if isinstance(thing, _PLAIN) or id(thing) in self._seen:
             return
-        self._seen[id(thing)] = thing
-        if len(self._seen) > _LIMIT:
+        if len(self._seen) > _LIMIT or any(thing is each or type(thing) is each for each in _PEEPHOLES):
             self.open = True
             return
+        self._seen[id(thing)] = thing
         for kinds, visit in self._KINDS:
             if isinstance(thing, kinds):
-                visit(self, thing, names)
+                visit(self, thing)
                 return
-        self._object(thing, names)
+        self._object(thing)
 
-    def _function(self, function: types.FunctionType, names: frozenset[str]) -> None:
+    def _function(self, function: types.FunctionType) -> None:
         if _is_trusted(function):
             return
         code = function.__code__
-        self._functions.append((function, code, function.__defaults__, function.__kwdefaults__))
-        self._visit(function.__defaults__, names)
-        self._visit(function.__kwdefaults__, names)
+        if code.co_filename.startswith((_STANDARD, "<frozen ")) and "-packages" not in code.co_filename:
+            self.open = True
+            return
+        self._checks.append(lambda: function.__code__ is code)
+        for attribute in ("__defaults__", "__kwdefaults__"):
+            value = getattr(function, attribute)
+            self._same(functools.partial(getattr, function, attribute), value)
+            self._visit(value)
         for cell in function.__closure__ or ():
-            self._cell(cell, _names_in(code))
+            self._cell(cell)
         self._globals(function, code)
 
-    def _cell(self, cell: Any, names: frozenset[str]) -> None:
+    def _cell(self, cell: Any) -> None:
         try:
             content = cell.cell_contents
         except ValueError:
             self.open = True
             return
         self._cells.append((cell, content))
-        self._visit(content, names)
+        self._visit(content)
 
     def _globals(self, function: types.FunctionType, code: types.CodeType) -> None:
-        names = _names_in(code)
+        names = sorted(_names_in(code))
+        self._mentioned.update(names)
         space = function.__globals__
-        builtin = vars(sys.modules["builtins"])
         for name in names:
             if name in space:
                 self._names.append((space, name, space[name]))
-                self._visit(space[name], names)
-            elif name in _PEEPHOLES and name in builtin:
+                self._visit(space[name])
+            elif name in _HIDDEN_NAMES:
                 self.open = True
-            elif name in sys.modules and _imports(code):
-                self._visit(sys.modules[name], names)
+        for name in _imported_in(code):
+            if name in sys.modules:
+                self._visit(sys.modules[name])
+            else:  # not yet imported, or by a relative name
+                self.open = True
+
+    def _module(self, module: types.ModuleType) -> None:
+        if module.__name__.partition(".")[0] not in _TRUSTED:
+            self._modules.append(module)
+
+    def _members_of_modules(self) -> None:
+        """Note the members of modules that the code mentions: which code reaches which module cannot be told."""
+        noted: set[tuple[int, str]] = set()
+        while True:
+            found = [
+                (vars(module), name)
+                for module in self._modules
+                for name in sorted(self._mentioned & vars(module).keys())
+                if (id(module), name) not in noted
+            ]
+            if not found:
+                return
+            noted |= {(id(module), name) for module in self._modules for name in self._mentioned & vars(module).keys()}
+            for space, name in found:
+                self._names.append((space, name, space[name]))
+                self._visit(space[name])
 
     def _same(self, read: Callable[[], Any], expected: Any) -> None:
         """Check that a name still means the same: plain values by value, others by identity."""
         self._checks.append(lambda: (now := read()) is expected or _same_number(now, expected))
 
-    def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
-        if module.__name__.partition(".")[0] in _TRUSTED:
-            return
-        for name in names & set(vars(module)):
-            self._names.append((vars(module), name, vars(module)[name]))
-            self._visit(vars(module)[name], names)
-
-    def _array(self, array: np.ndarray[Any, Any], names: frozenset[str]) -> None:
+    def _array(self, array: np.ndarray[Any, Any]) -> None:
         if array.dtype == object:
             self.open = True
             return
         shape, dtype, content = array.shape, array.dtype, array.tobytes()
         self._checks.append(lambda: array.shape == shape and array.dtype == dtype and array.tobytes() == content)
 
-    def _mapping(self, mapping: Mapping[Any, Any], names: frozenset[str]) -> None:
+    def _mapping(self, mapping: Mapping[Any, Any]) -> None:
+        if mapping is sys.modules:
+            self.open = True
+            return
         keys = list(mapping)
         self._checks.append(lambda: len(mapping) == len(keys) and list(mapping) == keys)
         for key in keys:
@@ -138,52 +165,52 @@ class Guard:
                 self._names.append((mapping, key, mapping[key]))
             else:
                 self._same(functools.partial(mapping.get, key, Guard), mapping[key])
-            self._visit(mapping[key], names)
+            self._visit(mapping[key])
 
-    def _sequence(self, sequence: Any, names: frozenset[str]) -> None:
+    def _sequence(self, sequence: Any) -> None:
         length = len(sequence)
         self._checks.append(lambda: len(sequence) == length)
         for index in range(length):
             self._same(functools.partial(sequence.__getitem__, index), sequence[index])
-            self._visit(sequence[index], names)
+            self._visit(sequence[index])
 
-    def _set(self, members: Any, names: frozenset[str]) -> None:
+    def _set(self, members: Any) -> None:
         copy = frozenset(members)
         self._checks.append(lambda: members == copy)
 
-    def _partial(self, partial: functools.partial[Any], names: frozenset[str]) -> None:
-        self._visit(partial.func, names)
-        self._visit(partial.args, names)
-        self._visit(partial.keywords, names)
+    def _partial(self, partial: functools.partial[Any]) -> None:
+        self._visit(partial.func)
+        self._visit(partial.args)
+        self._visit(partial.keywords)
 
-    def _method(self, method: types.MethodType, names: frozenset[str]) -> None:
-        self._visit(method.__func__, names)
-        self._visit(method.__self__, names)
+    def _method(self, method: types.MethodType) -> None:
+        self._visit(method.__func__)
+        self._visit(method.__self__)
 
-    def _class(self, kind: type, names: frozenset[str]) -> None:
+    def _class(self, kind: type) -> None:
         if kind.__module__.partition(".")[0] in _TRUSTED:
             return
         for name, member in list(vars(kind).items()):
-            if name.startswith("__") and name not in ("__call__", "__getattr__", "__getattribute__"):
+            if name.startswith("__") and not isinstance(member, _CODE):  # what Python keeps about a class
                 continue
             self._same(functools.partial(vars(kind).get, name, Guard), member)
             for function in _functions_of(member):
-                self._visit(function, names)
+                self._visit(function)
         for base in kind.__mro__[1:]:
-            self._visit(base, names)
+            self._visit(base)
 
-    def _generator(self, generator: np.random.Generator | np.random.RandomState, names: frozenset[str]) -> None:
+    def _generator(self, generator: np.random.Generator | np.random.RandomState) -> None:
         """Note a random state: drawing from it changes it, which shows after the trace."""
         read = _random_state(generator)
         state = read()
         self._checks.append(lambda: read() == state)
 
-    def _builtin(self, function: Any, names: frozenset[str]) -> None:
+    def _builtin(self, function: Any) -> None:
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType):
-            self._visit(owner, names)
+            self._visit(owner)
 
-    def _object(self, thing: Any, names: frozenset[str]) -> None:
+    def _object(self, thing: Any) -> None:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
         if kind in Box.types or (kind.__module__.partition(".")[0] in _TRUSTED and not hasattr(thing, "__dict__")):
@@ -192,12 +219,12 @@ class Guard:
         if not hasattr(thing, "__dict__") and not slots:
             self.open = True
             return
-        self._visit(kind, names)
-        self._visit(getattr(thing, "__dict__", {}), names)
+        self._visit(kind)
+        self._visit(getattr(thing, "__dict__", {}))
         for name in slots:
             value = getattr(thing, name, Guard)
             self._same(functools.partial(getattr, thing, name, Guard), value)
-            self._visit(value, names)
+            self._visit(value)
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (np.ndarray, _array), (Mapping, _mapping),
@@ -226,8 +253,14 @@ def _names_in(code: types.CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
-def _imports(code: types.CodeType) -> bool:
-    return any(instruction.opname == "IMPORT_NAME" for instruction in dis.get_instructions(code))
+def _imported_in(code: types.CodeType) -> Iterator[str]:
+    """Yield the modules that code imports, with the code inside it."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _imported_in(constant)
 
 
 def _functions_of(member: Any) -> Iterator[Any]:

@@ -1,7 +1,11 @@
 """For each way in which a cost can hide a value from the tracer: an error that names the line, or a new trace."""
 
 import random
-from types import SimpleNamespace
+import sys
+from contextlib import contextmanager
+from importlib import import_module
+from operator import attrgetter
+from types import ModuleType, SimpleNamespace
 
 import autograd.numpy as anp
 import numpy as np
@@ -154,9 +158,84 @@ def _looked_up_by_getattr():
     return (lambda b, v: squares(getattr(settings, name), b, v)), lambda: setattr(settings, "scale", 3.0)
 
 
+@contextmanager
+def _settings(**members):
+    """Yield a module of the user's."""
+    module = ModuleType("settings_of_this_test")
+    vars(module).update(members)
+    sys.modules[module.__name__] = module
+    yield module
+    del sys.modules[module.__name__]
+
+
+def _members_of_a_module_by_two_functions(module):
+    def first():
+        return module.scale
+
+    return (lambda b, v: squares(first() * module.other, b, v)), lambda: setattr(module, "other", 3.0)
+
+
+def _module_behind_an_object(module):
+    class Holder:
+        def __init__(self):
+            self.module = module
+
+        def cost(self, b, v):
+            return squares(self.module.scale, b, v)
+
+    return Holder().cost, lambda: setattr(module, "scale", 3.0)
+
+
+def _dictionary_of_a_module(module):
+    return (lambda b, v: squares(module.__dict__["scale"], b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _attrgetter(module):
+    name = "scale"
+    return (lambda b, v: squares(attrgetter(name)(module), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _kept_attrgetter(module):
+    read = attrgetter("scale")
+    return (lambda b, v: squares(read(module), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _import_inside(module):
+    def cost(b, v):
+        import settings_of_this_test as inside
+
+        return squares(inside.scale, b, v)
+
+    return cost, lambda: setattr(module, "scale", 3.0)
+
+
+def _import_by_name(module):
+    return (lambda b, v: squares(import_module(module.__name__).scale, b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _operator_of_a_class(module):
+    class Scale:
+        def __mul__(self, x):
+            return module.scale * x
+
+    return (lambda b, v: squares(Scale() * 2.0, b, v)), lambda: setattr(module, "scale", 3.0)
+
+
 CHANGES = [
-    _closure, _array_in_a_closure, _member_of_a_list, _attribute, _method, _attribute_of_a_class, _default_argument,
-    _function_behind_a_function, _global, _looked_up_by_getattr,
+    _closure,
+    _array_in_a_closure,
+    _member_of_a_list,
+    _attribute,
+    _method,
+    _attribute_of_a_class,
+    _default_argument,
+    _function_behind_a_function,
+    _global,
+    _looked_up_by_getattr,
+]
+OF_MODULES = [
+    _members_of_a_module_by_two_functions, _module_behind_an_object, _dictionary_of_a_module, _attrgetter,
+    _kept_attrgetter,    _import_inside, _import_by_name, _operator_of_a_class,
 ]  # fmt: skip
 
 
@@ -169,6 +248,24 @@ def test_what_a_cost_sees_may_change_between_calls(make):
     change()
     after = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
     assert before[0] != after[0]
+
+
+@pytest.mark.parametrize("make", OF_MODULES, ids=lambda each: each.__name__.strip("_"))
+def test_a_member_of_a_module_may_change_between_calls(make):
+    with _settings(scale=2.0, other=0.5) as module:
+        test_what_a_cost_sees_may_change_between_calls(lambda: make(module))
+
+
+def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
+    def cost(b, v):
+        import colorsys
+
+        return squares(colorsys.ONE_THIRD, b, v)
+
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    test_what_a_cost_sees_may_change_between_calls(
+        lambda: (cost, lambda: setattr(sys.modules["colorsys"], "ONE_THIRD", 2.0))
+    )
 
 
 def _drawing_globally():
