@@ -17,6 +17,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import resolve_name
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from autograd.tracer import Box
 #: Libraries whose functions give the same for the same arguments.
 _TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math", "cmath", "functools", "itertools",
             "operator", "typing", "types", "collections", "dataclasses", "enum", "abc", "contextlib", "copy", "numbers",
-            "fractions", "decimal", "statistics", "string", "re", "bisect", "heapq", "warnings")  # fmt: skip
+            "fractions", "decimal", "statistics", "string", "re", "reprlib", "bisect", "heapq", "warnings")  # fmt: skip
 #: The rest of Python's own: what it does depends on files, the time or the state of the interpreter.
 _STANDARD = os.path.dirname(os.__file__)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice, np.generic, np.dtype)
@@ -49,13 +50,14 @@ class Guard:
         self._seen: dict[int, Any] = {}
         self._mentioned: set[str] = set()  # names in any of the code
         self._modules: list[types.ModuleType] = []
+        self._absent: list[str] = []  # modules that an import inside of a function has not loaded yet
         for function in functions:
             self._visit(function)
         self._members_of_modules()
 
     def holds(self) -> bool:
         """Tell whether everything is as it was; an open guard never holds."""
-        return not self.open and self.unchanged()
+        return not self.open and self.unchanged() and not any(name in sys.modules for name in self._absent)
 
     def unchanged(self) -> bool:
         """Tell whether all that could be looked into is as it was."""
@@ -82,7 +84,9 @@ class Guard:
         self._object(thing)
 
     def _function(self, function: types.FunctionType) -> None:
-        if _is_trusted(function):
+        for cell in function.__closure__ or ():  # a decorator of a library's may hold a function of the user's
+            self._cell(cell)
+        if str(function.__globals__.get("__name__")).partition(".")[0] in _TRUSTED:
             return
         code = function.__code__
         if code.co_filename.startswith((_STANDARD, "<frozen ")) and "-packages" not in code.co_filename:
@@ -93,8 +97,6 @@ class Guard:
             value = getattr(function, attribute)
             self._same(functools.partial(getattr, function, attribute), value)
             self._visit(value)
-        for cell in function.__closure__ or ():
-            self._cell(cell)
         self._globals(function, code)
 
     def _cell(self, cell: Any) -> None:
@@ -116,11 +118,11 @@ class Guard:
                 self._visit(space[name])
             elif name in _HIDDEN_NAMES:
                 self.open = True
-        for name in _imported_in(code):
+        for name in _imported_in(code, space.get("__package__") or ""):
             if name in sys.modules:
                 self._visit(sys.modules[name])
-            else:  # not yet imported, or by a relative name
-                self.open = True
+            else:
+                self._absent.append(name)
 
     def _module(self, module: types.ModuleType) -> None:
         if module.__name__.partition(".")[0] not in _TRUSTED:
@@ -240,10 +242,6 @@ def _same_number(now: Any, expected: Any) -> bool:
     return isinstance(expected, _PLAIN) and type(now) is type(expected) and repr(now) == repr(expected)
 
 
-def _is_trusted(function: types.FunctionType) -> bool:
-    return function.__module__ is not None and function.__module__.partition(".")[0] in _TRUSTED
-
-
 def _names_in(code: types.CodeType) -> frozenset[str]:
     """Return the names that code mentions, with the code inside it."""
     names = set(code.co_names)
@@ -253,14 +251,17 @@ def _names_in(code: types.CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
-def _imported_in(code: types.CodeType) -> Iterator[str]:
-    """Yield the modules that code imports, with the code inside it."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME":
-            yield str(instruction.argval)
+def _imported_in(code: types.CodeType, package: str) -> Iterator[str]:
+    """Yield the names of what code imports, members that may be modules too, with the code inside it."""
+    listing = list(dis.get_instructions(code))
+    for level, members, each in zip(listing, listing[1:], listing[2:], strict=False):
+        if each.opname == "IMPORT_NAME" and (package or not level.argval):
+            name = resolve_name("." * level.argval + each.argval, package)
+            yield name
+            yield from (f"{name}.{member}" for member in members.argval or ())
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _imported_in(constant)
+            yield from _imported_in(constant, package)
 
 
 def _functions_of(member: Any) -> Iterator[Any]:

@@ -3,10 +3,13 @@
 import random
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
 from operator import attrgetter
 from types import ModuleType, SimpleNamespace
 
+import autograd.extend
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -163,9 +166,13 @@ def _settings(**members):
     """Yield a module of the user's."""
     module = ModuleType("settings_of_this_test")
     vars(module).update(members)
-    sys.modules[module.__name__] = module
+    package = ModuleType("package_of_this_test")
+    package.settings, package.__path__ = module, []
+    known = {each.__name__: each for each in (module, package)} | {"package_of_this_test.settings": module}
+    sys.modules.update(known)
     yield module
-    del sys.modules[module.__name__]
+    for name in known:
+        del sys.modules[name]
 
 
 def _members_of_a_module_by_two_functions(module):
@@ -198,6 +205,28 @@ def _attrgetter(module):
 def _kept_attrgetter(module):
     read = attrgetter("scale")
     return (lambda b, v: squares(read(module), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _disguised_as_a_library(module):
+    @wraps(np.sin)
+    def scaled(x):
+        return module.scale * x
+
+    return (lambda b, v: squares(scaled(2.0), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _behind_a_decorator_of_a_library(module):
+    @autograd.extend.primitive
+    def scaled(x):
+        return module.scale * x
+
+    return (lambda b, v: squares(scaled(2.0), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _relative_import_inside(module):
+    space = {"__package__": "package_of_this_test", "squares": squares}
+    exec("def cost(b, v):\n    from . import settings\n    return squares(settings.scale, b, v)\n", space)
+    return space["cost"], lambda: setattr(module, "scale", 3.0)
 
 
 def _import_inside(module):
@@ -235,7 +264,8 @@ CHANGES = [
 ]
 OF_MODULES = [
     _members_of_a_module_by_two_functions, _module_behind_an_object, _dictionary_of_a_module, _attrgetter,
-    _kept_attrgetter,    _import_inside, _import_by_name, _operator_of_a_class,
+    _kept_attrgetter, _disguised_as_a_library, _behind_a_decorator_of_a_library, _relative_import_inside,
+    _import_inside, _import_by_name, _operator_of_a_class,
 ]  # fmt: skip
 
 
@@ -266,6 +296,30 @@ def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
     test_what_a_cost_sees_may_change_between_calls(
         lambda: (cost, lambda: setattr(sys.modules["colorsys"], "ONE_THIRD", 2.0))
     )
+
+
+def test_an_ordinary_cost_is_traced_once(caplog):
+    """A closure, a dataclass, an import inside that never runs, and one that the first call runs."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        scale: float
+
+    settings = Settings(2.0)
+
+    def cost(b, v):
+        if settings.scale > 3.0:
+            import no_such_module
+
+            return no_such_module.answer
+        from autograd.scipy.special import logsumexp
+
+        return squares(settings.scale, b, v) + logsumexp(v["w"])
+
+    with caplog.at_level("INFO", "refmaml.compiled"):
+        for _ in range(3):
+            engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
+    assert sum("tracing" in record.message for record in caplog.records) == 2  # the second trace proves the first
 
 
 def _drawing_globally():
