@@ -12,13 +12,14 @@ meet, the later one in this list is the result's, except that int64 and float32 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
 from refmaml.compiled import microkernels, vectormath
-from refmaml.compiled.kernels import Kernel
+from refmaml.compiled.kernels import Kernel, MatMul
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, DType
 
 _TRUTH, _BYTE, _INTEGER = ir.IntType(1), ir.IntType(8), ir.IntType(64)
@@ -33,6 +34,9 @@ _WHOLE = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Mod: "srem", ast.BitAnd: "and_", ast.BitOr: "or_",
     ast.BitXor: "xor",
 }  # fmt: skip
+#: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
+#: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
+_LARGE, _OFTEN = 1000, 3
 _BITS = (ast.BitAnd, ast.BitOr, ast.BitXor)
 
 
@@ -56,9 +60,11 @@ def instructions(
     for name, argument in memory.items():
         if name != "counter":  # which other threads change; no two of the others overlap where one is written
             argument.add_attribute("noalias")
-    _Walk(function, memory, kernels).whole(definition.body)
-    if contract:
-        _contract(function)
+    calls = Counter(node.id for node in ast.walk(definition) if isinstance(node, ast.Name))
+    apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
+    _Walk(function, memory, kernels, apart).whole(definition.body)
+    for each in module.functions if contract else []:
+        _contract(each)
     _enter(module, entry, function)
     return str(module)
 
@@ -75,6 +81,10 @@ def _enter(module: Any, name: str, function: Any) -> None:
     builder.ret_void()
 
 
+def _is_large(kernel: Kernel) -> bool:
+    return isinstance(kernel, MatMul) and kernel.rows * kernel.columns * kernel.summed >= _LARGE
+
+
 def _contract(function: Any) -> None:
     for block in function.blocks:
         for each in block.instructions:
@@ -85,8 +95,10 @@ def _contract(function: Any) -> None:
 class _Walk:
     """Writes the instructions of one function, statement by statement."""
 
-    def __init__(self, function: Any, memory: Mapping[str, Any], kernels: Mapping[str, Kernel]) -> None:
-        self.function, self.memory, self.kernels = function, memory, kernels
+    def __init__(
+        self, function: Any, memory: Mapping[str, Any], kernels: Mapping[str, Kernel], apart: set[str]
+    ) -> None:
+        self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
         self._entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
@@ -267,8 +279,8 @@ class _Walk:
             raise TypeError(f"expected a call by name, but got {ast.unparse(node)}")
         name = node.func.id
         if name in self.kernels:
-            starts = [self._value(each) for each in node.args[1:]]
-            return microkernels.write(self.kernels[name], self.builder, self._memory(node.args[0]), starts)
+            args = [self._memory(node.args[0]), *(self._value(each) for each in node.args[1:])]
+            return self._kernel(name, self.kernels[name], args)
         if name == "claim":
             return microkernels.claim(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
         if name == "finished":
@@ -281,6 +293,24 @@ class _Walk:
             first = self.builder.icmp_signed("<" if name == "min" else ">", values[0], other)
             return self.builder.select(first, values[0], other)
         return vectormath.write(name, self.builder, values)
+
+    def _kernel(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
+        """Write a kernel at the place of its call, or once, as a function of its own."""
+        if name not in self.apart:
+            return microkernels.write(kernel, self.builder, args[0], args[1:])
+        known = self.function.module.globals.get(name)
+        return self.builder.call(known if known is not None else self._written_apart(name, kernel, args), args)
+
+    def _written_apart(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [each.type for each in args])
+        function = ir.Function(self.function.module, kind, name)
+        function.linkage = "internal"
+        for attribute in ("nounwind", "noinline"):
+            function.attributes.add(attribute)
+        builder = ir.IRBuilder(function.append_basic_block())
+        microkernels.write(kernel, builder, function.args[0], function.args[1:])
+        builder.ret_void()
+        return function
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[[_Walk, Any], None]] = {

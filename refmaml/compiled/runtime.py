@@ -58,6 +58,11 @@ class Native:
     keeps: Any
 
 
+def unload() -> None:
+    """Forget what has been loaded; the disk cache stays."""
+    _loaded.clear()
+
+
 def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Native:
     """Return what runs emitted source on arrays of `dtypes`: a function of arrays, or machine code."""
     if _setting("DISABLE_JIT"):

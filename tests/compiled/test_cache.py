@@ -22,7 +22,7 @@ def cost(batch, v):
 def step():
     plans.clear()
     shortcut.forget()
-    runtime._loaded.clear()
+    runtime.unload()
     return engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
 
 
