@@ -15,7 +15,7 @@ from refmaml.compiled.driver import source_of
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.program import DType, Shape, in_order, stored_dtype
 from refmaml.compiled.runtime import Native, Run, executable
-from refmaml.compiled.trace import Traced, inner_product, trace, value_and_gradients
+from refmaml.compiled.trace import Program, Traced, inner_product, trace, traced_again, value_and_gradients
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
 from refmaml.updates import gradient_descent_update
 
@@ -86,6 +86,7 @@ class Plan:
     cost_dtype: DType
     history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
     traced: dict[str, Any]  # outer cost and gradient on the data that was traced
+    fingerprints: dict[str, str | None]  # of the recordings
     work: int  # arithmetic operations of one evaluation, roughly
 
 
@@ -96,7 +97,8 @@ def plan(request: Request) -> Plan:
     rates = [] if request.plain else rates
     inner_data = _data(request.inner_data, "inner")
     outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
-    traced = _traced(request)
+    _log.info("tracing %s", request.inner_cost.name)
+    traced = {name: trace(*program) for name, program in _programs(request).items()}
     roles = {name: Role(each.outputs, inner_data if name != "outer" else outer_data) for name, each in traced.items()}
     shared = _is_shared(request)
     step = Step(
@@ -114,7 +116,7 @@ def plan(request: Request) -> Plan:
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
         traced["outer"].outputs["cost"].dtype, _history(step), traced["outer"].expected,
-        _work(traced),
+        {name: each.fingerprint for name, each in traced.items()}, _work(traced),
     )  # fmt: skip
 
 
@@ -177,20 +179,31 @@ def _prefixed(leaves: Leaves, prefix: str) -> Leaves:
     return {f"{prefix}{chain}": leaf for chain, leaf in leaves.items()}
 
 
-def _traced(request: Request) -> dict[str, Traced]:
-    """Trace the programs of a step."""
+def _programs(request: Request) -> dict[str, tuple[Program, Leaves]]:
+    """Return the functions that a step traces, and what they are traced on."""
     variables = _prefixed(request.theta, "v/")
     inner = variables | _prefixed(request.inner_data, "b/")
     outer = variables | _prefixed(request.outer_data, "b/")
     rates = {} if request.plain else _prefixed(request.rates, "r/")
-    _log.info("tracing %s", request.inner_cost.name)
-    programs = {"outer": trace(lambda boxes: _outer(request, boxes), outer)}
+    programs: dict[str, tuple[Program, Leaves]] = {"outer": (lambda boxes: _outer(request, boxes), outer)}
     if not _is_shared(request):
-        programs["inner"] = trace(lambda boxes: _inner(request, boxes), inner | rates)
+        programs["inner"] = (lambda boxes: _inner(request, boxes), inner | rates)
     if request.kind == "second":
         adjoints = _prefixed(request.theta, "u/")
-        programs["adjoint"] = trace(lambda boxes: _adjoint(request, boxes), inner | rates | adjoints)
+        programs["adjoint"] = (lambda boxes: _adjoint(request, boxes), inner | rates | adjoints)
     return programs
+
+
+def differs(request: Request, made: Plan) -> bool:
+    """Trace a step again and tell whether anything but its arguments had an influence."""
+    _log.info("tracing %s again", request.inner_cost.name)
+    again = {name: traced_again(*program) for name, program in _programs(request).items()}
+    if None not in again.values():
+        return again != made.fingerprints
+    other = plan(request)
+    pairs = zip(other.constants, made.constants, strict=False)
+    constants = len(other.constants) == len(made.constants) and all(a[2].tobytes() == b[2].tobytes() for a, b in pairs)
+    return other.source != made.source or not constants
 
 
 def _scalar(value: Any, where: str) -> Any:

@@ -15,7 +15,7 @@ from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Data, Group, Prepared, signature
 from refmaml.compiled.guards import Guard, global_random_states
-from refmaml.compiled.planning import Cost, Plan, Request, plan
+from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
 from refmaml.containers import prune
 
 _KEPT = 64
@@ -85,7 +85,11 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
             f"{_names(functions)}: expected functions that change nothing and draw no random numbers, but what they "
             "read was different after one evaluation. Draw random numbers in a batch function."
         )
-    _twice_the_same(kind, ready, group, made)
+    if differs(request, made):
+        raise ValueDependence(
+            f"{_names(functions)}: two evaluations with the same arguments differ (random numbers, the time, or state "
+            "that is kept between calls)."
+        )
     return guard, Execution(made)
 
 
@@ -114,18 +118,6 @@ def _as_the_reference(request: Request, made: Plan) -> None:
         raise ValueDependence(
             f"{request.outer_cost.name}: it gives another answer on plain arrays than while it is traced, so it looks "
             "at what its arguments are (`type(x) is ...`). Use isinstance, or pass on_unsupported='reference'."
-        )
-
-
-def _twice_the_same(kind: str, ready: Prepared, group: Group, made: Plan) -> None:
-    """Trace again: what comes out different was not determined by the arguments."""
-    again = plan(_request(kind, ready, group))
-    same = again.source == made.source and len(again.constants) == len(made.constants)
-    pairs = zip(again.constants, made.constants, strict=False)
-    if not same or any(a[2].tobytes() != b[2].tobytes() for a, b in pairs):
-        raise ValueDependence(
-            f"{_names((*ready.costs, ready.update))}: two evaluations with the same arguments differ (random numbers, "
-            "the time, or state that is kept between calls)."
         )
 
 

@@ -14,11 +14,13 @@ from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 from refmaml.compiled.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
 from refmaml.compiled.derivatives import compact_derivatives
 from refmaml.compiled.errors import UnsupportedPrimitive, user_line
+from refmaml.compiled.fingerprint import fingerprint
 from refmaml.compiled.lowering import lower
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, Value, stored_dtype
 from refmaml.compiled.simplify import simplify
 
 Arrays = Mapping[str, Any]
+Program = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class LocatedNode(VJPNode):  # type: ignore[misc]  # autograd has no types
@@ -46,17 +48,28 @@ class Traced:
     inputs: dict[str, Value]
     outputs: dict[str, Value]
     expected: dict[str, Any]
+    fingerprint: str | None
 
 
-def trace(function: Callable[[dict[str, Any]], dict[str, Any]], arrays: Arrays) -> Traced:
-    """Record `function` on `arrays` and return the program; both map names to arrays."""
+def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
+    """Record `function` on `arrays`; both map names to arrays. Return the tape with the inputs and results on it."""
+    if not arrays:
+        raise ValueError("expected at least one array to trace.")
     with recording() as begin, compact_derivatives():
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
-    if not boxes:
-        raise ValueError("expected at least one array to trace.")
-    tape = next(iter(boxes.values()))._node.tape
-    return _lowered(tape, boxes, results)
+    return next(iter(boxes.values()))._node.tape, boxes, results
+
+
+def trace(function: Program, arrays: Arrays) -> Traced:
+    """Record `function` and return the program."""
+    return _lowered(*recorded(function, arrays))
+
+
+def traced_again(function: Program, arrays: Arrays) -> str | None:
+    """Record `function` once more, without lowering it, and return the recording's fingerprint."""
+    tape, _, results = recorded(function, arrays)
+    return fingerprint(tape, results)
 
 
 def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
@@ -68,7 +81,7 @@ def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
     values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
     outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
     expected = {name: np.array(held(box)) for name, box in results.items()}
-    return Traced(inputs, simplify(builder, outputs), expected)
+    return Traced(inputs, simplify(builder, outputs), expected, fingerprint(tape, results))
 
 
 def _input(builder: Builder, name: str, box: Any) -> Value:

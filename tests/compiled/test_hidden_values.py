@@ -319,7 +319,7 @@ def test_an_ordinary_cost_is_traced_once(caplog):
     with caplog.at_level("INFO", "refmaml.compiled"):
         for _ in range(3):
             engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
-    assert sum("tracing" in record.message for record in caplog.records) == 2  # the second trace proves the first
+    assert sum("tracing" in record.message for record in caplog.records) == 2  # the second proves the first
 
 
 def _drawing_globally():
