@@ -9,7 +9,7 @@ from problems import assert_same_answer, batch, repeated, variables
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import plans, runtime, shortcut
+from refmaml.compiled import runtime
 from refmaml.containers import flatten
 
 STEPS = {"first": (engine.fomaml_step, refmaml.fomaml_step), "second": (engine.maml_step, refmaml.maml_step)}
@@ -74,12 +74,7 @@ OPTIONS["per-task selections"].pop("inner_v")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_every_option_in_loop_mode(order, options, dtype, monkeypatch):
-    """In float32 as machine code; in float64 as plain Python, which shares all but the last step."""
-    if dtype is np.float64:
-        monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
-        plans.clear()
-        shortcut.forget()
+def test_every_option_in_loop_mode(order, options, dtype):
     compiled, reference = STEPS[order]
     args = (batch(dtype), cost, None, variables(dtype), 3, 0.05)
     assert_same_answer(compiled, reference, *args, batched=False, **options)
