@@ -14,9 +14,13 @@ import functools
 import operator
 import os
 import random
+import re
 import sys
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from importlib.util import resolve_name
 from typing import Any
 
@@ -29,6 +33,10 @@ _TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math"
             "fractions", "decimal", "statistics", "string", "re", "reprlib", "bisect", "heapq", "warnings")  # fmt: skip
 #: The rest of Python's own: what it does depends on files, the time or the state of the interpreter.
 _STANDARD = os.path.dirname(os.__file__)
+#: Objects of Python's own that never change.
+_FIXED = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType, types.CodeType,
+          types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType, types.GenericAlias,
+          types.UnionType, operator.itemgetter, operator.methodcaller, re.Pattern, Decimal, Fraction)  # fmt: skip
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice, np.generic, np.dtype)
 #: Ways to reach what the code does not name.
 _PEEPHOLES = (eval, exec, globals, locals, vars, getattr, __import__, open, input, compile, operator.attrgetter)
@@ -97,6 +105,7 @@ class Guard:
             value = getattr(function, attribute)
             self._same(functools.partial(getattr, function, attribute), value)
             self._visit(value)
+        self._visit(function.__dict__)
         self._globals(function, code)
 
     def _cell(self, cell: Any) -> None:
@@ -198,7 +207,7 @@ class Guard:
             self._same(functools.partial(vars(kind).get, name, Guard), member)
             for function in _functions_of(member):
                 self._visit(function)
-        for base in kind.__mro__[1:]:
+        for base in (*kind.__mro__[1:], type(kind)):
             self._visit(base)
 
     def _generator(self, generator: np.random.Generator | np.random.RandomState) -> None:
@@ -215,7 +224,7 @@ class Guard:
     def _object(self, thing: Any) -> None:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
-        if kind in Box.types or (kind.__module__.partition(".")[0] in _TRUSTED and not hasattr(thing, "__dict__")):
+        if kind in Box.types or kind is object or kind.__module__ == "typing" or isinstance(thing, _FIXED):
             return
         slots = [name for base in kind.__mro__ for name in _slots(base)]
         if not hasattr(thing, "__dict__") and not slots:
@@ -230,7 +239,7 @@ class Guard:
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (np.ndarray, _array), (Mapping, _mapping),
-        ((list, tuple), _sequence), ((set, frozenset), _set), (functools.partial, _partial),
+        ((list, tuple, deque), _sequence), ((set, frozenset), _set), (functools.partial, _partial),
         (types.MethodType, _method), (type, _class),
         ((np.random.Generator, np.random.RandomState, random.Random), _generator),
         ((types.BuiltinFunctionType, np.ufunc), _builtin),

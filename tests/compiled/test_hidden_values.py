@@ -2,6 +2,8 @@
 
 import random
 import sys
+import weakref
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -250,7 +252,63 @@ def _operator_of_a_class(module):
     return (lambda b, v: squares(Scale() * 2.0, b, v)), lambda: setattr(module, "scale", 3.0)
 
 
+def _deque():
+    scales = deque([2.0])
+    return (lambda b, v: squares(scales[0], b, v)), lambda: scales.append(scales.popleft() + 1.0)
+
+
+def _bytearray():
+    scales = bytearray([2])
+    return (lambda b, v: squares(float(scales[0]), b, v)), lambda: scales.__setitem__(0, 3)
+
+
+def _memoryview():
+    memory = np.array([2.0])
+    scales = memoryview(memory)
+    return (lambda b, v: squares(scales[0], b, v)), lambda: memory.__setitem__(0, 3.0)
+
+
+def _attribute_of_a_function():
+    def cost(b, v):
+        return squares(cost.scale, b, v)
+
+    cost.scale = 2.0
+    return cost, lambda: setattr(cost, "scale", 3.0)
+
+
+def _attribute_of_a_metaclass():
+    class Meta(type):
+        scale = 2.0
+
+    class Settings(metaclass=Meta):
+        pass
+
+    return (lambda b, v: squares(Settings.scale, b, v)), lambda: setattr(Meta, "scale", 3.0)
+
+
+def _slot():
+    class Settings:
+        __slots__ = ("scale",)
+
+    settings = Settings()
+    settings.scale = 2.0
+    return (lambda b, v: squares(settings.scale, b, v)), lambda: setattr(settings, "scale", 3.0)
+
+
+def _weak_reference():
+    model = Model()
+    reference = weakref.ref(model)
+    return (lambda b, v: squares(reference().scale, b, v)), lambda: setattr(model, "scale", 3.0)
+
+
 CHANGES = [
+    _deque,
+    _bytearray,
+    _memoryview,
+    _attribute_of_a_function,
+    _attribute_of_a_metaclass,
+    _slot,
+    _weak_reference,
     _closure,
     _array_in_a_closure,
     _member_of_a_list,
