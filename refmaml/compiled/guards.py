@@ -9,7 +9,6 @@ cannot be looked into makes a guard *open*: such a function is traced anew for e
 
 from __future__ import annotations
 
-import dis
 import functools
 import operator
 import os
@@ -21,11 +20,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from importlib.util import resolve_name
 from typing import Any
 
 import numpy as np
 from autograd.tracer import Box
+
+from refmaml.compiled.mentions import imported_in, names_in
 
 #: Libraries whose functions give the same for the same arguments.
 _TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math", "cmath", "functools", "itertools",
@@ -52,8 +52,9 @@ class Guard:
 
     def __init__(self, *functions: Any) -> None:
         self.open = False
-        self._names: list[tuple[dict[str, Any], str, Any]] = []  # (namespace, name, what it means)
+        self._names: list[tuple[Mapping[str, Any], str, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
+        self._functions: list[tuple[Any, Any, Any, Any, bool]] = []  # with code, defaults, no attributes of its own
         self._checks: list[Check] = []
         self._seen: dict[int, Any] = {}
         self._mentioned: set[str] = set()  # names in any of the code
@@ -71,6 +72,11 @@ class Guard:
         """Tell whether all that could be looked into is as it was."""
         for space, name, expected in self._names:
             if (now := space.get(name, Guard)) is not expected and not _same_number(now, expected):
+                return False
+        for function, code, defaults, keywords, bare in self._functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+            if function.__kwdefaults__ is not keywords or (bare and function.__dict__):
                 return False
         for cell, expected in self._cells:
             if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
@@ -100,12 +106,10 @@ class Guard:
         if code.co_filename.startswith((_STANDARD, "<frozen ")) and "-packages" not in code.co_filename:
             self.open = True
             return
-        self._checks.append(lambda: function.__code__ is code)
-        for attribute in ("__defaults__", "__kwdefaults__"):
-            value = getattr(function, attribute)
-            self._same(functools.partial(getattr, function, attribute), value)
+        defaults, keywords = function.__defaults__, function.__kwdefaults__
+        self._functions.append((function, code, defaults, keywords, not function.__dict__))
+        for value in (defaults, keywords, function.__dict__ or None):
             self._visit(value)
-        self._visit(function.__dict__)
         self._globals(function, code)
 
     def _cell(self, cell: Any) -> None:
@@ -118,7 +122,7 @@ class Guard:
         self._visit(content)
 
     def _globals(self, function: types.FunctionType, code: types.CodeType) -> None:
-        names = sorted(_names_in(code))
+        names = sorted(names_in(code))
         self._mentioned.update(names)
         space = function.__globals__
         for name in names:
@@ -127,7 +131,7 @@ class Guard:
                 self._visit(space[name])
             elif name in _HIDDEN_NAMES:
                 self.open = True
-        for name in _imported_in(code, space.get("__package__") or ""):
+        for name in imported_in(code, space.get("__package__") or ""):
             if name in sys.modules:
                 self._visit(sys.modules[name])
             else:
@@ -178,6 +182,10 @@ class Guard:
                 self._same(functools.partial(mapping.get, key, Guard), mapping[key])
             self._visit(mapping[key])
 
+    def _tuple(self, members: tuple[Any, ...]) -> None:
+        for member in members:
+            self._visit(member)
+
     def _sequence(self, sequence: Any) -> None:
         length = len(sequence)
         self._checks.append(lambda: len(sequence) == length)
@@ -204,7 +212,7 @@ class Guard:
         for name, member in list(vars(kind).items()):
             if name.startswith("__") and not isinstance(member, _CODE):  # what Python keeps about a class
                 continue
-            self._same(functools.partial(vars(kind).get, name, Guard), member)
+            self._names.append((vars(kind), name, member))
             for function in _functions_of(member):
                 self._visit(function)
         for base in (*kind.__mro__[1:], type(kind)):
@@ -239,7 +247,7 @@ class Guard:
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (np.ndarray, _array), (Mapping, _mapping),
-        ((list, tuple, deque), _sequence), ((set, frozenset), _set), (functools.partial, _partial),
+        (tuple, _tuple), ((list, deque), _sequence), ((set, frozenset), _set), (functools.partial, _partial),
         (types.MethodType, _method), (type, _class),
         ((np.random.Generator, np.random.RandomState, random.Random), _generator),
         ((types.BuiltinFunctionType, np.ufunc), _builtin),
@@ -249,28 +257,6 @@ class Guard:
 def _same_number(now: Any, expected: Any) -> bool:
     """Tell whether plain values are the same to the last bit; NaN is the same as NaN, and 0.0 is not −0.0."""
     return isinstance(expected, _PLAIN) and type(now) is type(expected) and repr(now) == repr(expected)
-
-
-def _names_in(code: types.CodeType) -> frozenset[str]:
-    """Return the names that code mentions, with the code inside it."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names_in(constant)
-    return frozenset(names)
-
-
-def _imported_in(code: types.CodeType, package: str) -> Iterator[str]:
-    """Yield the names of what code imports, members that may be modules too, with the code inside it."""
-    listing = list(dis.get_instructions(code))
-    for level, members, each in zip(listing, listing[1:], listing[2:], strict=False):
-        if each.opname == "IMPORT_NAME" and (package or not level.argval):
-            name = resolve_name("." * level.argval + each.argval, package)
-            yield name
-            yield from (f"{name}.{member}" for member in members.argval or ())
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _imported_in(constant, package)
 
 
 def _functions_of(member: Any) -> Iterator[Any]:

@@ -1,0 +1,30 @@
+"""What code mentions: names, and modules that it imports when it runs."""
+
+from __future__ import annotations
+
+import dis
+import types
+from collections.abc import Iterator
+from importlib.util import resolve_name
+
+
+def names_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names that code mentions, with the code inside it."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= names_in(constant)
+    return frozenset(names)
+
+
+def imported_in(code: types.CodeType, package: str) -> Iterator[str]:
+    """Yield the names of what code imports, members that may be modules too, with the code inside it."""
+    listing = list(dis.get_instructions(code))
+    for level, members, each in zip(listing, listing[1:], listing[2:], strict=False):
+        if each.opname == "IMPORT_NAME" and (package or not level.argval):
+            name = resolve_name("." * level.argval + each.argval, package)
+            yield name
+            yield from (f"{name}.{member}" for member in members.argval or ())
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from imported_in(constant, package)
