@@ -85,7 +85,7 @@ class Plan:
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
     cost_dtype: DType
     history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
-    traced: dict[str, Any]  # outer cost and gradient on the data that was traced
+    traced: dict[str, dict[str, Any]]  # by program: cost and gradient on the data that was traced
     fingerprints: dict[str, str | None]  # of the recordings
     work: int  # arithmetic operations of one evaluation, roughly
 
@@ -99,6 +99,8 @@ def plan(request: Request) -> Plan:
     outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
     _log.info("tracing %s", request.inner_cost.name)
     traced = {name: trace(*program) for name, program in _programs(request).items()}
+    if "inner" in traced:
+        del traced["inner"].outputs["cost"]  # it was traced for the proof at first use alone
     roles = {name: Role(each.outputs, inner_data if name != "outer" else outer_data) for name, each in traced.items()}
     shared = _is_shared(request)
     step = Step(
@@ -115,7 +117,7 @@ def plan(request: Request) -> Plan:
         run, source, leaves, inner_data, () if request.same_data else outer_data,
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
-        traced["outer"].outputs["cost"].dtype, _history(step), traced["outer"].expected,
+        traced["outer"].outputs["cost"].dtype, _history(step), {name: each.expected for name, each in traced.items()},
         {name: each.fingerprint for name, each in traced.items()}, _work(traced),
     )  # fmt: skip
 
@@ -226,25 +228,24 @@ def _outer(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
     return {"cost": cost, **_prefixed(gradients, "g/")}
 
 
-def _inner_gradient(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
+def _inner_gradient(request: Request, boxes: dict[str, Any], leaves: Leaves) -> tuple[Any, Leaves]:
     return value_and_gradients(
         lambda moving: _scalar(request.inner_cost(boxes, merge(leaves, moving)), request.inner_cost.name),
         select(leaves, request.inner),
-    )[1]
+    )
 
 
 def _inner(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
     leaves = _named(boxes, "v/")
-    if request.plain:
-        return _prefixed(_inner_gradient(request, boxes, leaves), "g/")
-    return _prefixed(_updated(request, boxes, leaves), "n/")
+    cost, found = (_inner_gradient if request.plain else _updated)(request, boxes, leaves)
+    return {"cost": cost, **_prefixed(found, "g/" if request.plain else "n/")}
 
 
-def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
-    """Return the adapted leaves after one traced inner step."""
+def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> tuple[Any, Leaves]:
+    """Return the cost and the adapted leaves of one traced inner step."""
     from refmaml.compiled.boxes import held, shape_and_dtype
 
-    gradients = _inner_gradient(request, boxes, leaves)
+    cost, gradients = _inner_gradient(request, boxes, leaves)
     if request.rows > 1:
         gradients = {chain: request.rows * gradient for chain, gradient in gradients.items()}
     part, moving = prune(request.skeleton, request.inner), select(leaves, request.inner)
@@ -256,7 +257,7 @@ def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> Leaves:
     returned = {chain: leaf for chain, leaf in flatten(news) if leaf is not None}
     plain = {chain: np.zeros(*shape_and_dtype(leaf)) for chain, leaf in returned.items()}
     validation.updated(plain, {chain: np.asarray(held(leaf)) for chain, leaf in moving.items()}, where)
-    return {chain: returned[chain] for chain in moving}
+    return cost, {chain: returned[chain] for chain in moving}
 
 
 def _adjoint(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +266,7 @@ def _adjoint(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
     step = _inner_gradient if request.plain else _updated
 
     def product(point: Leaves) -> Any:
-        moved = step(request, boxes, point)
+        _, moved = step(request, boxes, point)
         return inner_product([u[chain] for chain in request.inner], [moved[chain] for chain in request.inner])
 
     _, gradients = value_and_gradients(product, leaves)

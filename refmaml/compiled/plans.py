@@ -16,7 +16,7 @@ from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Data, Group, Prepared, signature
 from refmaml.compiled.guards import Guard, global_random_states
 from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
-from refmaml.containers import prune
+from refmaml.containers import Leaves, prune
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
@@ -94,30 +94,38 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
 
 
 def _as_the_reference(request: Request, made: Plan) -> None:
-    """Evaluate the outer cost on plain data, as the reference does: a difference is due to how the cost looks at it.
+    """Evaluate the costs on plain data, as the reference does: a difference is due to how they look at it."""
+    _on_plain_arrays(request.outer_cost, request.outer_data, request.theta, made.traced["outer"])
+    if "inner" in made.traced:
+        _on_plain_arrays(request.inner_cost, request.inner_data, request.theta, made.traced["inner"])
+
+
+def _on_plain_arrays(cost: Cost, leaves: Leaves, variables: Leaves, traced: dict[str, Any]) -> None:
+    """Compare a cost with what was traced.
 
     The cost itself has to be the same to the bit; its gradient may differ by rounding, far less than by this bound.
     """
-    data = {f"b/{chain}": np.array(leaf) for chain, leaf in request.outer_data.items()}
-    chains = [name.removeprefix("g/") for name in made.traced if name != "cost"]
-    theta = {chain: np.array(leaf) for chain, leaf in request.theta.items()}
+    data = {f"b/{chain}": np.array(leaf) for chain, leaf in leaves.items()}
+    chains = [name.removeprefix("g/") for name in traced if name.startswith("g/")]
+    theta = {chain: np.array(leaf) for chain, leaf in variables.items()}
+    moving = chains or list(theta)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # autograd warns of a cost that uses no variable
-        pull_back, cost = make_vjp(
-            lambda moving: request.outer_cost(data, {**theta, **{chain: moving[chain] for chain in chains}}),
-            {chain: theta[chain] for chain in chains},
+        pull_back, value = make_vjp(
+            lambda point: cost(data, {**theta, **{chain: point[chain] for chain in moving}}),
+            {chain: theta[chain] for chain in moving},
         )
-        gradient = pull_back(vspace(cost).ones())
-    same = np.array_equal(np.asarray(cost).reshape(()), made.traced["cost"].reshape(()), equal_nan=True)
+        gradient = pull_back(vspace(value).ones())
+    same = np.array_equal(np.asarray(value).reshape(()), traced["cost"].reshape(()), equal_nan=True)
     for chain in chains:
-        mine, theirs = made.traced[f"g/{chain}"], gradient[chain]
+        mine, theirs = traced[f"g/{chain}"], gradient[chain]
         finite = np.isfinite(theirs)
         apart = np.linalg.norm((mine - theirs)[finite & np.isfinite(mine)])
         same = same and bool(apart <= 1e-2 * np.linalg.norm(theirs[finite]))
     if not same:
         raise ValueDependence(
-            f"{request.outer_cost.name}: it gives another answer on plain arrays than while it is traced, so it looks "
-            "at what its arguments are (`type(x) is ...`). Use isinstance, or pass on_unsupported='reference'."
+            f"{cost.name}: it gives another answer on plain arrays than while it is traced, so it looks at what its "
+            "arguments are (`type(x) is ...`). Use isinstance, or pass on_unsupported='reference'."
         )
 
 

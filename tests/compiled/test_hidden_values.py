@@ -73,12 +73,20 @@ def test_isinstance_answers_as_in_the_reference():
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 2, 0.1, batched=False)
 
 
-def test_looking_at_the_exact_type_is_refused():
-    def cost(b, v):
-        return squares(2.0 if type(b["x"]) is np.ndarray else 1.0, b, v)
+def by_exact_type(b, v):
+    return squares(2.0 if type(b["x"]) is np.ndarray else 1.0, b, v)
 
+
+@pytest.mark.parametrize("step", [engine.fomaml_step, engine.maml_step], ids=["first order", "second order"])
+@pytest.mark.parametrize("outer", [None, lambda b, v: squares(0.5, b, v)], ids=["both", "inner alone"])
+def test_looking_at_the_exact_type_is_refused(step, outer):
     with pytest.raises(ValueDependence, match="plain arrays"):
-        engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
+        step(DATA, by_exact_type, outer, THETA, 2, 0.1, batched=False)
+
+
+def test_looking_at_the_exact_type_is_refused_in_reptile():
+    with pytest.raises(ValueDependence, match="plain arrays"):
+        engine.reptile_step(DATA, by_exact_type, THETA, 2, {"w": 0.1}, batched=False)
 
 
 def _closure():

@@ -27,7 +27,7 @@ SOURCES = {
     "branches": "if wi[3] == 3 or w8[0] > 99.0:\n    w8[0] = 1.0\nelse:\n    w8[0] = 2.0\nif wi[0]:\n    pass",
     "a choice": "wi[0] = 2 if wb[0] != 0 else 1\nw8[1] = where(isnan(w8[2]), 0.0, w8[2])\nw8[3] = maximum(w8[4], 0.0)",
     "kernels": "add_product(w8, 24, 0, 8, 0.5)\nw4[0] = total(w4, 3)",
-    "claims": "k = claim(counter, 2)\nw8[0] = k\nk = claim(counter, 2)\nw8[1] = k\nw8[2] = claim(counter, 2)\nfinished(counter, 1)",
+    "claims": "k = claim(counter, 1)\nw8[0] = k\nw8[1] = claim(counter, 1)\nfinished(counter, 1)",
 }  # fmt: skip
 
 
