@@ -69,7 +69,7 @@ def _own_code() -> str:
     digest = hashlib.sha256()
     for name in (
         "kernels", "microkernels", "lanes", "transposition", "vectormath", "real", "scalars", "runtime", "instructions",
-        "cache",
+        "walk", "cache",
     ):  # fmt: skip
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return digest.hexdigest()
