@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -168,19 +169,16 @@ class TorchSubject:
         return dict(zip(at, found, strict=True))
 
 
-def _reference(order: Order) -> Callable[..., Any]:
-    import refmaml
-
-    steps: dict[Order, Callable[..., Any]] = {
-        1: refmaml.fomaml_step, 2: refmaml.maml_step, "reptile": refmaml.reptile_step,
-    }  # fmt: skip
-    return steps[order]
+def _steps_of(module: str) -> Callable[[Order], Callable[..., Any]]:
+    """Return what takes the step of an order from one of our own modules; it is judged by the oracles alone."""
+    names: dict[Order, str] = {1: "fomaml_step", 2: "maml_step", "reptile": "reptile_step"}
+    return lambda order: getattr(import_module(module), names[order])
 
 
 def variants() -> list[Variant]:
     """Return the correct variants that can run here; those of a framework that is missing are left out."""
     found = [
-        Variant("refmaml, as a step", _reference, "autograd", "step"),
+        Variant("refmaml, as a step", _steps_of("refmaml"), "autograd", "step"),
         Variant("task by task", _answering(each_task(_plainly))),
         Variant("tasks from the last to the first", _answering(_backwards)),
         Variant("displacement summed, then subtracted", _answering(_with(descend=_accumulated))),
@@ -196,6 +194,8 @@ def variants() -> list[Variant]:
     ]
     if find_spec("torch"):
         found.append(Variant("PyTorch, torch.autograd", TorchSubject, "torch"))
+    if find_spec("numba"):
+        found.append(Variant("refmaml, compiled", _steps_of("refmaml.compiled"), "autograd", "step"))
     return found
 
 

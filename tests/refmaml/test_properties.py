@@ -13,7 +13,7 @@ from autograd import grad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refmaml import fomaml_step, maml_step, reptile_step
+from refmaml import fomaml_step, gradient_descent_update, maml_step, reptile_step
 
 FEATURES, MOST_TASKS, MOST_STEPS, MOST_LEAVES = 3, 3, 3, 5
 LARGEST_RATE = 1 / 16
@@ -197,7 +197,7 @@ def test_loop_against_batched(problem, step):
 
 @given(problem=problems(), step=st.sampled_from([fomaml_step, maml_step]), data=st.data(), batched=st.booleans())
 def test_three_against_two_parameters(problem, step, data, batched):
-    """A cost that puts its two containers together again gives the same bits as one that gets all leaves in one."""
+    """A cost gets its two selections; one that puts them together gives the same bits as one that gets all leaves."""
     chains = [chain for chain, _ in leaves_of(problem.variables)]
     inner = data.draw(selections(chains))
     outer = [chain for chain in chains if chain not in inner] + data.draw(selections(inner))
@@ -205,6 +205,8 @@ def test_three_against_two_parameters(problem, step, data, batched):
     def three(cost):
         def together(batch, inner_v, outer_v):
             leaves = {**dict(leaves_of(inner_v)), **dict(leaves_of(outer_v))}
+            assert [chain for chain, _ in leaves_of(inner_v)] == [chain for chain in chains if chain in inner]
+            assert [chain for chain, _ in leaves_of(outer_v)] == [chain for chain in chains if chain in outer]
             return cost(batch, [leaves[chain] for chain in chains])
 
         return together
@@ -261,6 +263,38 @@ def test_purity_and_repeatability(problem, step, batched):
     assert same_bits(problem.variables, variables)
     apart = [leaf for part in (*one[1:], *two[1:], problem.batch, problem.variables) for _, leaf in leaves_of(part)]
     assert not any(onp.shares_memory(leaf, other) for n, leaf in enumerate(apart) for other in apart[:n])
+
+
+def _then_scribbled(batch):
+    """Return what the batch holds, and write over the arrays that held it."""
+    kept = mapped(onp.copy, batch)
+    for _, leaf in leaves_of(batch):
+        leaf[...] = onp.nan
+    return kept
+
+
+def _descent_then_scribble(w, dcdw, lr, /, *, stop_gradients):
+    """Descend, and write over the variables that were given."""
+    new = gradient_descent_update(w, dcdw, lr, stop_gradients=stop_gradients)
+    for _, leaf in leaves_of(w):
+        if isinstance(leaf, onp.ndarray):
+            leaf[...] = onp.nan
+    return new
+
+
+@given(problem=problems(), step=st.sampled_from([fomaml_step, maml_step]), batched=st.booleans())
+def test_functions_that_write_into_what_they_get(problem, step, batched):
+    """Batch functions and inner steps may use what they get as scratch: the answer has the same bits, inputs stay."""
+    batch, variables = mapped(onp.copy, problem.batch), mapped(onp.copy, problem.variables)
+    options = {"batched": batched, "return_inner_v": "all"}
+    plain = problem.run(step, **options)
+    scribbled = problem.run(
+        step, inner_batch_fn=_then_scribbled, outer_batch_fn=_then_scribbled,
+        inner_optimization_step=_descent_then_scribble, **options,
+    )  # fmt: skip
+    assert all(same_bits(part, other) for part, other in zip(plain, scribbled, strict=True))
+    assert same_bits(problem.batch, batch)
+    assert same_bits(problem.variables, variables)
 
 
 @given(problem=problems(), step=steps, batched=st.booleans())
