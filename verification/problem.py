@@ -8,8 +8,7 @@ oracles as flat vectors (`Problem.views`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,18 @@ class Problem:
     options: Options
     framework: Framework
     order: int | str
+    #: The family's name of each variable by key chain, in order.
+    names: Mapping[str, str] = field(init=False, repr=False)
+    #: Where each variable lies in the flat vector, by key chain.
+    _spots: Mapping[str, slice] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Worked out once, and when the problem is made: a cost that changes what it reads cannot be compiled.
+        object.__setattr__(self, "names", leaves(self.nest))
+        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
+        ends = np.cumsum(sizes)
+        spots = {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
+        object.__setattr__(self, "_spots", spots)
 
     # What a problem subject uses
 
@@ -177,11 +188,6 @@ class Problem:
         """Cut a flat vector into leaves by key chain."""
         return {chain: vector[spot].reshape(self.shape(chain)) for chain, spot in self._spots.items()}
 
-    @cached_property
-    def names(self) -> Mapping[str, str]:
-        """The family's name of each variable by key chain, in order."""
-        return leaves(self.nest)
-
     def shape(self, chain: str) -> tuple[int, ...]:
         """Return the shape of a variable, without the task axis."""
         return self.family.shapes[self.names[chain]]
@@ -191,13 +197,6 @@ class Problem:
     @property
     def _outer_costs(self) -> Costs:
         return self.family.inner_costs if self.options.same_cost else self.family.outer_costs
-
-    @cached_property
-    def _spots(self) -> dict[str, slice]:
-        """Where each variable lies in the flat vector, by key chain."""
-        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
-        ends = np.cumsum(sizes)
-        return {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
 
     def _costs(self, costs: Costs, xp: Any, batch: Tree, v: Tree) -> Any:
         return self._named_costs(costs, xp, batch, leaves(v))

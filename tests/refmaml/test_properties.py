@@ -282,19 +282,38 @@ def _descent_then_scribble(w, dcdw, lr, /, *, stop_gradients):
     return new
 
 
-@given(problem=problems(), step=st.sampled_from([fomaml_step, maml_step]), batched=st.booleans())
-def test_functions_that_write_into_what_they_get(problem, step, batched):
-    """Batch functions and inner steps may use what they get as scratch: the answer has the same bits, inputs stay."""
-    batch, variables = mapped(onp.copy, problem.batch), mapped(onp.copy, problem.variables)
-    options = {"batched": batched, "return_inner_v": "all"}
-    plain = problem.run(step, **options)
-    scribbled = problem.run(
-        step, inner_batch_fn=_then_scribbled, outer_batch_fn=_then_scribbled,
-        inner_optimization_step=_descent_then_scribble, **options,
-    )  # fmt: skip
-    assert all(same_bits(part, other) for part, other in zip(plain, scribbled, strict=True))
-    assert same_bits(problem.batch, batch)
-    assert same_bits(problem.variables, variables)
+@given(problem=problems(), step=st.sampled_from([fomaml_step, maml_step]), batched=st.booleans(), data=st.data())
+def test_functions_that_write_into_what_they_get(problem, step, batched, data):
+    """Batch functions and inner steps may use what they get as scratch, and no cost gets the caller's own arrays."""
+    chains = [chain for chain, _ in leaves_of(problem.variables)]
+    inner, outer = data.draw(selections(chains)), data.draw(selections(chains))
+    tasks = len(problem.batch["x"])
+    variables = problem.variables
+    if batched:
+        variables = mapped(lambda leaf: onp.repeat(leaf[None], tasks, axis=0), variables)
+    given_arrays = [leaf for part in (problem.batch, variables) for _, leaf in leaves_of(part)]
+    before = mapped(onp.copy, (problem.batch, variables))
+
+    def looking(cost):
+        def looked_at(batch, v):
+            plain = [leaf for part in (batch, v) for _, leaf in leaves_of(part) if isinstance(leaf, onp.ndarray)]
+            assert not any(onp.shares_memory(leaf, own) for leaf in plain for own in given_arrays)
+            return two(cost)(batch, v)
+
+        return looked_at
+
+    def run(**options):
+        return step(
+            problem.batch, looking(problem.inner_cost), looking(problem.outer_cost), variables, problem.steps,
+            problem.rate, average_across_steps=problem.averaged, inner_v=inner, outer_v=outer, batched=batched,
+            return_inner_v="all", **options,
+        )  # fmt: skip
+
+    scribbled = run(
+        inner_batch_fn=_then_scribbled, outer_batch_fn=_then_scribbled, inner_optimization_step=_descent_then_scribble
+    )
+    assert all(same_bits(part, other) for part, other in zip(run(), scribbled, strict=True))
+    assert same_bits((problem.batch, variables), before)
 
 
 @given(problem=problems(), step=steps, batched=st.booleans())
