@@ -74,10 +74,9 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
 def available(name: str) -> bool:
     """Tell whether a library is installed."""
     try:
-        version({_OWN: "refmaml"}.get(name, name))
+        return name == _OWN or bool(version(name))
     except PackageNotFoundError:
         return False
-    return True
 
 
 def row(workload: Workload, names: list[str], seconds: float) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def summary(results: dict[str, Any]) -> list[str]:
     if set(_WEIGHED) <= set(results["memory"]):
         small, large = (results["memory"][name] for name in _WEIGHED)
         growth = ", ".join(f"{name} {large[name] - small[name]:.1f}" for name in large if name in small)
-        lines.append(f"peak memory from 1,024 to 16,384 tasks grows, in MiB, by: {growth}")
+        lines.append(f"from 1,024 to 16,384 tasks, the peak memory beside the batch grows, in MiB, by: {growth}")
     return lines
 
 

@@ -77,10 +77,13 @@ call()
 print(json.dumps(time.perf_counter() - began))
 """
 _WEIGHED = """
+def kibibytes(name):
+    return int(re.search(name + r":\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+before = kibibytes("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the batch has left
 call()
 call()
-print(json.dumps(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])))
+print(json.dumps(kibibytes("VmHWM") - before))
 """
 _IMPORTS = {"refmaml.compiled": "import refmaml.compiled", "jax": "import jax.numpy", "torch": "import torch"}
 
@@ -104,7 +107,10 @@ def first_calls(contestant: str, workload: Workload) -> dict[str, float]:
 
 
 def peak_memory(contestant: str, workload: Workload) -> float:
-    """Return the peak memory of a process that takes steps, in MiB, with a disk cache that has the compiled step."""
+    """Return by how much steps raise the peak memory of a process that has the batch, in MiB.
+
+    Compilers find their disk cache filled, so that the memory that they take is not counted.
+    """
     with tempfile.TemporaryDirectory() as folder:
         _in_a_process(_TIMED, contestant, workload, folder)
         return float(_in_a_process(_WEIGHED, contestant, workload, folder)) / 1024
