@@ -52,6 +52,7 @@ class Guard:
 
     def __init__(self, *functions: Any) -> None:
         self.open = False
+        self.leaked = False  # whether an array that an evaluation was given is kept
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
         self._functions: list[tuple[Any, Any, Any, Any, bool]] = []  # with code, defaults, no attributes of its own
@@ -88,6 +89,9 @@ class Guard:
 
     def _visit(self, thing: Any) -> None:
         """Note an object and what it leads to."""
+        if type(thing) in Box.types:  # first, since a box answers isinstance() for what it holds
+            self.leaked = True
+            return
         if isinstance(thing, _PLAIN) or id(thing) in self._seen:
             return
         if len(self._seen) > _LIMIT or any(thing is each or type(thing) is each for each in _PEEPHOLES):
@@ -235,7 +239,7 @@ class Guard:
     def _object(self, thing: Any) -> None:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
-        if kind in Box.types or kind is object or kind.__module__ == "typing" or isinstance(thing, _FIXED):
+        if kind is object or kind.__module__ == "typing" or isinstance(thing, _FIXED):
             return
         slots = [name for base in kind.__mro__ for name in _slots(base)]
         if not hasattr(thing, "__dict__") and not slots:

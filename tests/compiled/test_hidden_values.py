@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from importlib import import_module
 from operator import attrgetter
 from types import ModuleType, SimpleNamespace
@@ -364,6 +364,19 @@ def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
     )
 
 
+def test_what_is_computed_once_and_kept_is_no_dependence():
+    class Lazy:
+        @cached_property
+        def scale(self):
+            return 2.0
+
+        def cost(self, b, v):
+            return squares(self.scale, b, v)
+
+    lazy = Lazy()
+    test_what_a_cost_sees_may_change_between_calls(lambda: (lazy.cost, lambda: vars(lazy).update(scale=3.0)))
+
+
 def test_an_ordinary_cost_is_traced_once(caplog):
     """A closure, a dataclass, an import inside that never runs, and one that the first call runs."""
 
@@ -429,9 +442,29 @@ def _adding_in_place():
     return cost
 
 
+def _keeping_what_it_is_given():
+    kept = []
+
+    def cost(b, v):
+        if not kept:
+            kept.append(b["x"][0, 0])
+        return squares(kept[0], b, v)
+
+    return cost
+
+
+def _keeping_a_variable():
+    kept = {}
+
+    def cost(b, v):
+        return squares(kept.setdefault("w", v["w"])[0], b, v)
+
+    return cost
+
+
 IMPURE = [
-    _drawing_globally, _drawing_from_python, _drawing_from_a_generator, _counting, _writing_into_the_batch,
-    _adding_in_place,
+    _keeping_what_it_is_given, _keeping_a_variable, _drawing_globally, _drawing_from_python, _drawing_from_a_generator,
+    _counting, _writing_into_the_batch, _adding_in_place,
 ]  # fmt: skip
 
 
