@@ -101,7 +101,7 @@ def matrix(dtype: str) -> None:
 
 
 def show_kills(dtype: str) -> None:
-    """Print how many vectors kill each fault.
+    """Print how many vectors kill each fault, and the faults that no answer shows.
 
     Raises:
         ClickException: a fault survives in float64 (some need inputs that binary32 does not have).
@@ -115,6 +115,10 @@ def show_kills(dtype: str) -> None:
         table.add_row(fault, *counts, str(len(found.hidden[fault])), every.manifest["faults"][fault]["fault"])
     Console().print(table)
     click.echo(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
+    if dtype == "float64":
+        click.echo("No answer of one step shows these:")
+        for fault, reason in every.manifest["not_shown"].items():
+            click.echo(f"  {fault}: {reason}")
     if found.survivors and dtype == "float64":
         raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
 
