@@ -38,7 +38,7 @@ class Program:
         if not 0 < timeout < float("inf"):
             raise SubjectError(f"--timeout: expected a number of seconds above 0, but got {timeout:g}.")
         self.command = command
-        self.language = "unknown language"
+        self.language = "unknown"
         self.given_up = ""
         self._timeout = timeout
         self._child: Child | None = None
