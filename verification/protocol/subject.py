@@ -21,10 +21,6 @@ class ProgramSubject(Subject):
     program: Program
     capabilities: Capabilities
 
-    def can(self, problem: Problem) -> bool:
-        """Return whether the program is to be asked: it declares all that the problem needs but for the precision."""
-        return not self.capabilities.lacks(from_problem(problem), next(iter(self.capabilities.dtypes)))
-
 
 def subject_of(program: Program, capabilities: Capabilities) -> ProgramSubject:
     """Return a program as a problem subject in NumPy's arrays, under the name of its command."""

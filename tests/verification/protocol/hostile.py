@@ -145,6 +145,8 @@ def main():
             reply["result"] = {**harness.CAPABILITIES, "dtypes": ["float64", "float32"]}
         elif MODE == "no refusal" and "error" in reply:
             reply = {"id": request["id"], "result": {}}
+        elif MODE == "no echo" and request["command"] == "echo":
+            reply["result"] = {}
         elif MODE == "flat echo" and request["command"] == "echo":
             reply["result"]["array"]["shape"] = [len(reply["result"]["array"]["values"])]
         elif MODE == "rounding" and request["command"] == "echo":

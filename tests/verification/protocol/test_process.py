@@ -1,0 +1,77 @@
+"""A child process and the conversation with it, where no harness is needed to try them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from verification.protocol import process, verify_program
+from verification.protocol.messages import MalformedError, envelope, read_start
+from verification.protocol.process import BreakdownError, Child, HangError
+from verification.protocol.program import Program
+from verification.protocol.texts import printable, shown
+from verification.subjects import ProgramError, SubjectError
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+def test_a_program_that_does_not_read_is_told_from_one_that_does_not_answer() -> None:
+    """A request that is larger than the pipe cannot be written; the wait for that ends as well."""
+    with pytest.raises(HangError, match=r"did not read `run` within 0\.3 s"):
+        Child(["sleep", "1000"]).exchange(b"x" * 2**20 + b"\n", 0.3, "run")
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    with pytest.raises(BreakdownError, match="was ended by signal 40 during `run`"):
+        Child(["bash", "-c", "kill -40 $$"]).exchange(b"\n", 5.0, "run")
+
+
+def test_an_answer_before_the_end_counts() -> None:
+    """A program that answers and ends at once has answered."""
+    child = Child(["bash", "-c", "read line; echo $line"])
+    assert child.exchange(b"hello\n", 5.0, "run") == b"hello"
+    with pytest.raises(BreakdownError, match="ended with exit status 0 during `run`"):
+        child.exchange(b"hello\n", 5.0, "run")
+    assert child.kill() == 0
+
+
+def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process.sys, "platform", "win32")
+    with pytest.raises(SubjectError, match="use Linux, macOS or WSL"):
+        Child(["true"])
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    with pytest.raises(SubjectError, match="--timeout: expected a number of seconds above 0"):
+        Program("true", timeout)
+
+
+def test_wrong_options_are_refused_before_anything_runs() -> None:
+    with pytest.raises(ValueError, match="level: expected one of quick, full, but got 'deep'"):
+        verify_program("no-such-program", level="deep")
+    with pytest.raises(ValueError, match=r"problems: expected names from quadratic, .*, but got 'cubic'"):
+        verify_program("no-such-program", problems=["cubic"])
+
+
+def test_a_malformed_echo_is_the_programs(hostile: Callable[..., str]) -> None:
+    with Program(hostile("no echo"), 5.0) as program, pytest.raises(ProgramError, match="its answer to `echo` is malf"):
+        program.echo({"shape": [1], "values": ["0x1p+0"]})
+
+
+def test_a_refusal_to_start_is_told() -> None:
+    with pytest.raises(MalformedError, match='expected a result, but got error: "not today"'):
+        read_start(*envelope(b'{"id": 1, "error": "not today"}', 1))
+
+
+def test_what_a_program_wrote_can_be_printed() -> None:
+    """No control character, no half of a surrogate pair, and not much of it."""
+    assert printable("a\x1b[2J\ud800\n") == "a\\x1b[2J\\ud800\\n"
+    assert printable(b"\xff") == "\\xff"
+    assert len(printable("x" * 10**6)) < 300
+    assert len(shown(["x"] * 10**5)) < 300
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shown(deep) == "list"
