@@ -60,7 +60,7 @@ def question(problem: Problem) -> Question:
 def rough_question(problem: Problem) -> Question:
     """Return the question that a problem puts, to tell fast how far off a fault's answer is, to some ten digits."""
     order: Any = problem.order
-    works = [Work(view, by_complex_step, hessians_by_differences) for view in problem.views(np)]
+    works = [Work(view, by_complex_step, hessians_by_differences) for view in problem.views(anp)]
     return Question(problem, works, order)
 
 
