@@ -12,7 +12,9 @@ from refmaml import validation
 from refmaml.compiled import shortcut
 from refmaml.compiled.crew import default_threads
 from refmaml.compiled.errors import CompilationFallback, CompilationRefused, UnsupportedPrimitive
+from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Group, Prepared, combined, prepared
+from refmaml.compiled.guards import Guard
 from refmaml.compiled.plans import plan_for
 from refmaml.containers import Container, children, map_leaves, unbox
 
@@ -90,15 +92,16 @@ def _has_box(node: Container) -> bool:
 
 def _compiled(call: Call, threads: int, known: Any) -> tuple[Any, ...]:
     ready = prepared(call)
-    results = [_run(call, ready, group, threads) for group in ready.groups]
-    if known is not None and len(ready.groups) == 1:
-        guard, execution = plan_for(call.kind, ready, ready.groups[0])
-        shortcut.remember(known[0], ready, guard, execution)
+    plans = [_planned(call, ready, group) for group in ready.groups]
+    results = [
+        _run(call, ready, group, execution, threads) for group, (_, execution) in zip(ready.groups, plans, strict=True)
+    ]
+    if known is not None and len(plans) == 1:
+        shortcut.remember(known[0], ready, *plans[0])
     return combined(ready, results)
 
 
-def _run(call: Call, ready: Prepared, group: Group, threads: int) -> Any:
-    execution = _planned(call, ready, group)
+def _run(call: Call, ready: Prepared, group: Group, execution: Execution, threads: int) -> Any:
     plain = not execution.plan.rates
     step = validation.scalar(ready.rates[""], "inner_learning_rate") if plain else 0.0
     rates = [] if plain else [ready.rates[rate.chain] for rate in execution.plan.rates]
@@ -109,10 +112,10 @@ def _run(call: Call, ready: Prepared, group: Group, threads: int) -> Any:
     return execution.plan, result
 
 
-def _planned(call: Call, ready: Prepared, group: Group) -> Any:
-    """Return the plan; where tracing fails as the reference does too, raise what the reference raises."""
+def _planned(call: Call, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
+    """Return a guard and a plan; where tracing fails as the reference does too, raise what the reference raises."""
     try:
-        return plan_for(call.kind, ready, group)[1]
+        return plan_for(call.kind, ready, group)
     except CompilationRefused:
         raise
     except Exception as error:

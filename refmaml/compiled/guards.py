@@ -30,7 +30,8 @@ from refmaml.compiled.mentions import imported_in, names_in
 #: Libraries whose functions give the same for the same arguments.
 _TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math", "cmath", "functools", "itertools",
             "operator", "typing", "types", "collections", "dataclasses", "enum", "abc", "contextlib", "copy", "numbers",
-            "fractions", "decimal", "statistics", "string", "re", "reprlib", "bisect", "heapq", "warnings")  # fmt: skip
+            "fractions", "decimal", "statistics", "string", "re", "reprlib", "bisect", "heapq", "warnings",
+            "jax", "jaxlib", "torch")  # fmt: skip
 #: The rest of Python's own: what it does depends on files, the time or the state of the interpreter.
 _STANDARD = os.path.dirname(os.__file__)
 #: Objects of Python's own that never change.
@@ -240,6 +241,9 @@ class Guard:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
         if kind is object or kind.__module__ == "typing" or isinstance(thing, _FIXED):
+            return
+        if kind.__module__.partition(".")[0] == "torch":  # a tensor's numbers can change; JAX's arrays cannot
+            self.open = True
             return
         slots = [name for base in kind.__mro__ for name in _slots(base)]
         if not hasattr(thing, "__dict__") and not slots:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dis
+import functools
 import types
 from collections.abc import Iterator
 from importlib.util import resolve_name
 
+_KEPT = 4096
 
+
+@functools.lru_cache(_KEPT)
 def names_in(code: types.CodeType) -> frozenset[str]:
     """Return the names that code mentions, with the code inside it."""
     names = set(code.co_names)
@@ -17,8 +21,13 @@ def names_in(code: types.CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
-def imported_in(code: types.CodeType, package: str) -> Iterator[str]:
-    """Yield the names of what code imports, members that may be modules too, with the code inside it."""
+@functools.lru_cache(_KEPT)
+def imported_in(code: types.CodeType, package: str) -> tuple[str, ...]:
+    """Return the names of what code imports, members that may be modules too, with the code inside it."""
+    return tuple(_imported_in(code, package))
+
+
+def _imported_in(code: types.CodeType, package: str) -> Iterator[str]:
     listing = list(dis.get_instructions(code))
     for level, members, each in zip(listing, listing[1:], listing[2:], strict=False):
         if each.opname == "IMPORT_NAME" and (package or not level.argval):
@@ -27,4 +36,4 @@ def imported_in(code: types.CodeType, package: str) -> Iterator[str]:
             yield from (f"{name}.{member}" for member in members.argval or ())
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from imported_in(constant, package)
+            yield from _imported_in(constant, package)

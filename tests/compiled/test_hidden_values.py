@@ -309,7 +309,16 @@ def _weak_reference():
     return (lambda b, v: squares(reference().scale, b, v)), lambda: setattr(model, "scale", 3.0)
 
 
+def _tensor():
+    """A tensor of PyTorch, whose numbers are where Python cannot see them."""
+    numbers = [2.0]
+    kind = type("Tensor", (), {"item": lambda self: numbers[0], "__module__": "torch"})
+    tensor = kind()
+    return (lambda b, v: squares(tensor.item(), b, v)), lambda: numbers.__setitem__(0, 3.0)
+
+
 CHANGES = [
+    _tensor,
     _deque,
     _bytearray,
     _memoryview,
@@ -377,8 +386,11 @@ def test_what_is_computed_once_and_kept_is_no_dependence():
     test_what_a_cost_sees_may_change_between_calls(lambda: (lazy.cost, lambda: vars(lazy).update(scale=3.0)))
 
 
-def test_an_ordinary_cost_is_traced_once(caplog):
-    """A closure, a dataclass, an import inside that never runs, and one that the first call runs."""
+def test_an_ordinary_cost_is_traced_once(caplog, monkeypatch):
+    """A closure, a dataclass, imports inside: of no module, of another framework, and one that the first call runs."""
+    framework = ModuleType("jax.special_functions")
+    exec("def logsumexp(x): return eval('x')", vars(framework))
+    monkeypatch.setitem(sys.modules, "jax.special_functions", framework)
 
     @dataclass(frozen=True)
     class Settings:
@@ -391,6 +403,10 @@ def test_an_ordinary_cost_is_traced_once(caplog):
             import no_such_module
 
             return no_such_module.answer
+        if settings.scale > 2.5:
+            from jax.special_functions import logsumexp
+
+            return logsumexp(v["w"])
         from autograd.scipy.special import logsumexp
 
         return squares(settings.scale, b, v) + logsumexp(v["w"])
