@@ -53,7 +53,7 @@ def step_with_jacobians(*arguments, **options):
 def step_with_scaled_gradient(*arguments, **options):
     """Gradients too large by one part in ten thousand."""
     cost, gradients, adapted = refmaml.fomaml_step(*arguments, **options)
-    return cost, map_leaves(lambda leaf: 1.0001 * leaf, gradients), adapted
+    return cost, map_leaves(lambda leaf: np.asarray(1.0001 * leaf, leaf.dtype), gradients), adapted
 
 
 def step_with_wrong_cost(*arguments, **options):
