@@ -23,7 +23,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import llvmlite  # type: ignore[import-untyped]  # it has no types
 import llvmlite.binding as llvm  # type: ignore[import-untyped]  # it has no types
+import numba
+import numpy as np
+import scipy
 
 _log = logging.getLogger("refmaml.compiled")
 _MAGIC = b"refmaml machine code 1\n"
@@ -52,16 +56,16 @@ def directory() -> Path | None:
 def _surroundings() -> tuple[str, ...]:
     """Return the versions and the processor that machine code depends on."""
     _initialise()
-    found = [_version(name) for name in ("refmaml", "numba", "llvmlite", "scipy", "numpy")]
+    found = [f"{library.__name__} {library.__version__}" for library in (numba, llvmlite, scipy, np)]
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())
-    return (*found, *cpu, str(llvm.llvm_version_info), _own_code())
+    return (_version(), *found, *cpu, str(llvm.llvm_version_info), _own_code())
 
 
-def _version(name: str) -> str:
+def _version() -> str:
     try:
-        return f"{name} {version(name)}"
+        return f"refmaml {version('refmaml')}"
     except PackageNotFoundError:
-        return f"{name} of no known version"
+        return "refmaml of no known version"
 
 
 def _own_code() -> str:
