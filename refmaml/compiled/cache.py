@@ -25,9 +25,7 @@ from typing import Any
 
 import llvmlite  # type: ignore[import-untyped]  # it has no types
 import llvmlite.binding as llvm  # type: ignore[import-untyped]  # it has no types
-import numba
 import numpy as np
-import scipy
 
 _log = logging.getLogger("refmaml.compiled")
 _MAGIC = b"refmaml machine code 1\n"
@@ -56,16 +54,17 @@ def directory() -> Path | None:
 def _surroundings() -> tuple[str, ...]:
     """Return the versions and the processor that machine code depends on."""
     _initialise()
-    found = [f"{library.__name__} {library.__version__}" for library in (numba, llvmlite, scipy, np)]
+    loaded = [f"{library.__name__} {library.__version__}" for library in (llvmlite, np)]
+    found = [*loaded, *(_version(name) for name in ("refmaml", "numba", "scipy"))]  # those two may not be loaded
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), platform.system(), platform.machine())
-    return (_version(), *found, *cpu, str(llvm.llvm_version_info), _own_code())
+    return (*found, *cpu, str(llvm.llvm_version_info), _own_code())
 
 
-def _version() -> str:
+def _version(name: str) -> str:
     try:
-        return f"refmaml {version('refmaml')}"
+        return f"{name} {version(name)}"
     except PackageNotFoundError:
-        return "refmaml of no known version"
+        return f"{name} of no known version"
 
 
 def _own_code() -> str:
