@@ -58,7 +58,7 @@ def flatten(container: Container, chain: str = "") -> Iterator[tuple[str, Array]
 
 def skeleton_of(container: Container) -> Skeleton:
     """Return the nesting of `container` with its key chains as leaves."""
-    chains = (chain for chain, _ in flatten(container))
+    chains = (chain for chain, leaf in flatten(container) if leaf is not None)
     return map_leaves(lambda _: next(chains), container)
 
 

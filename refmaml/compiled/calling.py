@@ -15,7 +15,7 @@ from refmaml.compiled.errors import CompilationFallback, CompilationRefused, Uns
 from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Group, Prepared, combined, prepared
 from refmaml.compiled.guards import Guard
-from refmaml.compiled.plans import plan_for
+from refmaml.compiled.plans import making, plan_for
 from refmaml.containers import Container, children, map_leaves, unbox
 
 _REFERENCE_ONLY = ("num_threads", "on_unsupported")
@@ -70,7 +70,8 @@ def answer(call: Call) -> tuple[Any, ...]:
         if call["on_unsupported"] == "error":
             raise
         warnings.warn(f"computed by the reference: {refusal}", CompilationFallback, stacklevel=3)
-        return call.by_reference()
+        with making:
+            return call.by_reference()
 
 
 def _threads(num_threads: int | None) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from refmaml import validation
+from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.containers import Container, Leaves, Skeleton, children, fill, flatten, owned, prune, skeleton_of
 
 Signature = tuple[tuple[str, tuple[int, ...], str], ...]
@@ -23,6 +25,7 @@ class Data:
     arrays: Leaves  # [tasks in the group, …]; in batched mode the arrays themselves
     shapes: Leaves  # one task's, to trace with
     static: dict[str, Any]
+    scalars: frozenset[str] = frozenset()  # leaves that are numbers of NumPy, not arrays
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,37 @@ class Prepared:
     layout: Layout
     theta: Leaves
     rates: Leaves
+    given_rates: Leaves  # as the caller wrote them: an inner step may tell an integer from a float
     steps: int
     rows: int
     batched: bool
-    terms: int  # points over which cost and gradient are averaged
+    averaged: bool
     costs: tuple[Callable[..., Any], Callable[..., Any]]
     update: Callable[..., Any]
+    stop_gradients: bool
     reptile: bool
     groups: list[Group]
 
+    @property
+    def terms(self) -> int:
+        """The number of points over which cost and gradient are averaged."""
+        return self.steps + 1 if self.averaged else 1
 
-_layouts: OrderedDict[Any, Layout] = OrderedDict()
+
+#: With the functions, so that no other function can get their identity.
+_layouts: OrderedDict[Any, tuple[Layout, Any]] = OrderedDict()
 _KEPT = 256
+
+
+#: Leaves of data that are no arrays and that their type and text tell apart.
+_STATIC = (type(None), bool, int, float, complex, str, bytes)
+
+
+def identity(function: Any) -> Any:
+    """Return what tells a function from every other that is alive; equality is up to the function's class."""
+    if type(function) is MethodType:  # `model.cost` is a new object each time
+        return id(function.__func__), id(function.__self__)
+    return id(function)
 
 
 def signature(leaves: Leaves) -> Signature:
@@ -109,9 +131,9 @@ def prepared(call: Any) -> Prepared:
         theta = {chain: leaf[: layout.tasks] for chain, leaf in theta.items()}
     averaged = call.get("average_across_steps", reptile)
     return Prepared(
-        layout, theta, {chain: _floating(rate) for chain, rate in rates.items()}, steps,
-        layout.tasks if batched else 1, batched, steps + 1 if averaged else 1, (inner_cost, outer_cost),
-        call["inner_optimization_step"], reptile, _groups(call, layout, batch),
+        layout, theta, {chain: _floating(rate) for chain, rate in rates.items()}, rates, steps,
+        layout.tasks if batched else 1, batched, bool(averaged), (inner_cost, outer_cost),
+        call["inner_optimization_step"], bool(call["stop_gradients"]), reptile, _groups(call, layout, batch),
     )  # fmt: skip
 
 
@@ -128,24 +150,23 @@ def _layout(call: Any, theta: Leaves, batch: Leaves) -> Layout:
     selections = tuple((repr(call.get(name, None)), call.get(f"keep_{name}", True)) for name in names)
     functions = tuple(call.get(name, None) for name in ("inner_cost_fn", "outer_cost_fn", "cost_fn"))
     key = (
-        call.kind, selections, functions, call["batched"], repr(call["return_inner_v"]), call["num_tasks"],
-        type(call["num_tasks"]), _nesting(call["variables"]), _nesting(call["batch"]), signature(theta),
-        signature(batch),
+        call.kind, selections, tuple(map(identity, functions)), call["batched"], repr(call["return_inner_v"]),
+        call["num_tasks"], type(call["num_tasks"]), nesting(call["variables"]), nesting(call["batch"]),
+        signature(theta), signature(batch),
     )  # fmt: skip
-    found = _layouts.get(key)
-    if found is None:
-        found = _layouts[key] = _checked_layout(call, theta)
+    if key not in _layouts:
+        _layouts[key] = _checked_layout(call, theta), functions
         if len(_layouts) > _KEPT:
             _layouts.popitem(last=False)
-    return found
+    return _layouts[key][0]
 
 
-def _nesting(container: Container) -> Any:
+def nesting(container: Container) -> Any:
     """Return a container's nesting as something that can be compared and hashed."""
     branch = children(container)
     if branch is None:
         return None
-    return (type(container), tuple((key, _nesting(child)) for key, child in branch))
+    return (type(container), tuple((key, nesting(child)) for key, child in branch))
 
 
 def _checked_layout(call: Any, theta: Leaves) -> Layout:
@@ -212,7 +233,14 @@ def _cut(layout: Layout, batch: Leaves, rows: slice, batch_fn: Any, where: str) 
     if batch_fn is None:
         return data
     with validation.Noted(where):
-        return batch_fn(data)
+        made = batch_fn(data)
+    for chain, leaf in flatten(made):
+        if type(leaf) not in (np.ndarray, *_STATIC) and not isinstance(leaf, np.generic):
+            raise UnsupportedPrimitive(
+                f"{where}: it returned a {type(leaf).__name__} at {chain!r}, and nothing tells whether that stays the "
+                "same. Return plain arrays, numbers and text, or pass on_unsupported='reference'."
+            )
+    return made
 
 
 def _is_array(leaf: Any) -> bool:
@@ -222,7 +250,13 @@ def _is_array(leaf: Any) -> bool:
 def _kind_of(data: Container) -> Any:
     leaves = dict(flatten(data))
     arrays = signature({chain: leaf for chain, leaf in leaves.items() if _is_array(leaf)})
-    return _nesting(data), arrays, tuple((chain, repr(leaf)) for chain, leaf in leaves.items() if not _is_array(leaf))
+    scalars = tuple(chain for chain, leaf in leaves.items() if isinstance(leaf, np.generic))
+    return nesting(data), arrays, scalars, static_key({k: leaf for k, leaf in leaves.items() if not _is_array(leaf)})
+
+
+def static_key(static: dict[str, Any]) -> Any:
+    """Return leaves that are no arrays as something that tells 1 from True."""
+    return tuple((chain, type(leaf), repr(leaf)) for chain, leaf in static.items())
 
 
 def _group(layout: Layout, key: Any, members: list[tuple[int, Any, Any]], batched: bool) -> Group:
@@ -244,7 +278,8 @@ def _stacked(containers: list[Container], batched: bool) -> Data:
         for chain in shapes
     }
     static = {chain: leaf for chain, leaf in rows[0].items() if not _is_array(leaf)}
-    return Data(skeleton_of(containers[0]), arrays, shapes, static)
+    scalars = frozenset(chain for chain, leaf in rows[0].items() if isinstance(leaf, np.generic))
+    return Data(skeleton_of(containers[0]), arrays, shapes, static, scalars)
 
 
 def combined(ready: Prepared, results: list[Any]) -> tuple[Any, ...]:
@@ -259,7 +294,7 @@ def combined(ready: Prepared, results: list[Any]) -> tuple[Any, ...]:
             if leaf.chain in group.outer:
                 block = sums[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape)
                 gradient[leaf.chain] = block if leaf.chain not in gradient else gradient[leaf.chain] + block
-    kind = results[0][0].cost_dtype
+    kind = np.result_type(*(plan.cost_dtype for plan, _ in results))
     number = (kind if kind.kind == "f" else np.dtype(np.float64)).type(cost / many)
     means = {chain: _mean(ready, chain, gradient[chain], many) for chain in layout.union}
     answer: list[Any] = [number, fill(prune(layout.skeleton, layout.union), means)]

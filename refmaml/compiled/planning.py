@@ -13,6 +13,7 @@ from refmaml import validation
 from refmaml.compiled.bodies import Data, Leaf, Role, Step
 from refmaml.compiled.driver import source_of
 from refmaml.compiled.errors import ValueDependence
+from refmaml.compiled.groups import nesting, static_key
 from refmaml.compiled.program import DType, Shape, in_order, stored_dtype
 from refmaml.compiled.runtime import Native, Run, executable
 from refmaml.compiled.trace import Program, Traced, inner_product, trace, traced_again, value_and_gradients
@@ -30,6 +31,7 @@ class Cost:
     name: str
     data: Skeleton
     static: dict[str, Any]  # leaves of the data that are not arrays
+    scalars: frozenset[str]  # those that are numbers of NumPy
     views: tuple[Skeleton, ...]
 
     def __call__(self, boxes: dict[str, Any], leaves: Leaves) -> Array:
@@ -59,7 +61,9 @@ class Request:
     inner: tuple[str, ...]
     outer: tuple[str, ...]
     update: Callable[..., Container]
+    stop_gradients: bool
     rates: Leaves
+    given_rates: Leaves
     rows: int
 
     @property
@@ -159,7 +163,9 @@ def _is_shared(request: Request) -> bool:
         and request.inner_cost.function is request.outer_cost.function
         and set(request.inner) == set(request.outer)
         and _signature(request.inner_data) == _signature(request.outer_data)
-        and request.inner_cost.static == request.outer_cost.static
+        and nesting(request.inner_cost.data) == nesting(request.outer_cost.data)
+        and static_key(request.inner_cost.static) == static_key(request.outer_cost.static)
+        and request.inner_cost.scalars == request.outer_cost.scalars
     )
 
 

@@ -10,22 +10,25 @@ from typing import Any
 import numpy as np
 from autograd.core import make_vjp
 from autograd.extend import vspace
+from autograd.tracer import getval
 
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.execution import Execution
-from refmaml.compiled.groups import Data, Group, Prepared, signature
+from refmaml.compiled.groups import Data, Group, Prepared, identity, nesting, signature, static_key
 from refmaml.compiled.guards import Guard, global_random_states
 from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
-from refmaml.containers import Leaves, prune
+from refmaml.containers import Leaves, fill, flatten, merge, owned, prune, select
+from refmaml.differentiation import value_and_gradient
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
-_making = threading.RLock()
+#: autograd's tracer is global: whoever traces with other boxes, or falls back beside that, waits for it.
+making = threading.RLock()
 
 
 def clear() -> None:
     """Forget every plan of this process; the disk cache stays."""
-    with _making:
+    with making:
         _known.clear()
 
 
@@ -40,7 +43,7 @@ def plan_for(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution
     found = _known.get(key)
     if found is not None and found[0].holds():
         return found[0], found[1]
-    with _making:
+    with making:
         guard, execution = _made(kind, ready, group)
         # The functions stay with the entry, so that no other function can get their identity.
         _known[key] = (guard, execution, (*ready.costs, ready.update))
@@ -51,22 +54,23 @@ def plan_for(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution
 
 def _key(kind: str, ready: Prepared, group: Group) -> Any:
     return (
-        kind, *map(id, (*ready.costs, ready.update)), ready.layout.three, group.inner, group.outer, group.same_data,
+        kind, *map(identity, (*ready.costs, ready.update)), ready.layout.three, group.inner, group.outer,
+        group.same_data, ready.stop_gradients,
         *(_data_key(data) for data in (group.inner_data, group.outer_data)), _theta_key(ready), _rates_key(ready),
         ready.rows,
     )  # fmt: skip
 
 
 def _data_key(data: Data) -> Any:
-    return repr(data.skeleton), signature(data.shapes), repr(data.static)
+    return nesting(data.skeleton), signature(data.shapes), static_key(data.static), data.scalars
 
 
 def _theta_key(ready: Prepared) -> Any:
-    return repr(ready.layout.skeleton), signature(ready.theta)
+    return nesting(ready.layout.skeleton), signature(ready.theta)
 
 
 def _rates_key(ready: Prepared) -> Any:
-    return tuple((chain, type(rate), *_shape(rate)) for chain, rate in ready.rates.items())
+    return tuple((chain, type(rate), *_shape(rate)) for chain, rate in ready.given_rates.items())
 
 
 def _shape(rate: Any) -> Any:
@@ -103,6 +107,8 @@ def _as_the_reference(request: Request, made: Plan) -> None:
     _on_plain_arrays(request.outer_cost, request.outer_data, request.theta, made.traced["outer"])
     if "inner" in made.traced:
         _on_plain_arrays(request.inner_cost, request.inner_data, request.theta, made.traced["inner"])
+        if not request.plain:
+            _step_as_the_reference(request, made.traced["inner"])
 
 
 def _on_plain_arrays(cost: Cost, leaves: Leaves, variables: Leaves, traced: dict[str, Any]) -> None:
@@ -110,7 +116,7 @@ def _on_plain_arrays(cost: Cost, leaves: Leaves, variables: Leaves, traced: dict
 
     The cost itself has to be the same to the bit; its gradient may differ by rounding, far less than by this bound.
     """
-    data = {f"b/{chain}": np.array(leaf) for chain, leaf in leaves.items()}
+    data = _plain_data(cost, leaves)
     chains = [name.removeprefix("g/") for name in traced if name.startswith("g/")]
     theta = {chain: np.array(leaf) for chain, leaf in variables.items()}
     moving = chains or list(theta)
@@ -134,6 +140,46 @@ def _on_plain_arrays(cost: Cost, leaves: Leaves, variables: Leaves, traced: dict
         )
 
 
+def _plain_data(cost: Cost, leaves: Leaves) -> Leaves:
+    return {f"b/{c}": np.array(leaf)[()] if c in cost.scalars else np.array(leaf) for c, leaf in leaves.items()}
+
+
+def _step_as_the_reference(request: Request, traced: dict[str, Any]) -> None:
+    """Take an inner step as the reference does, on plain arrays or in autograd's boxes, and compare where it leads."""
+    data = _plain_data(request.inner_cost, request.inner_data)
+    theta = {chain: np.array(leaf) for chain, leaf in request.theta.items()}
+    part = prune(request.skeleton, request.inner)
+    rates = request.given_rates
+    given = rates[""] if "" in rates else fill(part, rates)
+    stop_gradients = request.stop_gradients and request.kind != "second"
+    found: Leaves = {}
+
+    def stepped(leaves: Leaves) -> Any:
+        moving = select(leaves, request.inner)
+        _, gradient = value_and_gradient(lambda u: request.inner_cost(data, merge(leaves, u)), moving)
+        gradient = {chain: request.rows * leaf for chain, leaf in gradient.items()} if request.rows > 1 else gradient
+        own = {chain: owned(leaf) for chain, leaf in moving.items()}
+        news = request.update(fill(part, own), fill(part, gradient), given, stop_gradients=stop_gradients)
+        found.update({chain: getval(leaf) for chain, leaf in flatten(news) if leaf is not None})
+        return 0.0
+
+    if request.kind == "second":
+        value_and_gradient(stepped, theta)
+    else:
+        stepped(theta)
+    for chain in request.inner:
+        mine, theirs, before = traced[f"n/{chain}"], np.asarray(found[chain]), theta[chain]
+        finite = np.isfinite(theirs) & np.isfinite(mine)
+        apart, way = (np.linalg.norm((mine - each)[finite]) for each in (theirs, before))
+        size = np.finfo(before.dtype).eps * np.linalg.norm(before[finite])
+        if apart > 1e-2 * way + 64 * size:
+            raise ValueDependence(
+                f"{_names((request.update,))}: this inner step leads elsewhere on the reference's arrays than while it "
+                "is traced, so it looks at what its arguments are, or at stop_gradients. Use arithmetic alone, or pass "
+                "on_unsupported='reference'."
+            )
+
+
 def _names(functions: tuple[Any, ...]) -> str:
     return ", ".join(dict.fromkeys(getattr(function, "__name__", repr(function)) for function in functions))
 
@@ -144,10 +190,10 @@ def _request(kind: str, ready: Prepared, group: Group) -> Request:
     def cost(position: int, name: str, data: Data) -> Cost:
         skeleton = layout.skeleton
         views = (prune(skeleton, group.inner), prune(skeleton, group.outer)) if layout.three[position] else (skeleton,)
-        return Cost(ready.costs[position], f"the {name} cost", data.skeleton, data.static, views)
+        return Cost(ready.costs[position], f"the {name} cost", data.skeleton, data.static, data.scalars, views)
 
     return Request(
         kind, cost(0, "inner", group.inner_data), cost(1, "outer", group.outer_data), layout.skeleton, ready.theta,
         group.inner_data.shapes, group.outer_data.shapes, group.same_data, group.inner, group.outer, ready.update,
-        ready.rates, ready.rows,
+        ready.stop_gradients, ready.rates, ready.given_rates, ready.rows,
     )  # fmt: skip

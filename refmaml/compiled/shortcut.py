@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from refmaml.compiled.execution import Execution
-from refmaml.compiled.groups import Prepared
+from refmaml.compiled.groups import Prepared, identity
 from refmaml.compiled.guards import Guard
 from refmaml.containers import fill, prune
 
@@ -29,7 +29,7 @@ class Recipe:
 
     def __init__(self, ready: Prepared, guard: Guard, execution: Execution, functions: Any) -> None:
         self.guard, self.execution, self.functions = guard, execution, functions
-        self.tasks, self.average = ready.layout.tasks, ready.terms > 1
+        self.tasks, self.average = ready.layout.tasks, ready.averaged
         leaves = {leaf.chain: leaf for leaf in execution.plan.leaves}
         parts = [(chain, leaves[chain]) for chain in ready.layout.union]
         self._parts = [(chain, leaf.dtype, leaf.start, leaf.start + leaf.size, leaf.shape) for chain, leaf in parts]
@@ -90,15 +90,12 @@ def structure(kind: str, arguments: dict[str, Any]) -> tuple[Any, list[Any], lis
         return None
     functions = (arguments["inner_cost_fn"], arguments["outer_cost_fn"], arguments["inner_optimization_step"])
     tasks, average = arguments["num_tasks"], bool(arguments["average_across_steps"])
-    return (kind, *functions, type(tasks), tasks, average, *shape), leaves, data
+    return (kind, *map(identity, functions), type(tasks), tasks, average, *shape), leaves, data
 
 
 def recall(key: Any) -> Recipe | None:
     """Return the recipe of a structure, if its functions still see what they saw."""
-    try:
-        recipe = _recipes.get(key)
-    except TypeError:  # a function that cannot be hashed
-        return None
+    recipe = _recipes.get(key)
     return recipe if recipe is not None and recipe.guard.holds() else None
 
 
@@ -106,10 +103,8 @@ def remember(key: Any, ready: Prepared, guard: Guard, execution: Execution) -> N
     """Keep the recipe of a structure."""
     if execution.plan.rates:
         return
-    try:
-        _recipes[key] = Recipe(ready, guard, execution, key)
-    except TypeError:
-        return
+    # The functions stay with the recipe, so that no other function can get their identity.
+    _recipes[key] = Recipe(ready, guard, execution, (*ready.costs, ready.update))
     if len(_recipes) > _KEPT:
         _recipes.popitem(last=False)
 
