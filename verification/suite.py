@@ -167,13 +167,18 @@ def made(name: str, order: int | str) -> Problem:
     if not seed:
         return _from_recipe(name, recipe, recipe.seed, order)
     for attempt in range(_ATTEMPTS):
-        found = _from_recipe(name, recipe, [recipe.seed, int(seed), attempt], order)
+        found = _from_recipe(name, recipe, _entropy(recipe.seed, int(seed), attempt), order)
         try:
             assert_awkward(found)
         except AssertionError:
             continue  # the next numbers may do
         return found
     raise AssertionError(f"The problem {name} found no awkward numbers in {_ATTEMPTS} attempts. Choose another seed.")
+
+
+def _entropy(own: int, seed: int, attempt: int) -> list[int]:
+    """Return what other numbers are made from; NumPy drops zeros at its end, which would leave a problem's own seed."""
+    return [own, seed, attempt] if seed else [own, seed, attempt, 1]
 
 
 def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: int | str) -> Problem:

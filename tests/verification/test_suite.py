@@ -405,3 +405,16 @@ def test_a_problem_that_there_is_not(asked, error, says):
     """A name, order, framework or precision that does not exist is told with those that do."""
     with pytest.raises(error, match=says):
         verification.problem(**{"name": "quadratic", **asked})
+
+
+@pytest.mark.parametrize("name", suite.NAMES)
+def test_seed_zero_makes_other_numbers(name: str) -> None:
+    order = next(order for order in suite.ORDERS if suite.is_asked(name, order))
+    own, other = (leaves(verification.problem(each, order=order).variables) for each in (name, f"{name}@0"))
+    assert not any(np.array_equal(own[chain], other[chain]) for chain in own)
+
+
+def test_other_seeds_keep_their_numbers() -> None:
+    """Reports that were made with a seed can be made again."""
+    first = {name: verification.problem(name).variables["vector"][0] for name in ("quadratic@1", "quadratic@7")}
+    assert first == {"quadratic@1": -0.4062981903553009, "quadratic@7": -0.5934768915176392}
