@@ -1,7 +1,8 @@
 """The family of a mistake that has no name: how the error grows with the learning rate.
 
 ‖wrong − right‖ grows like α^p, with p = 0 for a mistake in the outer loop (data exchanged, a scale, a task left out), 1
-in the inner loop (wrong point, wrong number of steps, the order, the sign) and 2 in the inner recursion.
+in the inner loop (wrong point, wrong number of steps, the order, the sign) and 2 in the inner recursion. Where p is 0
+and the adapted variables are wrong, the inner loop is wrong from its first step on, however small the rate.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _WORDS = {
     1: "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate",
     2: "the inner recursion: where the inner gradients of later steps are taken",
 }
+_FROM_THE_START = "the inner loop, wrong from its first step on: where it begins, and the first update"
+_CLOSE = 1e-4  # single precision is enough to tell points apart
 
 
 def family(subject: Subject, order: int | str, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
@@ -41,14 +44,30 @@ def family(subject: Subject, order: int | str, seen: list[Observation], declared
             gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
             fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
             if fit.verdict == "pass":
-                return [_several(_growth(fit.order) + _broken(subject, problem))]
+                return [_several(_growth(fit.order, _is_moved(seen, declared)) + _broken(subject, problem))]
     return [_several("")] if asked else []
 
 
-def _growth(measured: float) -> str:
-    """Say what the order in α points to, where it is one of those known."""
+def _growth(measured: float, moved: bool) -> str:
+    """Say what the order in α points to, where it is one of those known; `moved`: the adapted variables are wrong."""
     where = _WORDS.get(round(measured))
-    return f"; the error grows like α^{measured:.2f}, which points to {where}" if where else ""
+    grown = f"; the error grows like α^{round(measured, 2) + 0.0:.2f}"  # never minus zero
+    if moved and round(measured) == 0:
+        return f"{grown} and the adapted variables are wrong, too, which points to {_FROM_THE_START}"
+    return f"{grown}, which points to {where}" if where else ""
+
+
+def _is_moved(seen: list[Observation], declared: Declared) -> bool:
+    """Return whether adapted variables were told that are not the right ones."""
+    for each in seen:
+        given = {chain: leaf for chain, leaf in (each.reply.adapted or {}).items() if each.reply.returned}
+        right = declared.right(question(each.problem)).adapted if given else []
+        for task, adapted in enumerate(right):
+            for chain, leaf in each.problem.split(adapted).items():
+                rows = given.get(chain, ())
+                if task < len(rows) and not np.allclose(rows[task], leaf, rtol=_CLOSE, atol=_CLOSE):
+                    return True
+    return False
 
 
 def _broken(subject: Subject, problem: Problem) -> str:
@@ -86,5 +105,5 @@ def _several(told: str) -> Diagnosis:
         formula="",
         evidence=f"no fault of the catalogue, and no pair of them, gives these answers{told}",
         source="",
-        advice="Mend what the details below show first, and run again: a single mistake is named.",
+        advice="Mend what the details below show first, and run again: a mistake of the catalogue is then named.",
     )

@@ -12,6 +12,7 @@ from implementations import map_leaves, numpy_subject, right_step
 import verification
 from verification import judge
 from verification.conventions import NAMES as CONVENTION_NAMES
+from verification.family import _growth
 from verification.faults import CATALOGUE, parameters, scales, state, tasks
 from verification.faults.subject import FaultySubject
 from verification.pairs import after, under
@@ -183,7 +184,33 @@ def test_the_family_of_what_has_no_name(monkeypatch, power, where, problem):
     report = verification.verify(_spoiled(power), framework="numpy", dtypes=("float64",), problems=[problem])
     (only,) = report.diagnosis
     assert only.faults == ("several",)
-    assert f"grows like α^{power:.2f}, which points to {where}" in only.evidence.replace("α^-0.00", "α^0.00")
+    assert f"grows like α^{power:.2f}, which points to {where}" in only.evidence
+    assert only.advice.endswith("a mistake of the catalogue is then named.")
+
+
+def _begun_elsewhere(batch, inner, outer, variables, steps, rate, /, **options):
+    """First-order MAML from variables that are off by as much as is told nowhere."""
+    begun = map_leaves(lambda leaf: leaf + np.sin(1 + np.arange(leaf.size).reshape(leaf.shape)), variables)
+    return right_step(batch, inner, outer, begun, steps, rate, **options)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_wrong_adapted_variables_point_to_the_inner_loop(monkeypatch, tells):
+    """Where the inner loop begins elsewhere the error does not shrink with α, and yet the outer loop is right."""
+    monkeypatch.setattr(judge, "diagnose", lambda *_: [])
+
+    def step(*arguments, **options):
+        result = _begun_elsewhere(*arguments, **options)
+        return result if tells else result[:2]
+
+    report = verification.verify(step, kind="step", dtypes=("float64",), problems=["quadratic"])
+    where = "and the adapted variables are wrong, too, which points to the inner loop, wrong from its first step on"
+    assert (where in report.diagnosis[0].evidence) == tells
+    assert ("which points to the outer loop" in report.diagnosis[0].evidence) != tells
+
+
+def test_no_order_is_minus_zero():
+    assert "α^0.00," in _growth(-0.001, False)
 
 
 def test_one_right_answer_is_enough_to_refuse_a_name():

@@ -148,6 +148,7 @@ def _cost_slope(case: Case, along: Line, moves: Moves) -> tuple[float, float]:
 def _pushed(case: Case, along: Line, t: int, gradient: Arrays, moves: Moves) -> tuple[float, float]:
     """Return (dφ_K/dv) · ∇Q(φ_K) of task t, and a bound on the error of the differences."""
     chains = list(gradient)
+    _adapted(case.answer)  # which must be there, for its error to be known
 
     def end(e: float) -> Array:
         return np.concatenate([np.ravel(_adapted(along(e))[c][t]) for c in chains])
