@@ -8,14 +8,14 @@ Reptile's sign left to a minimising optimiser (H02).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from verification.faults.question import Answer, Outcome, Question, combined, each_task
+from verification.faults.question import Answer, Outcome, Question, combined, each_task, outcome
 from verification.faults.subject import FaultySubject
 from verification.faults.work import Points, Solved, Work, descend, hessian_product, mean, solve
 from verification.oracles.view import Order, Vector
@@ -131,6 +131,16 @@ def _negated_twice(work: Work, asked: Question) -> Solved:
     return Solved(found.cost, -((found.adapted - work.theta) / work.view.rate), found.adapted)
 
 
+def _from_the_mean_point(asked: Question) -> Outcome:
+    """(θ − mean φ_K)/α: Reptile's weights are averaged first, and the mean of equal numbers is rounded."""
+    solved = [solve(work, asked.order) for work in asked.works]
+    if asked.problem.options.batched:  # each task has θ of its own, and there is no one point to subtract from
+        return combined(asked, solved)
+    end = mean([each.adapted for each in solved])
+    found = outcome(asked, 0.0, (asked.works[0].theta - end) / asked.works[0].view.rate, [])
+    return replace(combined(asked, solved), gradients=found.gradients)
+
+
 class TorchSubject:
     """First- or second-order MAML and Reptile with torch.autograd, task by task."""
 
@@ -189,6 +199,7 @@ def variants() -> list[Variant]:
         Variant("running means over tasks", _answering(_in_running_means)),
         Variant("H01, shadowed names", _answering(each_task(_shadowed))),
         Variant("H02, Reptile's sign", _answering(each_task(_negated_twice)), orders=("reptile",)),
+        Variant("adapted weights averaged, then subtracted", _answering(_from_the_mean_point), orders=("reptile",)),
         Variant("H03, a dummy forward pass", _answering(each_task(_dummy_pass))),
         Variant("H04, a declared sum over tasks", _answering(_summed), conventions=("sum-over-tasks",)),
     ]

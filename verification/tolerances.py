@@ -4,7 +4,8 @@ A bound is C · u · max(‖x‖, s) for each leaf x of the answer, in the 2-nor
 the leaf's sensitivity: how far it moves, per unit of relative change, when every input, every gradient and every
 iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ is the leaf's condition number κ in the sense
 of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
-a variable that a cost ignores: there a correct answer is 0, exactly.
+a variable that a cost ignores: there a correct answer is 0, exactly. In Reptile it is not: (θ − φ_K)/α has the rounding
+of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there.
 
 C = 64: `refmaml calibrate` measures correct code at up to 3 u κ over K ≤ 20 inner steps, and at the learning rates of
 the built-in problems no fault of the catalogue nearer than 17,300 u κ in float32.
@@ -58,12 +59,22 @@ def sensitivity(problem: Problem) -> Sensitivity:
     rng = np.random.default_rng(_SEED)
     base = _answer(problem, rng, 0.0)
     moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
+    ends = ends_over_rate(problem)
+    gradients = _movement(base.gradients, [each.gradients for each in moved])
     return Sensitivity(
         cost=_response(np.asarray(base.cost), [np.asarray(each.cost) for each in moved]),
-        gradients=_movement(base.gradients, [each.gradients for each in moved]),
+        gradients={chain: max(movement, ends.get(chain, 0.0)) for chain, movement in gradients.items()},
         adapted=_movement(base.adapted, [each.adapted for each in moved]),
         sizes={chain: float(np.linalg.norm(leaf)) for chain, leaf in base.gradients.items()},
     )
+
+
+def ends_over_rate(problem: Problem) -> dict[str, float]:
+    """Return ‖θ/α‖ of each leaf for Reptile, whose displacement has the rounding of its ends; nothing otherwise."""
+    if problem.order != "reptile":
+        return {}
+    parts = [problem.split(view.theta / view.rate) for view in problem.views(np)]
+    return {chain: max(norm(each[chain]) for each in parts) for chain in problem.names}
 
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:

@@ -75,6 +75,13 @@ def test_at_least_twelve_correct_variants_are_tried():
     }
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_reptile_that_averages_the_adapted_weights_first_is_right(dtype):
+    """(θ − mean φ_K)/α rounds θ itself, also where the right answer is 0; that accuses nobody."""
+    asked = Trial((), "adapted weights averaged, then subtracted", "reptile", dtype)
+    assert run(asked).outcome == "correct"
+
+
 def test_pairs_are_a_scale_and_a_structure():
     """Every structural fault is tried under a sum over tasks and under a factor, and no scale is."""
     asked = pair_trials(ORDERS)

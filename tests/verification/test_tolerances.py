@@ -10,6 +10,7 @@ import verification
 from verification import families, suite, tolerances
 from verification.families import Family
 from verification.suite import Recipe
+from verification.trees import leaves
 from verification.truth import truths
 
 PLAIN = list(suite.names(1, plain=True))
@@ -41,6 +42,16 @@ def test_a_variable_that_the_outer_cost_ignores_has_a_zero_bound(name):
         bound = tolerances.bound(leaf, moves.gradients[chain], "float64")
         assert (bound == 0) == (problem.names[chain] in ignored)
         assert np.any(leaf) == (bound > 0)
+
+
+@pytest.mark.parametrize("name", ["no-steps", "mlp-tanh-mse", "leaf-rates"])
+def test_a_displacement_may_be_off_by_the_rounding_of_its_ends(name):
+    """Reptile's (θ − φ_K)/α has the rounding of θ, divided by α: each leaf may move by ‖θ‖/α, where it is 0 as well."""
+    problem = verification.problem(name, order="reptile")
+    moves = tolerances.sensitivity(problem).gradients
+    for chain, leaf in leaves(problem.native("numpy").variables).items():
+        rate = problem.split(problem.views(np)[0].rate)[chain]
+        assert moves[chain] >= np.linalg.norm(leaf / rate)
 
 
 def _reordered(problem):

@@ -55,7 +55,11 @@ def _verdict(findings: list[Finding]) -> Any:
 
 
 def _sensitivity(vector: Vector, dtype: str) -> Sensitivity:
-    """Return κ ‖x‖ of each part; at least η/u, which is what subnormal answers may be off by, and 0 where κ is."""
+    """Return κ ‖x‖ of each part; at least η/u, which is what subnormal answers may be off by, and 0 where κ is.
+
+    In Reptile a gradient has the rounding of the two ends of the displacement, where κ is 0 as well.
+    """
+    ends = tolerances.ends_over_rate(vector.to_problem())
     floor = float(np.finfo(dtype).smallest_subnormal) / unit_roundoff(dtype)
 
     def moves(part: Any, name: str | None, value: Any) -> float:
@@ -65,7 +69,9 @@ def _sensitivity(vector: Vector, dtype: str) -> Sensitivity:
     expected = vector.expected
     return Sensitivity(
         cost=moves("cost", None, expected.cost),
-        gradients={name: moves("gradients", name, leaf) for name, leaf in expected.gradients.items()},
+        gradients={
+            name: max(moves("gradients", name, leaf), ends.get(name, 0.0)) for name, leaf in expected.gradients.items()
+        },
         adapted={name: moves("adapted", name, leaf) for name, leaf in expected.adapted.items()},
         sizes={name: norm(leaf) for name, leaf in expected.gradients.items()},
     )
