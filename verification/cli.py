@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from verification.subjects import SubjectError
 from verification.vectors.command import show_kills, vectors
 
 ORDERS = ("1", "2", "reptile")
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 _VERIFY_HELP = """
 Judge SUBJECT, an implementation of a meta-learning step: package.module:name or path/to/file.py:name.
@@ -48,6 +50,7 @@ Exit codes:
   1  fail: an answer is wrong; the report says where
   2  wrong usage: the subject or an option cannot be used
   3  inconclusive: rounding hides what a wrong answer would change
+  70 the judge itself failed, which says nothing about SUBJECT
 """
 
 
@@ -299,11 +302,18 @@ def _require_only_dtypes(context: click.Context) -> None:
 
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Say what is wrong with the subject in one sentence, and exit with 2."""
+    """Say what is wrong with the subject in one sentence, and exit with 2; with 70 where the judge itself fails."""
     try:
         yield
     except (SubjectError, MissingFrameworkError) as error:
         raise click.UsageError(str(error)) from error
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        click.echo(traceback.format_exc(), err=True)
+        told = "The judge itself failed, which says nothing about what it was asked: please report it"
+        click.echo(f"{told}, with the lines above.", err=True)
+        raise SystemExit(_INTERNAL) from error
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def _under_a_scale(
         if got is None or any(leaf is None for leaf in predicted.gradients.values()):
             return
         factor = ratio(got, vector(predicted)) if got.shape == vector(predicted).shape else None
-        if factor is None or not evidence.matches(seen, scaled(predicted, factor)):
+        if not factor or not evidence.matches(seen, scaled(predicted, factor)):
             return
         factors.append((factor, asked))
     kinds: list[tuple[str, str, Any]] = [

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import verification
+from verification import judge
 from verification.cli import main
 
 HERE = Path(__file__).parent
@@ -252,3 +253,16 @@ def test_the_worst_entry_is_shown_with_its_place(tmp_path):
     assert "at [1] expected " in result.output
     assert ", got nan" in result.output
     assert "at [] " not in result.output
+
+
+def test_a_mistake_of_the_judge_is_no_verdict(monkeypatch):
+    """An exception inside of the judge exits with 70, which is no verdict, and asks for a report."""
+
+    def broken(*arguments, **options):
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr(judge, "verify_own", broken)
+    result = CliRunner().invoke(main, ["verify"])
+    assert result.exit_code == 70
+    assert "ZeroDivisionError: float division by zero" in result.output
+    assert "The judge itself failed, which says nothing about what it was asked: please report it" in result.output

@@ -255,6 +255,18 @@ def test_a_side_effect_decides_between_equal_gradients(fault):
     assert (only.name, only.cannot_tell_from) == (fault, ())
 
 
+def test_nothing_on_one_problem_alone_is_no_pair():
+    """Zeros on the one problem without inner steps, and right answers elsewhere, fit nothing, and break nothing."""
+
+    def zero_without_steps(problem):
+        cost, gradients = numpy_subject(problem)
+        return cost, gradients if problem.inner_grad_steps else map_leaves(np.zeros_like, gradients)
+
+    problems = ("bilinear", "no-steps")
+    report = verification.verify(zero_without_steps, framework="numpy", dtypes=("float64",), problems=problems)
+    assert [each.faults for each in report.diagnosis] == [("several",)]
+
+
 # Conventions
 
 CONVENTIONS = [
