@@ -191,6 +191,11 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         """Refuse ndarray.tolist."""
         _refuse("x.tolist()")
 
+    def __pow__(self, other: Any) -> Any:
+        """Do what ndarray's operator does: the square root of data, also where np.power(x, 0.5) is another function."""
+        root = type(self._held) is np.ndarray and isinstance(other, float) and other == 0.5
+        return anp.sqrt(self) if root else anp.power(self, other)
+
     def dot(self, other: Any) -> Any:
         """Do what ndarray.dot does."""
         return anp.dot(self, other)
@@ -222,6 +227,24 @@ def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
 
 for _symbol in ("iadd", "isub", "imul", "itruediv", "ipow", "imod", "imatmul"):
     setattr(RecordBox, f"__{_symbol}__", _in_place(_symbol))
+
+
+def _on_plain_data(symbol: str, written: str) -> Callable[..., Any]:
+    def refuse(self: Any, *_: Any) -> Any:
+        if type(self._held) is RecordBox:  # the reference has a box here too, which has no such operator
+            return NotImplemented
+        raise UnsupportedPrimitive(
+            f"{symbol}: expected an operator that the engine can compile, not {written}{at(user_line(2))}. Write it "
+            "with functions of autograd.numpy, or pass on_unsupported='reference'."
+        )
+
+    return refuse
+
+
+_operators = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "divmod": "divmod"}
+for _symbol, _written in _operators.items():
+    for _name in (f"__{_symbol}__", f"__r{_symbol}__", *([f"__i{_symbol}__"] if _symbol != "divmod" else [])):
+        setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
 
 Box.types.add(RecordBox)
 box_type_mappings[RecordBox] = RecordBox

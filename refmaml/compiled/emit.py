@@ -12,7 +12,7 @@ import numpy as np
 from refmaml.compiled.fused import LoopWriter
 from refmaml.compiled.kernels import Kernel, MatMul, RowSum, Turn, multiply_form
 from refmaml.compiled.loops import Access, copy_lines
-from refmaml.compiled.program import BOOL, DType, Shape, Value, contiguous, where_read
+from refmaml.compiled.program import BOOL, FLOAT64, DType, Shape, Value, contiguous, where_read
 from refmaml.compiled.schedule import Statement, Workspace, memory_name, stored_values, turn_of
 
 
@@ -127,7 +127,8 @@ class Writer:
         if sink.value.is_const():
             if sink.alpha and sink.value.is_const(0):
                 return []
-            source = Access(self.header.constant(sink.value.number(), sink.value.dtype), "", ())
+            dtype = sink.value.dtype if sink.value.dtype.kind == "f" else FLOAT64
+            source = Access(self.header.constant(dtype.type(sink.value.number()), dtype), "", ())
             form = "{target} = " + source.memory if not sink.alpha else f"{{target}} += {sink.alpha} * {source.memory}"
             return copy_lines(sink.value.shape, target, target, form)
         form = f"{{target}} += {sink.alpha} * {{source}}" if sink.alpha else "{target} = {source}"
@@ -184,7 +185,7 @@ class Writer:
         table = self.place(value.args[1])
         if not value.params[0]:
             return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
-        zero = "False" if value.dtype == BOOL else self.header.constant(0, value.dtype)
+        zero = self._zero(value.dtype)
         truth = " != 0" if value.dtype == BOOL else ""
         chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)]{truth}, {zero})"
         return [f"for i in range({value.size}):", f"    at = wi[{table} + i]", f"    {target} + i] = {chosen}"]
@@ -194,11 +195,14 @@ class Writer:
         root, offset, _ = where_read(value)
         return f"{memory_name(root.dtype)}[{self.place(root) + offset}"
 
+    def _zero(self, dtype: DType) -> str:
+        return self.header.constant(0, dtype) if dtype.kind == "f" else "False" if dtype == BOOL else "0"
+
     def _scatter(self, value: Value) -> list[str]:
         source, target = self.own_memory(value.args[0]), self.own_memory(value)
         return [
             f"for i in range({value.size}):",
-            f"    {target} + i] = {self.header.constant(0, value.dtype)}",
+            f"    {target} + i] = {self._zero(value.dtype)}",
             f"for i in range({value.args[0].size}):",
             f"    {target} + wi[{self.place(value.args[1])} + i]] += {source} + i]",
         ]
@@ -215,7 +219,7 @@ class Writer:
         source, target = self.own_memory(value.args[0]), self.own_memory(value)
         return [
             f"for i in range({value.size // max(length, 1)}):",
-            f"    total = {self.header.constant(0, value.dtype)}",
+            f"    total = {self._zero(value.dtype)}",
             f"    for j in range({length}):",
             f"        total = total + {source} + {length} * i + j]",
             f"        {target} + {length} * i + j] = total",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from refmaml.compiled.loops import Access, Nest, copy_lines, merged
 from refmaml.compiled.program import BOOL, INT64, DType, Shape, Value, contiguous, where_read
 from refmaml.compiled.scalars import OPERATORS, VECTORS
@@ -19,6 +17,11 @@ _VECTOR_BYTES = 32
 _CASTS = {"float32": "f4", "float64": "f8", "int64": "i8"}
 _STARTS = {"sum": 0, "prod": 1, "max": -inf, "min": inf}
 _COMBINE = {"sum": "{0} + {1}", "prod": "{0} * {1}", "max": "maximum({0}, {1})", "min": "minimum({0}, {1})"}
+
+
+def integer(number: int) -> str:
+    """Return the text of an int64; the smallest one has no literal of its own."""
+    return str(number) if number > -(2**63) else f"({number + 1} - 1)"
 
 
 class LoopWriter:
@@ -107,7 +110,7 @@ class LoopWriter:
     def _literal(self, arg: Value) -> str:
         if arg.dtype == BOOL:
             return str(bool(arg.number()))
-        return str(int(arg.number())) if arg.dtype == INT64 else self.header.constant(arg.number(), arg.dtype)
+        return integer(int(arg.number())) if arg.dtype == INT64 else self.header.constant(arg.number(), arg.dtype)
 
     def _map(self, value: Value, arguments: list[str]) -> None:
         name = f"v{len(self._names)}"
@@ -159,5 +162,5 @@ class LoopWriter:
     def _start(self, fn: str, dtype: DType) -> str:
         start = _STARTS[fn]
         if dtype == INT64:
-            return str(int(start)) if abs(start) < inf else str(int(np.sign(start)) * 2**62)
+            return integer(int(max(-(2.0**63), min(start, 2**63 - 1))))
         return self.header.constant(start, dtype)

@@ -12,6 +12,7 @@ import numpy as np
 
 from refmaml import validation
 from refmaml.compiled.errors import UnsupportedPrimitive
+from refmaml.compiled.program import stored
 from refmaml.containers import Container, Leaves, Skeleton, children, fill, flatten, owned, prune, skeleton_of
 
 Signature = tuple[tuple[str, tuple[int, ...], str], ...]
@@ -49,7 +50,7 @@ class Group:
     def data(self) -> list[Any]:
         """The arrays that the program is given, in the order of its parameters."""
         parts = [self.inner_data] if self.same_data else [self.inner_data, self.outer_data]
-        return [array for part in parts for array in part.arrays.values()]
+        return [stored(array) for part in parts for array in part.arrays.values()]
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,28 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT64, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 
 
+_COMPARED = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+_MOVED = {"cast", "copy", "where"}
+#: The elementwise functions, and the reductions, that are right on integers (modulo 2⁶⁴) and on truth values.
+_MAPS = {
+    INT64: _COMPARED | _MOVED | {"add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum"},
+    BOOL: _COMPARED | _MOVED | {"logical_and", "logical_or", "logical_xor", "logical_not"},
+}
+_REDUCTIONS = {INT64: {"sum", "prod", "max", "min"}, BOOL: set[str]()}
+
+
+class FloatsOnlyError(TypeError):
+    """An operation that is compiled for floating-point numbers was asked for on others."""
+
+
 def stored_dtype(dtype: DType) -> DType:
     """Return the dtype in which an input is kept: every integer is one of 64 bits."""
     return INT64 if dtype.kind in "iu" else dtype
+
+
+def stored(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an input's array as it is kept."""
+    return np.ascontiguousarray(array, stored_dtype(array.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +97,18 @@ def where_read(value: Value) -> tuple[Value, int, Shape]:
     return value, 0, contiguous(value.shape)
 
 
+def check_dtypes(op: str, args: Sequence[Value], params: tuple[Any, ...]) -> None:
+    """Raise `FloatsOnlyError` where an operation is given integers or truth values and has no form for them."""
+    operands = args[1:] if op == "map" and params[0] == "where" else args[:1] if op in ("gather", "scatter") else args
+    for dtype in {each.dtype for each in operands} - {FLOAT32, FLOAT64}:
+        if op in ("map", "reduce"):
+            fits = params[0] in (_MAPS if op == "map" else _REDUCTIONS)[dtype]
+        else:
+            fits = op in ("view", "gather", "assemble") or (op in ("accumulate", "scatter") and dtype == INT64)
+        if not fits:
+            raise FloatsOnlyError(f"it has no form for arrays of {dtype}")
+
+
 class Builder:
     """Writes values; `backward` marks those that belong to a gradient."""
 
@@ -90,6 +121,7 @@ class Builder:
         shape = tuple(int(n) for n in shape)
         key = (op, tuple(map(id, args)), params, shape, dtype.str)
         if key not in self._known:
+            check_dtypes(op, args, params)
             self._known[key] = Value(op, tuple(args), params, shape, dtype, self.backward)
         return self._known[key]
 

@@ -17,6 +17,7 @@ import numpy as np
 from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Prepared, identity
 from refmaml.compiled.guards import Guard
+from refmaml.compiled.program import stored, stored_dtype
 from refmaml.containers import fill, prune
 
 _KEPT = 128
@@ -37,12 +38,17 @@ class Recipe:
         flat = type(skeleton) is dict and all(key == chain for key, chain in skeleton.items())
         self._nest: Callable[[Any], Any] = dict if flat else lambda found: fill(skeleton, found)
         kind = execution.plan.cost_dtype
+        self._widens = any(
+            stored_dtype(each.dtype) != each.dtype for each in ready.groups[0].inner_data.arrays.values()
+        )
         self._cost = (kind if kind.kind == "f" else np.dtype(np.float64)).type
 
     def answer(self, leaves: list[Any], data: list[Any], rate: float, steps: int, threads: int) -> tuple[Any, ...]:
         """Run the plan and return (cost, gradients)."""
         tasks = self.tasks
         data = [np.ascontiguousarray(each[:tasks] if len(each) > tasks else each) for each in data]
+        if self._widens:
+            data = [stored(each) for each in data]
         average = self.average
         cost, sums, _ = self.execution.run(leaves, data, -rate, [], tasks, steps, average, 0, threads)
         many = tasks * (steps + 1 if average else 1)

@@ -212,7 +212,11 @@ class Walk:
         if own == INTEGER:
             return builder.sitofp(value, kind)
         if kind == INTEGER:
-            return builder.fptosi(value, kind)
+            inside = builder.and_(
+                builder.fcmp_ordered(">=", value, ir.Constant(own, -(2.0**63))),
+                builder.fcmp_ordered("<", value, ir.Constant(own, 2.0**63)),
+            )  # as x86 has it, and with it NumPy: NaN and what is too large are the smallest integer
+            return builder.select(inside, builder.fptosi(value, kind), INTEGER(-(2**63)))
         return builder.fpext(value, kind) if kind == _DOUBLE else builder.fptrunc(value, kind)
 
     def _call(self, node: ast.Call) -> Any:

@@ -10,7 +10,7 @@ from problems import assert_same_answer
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import plans, shortcut
+from refmaml.compiled import UnsupportedPrimitive, plans, shortcut
 
 ELEMENTWISE = {
     "exp": anp.exp, "exp2": anp.exp2, "expm1": anp.expm1, "log": lambda x: anp.log(x + 3), "tanh": anp.tanh,
@@ -137,3 +137,121 @@ def test_each_primitive_alone(family):
 def test_a_family_as_machine_code(family, dtype):
     # No inner step: with so many terms one would carry the variables far away, where the cost is ill-conditioned.
     _compare(FAMILIES[family].values(), dtype, 0, 1)
+
+
+def _of_data(leaves, function, **options):
+    """Compare the two engines on the sum of a function of the data, times a variable; twice, by the shortcut too."""
+
+    def cost(batch, v):
+        return anp.sum(function(batch)) * v["w"] * 0.5
+
+    for steps in (0, 1, 1):
+        theta = {"w": np.ones(2 if options.get("batched") else (), np.float64)}
+        args = (leaves, cost if not options else lambda b, v: anp.sum(cost(b, v)), None, theta, steps, 0.01)
+        with np.errstate(all="ignore"):
+            got = engine.fomaml_step(*args, **{"batched": False, **options})
+            expected = refmaml.fomaml_step(*args, **{"batched": False, **options})
+        np.testing.assert_allclose(got[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(got[1]["w"], expected[1]["w"], rtol=1e-12)
+
+
+WHOLE = {
+    "n": np.array([[[1, -2, 3], [4, 5, -7]], [[2, 9, -4], [0, 3, 8]]]),
+    "p": np.array([[[True, False, True], [False, True, True]], [[True, True, True], [False, False, True]]]),
+    "x": np.array([[[0.3, -1.7, 2.5], [-0.5, 4.0, 1.1]], [[np.nan, np.inf, -np.inf], [1e30, -1e30, 7.0]]]),
+}
+
+INTEGERS = {
+    "arithmetic": lambda n, p: n + 2 * n - n * n - (-n), "abs": lambda n, p: abs(n), "square": lambda n, p: n**2,
+    "cube": lambda n, p: n**3, "fifth power": lambda n, p: n**5, "zeroth power": lambda n, p: n**0,
+    "wrapped power": lambda n, p: (n + 10**5) ** 7, "np.square": lambda n, p: anp.square(n),
+    "root": lambda n, p: abs(n) ** 0.5, "float power": lambda n, p: abs(n) ** 2.5, "divide": lambda n, p: n / 7,
+    "dot": lambda n, p: anp.dot(n[0].T, n[0]), "matmul": lambda n, p: n @ n[0].T, "inner": lambda n, p: anp.inner(n, n),
+    "vectors": lambda n, p: n[0, 0] @ n[0, 1], "outer": lambda n, p: anp.outer(n, n),
+    "tensordot": lambda n, p: anp.tensordot(n, n, axes=([1], [1])), "times a scalar": lambda n, p: anp.dot(n, 3),
+    "einsum": lambda n, p: anp.einsum("bij,bkj->ik", n, n) * n[0, 0, 0], "large": lambda n, p: n @ n[0].T * 2**60,
+    "floor": lambda n, p: anp.floor(n), "ceil": lambda n, p: anp.ceil(n), "trunc": lambda n, p: anp.trunc(n),
+    "rint": lambda n, p: anp.rint(n), "fabs": lambda n, p: anp.fabs(n), "maximum": lambda n, p: anp.maximum(n, 2),
+    "fmax": lambda n, p: anp.fmax(n, 2), "fmin": lambda n, p: anp.fmin(n, 2), "clip": lambda n, p: anp.clip(n, 0, 4),
+    "max": lambda n, p: anp.max(n, axis=1), "min": lambda n, p: anp.min(n), "mean": lambda n, p: anp.mean(n, axis=2),
+    "extremes": lambda n, p: anp.max(abs(n) + -(2**63)) + anp.min(2**63 - 20 - abs(n)) / 2**40,
+    "var": lambda n, p: anp.var(n), "prod": lambda n, p: anp.prod(n + 11), "cumsum": lambda n, p: anp.cumsum(n, axis=2),
+    "large cumsum": lambda n, p: anp.cumsum(n + 2**60) - 2**60 * np.arange(1, 7),
+    "isfinite": lambda n, p: anp.isfinite(n), "isnan": lambda n, p: anp.isnan(n), "pad": lambda n, p: anp.pad(
+        n, 1, mode="constant"), "nan_to_num": lambda n, p: anp.nan_to_num(n), "where": lambda n, p: anp.where(p, n, -n),
+    "diag": lambda n, p: anp.diag(n[0, 0]), "triu": lambda n, p: anp.triu(n[0]), "diff": lambda n, p: anp.diff(n),
+    "stack": lambda n, p: anp.stack([n, n * n]), "roll": lambda n, p: anp.roll(n, 1)[..., 0] * 3,
+    "compare": lambda n, p: (n > 2) * n + (n == 3), "exp": lambda n, p: anp.exp(n), "norm": lambda n, p: alg.norm(n[0]),
+    "or": lambda n, p: p + p, "and": lambda n, p: p * p[:, :1], "maximum of truths": lambda n, p: anp.maximum(p, p[:1]),
+    "minimum of truths": lambda n, p: anp.minimum(p, p[:, :1]), "max of truths": lambda n, p: anp.max(p, axis=1),
+    "min of truths": lambda n, p: anp.min(p, axis=2), "sum of truths": lambda n, p: anp.sum(p, axis=1) * n[:, :1, 0],
+    "mean of truths": lambda n, p: anp.mean(p), "truth and integer": lambda n, p: p * n + p,
+    "abs of truths": lambda n, p: abs(p), "compare truths": lambda n, p: (p > p[:, :1]) == p,
+    "pad of truths": lambda n, p: anp.pad(p, 1, mode="constant"), "as float": lambda n, p: n.astype(float) / 3,
+    "float32 of truths": lambda n, p: p.astype(np.float32),
+    "cumsum of truths": lambda n, p: anp.cumsum(p, axis=1), "not": lambda n, p: anp.logical_not(p) * n,
+}  # fmt: skip
+
+REFUSED = {
+    "mod": lambda n, p: n % 3, "floor_divide": lambda n, p: n // 3, "sign": lambda n, p: anp.sign(n),
+    "reciprocal": lambda n, p: anp.reciprocal(n), "power": lambda n, p: abs(n) ** abs(n),
+    "matmul of truths": lambda n, p: p[0] @ p[0].T, "einsum of truths": lambda n, p: anp.einsum("bij->b", p),
+    "dot of truths": lambda n, p: anp.dot(p[0], p[0].T), "outer of truths": lambda n, p: anp.outer(p, p),
+    "large constants": lambda n, p: n * np.array([2**63, 1, 1], np.uint64),
+    "and": lambda n, p: n & 3, "or": lambda n, p: p | p, "reflected": lambda n, p: 7 // (n + 100),
+    "bits": lambda n, p: n << 1, "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
+    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_and_truth_values(name):
+    _of_data(WHOLE, lambda b: INTEGERS[name](b["n"], b["p"]))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_integers_have_no_form_for_is_refused_with_its_line(name):
+    with pytest.raises(UnsupportedPrimitive, match=r"test_primitives\.py"):
+        _of_data(WHOLE, lambda b: REFUSED[name](b["n"], b["p"]))
+
+
+def test_a_negative_power_of_integers_is_an_error_as_in_the_reference():
+    with pytest.raises(ValueError, match="negative integer powers"):
+        _of_data(WHOLE, lambda b: b["n"] ** -1)
+    leaves = {"n": np.array([[2], [2]]), "p": np.array([[1], [-1]])}
+    with pytest.raises(UnsupportedPrimitive, match="power"):
+        _of_data(leaves, lambda b: b["n"] ** b["p"])
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "u1", "u2", "u4", ">i2", ">i4", ">i8", ">u4"])
+def test_data_of_every_kind_of_integer(dtype):
+    leaves = {"n": np.arange(1, 25).reshape(2, 3, 4).astype(dtype), "x": np.ones((2, 3, 4))}
+    _of_data(leaves, lambda b: b["n"] * b["x"])
+    _of_data(leaves, lambda b: anp.mean(b["n"], axis=0) + (b["n"][:, 0] > 5))
+    strided = {"n": leaves["n"][:, ::2, ::-1], "x": leaves["x"][:, ::2]}
+    _of_data(strided, lambda b: b["n"] * b["x"], num_tasks=1)
+    _of_data(strided, lambda b: b["n"] * b["x"], batched=True)
+    _of_data(leaves, lambda b: b["n"] * b["x"], inner_batch_fn=lambda b: {**b, "x": b["x"] * 2})
+    if np.dtype(dtype).itemsize < 8:
+        with pytest.raises(UnsupportedPrimitive, match=r"expected .*int64.*test_primitives\.py"):
+            _of_data(leaves, lambda b: b["n"] * b["n"])
+
+
+def test_integers_of_floating_point_numbers():
+    _of_data(WHOLE, lambda b: b["x"].astype(int) * 1e-18)
+    _of_data({"x": WHOLE["x"].astype(np.float32)}, lambda b: b["x"].astype(int) * 1e-18)
+    _of_data(WHOLE, lambda b: b["x"].astype(bool))
+    _of_data({"x": np.array([[1.0, 2.0], [3.0, 4.0]])}, lambda b: (b["x"] / 0).astype(int) * 1e-18)
+
+
+def test_the_root_of_minus_infinity():
+    leaves = {"x": np.array([[1.0], [-np.inf]])}
+    _of_data(leaves, lambda b: b["x"] ** 0.5)
+    _of_data({"x": leaves["x"].astype(np.float32)}, lambda b: anp.power(b["x"], 0.5))
+    for order in (engine.fomaml_step, engine.maml_step):
+        reference = getattr(refmaml, order.__name__)
+        for exponent in (0.5, 1.5):
+            args = (leaves, lambda b, v, e=exponent: anp.sum((b["x"] * v["w"]) ** e), None, {"w": np.ones(())}, 1, 0.1)
+            with np.errstate(all="ignore"):
+                got, expected = order(*args, batched=False), reference(*args, batched=False)
+            np.testing.assert_allclose([got[0], got[1]["w"]], [expected[0], expected[1]["w"]])

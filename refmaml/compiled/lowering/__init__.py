@@ -9,7 +9,7 @@ from refmaml.compiled.boxes import Entry, Ref, Tape, name_of
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
-from refmaml.compiled.program import Builder, Value
+from refmaml.compiled.program import Builder, FloatsOnlyError, Value
 
 __all__ = ["contraction", "elementwise", "indexing", "lower", "reductions", "shaping", "special", "supported"]
 
@@ -52,6 +52,11 @@ def _lower_one(builder: Builder, entry: Entry, values: dict[int, Any]) -> Any:
         return rule(Call(builder, entry), *args, **entry.kwargs)
     except CompilationRefused:
         raise
+    except FloatsOnlyError as error:
+        raise UnsupportedPrimitive(
+            f"{name_of(entry.fun)}: expected floating-point numbers, but {error}{at(entry.line)}. Convert them with "
+            "x.astype(float), or pass on_unsupported='reference'."
+        ) from error
     except Exception as error:
         raise UnsupportedPrimitive(
             f"{name_of(entry.fun)}: expected arguments that the engine can compile{at(entry.line)}, but {error!r}."

@@ -13,7 +13,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_vjps import dot_adjoint_0, dot_adjoint_1, tensordot_adjoint_0, tensordot_adjoint_1
 
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import Value
+from refmaml.compiled.program import INT64, Value
 
 Labels = Sequence[Any]
 
@@ -35,6 +35,8 @@ def contract(call: Call, a: Value, la: Labels, b: Value, lb: Labels, out: Labels
     shape = tuple(prod(size[x] for x in group) for group in (shared, rows, columns))
     if not summed:
         result = _outer(call, left, right, shape)
+    elif call.dtype == INT64:
+        result = _of_integers(call, left, right)
     else:
         result = call.b.make("matmul", (left, right), (), shape, call.dtype)
     order = [*shared, *rows, *columns]
@@ -46,6 +48,16 @@ def _outer(call: Call, left: Value, right: Value, shape: tuple[int, ...]) -> Val
     """Return a product without a sum, which is an elementwise one."""
     columns = call.b.reshape(right, (shape[0], 1, shape[2]))
     return call.b.map("multiply", call.b.reshape(left, (*shape[:2], 1)), columns, dtype=call.dtype)
+
+
+def _of_integers(call: Call, left: Value, right: Value) -> Value:
+    """Return a matrix product of integers, for which there is no kernel, as a sum of elementwise products."""
+    batch, rows, summed = left.shape
+    columns = right.shape[2]
+    turned = call.b.view(right, lambda v: v.transpose(0, 2, 1))
+    left = call.b.reshape(left, (batch, rows, 1, summed))
+    terms = call.b.map("multiply", left, call.b.reshape(turned, (batch, 1, columns, summed)), dtype=call.dtype)
+    return call.b.reduce("sum", terms, (3,))
 
 
 def _diagonal(call: Call, value: Value, labels: Labels) -> tuple[Value, list[Any]]:

@@ -11,7 +11,7 @@ from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.derivatives import sech2
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import BOOL, FLOAT64, DType, Value
+from refmaml.compiled.program import BOOL, FLOAT64, INT64, DType, Value
 
 _FLOAT_UNARY = (
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh",
@@ -19,18 +19,39 @@ _FLOAT_UNARY = (
 )  # fmt: skip
 _UNARY = ("negative", "absolute", "square", "sign")
 _ARITHMETIC = (
-    "add", "subtract", "multiply", "maximum", "minimum", "fmax", "fmin", "power", "mod", "floor_divide",
+    "add", "subtract", "multiply", "maximum", "minimum", "fmax", "fmin", "mod",
 )  # fmt: skip
 _FLOAT_BINARY = ("true_divide", "arctan2", "hypot", "logaddexp", "logaddexp2")
 _COMPARISON = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _LOGICAL = ("logical_and", "logical_or", "logical_xor")
+#: Powers of integers below this one are written out as products.
+_LARGEST_POWER = 64
 _TESTS = ("isnan", "isinf", "isfinite")
+
+
+# What a function is on truth values, and on integers; "copy" leaves them as they are.
+_OF_TRUTHS = {
+    "add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and",
+    "fmax": "logical_or", "fmin": "logical_and", "absolute": "copy", "floor": "copy", "ceil": "copy", "trunc": "copy",
+}  # fmt: skip
+_OF_INTEGERS = {
+    "fmax": "maximum", "fmin": "minimum", "square": "multiply", "floor": "copy", "ceil": "copy", "trunc": "copy",
+}  # fmt: skip
+#: Whether this NumPy takes a power of ½ for a square root, which is NaN at −∞.
+with np.errstate(invalid="ignore"):
+    _POWER_IS_ROOT = bool(np.isnan(np.power(np.array([-np.inf]), 0.5)[0]))
 
 
 def _simple(name: str) -> Any:
     def lowered(call: Call, *args: Any, **options: Any) -> Value:
         call.only(options)
-        return call.b.map(name, *(call.value(arg, call.dtype) for arg in args), dtype=call.dtype)
+        dtype = call.dtype
+        values = [call.value(arg, dtype) for arg in args]
+        if dtype.kind == "f":
+            return call.b.map(name, *values, dtype=dtype)
+        fn = (_OF_TRUTHS if dtype == BOOL else _OF_INTEGERS).get(name, name)
+        values = values * 2 if name == "square" else values
+        return values[0] if fn == "copy" else call.b.map(fn, *values, dtype=dtype)
 
     return lowered
 
@@ -41,6 +62,21 @@ rule(sech2)(_simple("sech2"))
 rule(anp.abs)(_simple("absolute"))
 rule(anp.divide)(_simple("true_divide"))
 rule(anp.remainder)(_simple("mod"))
+
+
+@rule(anp.power)
+def power(call: Call, x: Any, y: Any, **options: Any) -> Value:
+    """X to the power y; of integers, to a power that is known while tracing and not negative."""
+    call.only(options)
+    dtype, number = call.dtype, None if isinstance(y, Value) or np.ndim(y) else y
+    if dtype == INT64 and number is not None and 0 <= number < _LARGEST_POWER:
+        result, base = call.b.broadcast(call.value(1, dtype), call.shape), call.value(x, dtype)
+        for _ in range(int(number)):
+            result = call.b.map("multiply", result, base, dtype=dtype)
+        return result
+    if number == 0.5 and _POWER_IS_ROOT:
+        return call.b.map("sqrt", call.value(x, dtype), dtype=dtype)
+    return call.b.map("power", call.value(x, dtype), call.value(y, dtype), dtype=dtype)
 
 
 def common_dtype(call: Call, *args: Any) -> DType:
@@ -86,7 +122,9 @@ for _name in (*_LOGICAL, "logical_not"):
 def _test(name: str) -> Any:
     def lowered(call: Call, x: Any, **options: Any) -> Value:
         call.only(options)
-        return call.b.map(name, call.value(x), dtype=BOOL)
+        value = call.value(x)
+        value = value if value.dtype.kind == "f" else call.b.cast(value, FLOAT64)
+        return call.b.map(name, value, dtype=BOOL)
 
     return lowered
 
@@ -118,6 +156,8 @@ def clip(call: Call, x: Any, a_min: Any = None, a_max: Any = None, **options: An
 def nan_to_num(call: Call, x: Any, **options: Any) -> Value:
     """0 for NaN and the largest finite numbers for infinity."""
     call.only(options, copy=True)
+    if call.dtype.kind != "f":
+        return call.value(x, call.dtype)
     limits = np.finfo(call.dtype)
     value, dtype = call.value(x, call.dtype), call.dtype
     inside = call.b.map("maximum", value, call.value(limits.min, dtype), dtype=dtype)

@@ -44,7 +44,10 @@ rule(anp.prod)(_plain("prod"))
 def _extreme(fn: str) -> Any:
     def lowered(call: Call, x: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Value:
         call.only({"out": out, **options}, out=None)
-        return reduced(call, fn, call.value(x), axis)
+        value = call.value(x)
+        if value.dtype == BOOL:
+            return call.b.cast(reduced(call, fn, call.b.cast(value, INT64), axis), BOOL)
+        return reduced(call, fn, value, axis)
 
     return lowered
 

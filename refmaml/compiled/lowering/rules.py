@@ -59,8 +59,12 @@ class Call:
         if isinstance(arg, Value):
             return arg if dtype is None else self.b.cast(arg, dtype)
         array = np.asarray(arg)
-        if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype not in _STORED):
-            self.refuse(f"arrays of real numbers, but one is {array.dtype}")
+        if (
+            array.dtype.kind not in "fiub"
+            or array.dtype == np.uint64
+            or (array.dtype.kind == "f" and array.dtype not in _STORED)
+        ):
+            self.refuse(f"float32, float64, integers of up to 64 bits or booleans, but one is {array.dtype}")
         made = self.b.const(array if array.dtype in _STORED else array.astype(np.int64))
         return made if dtype is None else self.b.cast(made, dtype)
 
