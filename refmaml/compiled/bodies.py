@@ -142,7 +142,7 @@ def _body(
     sinks = [_sink(step, name, key.rpartition("#")[0], value) for key, value in outputs.items()]
     lines = Writer(step.header, step.workspace, statements, sinks, written, kept).lines()
     _forget(step, statements, kept)
-    return [f"# {name}: {_title(name)}", *lines]
+    return [f"# {name}: {_title(name)}", *(lines or ["pass"])]
 
 
 def _forget(step: Step, statements: list[Statement], kept: dict[int, int]) -> None:

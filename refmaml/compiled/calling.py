@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from autograd.tracer import isbox
 
 from refmaml import validation
@@ -16,9 +17,11 @@ from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Group, Prepared, combined, prepared
 from refmaml.compiled.guards import Guard
 from refmaml.compiled.plans import making, plan_for
+from refmaml.compiled.program import FLOAT32
 from refmaml.containers import Container, children, map_leaves, unbox
 
 _REFERENCE_ONLY = ("num_threads", "on_unsupported")
+_LARGEST = float(np.finfo(np.float32).max)
 _POSITIONAL = {
     "reptile": ("batch", "cost_fn", "variables", "inner_grad_steps", "inner_learning_rate"),
     "first": (
@@ -106,8 +109,13 @@ def _run(call: Call, ready: Prepared, group: Group, execution: Execution, thread
     plain = not execution.plan.rates
     step = validation.scalar(ready.rates[""], "inner_learning_rate") if plain else 0.0
     rates = [] if plain else [ready.rates[rate.chain] for rate in execution.plan.rates]
+    descent = -float(step) * ready.rows
+    if abs(descent) > _LARGEST >= abs(float(step)) and FLOAT32 in execution.plan.totals:
+        raise UnsupportedPrimitive(
+            f"inner_learning_rate: expected a rate that float32 can hold times {ready.rows} tasks, but got {step!r}."
+        )
     result = execution.run(
-        list(ready.theta.values()), group.data, -float(step) * ready.rows, rates, group.count, ready.steps,
+        list(ready.theta.values()), group.data, descent, rates, group.count, ready.steps,
         bool(call.get("average_across_steps", call.kind == "reptile")), group.adapted, threads,
     )  # fmt: skip
     return execution.plan, result

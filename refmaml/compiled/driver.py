@@ -10,6 +10,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from refmaml.compiled.bodies import COST, Leaf, Role, Step, bodies
+from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.program import FLOAT32, FLOAT64, DType
 from refmaml.compiled.schedule import memory_name
 
@@ -43,6 +44,9 @@ def _block(lines: list[str]) -> str:
 def _reserve(step: Step) -> None:
     """Lay out the regions that hold all variables: θ moved (φ), sums of gradients, adjoints, and the rates."""
     step.totals.update({leaf.dtype: _end(step.leaves, leaf.dtype) for leaf in step.leaves})
+    for dtype, total in step.totals.items():
+        if not total:
+            raise UnsupportedPrimitive(f"variables: expected a {dtype} one with elements, but all are empty.")
     for name in ("phi", "sums", "adjoint"):
         step.regions[name] = {dtype: step.workspace.reserve(dtype, step.totals[dtype]) for dtype in step.precisions}
     ends = {dtype: _end(step.rates, dtype) for dtype in (FLOAT32, FLOAT64)}

@@ -123,6 +123,8 @@ class Writer:
         return Access(memory_name(value.dtype), str(self.place(value)), contiguous(value.shape))
 
     def _sink(self, sink: Sink) -> list[str]:
+        if not sink.value.size:
+            return []
         target = Access(sink.memory, sink.start, _unit(sink.value.shape))
         if sink.value.is_const():
             if sink.alpha and sink.value.is_const(0):

@@ -109,6 +109,15 @@ def check_dtypes(op: str, args: Sequence[Value], params: tuple[Any, ...]) -> Non
             raise FloatsOnlyError(f"it has no form for arrays of {dtype}")
 
 
+def _without_elements(op: str, args: Sequence[Value], params: tuple[Any, ...], shape: Shape) -> int | None:
+    """Return the number that an operation gives everywhere because it has no elements, or none to work on."""
+    if op not in ("input", "const") and not prod(shape):
+        return 0
+    if op in ("reduce", "matmul", "gather", "scatter") and not args[0].size:
+        return int(op == "reduce" and params[0] == "prod")
+    return None
+
+
 class Builder:
     """Writes values; `backward` marks those that belong to a gradient."""
 
@@ -122,6 +131,9 @@ class Builder:
         key = (op, tuple(map(id, args)), params, shape, dtype.str)
         if key not in self._known:
             check_dtypes(op, args, params)
+            known = _without_elements(op, args, params, shape)
+            if known is not None:
+                return self.const(np.full(shape, known, dtype))
             self._known[key] = Value(op, tuple(args), params, shape, dtype, self.backward)
         return self._known[key]
 
@@ -172,6 +184,8 @@ class Builder:
         memory = np.empty(max(root.size, 1), np.int8)
         stand_in = np.lib.stride_tricks.as_strided(memory[offset:] if root.size else memory, value.shape, strides)
         result = function(stand_in)
+        if not result.size:
+            return self.const(np.empty(result.shape, value.dtype))
         if isinstance(result, np.ndarray) and np.may_share_memory(result, memory) and value.size:
             start = result.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
             return self._view(root, start, result.strides, result.shape)
@@ -191,6 +205,8 @@ class Builder:
         """Return `value` in another shape, copied first where its strides do not allow it."""
         if shape == value.shape:
             return value
+        if not value.size:
+            return self.const(np.empty(shape, value.dtype))
         if value.is_const():
             return self.broadcast(self.first(value), shape)
         root, offset, strides = where_read(value)

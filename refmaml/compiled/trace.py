@@ -135,7 +135,14 @@ def _like(leaf: Any, gradient: Any) -> Any:
     shape, dtype = shape_and_dtype(leaf)
     if gradient is None:
         return np.zeros(shape, dtype)
-    return gradient if shape_and_dtype(gradient)[1] == dtype else anp._astype(gradient, dtype)
+    found, kind = shape_and_dtype(gradient)
+    if found != shape:
+        raise UnsupportedPrimitive(
+            f"expected a gradient of the variable's shape {list(shape)}, but autograd's is of shape {list(found)}. A "
+            "size of 1 in np.einsum, where another operand has the same label longer, does that: use np.sum, or "
+            "broadcast the operand first."
+        )
+    return gradient if kind == dtype else anp._astype(gradient, dtype)
 
 
 def inner_product(left: Sequence[Any], right: Sequence[Any]) -> Any:

@@ -255,3 +255,68 @@ def test_the_root_of_minus_infinity():
             with np.errstate(all="ignore"):
                 got, expected = order(*args, batched=False), reference(*args, batched=False)
             np.testing.assert_allclose([got[0], got[1]["w"]], [expected[0], expected[1]["w"]])
+
+
+PAIRS = {"x": np.array([[1.0, 2.0], [3.0, 5.0]]), "none": np.ones((2, 0))}
+LINEAR = {
+    "linear": lambda b, v: anp.sum(v["w"] * b["x"]), "constant": lambda b, v: anp.sum(b["x"]),
+    "number": lambda b, v: 2.0, "quadratic": lambda b, v: anp.sum(v["w"] ** 2 * b["x"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("outer", LINEAR)
+@pytest.mark.parametrize("inner", ["linear", "constant", "number"])
+def test_costs_without_a_gradient_or_without_a_second_one(inner, outer):
+    theta = {"w": np.array(1.5)}
+    for steps in (0, 2):
+        for name in ("fomaml_step", "maml_step"):
+            args = (PAIRS, LINEAR[inner], LINEAR[outer], theta, steps, 0.1)
+            assert_same_answer(getattr(engine, name), getattr(refmaml, name), *args, batched=False)
+    args = (PAIRS, LINEAR[inner], theta, 2, 0.1)
+    assert_same_answer(engine.reptile_step, refmaml.reptile_step, *args, batched=False)
+
+
+WITHOUT_ELEMENTS = {
+    "data": lambda b, v: anp.sum(b["none"] * v["w"]), "slice": lambda b, v: anp.sum(b["x"][:, 5:] @ v["m"][5:]),
+    "mean": lambda b, v: anp.mean(b["none"] * v["w"]), "prod": lambda b, v: anp.prod(b["none"] * v["w"]) * v["w"],
+    "concatenate": lambda b, v: anp.sum(anp.concatenate([b["none"] * v["w"], b["x"] * v["w"]], 1) ** 2),
+    "nothing": lambda b, v: anp.sum(anp.concatenate([b["none"] * v["w"], b["none"]], 1) ** 2),
+    "index": lambda b, v: anp.sum(anp.tanh(v["m"][np.array([], int)])), "variable": lambda b, v: anp.sum(v["e"] ** 2),
+    "norm": lambda b, v: alg.norm(v["m"][2:] * 2), "stack": lambda b, v: anp.sum(anp.stack([v["e"], 2 * v["e"]])),
+    "einsum": lambda b, v: anp.einsum("ij,jk->", b["none"], v["m"][:0]),
+    "dot": lambda b, v: anp.sum(anp.dot(b["x"] * v["w"], v["m"][:, :0])),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.parametrize("name", WITHOUT_ELEMENTS)
+def test_arrays_without_elements(name):
+    theta = {"w": np.array(1.5), "m": np.arange(6.0).reshape(2, 3) / 5, "e": np.ones((0, 2))}
+
+    def cost(batch, v):
+        return WITHOUT_ELEMENTS[name](batch, v) + anp.sum(v["w"] ** 2 * batch["x"]) + anp.sum(v["m"] ** 2)
+
+    for step in ("fomaml_step", "maml_step"):
+        with np.errstate(all="ignore"):
+            args = (PAIRS, cost, None, theta, 1, 0.1)
+            assert_same_answer(getattr(engine, step), getattr(refmaml, step), *args, batched=False)
+
+
+def test_variables_without_elements_alone_are_refused():
+    with pytest.raises(UnsupportedPrimitive, match="all are empty"):
+        engine.fomaml_step(PAIRS, lambda b, v: anp.sum(v["e"] ** 2), None, {"e": np.ones(0)}, 1, 0.1, batched=False)
+
+
+def test_a_gradient_of_another_shape_than_its_variable_is_refused():
+    column, theta = np.array([[1.0], [2.0], [3.0]]), {"w": np.ones((3, 4))}
+    for step in (engine.fomaml_step, engine.maml_step):
+        with pytest.raises(UnsupportedPrimitive, match="einsum"):
+            step(PAIRS, lambda b, v: anp.einsum("ij,ij->", v["w"], column) ** 2, None, theta, 1, 0.1, batched=False)
+
+
+def test_a_rate_that_the_number_of_tasks_carries_beyond_float32_is_refused():
+    batch, theta = {"x": np.full((4, 1), 1e-30, np.float32)}, {"w": np.ones(4, np.float32)}
+    args = (batch, lambda b, v: anp.mean(b["x"][:, 0] * v["w"]), None, theta, 1)
+    with pytest.raises(UnsupportedPrimitive, match="inner_learning_rate"):
+        engine.fomaml_step(*args, 3e38)
+    np.testing.assert_allclose(engine.fomaml_step(*args, 8e37)[0], refmaml.fomaml_step(*args, 8e37)[0], rtol=1e-5)

@@ -81,6 +81,8 @@ def concatenate(call: Call, axis: int, *args: Any) -> Value:
     starts = np.cumsum([0, *(value.shape[axis] for value in values)])
     kept = [(value, (int(start) * strides[axis], strides)) for value, start in zip(values, starts, strict=False)]
     kept = [(value, place) for value, place in kept if value.size]
+    if not kept:
+        return call.b.const(np.empty(call.shape, call.dtype))
     if len(kept) == 1:
         return kept[0][0]
     return call.b.assemble([value for value, _ in kept], [place for _, place in kept], call.shape)
