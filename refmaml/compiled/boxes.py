@@ -246,6 +246,8 @@ for _symbol, _written in _operators.items():
     for _name in (f"__{_symbol}__", f"__r{_symbol}__", *([f"__i{_symbol}__"] if _symbol != "divmod" else [])):
         setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
 
+setattr(RecordBox, "__invert__", _on_plain_data("invert", "~"))  # noqa: B010 - mypy knows no such method
+
 Box.types.add(RecordBox)
 box_type_mappings[RecordBox] = RecordBox
 

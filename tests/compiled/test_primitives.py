@@ -199,7 +199,8 @@ REFUSED = {
     "dot of truths": lambda n, p: anp.dot(p[0], p[0].T), "outer of truths": lambda n, p: anp.outer(p, p),
     "large constants": lambda n, p: n * np.array([2**63, 1, 1], np.uint64),
     "and": lambda n, p: n & 3, "or": lambda n, p: p | p, "reflected": lambda n, p: 7 // (n + 100),
-    "bits": lambda n, p: n << 1, "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
+    "bits": lambda n, p: n << 1, "not": lambda n, p: ~p,
+    "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
     "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7,
 }  # fmt: skip
 

@@ -64,7 +64,7 @@ class Call:
             or array.dtype == np.uint64
             or (array.dtype.kind == "f" and array.dtype not in _STORED)
         ):
-            self.refuse(f"float32, float64, integers of up to 64 bits or booleans, but one is {array.dtype}")
+            self.refuse(f"float32, float64, integers that int64 holds or booleans, but one is {array.dtype}")
         made = self.b.const(array if array.dtype in _STORED else array.astype(np.int64))
         return made if dtype is None else self.b.cast(made, dtype)
 
