@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import extending, types
+import numpy as np
+from numba import extending, njit, types
 
 from refmaml.compiled import microkernels, vectormath
 from refmaml.compiled.emit import Header
@@ -23,9 +24,16 @@ def names_of(header: Header) -> dict[str, Any]:
     return {
         "claim": _claim(),
         "finished": _finished(),
+        "i8": njit(nogil=True)(_integer),
         **kernels,
         **{name: _function(name) for name in header.functions},
     }
+
+
+def _integer(x: Any) -> Any:
+    """Return a number or a truth value as int64; NaN and what is too large are the smallest one."""
+    number = np.float64(x)
+    return np.int64(number) if -(2.0**63) <= number < 2.0**63 else np.int64(-(2**63))
 
 
 def _data(context: Any, builder: Any, kind: Any, array: Any) -> tuple[Any, Any]:
