@@ -80,7 +80,8 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Na
 
 
 def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
-    names = {"f4": np.float32, "f8": np.float64, "i8": np.int64, "infinity": np.inf, "not_a_number": np.nan} | names
+    known: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
+    names = known | {"infinity": np.inf, "not_a_number": np.nan} | names
     exec(compile(source, "<refmaml.compiled>", "exec"), names)
     run: Callable[..., Any] = names["run"]
     return run
