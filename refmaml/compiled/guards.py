@@ -9,39 +9,24 @@ cannot be looked into makes a guard *open*: such a function is traced anew for e
 
 from __future__ import annotations
 
+import abc
+import decimal
 import functools
 import operator
-import os
 import random
-import re
 import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from autograd.tracer import Box
 
-from refmaml.compiled.mentions import imported_in, names_in
+from refmaml.compiled import trust
+from refmaml.compiled.mentions import globals_in, imported_in, names_in
+from refmaml.compiled.trust import plain, same_number, standard, trusted
 
-#: Libraries whose functions give the same for the same arguments.
-_TRUSTED = ("autograd", "numpy", "scipy", "numba", "refmaml", "builtins", "math", "cmath", "functools", "itertools",
-            "operator", "typing", "types", "collections", "dataclasses", "enum", "abc", "contextlib", "copy", "numbers",
-            "fractions", "decimal", "statistics", "string", "re", "reprlib", "bisect", "heapq", "warnings",
-            "jax", "jaxlib", "torch")  # fmt: skip
-#: The rest of Python's own: what it does depends on files, the time or the state of the interpreter.
-_STANDARD = os.path.dirname(os.__file__)
-#: Objects of Python's own that never change.
-_FIXED = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType, types.CodeType,
-          types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType, types.GenericAlias,
-          types.UnionType, operator.itemgetter, operator.methodcaller, re.Pattern, Decimal, Fraction)  # fmt: skip
-_PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice, np.generic, np.dtype)
-#: Ways to reach what the code does not name.
-_PEEPHOLES = (eval, exec, globals, locals, vars, getattr, __import__, open, input, compile, operator.attrgetter)
-_HIDDEN_NAMES = {each.__name__ for each in _PEEPHOLES} | {"__dict__", "__getattribute__", "__globals__"}
 _CODE = (types.FunctionType, property, staticmethod, classmethod)
 _LIMIT = 20_000
 
@@ -57,8 +42,11 @@ class Guard:
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
         self._functions: list[tuple[Any, Any, Any, Any, bool]] = []  # with code, defaults, no attributes of its own
+        self._kinds: list[tuple[Any, type]] = []
+        self._classes: list[tuple[type, tuple[type, ...], Mapping[str, Any], int]] = []  # with bases and members
         self._checks: list[Check] = []
         self._seen: dict[int, Any] = {}
+        self._looked_up: set[tuple[int, str]] = set()  # (namespace of globals, name)
         self._mentioned: set[str] = set()  # names in any of the code
         self._modules: list[types.ModuleType] = []
         self._absent: list[str] = []  # modules that an import inside of a function has not loaded yet
@@ -68,12 +56,14 @@ class Guard:
 
     def holds(self) -> bool:
         """Tell whether everything is as it was; an open guard never holds."""
-        return not self.open and self.unchanged() and not any(name in sys.modules for name in self._absent)
+        if self.open or not self.unchanged():
+            return False
+        return not self._absent or not any(name in sys.modules for name in self._absent)
 
-    def unchanged(self) -> bool:
+    def unchanged(self) -> bool:  # noqa: PLR0911, PLR0912 - this runs before every call, and a call of its own costs as much
         """Tell whether all that could be looked into is as it was."""
         for space, name, expected in self._names:
-            if (now := space.get(name, Guard)) is not expected and not _same_number(now, expected):
+            if (now := space.get(name, Guard)) is not expected and not same_number(now, expected):
                 return False
         for function, code, defaults, keywords, bare in self._functions:
             if function.__code__ is not code or function.__defaults__ is not defaults:
@@ -81,7 +71,13 @@ class Guard:
             if function.__kwdefaults__ is not keywords or (bare and function.__dict__):
                 return False
         for cell, expected in self._cells:
-            if (now := cell.cell_contents) is not expected and not _same_number(now, expected):
+            if (now := cell.cell_contents) is not expected and not same_number(now, expected):
+                return False
+        for thing, kind in self._kinds:
+            if type(thing) is not kind:
+                return False
+        for kind, bases, members, size in self._classes:
+            if kind.__mro__ is not bases or len(members) != size:
                 return False
         for check in self._checks:  # noqa: SIM110 - this runs before every call, and `all` takes twice as long
             if not check():
@@ -93,9 +89,9 @@ class Guard:
         if type(thing) in Box.types:  # first, since a box answers isinstance() for what it holds
             self.leaked = True
             return
-        if isinstance(thing, _PLAIN) or id(thing) in self._seen:
+        if plain(thing) or id(thing) in self._seen:
             return
-        if len(self._seen) > _LIMIT or any(thing is each or type(thing) is each for each in _PEEPHOLES):
+        if len(self._seen) > _LIMIT or trust.hides(thing):
             self.open = True
             return
         self._seen[id(thing)] = thing
@@ -103,15 +99,21 @@ class Guard:
             if isinstance(thing, kinds):
                 visit(self, thing)
                 return
+        for kinds, visit in self._CONTENTS:
+            if isinstance(thing, kinds):
+                visit(self, thing)
+                if not standard(type(thing).__module__):
+                    self._attributes(thing)
+                return
         self._object(thing)
 
     def _function(self, function: types.FunctionType) -> None:
         for cell in function.__closure__ or ():  # a decorator of a library's may hold a function of the user's
             self._cell(cell)
-        if str(function.__globals__.get("__name__")).partition(".")[0] in _TRUSTED:
+        if trusted(str(function.__globals__.get("__name__"))):
             return
         code = function.__code__
-        if code.co_filename.startswith((_STANDARD, "<frozen ")) and "-packages" not in code.co_filename:
+        if trust.standard_code(code):
             self.open = True
             return
         defaults, keywords = function.__defaults__, function.__kwdefaults__
@@ -130,14 +132,21 @@ class Guard:
         self._visit(content)
 
     def _globals(self, function: types.FunctionType, code: types.CodeType) -> None:
-        names = sorted(names_in(code))
+        names, read = sorted(names_in(code)), globals_in(code)
         self._mentioned.update(names)
         space = function.__globals__
         for name in names:
+            if (id(space), name) in self._looked_up:
+                continue
             if name in space:
+                self._looked_up.add((id(space), name))
                 self._names.append((space, name, space[name]))
                 self._visit(space[name])
-            elif name in _HIDDEN_NAMES:
+                continue
+            if name in read:  # a builtin, or nothing yet
+                self._looked_up.add((id(space), name))
+                self._names.append((space, name, Guard))
+            if name in trust.HIDDEN_NAMES:
                 self.open = True
         for name in imported_in(code, space.get("__package__") or ""):
             if name in sys.modules:
@@ -146,8 +155,12 @@ class Guard:
                 self._absent.append(name)
 
     def _module(self, module: types.ModuleType) -> None:
-        if module.__name__.partition(".")[0] not in _TRUSTED:
+        if module is decimal:
+            self._context()
+        elif not trusted(module.__name__):
             self._modules.append(module)
+            members, size = vars(module), len(vars(module))
+            self._checks.append(lambda: len(members) == size)
 
     def _members_of_modules(self) -> None:
         """Note the members of modules that the code mentions: which code reaches which module cannot be told."""
@@ -168,7 +181,7 @@ class Guard:
 
     def _same(self, read: Callable[[], Any], expected: Any) -> None:
         """Check that a name still means the same: plain values by value, others by identity."""
-        self._checks.append(lambda: (now := read()) is expected or _same_number(now, expected))
+        self._checks.append(lambda: (now := read()) is expected or same_number(now, expected))
 
     def _array(self, array: np.ndarray[Any, Any]) -> None:
         if array.dtype == object:
@@ -188,6 +201,7 @@ class Guard:
                 self._names.append((mapping, key, mapping[key]))
             else:
                 self._same(functools.partial(mapping.get, key, Guard), mapping[key])
+            self._visit(key)
             self._visit(mapping[key])
 
     def _tuple(self, members: tuple[Any, ...]) -> None:
@@ -204,6 +218,8 @@ class Guard:
     def _set(self, members: Any) -> None:
         copy = frozenset(members)
         self._checks.append(lambda: members == copy)
+        for member in copy:
+            self._visit(member)
 
     def _partial(self, partial: functools.partial[Any]) -> None:
         self._visit(partial.func)
@@ -215,8 +231,14 @@ class Guard:
         self._visit(method.__self__)
 
     def _class(self, kind: type) -> None:
-        if kind.__module__.partition(".")[0] in _TRUSTED:
+        if kind is decimal.Decimal:
+            self._context()
+        if trusted(kind.__module__):
             return
+        if standard(kind.__module__):
+            self.open = True
+            return
+        self._classes.append((kind, kind.__mro__, vars(kind), len(vars(kind))))
         for name, member in list(vars(kind).items()):
             if name.startswith("__") and not isinstance(member, _CODE):  # what Python keeps about a class
                 continue
@@ -233,41 +255,73 @@ class Guard:
         self._checks.append(lambda: read() == state)
 
     def _builtin(self, function: Any) -> None:
+        if function is decimal.getcontext:
+            self._context()
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType):
             self._visit(owner)
+        elif isinstance(function, types.BuiltinFunctionType):
+            module = owner.__name__ if owner is not None else str(function.__module__)
+            self.open = self.open or not trusted(module.lstrip("_"))  # those of `operator` are in `_operator`
+
+    def _getter(self, getter: Any) -> None:
+        """Note an itemgetter or a methodcaller: what it was made of."""
+        made = getter.__reduce__()
+        self._visit(made)
+        if isinstance(getter, operator.methodcaller):
+            name = (*getattr(made[0], "args", ()), *made[1])[0]
+            self._mentioned.add(name)
+            self.open = self.open or name in trust.HIDDEN_NAMES
+
+    def _registry(self, _registry: Any) -> None:
+        """Note what an abstract class takes for its instances; Python counts all that is registered anywhere."""
+        self._same(abc.get_cache_token, abc.get_cache_token())
+
+    def _value(self, value: Any) -> None:
+        """Note nothing of a value that never changes, except that decimals are rounded as their context says."""
+        if isinstance(value, decimal.Decimal):
+            self._context()
+
+    def _context(self) -> None:
+        self._same(_decimal_context, _decimal_context())
 
     def _object(self, thing: Any) -> None:
         """Note an object of the user's: its class, its attributes; what has neither cannot be looked into."""
         kind = type(thing)
-        if kind is object or kind.__module__ == "typing" or isinstance(thing, _FIXED):
+        if kind is object or kind.__module__ == "typing":
             return
         if kind.__module__.partition(".")[0] == "torch":  # a tensor's numbers can change; JAX's arrays cannot
             self.open = True
             return
-        slots = [name for base in kind.__mro__ for name in _slots(base)]
-        if not hasattr(thing, "__dict__") and not slots:
+        if not hasattr(thing, "__dict__") and not any(map(_slots, kind.__mro__)):
             self.open = True
             return
-        self._visit(kind)
-        self._visit(getattr(thing, "__dict__", {}))
-        for name in slots:
+        self._attributes(thing)
+
+    def _attributes(self, thing: Any) -> None:
+        """Note what an object has beside its contents: its class and its attributes."""
+        kind = type(thing)
+        if not trusted(kind.__module__):
+            self._kinds.append((thing, kind))
+            self._visit(kind)
+        self._visit(getattr(thing, "__dict__", None))
+        for name in (name for base in kind.__mro__ for name in _slots(base)):
             value = getattr(thing, name, Guard)
             self._same(functools.partial(getattr, thing, name, Guard), value)
             self._visit(value)
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
-        (types.FunctionType, _function), (types.ModuleType, _module), (np.ndarray, _array), (Mapping, _mapping),
-        (tuple, _tuple), ((list, deque), _sequence), ((set, frozenset), _set), (functools.partial, _partial),
-        (types.MethodType, _method), (type, _class),
-        ((np.random.Generator, np.random.RandomState, random.Random), _generator),
+        (types.FunctionType, _function), (types.ModuleType, _module), (types.MethodType, _method), (type, _class),
         ((types.BuiltinFunctionType, np.ufunc), _builtin),
+        (type(vars(Mapping)["_abc_impl"]), _registry),
     )  # fmt: skip
-
-
-def _same_number(now: Any, expected: Any) -> bool:
-    """Tell whether plain values are the same to the last bit; NaN is the same as NaN, and 0.0 is not −0.0."""
-    return isinstance(expected, _PLAIN) and type(now) is type(expected) and repr(now) == repr(expected)
+    #: Of these a user's class can add attributes and methods.
+    _CONTENTS: tuple[tuple[Any, Callable[..., None]], ...] = (
+        (np.ndarray, _array), (Mapping, _mapping), (tuple, _tuple), ((list, deque), _sequence),
+        ((set, frozenset), _set), (functools.partial, _partial),
+        ((np.random.Generator, np.random.RandomState, random.Random), _generator),
+        ((operator.itemgetter, operator.methodcaller), _getter), ((*trust.PLAIN, *trust.FIXED), _value),
+    )  # fmt: skip
 
 
 def _functions_of(member: Any) -> Iterator[Any]:
@@ -290,6 +344,12 @@ def _random_state(generator: Any) -> Callable[[], str]:
     if isinstance(generator, np.random.RandomState):
         return lambda: repr(generator.get_state())
     return lambda: repr(generator.bit_generator.state)
+
+
+def _decimal_context() -> str:
+    context = decimal.getcontext().copy()
+    context.clear_flags()
+    return repr(context)
 
 
 def global_random_states() -> tuple[str, str]:

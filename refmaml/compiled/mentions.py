@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.util import resolve_name
 
 _KEPT = 4096
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
 @functools.lru_cache(_KEPT)
@@ -18,6 +19,16 @@ def names_in(code: types.CodeType) -> frozenset[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= names_in(constant)
+    return frozenset(names)
+
+
+@functools.lru_cache(_KEPT)
+def globals_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names that code looks up among the globals and then the builtins, with the code inside it."""
+    names = {each.argval for each in dis.get_instructions(code) if each.opname in _GLOBAL}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= globals_in(constant)
     return frozenset(names)
 
 

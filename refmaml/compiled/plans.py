@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Data, Group, Prepared, identity, nesting, signature, static_key
 from refmaml.compiled.guards import Guard, global_random_states
 from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
-from refmaml.containers import Leaves, fill, flatten, merge, owned, prune, select
+from refmaml.containers import Leaves, children, fill, flatten, merge, owned, prune, select
 from refmaml.differentiation import value_and_gradient
 
 _KEPT = 64
@@ -80,11 +81,12 @@ def _shape(rate: Any) -> Any:
 def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     """Trace and compile, and make sure that tracing changed nothing that the functions see."""
     functions = (*ready.costs, ready.update)
+    seen = (*functions, *_kinds(ready.layout.skeleton, group.inner_data.skeleton, group.outer_data.skeleton))
     request = _request(kind, ready, group)
     for _ in range(2):  # what a first evaluation computes and keeps (a cached property) is there for the second
-        guard, states = Guard(*functions), global_random_states()
+        guard, states = Guard(*seen), global_random_states()
         made = plan(request)
-        if not guard.unchanged() and Guard(*functions).leaked:
+        if not guard.unchanged() and Guard(*seen).leaked:
             break
         _as_the_reference(request, made)
         if guard.unchanged():
@@ -100,6 +102,13 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
             "that is kept between calls)."
         )
     return guard, Execution(made)
+
+
+def _kinds(*skeletons: Any) -> Iterator[type]:
+    """Yield the classes of the containers, which can have methods."""
+    for node in skeletons:
+        yield type(node)
+        yield from _kinds(*(child for _, child in children(node) or ()))
 
 
 def _as_the_reference(request: Request, made: Plan) -> None:

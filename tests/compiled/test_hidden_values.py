@@ -1,26 +1,38 @@
 """For each way in which a cost can hide a value from the tracer: an error that names the line, or a new trace."""
 
+import abc
+import decimal
+import functools
+import math
+import operator
 import random
 import sys
+import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, UserDict, defaultdict, deque, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
 from functools import cached_property, wraps
 from importlib import import_module
-from operator import attrgetter
+from operator import attrgetter, itemgetter, methodcaller
 from types import ModuleType, SimpleNamespace
+from typing import NamedTuple
 
 import autograd.extend
 import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd.tracer import getval
+from numpy import load as load_array
 from problems import assert_same_answer
 
 import refmaml
 import refmaml.compiled as engine
 from refmaml.compiled import CompilationFallback, UnsupportedPrimitive, ValueDependence
+from refmaml.compiled.guards import Guard
 
 DATA = {"x": np.random.default_rng(5).normal(size=(3, 4)) + 0.3}
 THETA = {"w": np.array([0.3, -0.2, 0.5, 0.1])}
@@ -317,7 +329,197 @@ def _tensor():
     return (lambda b, v: squares(tensor.item(), b, v)), lambda: numbers.__setitem__(0, 3.0)
 
 
+def _attribute_of_a_subclass():
+    class Base:
+        scale = 2.0
+
+    class Sub(Base):
+        pass
+
+    return (lambda b, v: squares(Sub.scale, b, v)), lambda: setattr(Sub, "scale", 3.0)
+
+
+def _bases_of_a_class():
+    class Base:
+        scale = 2.0
+
+    class Other:
+        scale = 3.0
+
+    class Sub(Base):
+        pass
+
+    return (lambda b, v: squares(Sub.scale, b, v)), lambda: setattr(Sub, "__bases__", (Other,))
+
+
+def _attribute_of_an_instance(kind, *args):
+    """Return a maker of a cost that reads an attribute of an instance of a subclass."""
+
+    def make():
+        sub = type("Sub", (kind,), {})
+        settings = np.ones(3).view(sub) if kind is np.ndarray else sub(*args)
+        settings.scale = 2.0
+        return (lambda b, v: squares(settings.scale, b, v)), lambda: setattr(settings, "scale", 3.0)
+
+    make.__name__ = f"_attribute_of_a_{kind.__name__}"
+    return make
+
+
+def _subclass_without_attributes(module):
+    class Number(float):
+        __slots__ = ()
+
+        def doubled(self):
+            return self * module.scale
+
+    number = Number(1.0)
+    return (lambda b, v: squares(number.doubled(), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _method_of_a_named_tuple(module):
+    class Settings(NamedTuple):
+        power: float
+
+        def scale(self):
+            return self.power * module.scale
+
+    settings = Settings(1.0)
+    return (lambda b, v: squares(settings.scale(), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _function_in_a_set(module):
+    def scaled():
+        return module.scale
+
+    terms = frozenset({scaled})
+    return (lambda b, v: squares(sum(each() for each in terms), b, v)), lambda: setattr(module, "scale", 3.0)
+
+
+def _key_of_a_dictionary():
+    model = Model()
+    table = {model: 1.0}
+    return (lambda b, v: squares(sum(each.scale for each in table), b, v)), lambda: setattr(model, "scale", 3.0)
+
+
+def _methodcaller():
+    scales = np.array([2.0, 1.0])
+    call = methodcaller("dot", scales)
+    return (lambda b, v: squares(call(np.ones(2)), b, v)), lambda: scales.__setitem__(0, 3.0)
+
+
+def _methodcaller_with_keywords():
+    scales = np.array([2.0, 1.0])
+    call = methodcaller("dot", b=scales)
+    holder = type("Holder", (), {"dot": lambda self, b: b[0]})()
+    return (lambda b, v: squares(call(holder), b, v)), lambda: scales.__setitem__(0, 3.0)
+
+
+def _methodcaller_of_a_module(module):
+    module.scaled = lambda: 2.0
+    call = methodcaller("scaled")
+    return (lambda b, v: squares(call(module), b, v)), lambda: setattr(module, "scaled", lambda: 3.0)
+
+
+def _itemgetter():
+    class Index:
+        scale = 0
+
+        def __index__(self):
+            return self.scale
+
+    index = Index()
+    read = itemgetter(index)
+    return (lambda b, v: squares(read([2.0, 3.0]), b, v)), lambda: setattr(index, "scale", 1)
+
+
+def _class_of_an_object():
+    class First:
+        def scale(self):
+            return 2.0
+
+    class Second:
+        def scale(self):
+            return 3.0
+
+    model = First()
+    return (lambda b, v: squares(model.scale(), b, v)), lambda: setattr(model, "__class__", Second)
+
+
+def _in_a_namespace(source, **later):
+    """Return a cost written as source, and what defines more globals for it."""
+    space = {"squares": squares}
+    exec(source, space)
+    return space["cost"], lambda: space.update(later)
+
+
+def _builtin_that_is_shadowed_later():
+    return _in_a_namespace("def cost(b, v):\n    return squares(abs(-2.0), b, v)", abs=lambda x: 3.0)
+
+
+def _global_that_is_defined_later():
+    source = """
+def cost(b, v):
+    try:
+        scale = LATER
+    except NameError:
+        scale = 2.0
+    return squares(scale, b, v)
+"""
+    return _in_a_namespace(source, LATER=3.0)
+
+
+def _global_inside_a_class():
+    source = """
+def cost(b, v):
+    class Inside:
+        try:
+            scale = LATER
+        except NameError:
+            scale = 2.0
+    return squares(Inside.scale, b, v)
+"""
+    return _in_a_namespace(source, LATER=3.0)
+
+
+def _whether_a_class_has():
+    class Settings:
+        pass
+
+    return (
+        (lambda b, v: squares(2.0 if hasattr(Settings, "later") else 1.0, b, v)),
+        lambda: setattr(Settings, "later", None),
+    )
+
+
+def _whether_a_module_has(module):
+    return (
+        (lambda b, v: squares(2.0 if hasattr(module, "later") else 1.0, b, v)),
+        lambda: setattr(module, "later", None),
+    )
+
+
+def _what_an_abstract_class_takes():
+    class Takes(abc.ABC):  # noqa: B024 - it only takes others in
+        pass
+
+    return (lambda b, v: squares(2.0 if issubclass(int, Takes) else 1.0, b, v)), lambda: Takes.register(int)
+
+
+KINDS = ((dict,), (tuple,), (list,), (set,), (float, 1.0), (int, 1), (str, "a"), (np.ndarray,), (Fraction, 1))
 CHANGES = [
+    *(_attribute_of_an_instance(*each) for each in KINDS),
+    _attribute_of_a_subclass,
+    _bases_of_a_class,
+    _key_of_a_dictionary,
+    _methodcaller,
+    _methodcaller_with_keywords,
+    _itemgetter,
+    _class_of_an_object,
+    _builtin_that_is_shadowed_later,
+    _global_that_is_defined_later,
+    _global_inside_a_class,
+    _whether_a_class_has,
+    _what_an_abstract_class_takes,
     _tensor,
     _deque,
     _bytearray,
@@ -340,7 +542,8 @@ CHANGES = [
 OF_MODULES = [
     _members_of_a_module_by_two_functions, _module_behind_an_object, _dictionary_of_a_module, _attrgetter,
     _kept_attrgetter, _disguised_as_a_library, _behind_a_decorator_of_a_library, _relative_import_inside,
-    _import_inside, _import_by_name, _operator_of_a_class,
+    _import_inside, _import_by_name, _operator_of_a_class, _subclass_without_attributes, _method_of_a_named_tuple,
+    _function_in_a_set, _methodcaller_of_a_module, _whether_a_module_has,
 ]  # fmt: skip
 
 
@@ -359,6 +562,133 @@ def test_what_a_cost_sees_may_change_between_calls(make):
 def test_a_member_of_a_module_may_change_between_calls(make):
     with _settings(scale=2.0, other=0.5) as module:
         test_what_a_cost_sees_may_change_between_calls(lambda: make(module))
+
+
+READERS = {
+    "load": (lambda path: np.load(path)[0], np.save),
+    "load of autograd": (lambda path: anp.load(path)[0], np.save),
+    "loadtxt": (np.loadtxt, np.savetxt),
+    "genfromtxt": (lambda path: np.genfromtxt(path) * 1.0, np.savetxt),
+    "fromfile": (lambda path: np.fromfile(path)[0], lambda path, array: array.tofile(path)),
+    "memmap": (lambda path: np.memmap(path, float)[0], lambda path, array: array.tofile(path)),
+    "imported": (lambda path: load_array(path)[0], np.save),
+}
+
+
+@pytest.mark.parametrize(("read", "write"), READERS.values(), ids=READERS)
+def test_a_file_may_change_between_calls(read, write, tmp_path):
+    path = str(tmp_path / "array.npy")
+    write(path, np.array([2.0]))
+    cost = lambda b, v: squares(read(path), b, v)  # noqa: E731 - so that the case is one line
+    test_what_a_cost_sees_may_change_between_calls(lambda: (cost, lambda: write(path, np.array([3.0]))))
+
+
+def test_the_decimal_context_may_change_between_calls():
+    def cost(b, v):
+        return squares(float(decimal.Decimal(1) / decimal.Decimal(3)), b, v)
+
+    with decimal.localcontext():
+        test_what_a_cost_sees_may_change_between_calls(lambda: (cost, lambda: setattr(decimal.getcontext(), "prec", 2)))
+
+
+@pytest.mark.parametrize("thing", [decimal, decimal.Decimal, decimal.Decimal(2), decimal.getcontext])
+def test_all_of_decimal_depends_on_its_context(thing):
+    guard = Guard(lambda: thing)
+    assert guard.holds()
+    with decimal.localcontext() as context:
+        context.prec = 2
+        assert not guard.holds()
+    assert guard.holds()
+
+
+def test_a_function_of_the_interpreter_may_answer_differently():
+    limit = sys.getrecursionlimit()
+    try:
+        test_what_a_cost_sees_may_change_between_calls(
+            lambda: (
+                lambda b, v: squares(sys.getrecursionlimit() / limit, b, v),
+                lambda: sys.setrecursionlimit(2 * limit),
+            )
+        )
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_a_thread_may_see_something_else():
+    settings = threading.local()
+    settings.scale = 2.0
+
+    def cost(b, v):
+        return squares(settings.scale, b, v)
+
+    def elsewhere():
+        settings.scale = 3.0
+        return assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+
+    args = (DATA, cost, None, THETA, 2, 0.1)
+    before = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+    with ThreadPoolExecutor(1) as pool:
+        after = pool.submit(elsewhere).result()
+    assert before[0] != after[0]
+
+
+@pytest.mark.parametrize("place", ["variables", "inside of the variables", "batch"])
+def test_a_method_of_a_container_may_change_between_calls(place):
+    with _settings(scale=2.0) as module:
+
+        class Part(NamedTuple):
+            value: object
+
+            def scaled(self):
+                return module.scale * self.value
+
+        data, theta = DATA["x"], THETA["w"]
+        cost, batch, variables = {
+            "variables": (lambda b, v: squares(1.0, {"x": b}, {"w": v.scaled()}), data, Part(theta)),
+            "inside of the variables": (lambda b, v: squares(1.0, {"x": b}, {"w": v[0].scaled()}), data, [Part(theta)]),
+            "batch": (lambda b, v: squares(1.0, {"x": b.scaled()}, {"w": v}), Part(data), theta),
+        }[place]
+        args = (batch, cost, None, variables, 2, 0.1)
+        before = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+        module.scale = 3.0
+        after = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
+        assert before[0] != after[0]
+
+
+def _enumeration():
+    kind = IntEnum("Kind", ["ONE", "TWO"])
+    return lambda b, v: squares(float(kind.TWO), b, v)
+
+
+def _named_tuple():
+    settings = namedtuple("Settings", "scale")(2.0)
+    return lambda b, v: squares(settings.scale, b, v)
+
+
+def _containers():
+    table = defaultdict(float, scale=2.0), OrderedDict(scale=2.0)
+    return lambda b, v: squares(table[0]["scale"] * table[1]["scale"], b, v)
+
+
+def _c_functions():
+    times, total = operator.mul, functools.reduce
+    return lambda b, v: squares(total(times, (1.0, math.sqrt(4.0), np.dot(1.0, 1.0), abs(-1.0))), b, v)
+
+
+def _user_mapping():
+    class Settings(UserDict):
+        pass
+
+    settings = Settings(scale=2.0)
+    return lambda b, v: squares(settings.data["scale"], b, v)
+
+
+ORDINARY = [_enumeration, _named_tuple, _containers, _c_functions, _user_mapping]
+
+
+@pytest.mark.parametrize("make", ORDINARY, ids=lambda each: each.__name__.strip("_"))
+def test_what_can_be_looked_into_is_traced_once(make):
+    assert Guard(make()).holds()
 
 
 def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
