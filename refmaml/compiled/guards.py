@@ -3,8 +3,9 @@
 A recording bakes in whatever a cost function reads through its closure, its globals, its defaults and the objects
 that these lead to. A `Guard` notes all of that when the function is traced, and compares it before every later call.
 Numbers, text and the like are compared by value, arrays by their bytes, containers and objects member by member,
-functions by their code and by what they see in turn, and of modules the members that any of the code mentions. What
-cannot be looked into makes a guard *open*: such a function is traced anew for every call.
+functions by their code and by what they see in turn, and of modules the members that any of the code mentions. What is
+not there can come later: absent globals are noted too, and how many members a class or a module has. What cannot be
+looked into makes a guard *open*: such a function is traced anew for every call.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Guard:
             return False
         return not self._absent or not any(name in sys.modules for name in self._absent)
 
-    def unchanged(self) -> bool:  # noqa: PLR0911, PLR0912 - this runs before every call, and a call of its own costs as much
+    def unchanged(self) -> bool:  # noqa: PLR0911, PLR0912 - calls would cost as much as the comparing
         """Tell whether all that could be looked into is as it was."""
         for space, name, expected in self._names:
             if (now := space.get(name, Guard)) is not expected and not same_number(now, expected):
