@@ -314,7 +314,7 @@ class Guard:
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (types.MethodType, _method), (type, _class),
         ((types.BuiltinFunctionType, np.ufunc), _builtin),
-        (type(vars(Mapping)["_abc_impl"]), _registry),
+        (type(np.dot), _value), (type(vars(Mapping)["_abc_impl"]), _registry),
     )  # fmt: skip
     #: Of these a user's class can add attributes and methods.
     _CONTENTS: tuple[tuple[Any, Callable[..., None]], ...] = (

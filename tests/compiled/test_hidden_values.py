@@ -675,6 +675,25 @@ def _c_functions():
     return lambda b, v: squares(total(times, (1.0, math.sqrt(4.0), np.dot(1.0, 1.0), abs(-1.0))), b, v)
 
 
+def _imported_functions():
+    dot, tanh = anp.dot, anp.tanh
+    return lambda b, v: dot(tanh(v["w"]), v["w"])
+
+
+def _implementation_of_an_abstract_class():
+    class Scale(abc.ABC):
+        @abc.abstractmethod
+        def scale(self):
+            """Return a number."""
+
+    class Two(Scale):
+        def scale(self):
+            return 2.0
+
+    two = Two()
+    return lambda b, v: squares(two.scale(), b, v)
+
+
 def _user_mapping():
     class Settings(UserDict):
         pass
@@ -683,7 +702,10 @@ def _user_mapping():
     return lambda b, v: squares(settings.data["scale"], b, v)
 
 
-ORDINARY = [_enumeration, _named_tuple, _containers, _c_functions, _user_mapping]
+ORDINARY = [
+    _enumeration, _named_tuple, _containers, _c_functions, _user_mapping, _imported_functions,
+    _implementation_of_an_abstract_class,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", ORDINARY, ids=lambda each: each.__name__.strip("_"))
