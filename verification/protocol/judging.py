@@ -18,12 +18,13 @@ from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
 from verification.report.model import UNDECLARED, Case, Report, conclude
-from verification.subjects import Finding, ProgramError, SkippedError, SubjectError
+from verification.subjects import Finding, ProgramError, Reply, SkippedError, SubjectError
 from verification.tolerances import norm
 from verification.vectors import Vector, from_problem
 
 ORDERS: dict[str, int | str] = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
-_EVIDENCE = 24  # vectors that are held against the catalogue where no built-in problem was answered
+_Answered = tuple[Vector, str, Reply]
+_EVIDENCE = 24  # vectors that are held against the catalogue, beside the built-in problems that were answered
 
 
 def verify_program(
@@ -113,7 +114,7 @@ class _Work:
     cases: list[Case] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     seen: list[Observation] = field(default_factory=list)
-    answered: list[tuple[Vector, str, Any]] = field(default_factory=list)
+    answered: list[_Answered] = field(default_factory=list)
 
     @property
     def has_failed(self) -> bool:
@@ -191,21 +192,35 @@ class _Work:
         return [fault for fault in overlooked if fault not in killed]
 
     def _named(self, order: int | str) -> list[Diagnosis]:
-        """Name the mistake from the built-in problems; from the vectors where none of those was answered."""
+        """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
-        seen = [each for each in self.seen if each.problem.order == order]
-        if not any(each.reply.returned for each in seen):
-            seen = self._seen_on_vectors(order)
+        seen = [each for each in self.seen if each.problem.order == order] + self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
             return diagnose(seen, order, self.run.declared) if seen else []
         return self.run.named(self.subject, order, self.cases, seen)
 
     def _seen_on_vectors(self, order: int | str) -> list[Observation]:
+        """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""
         failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail"}
         mine = [each for each in self.answered if _is_evidence(each[0], order) and each[2].returned]
-        mine.sort(key=lambda each: ((each[0].id, each[1]) not in failed, each[1] != "float64"))
-        return [observation(*each) for each in (*mine[: _EVIDENCE // 2], *mine[-_EVIDENCE // 2 :])]
+        mine = [each for each in mine if each[1] == "float64"] or mine  # single precision decides nothing beside it
+        wrong = [each for each in mine if (each[0].id, each[1]) in failed]
+        right = [each for each in mine if (each[0].id, each[1]) not in failed]
+        some = wrong[:: max(1, -(-len(wrong) // (_EVIDENCE // 2)))]
+        return [observation(*each) for each in (*some, *_refuting(right, _EVIDENCE // 2))]
+
+
+def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
+    """Return those right answers first that differ from what the most faults give, beyond those chosen before."""
+    chosen: list[_Answered] = []
+    left, refuted = list(right), set[str]()
+    while left and len(chosen) < most:
+        best = max(left, key=lambda each: len(set(each[0].kills[each[1]]) - refuted))
+        left.remove(best)
+        chosen.append(best)
+        refuted |= set(best[0].kills[best[1]])
+    return chosen
 
 
 def _is_evidence(vector: Vector, order: int | str) -> bool:

@@ -55,6 +55,15 @@ def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[...
     assert content["why_left_out"]["bilinear-fomaml-k0-t3-loop-single-bdb1577e55"].endswith("the family bilinear")
 
 
+def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """One inner step too few of several is B02 on both problems asked, but not on the vectors with a single step."""
+    file = tmp_path / "report.json"
+    assert run("verify", "--command", hostile("too few of several steps"), "--json", file).exit_code == 1
+    content = json.loads(file.read_text("utf-8"))
+    assert {case["verdict"] for case in content["cases"] if case["group"] == "problems"} == {"fail"}
+    assert [each["fault"] for each in content["diagnosis"]] == ["several"]
+
+
 def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--json", file)
