@@ -36,6 +36,11 @@ Examples:
   refmaml requests quadratic | node harness.js
   refmaml requests one-step --order reptile --dtype float32 | node harness.js
   refmaml requests quadratic-fomaml-k1-t2-loop | node harness.js
+
+\b
+Exit codes:
+  0  the lines were printed
+  2  wrong usage: there is no such problem, or the vector is of another precision or order
 """
 _STEPS = {"1": "fomaml", "2": "maml", "reptile": "reptile"}
 
@@ -101,8 +106,10 @@ def _conclusion(broken: set[str]) -> str:
     help="What to ask of a built-in problem.",
 )
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
-def requests(name: str, order: str, dtype: str) -> None:
+@click.pass_context
+def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
     """Print the lines by which the judge asks a program a problem."""
+    from verification import suite
     from verification.protocol.judging import layout_of
     from verification.protocol.messages import PROTOCOL, request
 
@@ -110,12 +117,26 @@ def requests(name: str, order: str, dtype: str) -> None:
         layout = layout_of(name, order if order == "reptile" else int(order))
     except KeyError as error:
         raise click.UsageError(f"NAME: expected a built-in problem or the id of a vector. {error.args[0]}") from error
+    if not suite.exists(name):
+        _refuse_of_vector(context, name, layout["step"], order, dtype)
     lines = [
         request("start", 1, protocol=PROTOCOL),
         request("run", 2, name=name, dtype=dtype, problem=layout),
         request("stop", 3),
     ]
     click.echo(b"".join(lines).decode(), nl=False)
+
+
+def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, dtype: str) -> None:
+    """Refuse a precision that a vector is not for, and an order that is not its own."""
+    from verification.protocol.vector_cases import golden
+
+    dtypes = golden()[name].dtypes
+    if dtype not in dtypes:
+        raise click.UsageError(f"--dtype: the vector {name} can be asked in {' or '.join(dtypes)}, but not in {dtype}.")
+    if context.get_parameter_source("order") is not click.core.ParameterSource.DEFAULT and _STEPS[order] != step:
+        own = next(each for each, of in _STEPS.items() if of == step)
+        raise click.UsageError(f"--order: the vector {name} is of order {own}, but got {order}.")
 
 
 def refuse_timeout(context: click.Context) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from verification.cli import main
+from verification.protocol.vector_cases import golden
 from verification.report import schema
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
@@ -143,3 +144,18 @@ def test_smoke_of_no_program_is_wrong_usage() -> None:
 @pytest.mark.parametrize("name", ["smoke", "requests"])
 def test_the_help_has_examples(name: str) -> None:
     assert "Examples:" in run(name, "--help").output
+
+
+def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
+    every = list(golden())
+    double = next(each for each in every if each.dtypes == ["float64"])
+    fomaml = next(each for each in every if each.problem["step"] == "fomaml" and "float32" in each.dtypes)
+    refused = run("requests", double.id, "--dtype", "float32")
+    assert refused.exit_code == 2
+    assert "can be asked in float64, but not in float32." in " ".join(refused.output.split())
+    refused = run("requests", fomaml.id, "--order", "reptile")
+    assert refused.exit_code == 2
+    assert "is of order 1, but got reptile." in " ".join(refused.output.split())
+    assert run("requests", fomaml.id, "--order", "1", "--dtype", "float32").exit_code == 0
+    reptile = next(each for each in every if each.problem["step"] == "reptile")
+    assert run("requests", reptile.id).exit_code == 0
