@@ -24,7 +24,7 @@ Examples:
 \b
 Exit codes:
   0  the harness works, and so do the costs that it declares
-  1  the harness or a cost is broken; the lines above say where
+  1  the harness or a cost is broken, or every problem was skipped; the lines above say where
   2  wrong usage: the program cannot be run
 """
 
@@ -84,8 +84,10 @@ def smoke(command: str, timeout: float) -> None:
         told = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
         console.print(Text.assemble(told, check.name, f"\n      {check.cause}." if check.cause else ""))
     broken = {check.part for check in checks if not check.is_passed}
-    console.print(_conclusion(broken))
-    raise SystemExit(1 if broken else 0)
+    costs = [check for check in checks if check.part == "cost"]
+    unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)
+    console.print("Every problem was skipped: it is not known whether it works." if unknown else _conclusion(broken))
+    raise SystemExit(1 if broken or unknown else 0)
 
 
 def _conclusion(broken: set[str]) -> str:

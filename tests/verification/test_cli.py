@@ -63,7 +63,7 @@ def test_fail_is_1():
     assert "FAIL" in result.output
     assert "2 of 2 answers are wrong." in result.output
     assert " · order 1 · float64" in result.output
-    assert "1 more failing problems are in the table." in result.output
+    assert "1 more wrong answer is in the table." in result.output
     assert "gradients, w1: it differs from the reference by " in result.output
     assert "units of rounding, where " in result.output
     assert "expected " in result.output
@@ -205,8 +205,8 @@ def test_many_failures_are_told_in_part(ask_only):
     assert "D11: " in result.output
     assert result.output.count("To reproduce it:") == 1
     assert result.output.count("and 1 more") == 1
-    assert "3 more failing problems are in the table." in result.output
-    table = result.output[result.output.index("3 more failing") :]
+    assert "3 more wrong answers are in the table." in result.output
+    table = result.output[result.output.index("3 more wrong") :]
     for name in ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps"):
         (row,) = (line for line in table.splitlines() if f" {name} " in line)
         assert row.split()[-2] == "fail"
@@ -229,7 +229,7 @@ def test_three_failures_are_told_where_the_mistake_has_no_name(ask_only, tmp_pat
     result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64")
     assert "several: " in result.output
     assert result.output.count("To reproduce it:") == 3
-    assert "1 more failing problems are in the table." in result.output
+    assert "1 more wrong answer is in the table." in result.output
 
 
 def test_the_worst_entry_is_shown_with_its_place(tmp_path):

@@ -381,3 +381,17 @@ def test_a_subject_by_a_name_that_leads_nowhere():
     """A name is looked up before anything is asked."""
     with pytest.raises(SubjectError, match="no file nowhere"):
         verification.verify("nowhere.py:step")
+
+
+def test_one_wrong_answer_is_told_in_the_singular():
+    """The reason counts answers, one or several."""
+
+    def wrong_once(problem):
+        cost, gradients = numpy_subject(problem)
+        return (cost if problem.name == "bilinear" else 2 * cost), gradients
+
+    options = {"framework": "numpy", "dtypes": ("float64",)}
+    report = verification.verify(wrong_once, problems=("bilinear", "one-task"), **options)
+    assert report.reason == "1 of 2 answers is wrong."
+    report = verification.verify(numpy_subject, problems=("bilinear",), **options)
+    assert report.reason == "The one answer is right within its bound."

@@ -172,10 +172,8 @@ class _Work:
             parts = ("stop", order, self.run.dtypes[0], "fail", [finding], float("inf"), float("nan"))
             self.cases.append(Case(*parts, f"refmaml smoke --command {self.subject.name!r}", "protocol"))  # type: ignore[arg-type]
         report = conclude(self.subject, self.cases, named, [], list(self.left_out), self._overlooked(orders))
-        reason = _reason(report, program, complaint)
-        return replace(
-            report, kind="program", framework=program.language, reason=reason, why_left_out=dict(self.left_out)
-        )
+        report = replace(report, kind="program", framework=program.language, why_left_out=dict(self.left_out))
+        return replace(report, reason=_reason(report, program, complaint))
 
     def _overlooked(self, orders: list[int | str]) -> list[str]:
         """Return the faults that neither a built-in problem nor a vector, of those answered, would have shown.
@@ -231,9 +229,12 @@ def _is_evidence(vector: Vector, order: int | str) -> bool:
 
 def _reason(report: Report, program: Program, complaint: str | None) -> str:
     reason = report.reason
+    skipped = sum(not why.startswith(UNDECLARED) for why in report.why_left_out.values())
+    if skipped and not report.cases:
+        reason = f"Everything was skipped: {skipped} of {skipped} problems that were asked, so nothing is known."
     if program.given_up:
         unanswered = sum(any(each.what == "program" for each in case.findings) for case in report.cases)
-        reason = f"{unanswered} of {len(report.cases)} problems have no answer: the program was given up. The cause: "
+        reason = f"{unanswered} of {len(report.cases)} answers are missing: the program was given up. The cause: "
         reason += f"{program.given_up}."
     return f"{reason} After the last, {complaint}." if complaint else reason
 

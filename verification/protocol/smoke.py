@@ -34,6 +34,7 @@ class Check:
     name: str
     part: str
     cause: str = ""
+    is_skipped: bool = False
 
     @property
     def is_passed(self) -> bool:
@@ -80,7 +81,7 @@ def _tried(name: str, part: str, attempt: Callable[[], Any]) -> Check:
     except _WrongError as error:
         return Check(name, part, str(error))
     except SkippedError as skipped:
-        return Check(f"{name} (skipped: {skipped})", part)
+        return Check(f"{name} (skipped: {skipped})", part, is_skipped=True)
     return Check(name, part)
 
 

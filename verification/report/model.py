@@ -104,7 +104,7 @@ def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
     """Return the verdict, and the reason in one sentence."""
     wrong, hidden = (sum(case.verdict == each for case in cases) for each in ("fail", "inconclusive"))
     if wrong:
-        return "fail", f"{wrong} of {len(cases)} answers are wrong."
+        return "fail", f"{wrong} of {len(cases)} answers {'is' if wrong == 1 else 'are'} wrong."
     if broken:
         return "fail", f"Every answer is right within its bound, but relations are broken: {', '.join(broken)}."
     if hidden:
@@ -114,6 +114,8 @@ def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
         )
     if not cases:
         return "inconclusive", "Nothing was asked, so nothing is known."
+    if len(cases) == 1:
+        return "pass", "The one answer is right within its bound."
     return "pass", f"All {len(cases)} answers are right within their bounds."
 
 

@@ -40,8 +40,10 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
     if len(failing) > told:
         more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[told:])) else ""
-        console.print(f"{len(failing) - told} more failing problems are in the table{more}.")
-    console.print(_table(report))
+        count = len(failing) - told
+        console.print(f"{count} more wrong {'answer is' if count == 1 else 'answers are'} in the table{more}.")
+    if report.cases:
+        console.print(_table(report))
     if report.relations:
         console.print(_relations(report))
     if report.overlooked:

@@ -48,7 +48,7 @@ def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[...
     assert result.exit_code == 1
     assert "B02: one inner step too few" in result.output
     assert f"refmaml requests quadratic --order 1 --dtype float64 | {command}" in result.output
-    assert "more failing problems are in the table, the vectors one by one in the JSON report." in result.output
+    assert "more wrong answers are in the table, the vectors one by one in the JSON report." in result.output
     content = json.loads(file.read_text("utf-8"))
     Draft202012Validator(schema()).validate(content)
     assert content["subject"] == {"name": command, "framework": "Python", "kind": "program"}
@@ -70,7 +70,7 @@ def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., 
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--json", file)
     assert result.exit_code == 1
     told = " ".join(result.output.replace("│", "").split())
-    assert "15 of 15 problems have no answer: the program was given up. The cause: it had broken down 3 times" in told
+    assert "15 of 15 answers are missing: the program was given up. The cause: it had broken down 3 times" in told
     Draft202012Validator(schema()).validate(json.loads(file.read_text("utf-8")))
 
 
@@ -78,6 +78,8 @@ def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., 
     result = run("verify", "--command", hostile("skip"))
     assert result.exit_code == 3
     assert re.search(r"Not answered: \d+ problems, since it skipped it: not \[/today\]\.", result.output)
+    assert re.search(r"Everything was skipped: (\d+) of \1 problems that were asked", result.output)
+    assert "verdict" not in result.output  # no table
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,7 @@ def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
     [
         ("none of them", 0, "The harness works: what refmaml verify finds wrong is the algorithm."),
         ("too few steps", 0, "The harness works: what refmaml verify finds wrong is the algorithm."),
+        ("skip", 1, "Every problem was skipped: it is not known whether it works."),
         ("die", 1, "The harness is broken: nothing is known of the algorithm."),
         ("doubled", 1, "The harness works, but a cost or its gradient is wrong even without an inner step."),
     ],
