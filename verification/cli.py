@@ -54,7 +54,24 @@ Exit codes:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """
+Verify implementations of first-order MAML, second-order MAML and Reptile.
+
+\b
+Examples:
+  refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml faults B02
+
+\b
+Exit codes:
+  0  pass, or done
+  1  fail
+  2  wrong usage
+  3  inconclusive
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="refmaml")
 def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
@@ -206,7 +223,11 @@ Exit codes:
     help="Ask in this precision only; by default in both.",
 )
 @click.option(
-    "--vectors", "on_vectors", is_flag=True, help="Hold every fault against the golden vectors instead; some seconds."
+    "--vectors",
+    "on_vectors",
+    is_flag=True,
+    help="Hold every fault against the golden vectors "
+    "instead; some seconds. Float32 cannot show G11 and V02, which are no survivors.",
 )
 @click.option("--pairs", is_flag=True, help="Try pairs of a scale and a structural fault instead.")
 @click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
@@ -260,6 +281,11 @@ List the catalogue of faults, or explain one: its formula, its sources, what sho
 Examples:
   refmaml faults
   refmaml faults B02
+
+\b
+Exit codes:
+  0  the catalogue or the fault was shown
+  2  wrong usage: there is no such fault
 """
 
 
@@ -322,7 +348,8 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
     columns: tuple[Any, ...] = (
         TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         work = bar.add_task("starting", total=None)
         yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)
 

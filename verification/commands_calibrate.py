@@ -143,6 +143,7 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
     columns: tuple[Any, ...] = (
         TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         work = bar.add_task("starting", total=None)
         yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)

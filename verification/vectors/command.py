@@ -19,7 +19,19 @@ _STEPS = ("fomaml", "maml", "reptile")
 
 @click.group()
 def vectors() -> None:
-    """List, show and export the golden vectors: frozen problems with certified answers."""
+    """List, show and export the golden vectors: frozen problems with certified answers.
+
+    \b
+    Examples:
+      refmaml vectors list --kills B02
+      refmaml vectors export vectors/
+
+    \b
+    Exit codes:
+      0  it was done
+      1  the vectors cannot be read, or a fault survives
+      2  wrong usage
+    """
 
 
 @vectors.command("list")
@@ -34,6 +46,12 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
       refmaml vectors list
       refmaml vectors list --family mlp-tanh-mse --step maml
       refmaml vectors list --kills B11
+
+    \b
+    Exit codes:
+      0  the vectors were listed
+      1  the vectors cannot be read
+      2  wrong usage: there is no such fault
     """
     every = _loaded()
     chosen = [each for each in every if _matches(each, family, step, kills)]
@@ -55,6 +73,12 @@ def show(identity: str, as_json: bool) -> None:
     Examples:
       refmaml vectors show quadratic-fomaml-k1-t2-loop
       refmaml vectors show quadratic-fomaml-k1-t2-loop --json
+
+    \b
+    Exit codes:
+      0  the vector was shown
+      1  the vectors cannot be read
+      2  wrong usage: there is no such vector
     """
     every = _loaded()
     try:
@@ -75,6 +99,12 @@ def export(folder: Path) -> None:
     \b
     Examples:
       refmaml vectors export vectors/
+
+    \b
+    Exit codes:
+      0  the files were written
+      1  the vectors cannot be read
+      2  wrong usage: DIR cannot be written to, or holds others
     """
     every = _loaded()
     files = [*(DATA / entry["file"] for entry in every.manifest["files"]), DATA / "manifest.json", DATA / "errata.json"]
@@ -90,12 +120,20 @@ def export(folder: Path) -> None:
 @vectors.command("matrix")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 def matrix(dtype: str) -> None:
-    """Print the kill matrix: how many vectors of each step kill each fault. Exit with 1 if one survives.
+    """Print the kill matrix: how many vectors of each step kill each fault.
+
+    Float32 cannot show two faults, G11 and V02, which are killed in float64: these are no survivors.
 
     \b
     Examples:
       refmaml vectors matrix
       refmaml vectors matrix --dtype float32
+
+    \b
+    Exit codes:
+      0  no fault survives
+      1  a fault survives in float64, or the vectors cannot be read
+      2  wrong usage
     """
     show_kills(dtype)
 
@@ -119,6 +157,8 @@ def show_kills(dtype: str) -> None:
         click.echo("No answer of one step shows these:")
         for fault, reason in every.manifest["not_shown"].items():
             click.echo(f"  {fault}: {reason}")
+    if found.survivors and dtype == "float32":
+        click.echo(f"Float32 cannot show {', '.join(found.survivors)}, which float64 does: they are no survivors.")
     if found.survivors and dtype == "float64":
         raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
 

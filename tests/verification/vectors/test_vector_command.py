@@ -146,3 +146,22 @@ def test_the_self_test_on_vectors_goes_with_no_other_option(other: list[str]) ->
     result = CliRunner().invoke(main, ["self-test", "--vectors", *other])
     assert result.exit_code == 2
     assert "--vectors goes with --dtype alone." in result.output
+
+
+def test_what_float32_cannot_show_is_told():
+    """Two faults need double precision: they are named, and are no survivors."""
+    result = CliRunner().invoke(main, ["vectors", "matrix", "--dtype", "float32"])
+    assert result.exit_code == 0
+    assert "Float32 cannot show G11, V02, which float64 does: they are no survivors." in result.output
+
+
+@pytest.mark.parametrize("words", ["", "vectors", "vectors list", "vectors show", "vectors export", "vectors matrix"])
+def test_the_help_has_examples_and_exit_codes(words):
+    told = CliRunner().invoke(main, [*words.split(), "--help"]).output
+    assert "Examples:" in told
+    assert "Exit codes:" in told
+
+
+def test_nothing_is_on_standard_error_without_a_terminal():
+    result = CliRunner().invoke(main, ["verify", "json:dumps", "--kind", "problem", "--dtype", "float64"])
+    assert result.stderr == ""
