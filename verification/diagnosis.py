@@ -9,13 +9,13 @@ evidence cannot tell apart is said to be so; where nothing matches, the family i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from verification.conventions import Declared
-from verification.evidence import Answer, Evidence, Observation
+from verification.evidence import Answer, Evidence, Observation, lost
 from verification.faults import CATALOGUE, Fault
 from verification.faults.question import Misreading
 from verification.fits import fitted
@@ -64,11 +64,67 @@ class Diagnosis:
 def diagnose(observations: list[Observation], order: Any, declared: Declared) -> list[Diagnosis]:
     """Return what the evidence singles out, best first; an empty list where nothing of the catalogue fits it."""
     evidence = Evidence(observations, declared)
+    beside = _beside_the_gradients(evidence)
+    if beside:
+        return [several(beside)]
     for kind in (_single, _fitted, _paired):
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
-            return _told(evidence, found)
+            return _told(evidence, found, order)
     return []
+
+
+def several(told: str) -> Diagnosis:
+    """Return what is said where nothing of the catalogue gives the answers, with what is known all the same."""
+    return Diagnosis(
+        faults=(SEVERAL,),
+        title="several mistakes, or one that is not in the catalogue",
+        formula="",
+        evidence=f"no fault of the catalogue, and no pair of them, gives these answers; {told.removeprefix('; ')}"
+        if told
+        else "no fault of the catalogue, and no pair of them, gives these answers",
+        source="",
+        advice="Mend what the details below show first, and run again: a mistake of the catalogue is then named.",
+    )
+
+
+_PARTS = {
+    "cost": "the cost is wrong",
+    "adapted": "the adapted variables are wrong",
+    "exception": "an exception was raised",
+    "program": "the program broke down",
+    "result": "a result is no answer",
+    "dtype": "a dtype is another",
+    "inputs": "the caller's arrays are changed",
+}
+
+
+def _beside_the_gradients(evidence: Evidence) -> str:
+    """Say what is wrong where the gradients that came are right, and no fault of the catalogue is about it.
+
+    It is empty where a gradient is wrong, and where nothing but a lost zero or a change of the caller's arrays is seen.
+    """
+    if evidence.malformed:
+        return "the gradients do not have the form that is expected"
+    if not evidence.deciding or not all(evidence.is_right(seen) for seen in evidence.deciding):
+        return ""
+    wrong = {what for seen in evidence.seen for what in seen.wrong}
+    if evidence.unused_raised:
+        wrong -= {"exception", "program"}
+    words = [word for what, word in _PARTS.items() if what in wrong - {"inputs"}]
+    if evidence.not_finite:
+        words.append("gradients hold NaN or infinity")
+    decided = {id(seen) for seen in evidence.deciding}
+    others = [seen for seen in evidence.seen if seen.reply.returned and id(seen) not in decided]
+    if not evidence.not_finite and not all(evidence.is_right(seen) for seen in others):
+        words.append("gradients of answers that do not, such as those in single precision, are wrong")
+    seen_none = any(lost(seen, chain) for seen in evidence.deciding for chain in seen.reply.returned)
+    if not words and "gradients" in wrong and not seen_none:
+        words.append("they are off by little more than rounding")
+    if not words:
+        return ""
+    words += ["a gradient of 0 is None"] * seen_none + [_PARTS["inputs"]] * ("inputs" in wrong)
+    return f"the gradients are right on every answer that decides; {', and '.join(words)}"
 
 
 def candidates(order: Any) -> Iterator[Candidate]:
@@ -106,7 +162,22 @@ def _explains(evidence: Evidence, candidate: Candidate) -> bool:
         return True  # told by the size of the errors, not by their values
     if not evidence.matched_by(candidate.answer):
         return False
+    if candidate.faults == ("F02",) and evidence.unused_raised:
+        return True
     return any(evidence.shows(seen, candidate.answer) for seen in evidence.deciding)
+
+
+def _unexplained(evidence: Evidence, candidate: Candidate, order: Any) -> tuple[str, ...]:
+    """Return the faults that are seen beside a candidate: zeros that are None, and changes of the caller's arrays."""
+    predicted = [(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding]
+    found = []
+    if any(
+        lost(seen, chain) and leaf is not None for seen, told in predicted for chain, leaf in told.gradients.items()
+    ):
+        found.append("F02")
+    if any(seen.overwrote for seen, _ in predicted) and all(told.overwritten is None for _, told in predicted):
+        found.append("E02")
+    return tuple(id_ for id_ in found if order in CATALOGUE[id_].orders and id_ not in candidate.faults)
 
 
 def _is_single_precision(evidence: Evidence) -> bool:
@@ -119,11 +190,12 @@ def _is_single_precision(evidence: Evidence) -> bool:
     return bool(np.median(off) > np.sqrt(ratio) / 100 and max(off) <= ratio)
 
 
-def _told(evidence: Evidence, found: list[Candidate]) -> list[Diagnosis]:
+def _told(evidence: Evidence, found: list[Candidate], order: Any) -> list[Diagnosis]:
     """Rank by what else agrees: side effects, adapted variables, costs. Equal ones cannot be told apart."""
     ranked = sorted(found, key=lambda candidate: _disagreements(evidence, candidate))
     least = _disagreements(evidence, ranked[0])
     equal = [each for each in ranked if _disagreements(evidence, each) == least]
+    equal = [replace(each, faults=each.faults + _unexplained(evidence, each, order)) for each in equal]
     names = tuple(dict.fromkeys(" + ".join(each.faults) for each in equal))
     told: dict[tuple[str, ...], Diagnosis] = {}
     for candidate in equal:
@@ -162,7 +234,7 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
     shown = [seen for seen in evidence.deciding if evidence.shows(seen, candidate.answer)]
     error = max(evidence.relative_error(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding)
     sentence = f"equals {_formula(rows)} on {count} of {count} answers, to {error:.1g}"
-    if candidate.faults == ("G11",):
+    if "G11" in candidate.faults:
         sentence = f"right to single precision and no further on {count} of {count} answers"
     if candidate.detail:
         sentence += f" ({candidate.detail})"

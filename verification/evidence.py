@@ -2,11 +2,13 @@
 
 An answer matches a fault's on a problem where every leaf of the gradients is within the bound for that problem, around
 the fault's own answer: C u max(‖x‖, κ ‖x‖, s) as for right answers, with a margin since κ and s were measured at the
-right answer. A leaf without a gradient counts as zero: some frameworks say None where others say 0.
+right answer. A leaf without a gradient counts as zero: some frameworks say None where others say 0. A fault that loses
+a gradient is matched by None and by zeros to the bit, and by nothing that is merely small.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +24,7 @@ from verification.subjects import Reply
 from verification.tolerances import FACTOR, Sensitivity, unit_roundoff
 
 _MARGIN = 4.0
+_UNUSED = re.compile("allow_unused|not have been used|unused")
 Answer = Callable[[Question], Outcome]
 
 
@@ -29,7 +32,7 @@ Answer = Callable[[Question], Outcome]
 class Observation:
     """One answer: the problem (in float64, on autograd), the precision it was asked in, and how many calls came before.
 
-    `overwrote` tells whether the subject changed the caller's variables.
+    `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about.
     """
 
     problem: Problem
@@ -38,6 +41,7 @@ class Observation:
     sensitivity: Sensitivity
     call: int = 0
     overwrote: bool = False
+    wrong: tuple[str, ...] = ()
 
 
 #: What faults answer to each problem; every subject is held against the same answers.
@@ -49,7 +53,14 @@ class Evidence:
 
     def __init__(self, observations: Iterable[Observation], declared: Declared) -> None:
         self._declared = declared
-        told = [each for each in observations if each.reply.returned]
+        seen = list(observations)
+        #: Every answer, those too that cannot be compared.
+        self.seen = seen
+        #: Whether some gradients came in another form than they should.
+        self.malformed = any(each.reply.malformed for each in seen)
+        #: Whether the subject stumbled over a variable that a cost does not use.
+        self.unused_raised = any(_UNUSED.search(found.message) for each in seen for found in each.reply.findings)
+        told = [each for each in seen if each.reply.returned and not each.reply.malformed]
         if declared.weights_points:  # what a fault makes of other weights is not known
             told = [each for each in told if not each.problem.options.average_across_steps]
         precise = [each for each in told if each.dtype == "float64"] or told
@@ -91,7 +102,7 @@ class Evidence:
             got = seen.reply.returned.get(chain)
             here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
             there = np.zeros_like(here) if got is None else got
-            if here.shape != there.shape:
+            if here.shape != there.shape or (expected is None and np.any(there)):
                 return float("inf")
             worst = max(worst, _ratio(there - here, allowed(seen, chain, here)))
         return worst
@@ -104,16 +115,25 @@ class Evidence:
         """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
         return bool(self.deciding) and all(self.matches(seen, self.predict(seen, answer)) for seen in self.deciding)
 
+    def is_right(self, seen: Observation) -> bool:
+        """Return whether the gradients are right, None where 0 is right included."""
+        return self.matches(seen, self.right(seen))
+
     def shows(self, seen: Observation, answer: Answer) -> bool:
-        """Return whether a fault's answer to this problem can be told from the right one."""
+        """Return whether a fault's answer to this problem can be told from the right one.
+
+        What leaves the gradients right has to be seen: arrays of the caller that changed, or None for a zero.
+        """
         correct, predicted = self.right(seen), self.predict(seen, answer)
-        if predicted.overwritten is not None:
+        if predicted.overwritten is not None and seen.overwrote:
             return True
         for chain, expected in correct.gradients.items():
             other = predicted.gradients[chain]
-            if expected is None or other is None or other.shape != expected.shape:
+            if other is None and lost(seen, chain):
                 return True
-            if _ratio(other - expected, allowed(seen, chain, expected)) > 2:
+            here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
+            there = np.zeros_like(here) if other is None else other
+            if here.shape != there.shape or _ratio(there - here, allowed(seen, chain, here)) > 2:
                 return True
         return False
 
@@ -126,6 +146,11 @@ class Evidence:
                 off += float(np.sum((expected if got is None else got - expected) ** 2))
                 size += float(np.sum(expected**2))
         return float(np.sqrt(off / size)) if size else float(np.sqrt(off))
+
+
+def lost(seen: Observation, chain: str) -> bool:
+    """Return whether a gradient is None, or was left out."""
+    return not seen.reply.malformed and seen.reply.returned.get(chain) is None
 
 
 def allowed(seen: Observation, chain: str, expected: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from verification import suite
 from verification.conventions import Declared
-from verification.diagnosis import SEVERAL, Diagnosis
+from verification.diagnosis import Diagnosis, several
 from verification.evidence import Observation
 from verification.faults import question
 from verification.fits import vector
@@ -44,14 +44,14 @@ def family(subject: Subject, order: int | str, seen: list[Observation], declared
             gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
             fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
             if fit.verdict == "pass":
-                return [_several(_growth(fit.order, _is_moved(seen, declared)) + _broken(subject, problem))]
-    return [_several("")] if asked else []
+                return [several(_growth(fit.order, _is_moved(seen, declared)) + _broken(subject, problem))]
+    return [several("")] if asked else []
 
 
 def _growth(measured: float, moved: bool) -> str:
     """Say what the order in α points to, where it is one of those known; `moved`: the adapted variables are wrong."""
     where = _WORDS.get(round(measured))
-    grown = f"; the error grows like α^{round(measured, 2) + 0.0:.2f}"  # never minus zero
+    grown = f"the error grows like α^{round(measured, 2) + 0.0:.2f}"  # never minus zero
     if moved and round(measured) == 0:
         return f"{grown} and the adapted variables are wrong, too, which points to {_FROM_THE_START}"
     return f"{grown}, which points to {where}" if where else ""
@@ -96,14 +96,3 @@ def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) ->
         if leaf is not None:
             parts.append(np.ravel((np.zeros_like(leaf) if got is None or got.shape != leaf.shape else got) - leaf))
     return float(np.linalg.norm(np.concatenate(parts))), noise
-
-
-def _several(told: str) -> Diagnosis:
-    return Diagnosis(
-        faults=(SEVERAL,),
-        title="several mistakes, or one that is not in the catalogue",
-        formula="",
-        evidence=f"no fault of the catalogue, and no pair of them, gives these answers{told}",
-        source="",
-        advice="Mend what the details below show first, and run again: a mistake of the catalogue is then named.",
-    )

@@ -172,7 +172,8 @@ class Run:
         reply, changed = _asked(subject, problem)
         findings, worst = compare(problem, reply, expected, self.declared)
         findings += changed
-        observed = [_observation(problem, reply, 0, bool(changed))]
+        wrong = tuple(dict.fromkeys(each.what for each in findings))
+        observed = [_observation(problem, reply, 0, bool(changed), wrong)]
         # State outlives a call in any precision alike: one is enough.
         if levels.is_asked_twice(problem) and str(problem.dtype) == self.dtypes[0]:
             again, _ = _asked(subject, problem)
@@ -180,7 +181,7 @@ class Run:
             if later and not findings:
                 words = "the same call, made a second time, has another answer: {}"
                 findings += [replace(each, what="second call", message=words.format(each.message)) for each in later]
-            observed.append(_observation(problem, again, 1, bool(changed)))
+            observed.append(_observation(problem, again, 1, bool(changed), tuple(each.what for each in later)))
         apart = separation(problem.name, problem.order, str(problem.dtype))
         verdict: Verdict = "fail" if findings else "inconclusive" if apart < DECIDES else "pass"
         parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
@@ -215,9 +216,12 @@ def _arrays(problem: Problem, tree: Tree) -> Tree:
     return map_leaves(lambda leaf: np.array(problem.framework.to_numpy(leaf)), tree)
 
 
-def _observation(problem: Problem, reply: Reply, call: int, overwrote: bool) -> Observation:
+def _observation(
+    problem: Problem, reply: Reply, call: int, overwrote: bool, wrong: tuple[str, ...] = ()
+) -> Observation:
     plain = suite.made(problem.name, problem.order)
-    return Observation(plain, str(problem.dtype), reply, sensitivity(problem.name, problem.order), call, overwrote)
+    moves = sensitivity(problem.name, problem.order)
+    return Observation(plain, str(problem.dtype), reply, moves, call, overwrote, wrong)
 
 
 def snippet(subject: Subject, problem: Problem) -> str:

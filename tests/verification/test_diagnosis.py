@@ -10,10 +10,11 @@ import pytest
 from implementations import map_leaves, numpy_subject, right_step
 
 import verification
-from verification import judge
+from verification import judge, suite
 from verification.conventions import NAMES as CONVENTION_NAMES
 from verification.family import _growth
 from verification.faults import CATALOGUE, parameters, scales, state, tasks
+from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.pairs import after, under
 
@@ -267,6 +268,103 @@ def test_nothing_on_one_problem_alone_is_no_pair():
     assert [each.faults for each in report.diagnosis] == [("several",)]
 
 
+def _spoil(cost=None, gradients=None, inputs=False, single=False):
+    """Return a right subject with one part changed."""
+
+    def subject(problem):
+        if single and str(problem.dtype) == "float32":
+            raise RuntimeError("expected Double")
+        right_cost, right_gradients = numpy_subject(problem)
+        if inputs:
+            next(iter(problem.variables.values()))[...] += 1
+        changed = right_gradients if gradients is None else gradients(right_cost, right_gradients)
+        return right_cost if cost is None else cost * right_cost, changed
+
+    return subject
+
+
+def _none_for_zero(_, gradients):
+    return {chain: leaf if np.any(leaf) else None for chain, leaf in gradients.items()}
+
+
+def _named(subject, dtypes=("float64",), problems=("bilinear", "mlp-tanh-mse"), order=1):
+    report = verification.verify(subject, framework="numpy", dtypes=dtypes, problems=problems, order=order)
+    assert report.verdict == "fail"
+    return report.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("subject", "dtypes", "says"),
+    [
+        (_spoil(cost=2), ("float64",), "right on every answer that decides; the cost is wrong"),
+        (_spoil(single=True), suite.DTYPES, "right on every answer that decides; an exception was raised"),
+        (_spoil(cost=2, gradients=_none_for_zero), ("float64",), "the cost is wrong, and a gradient of 0 is None"),
+        (_spoil(cost=2, inputs=True), ("float64",), "the cost is wrong, and the caller's arrays are changed"),
+    ],
+)
+def test_right_gradients_get_no_name_of_what_leaves_them_right(subject, dtypes, says):
+    """Where the gradients are right and another part is wrong, no fault is named that was not seen; the part is."""
+    (only,) = _named(subject, dtypes)
+    assert only.faults == ("several",)
+    assert says in only.evidence
+
+
+@pytest.mark.parametrize(("order", "fault"), [(2, "E02"), ("reptile", "E02")])
+def test_a_wrong_cost_of_the_other_orders_is_no_change_of_the_inputs(order, fault):
+    """E02 gives right gradients: it is named where the caller's arrays changed, and nowhere else."""
+
+    def wrong(asked):
+        found = right(asked)
+        return replace(found, cost=2 * found.cost)
+
+    assert judged(wrong, order, SMALL).diagnosis[0].faults == ("several",)
+    assert judged(CATALOGUE[fault].variants[""], order, SMALL).diagnosis[0].faults == (fault,)
+
+
+def test_what_is_seen_beside_a_fault_is_named_beside_it():
+    """None for zeros, and a change of the caller's arrays, are mistakes of their own beside a sum over tasks."""
+
+    def times(gradients, factor):
+        return {chain: None if leaf is None else leaf * factor for chain, leaf in gradients.items()}
+
+    def summed(problem):
+        cost, gradients = _spoil(gradients=_none_for_zero)(problem)
+        return cost, times(gradients, problem.num_tasks)
+
+    def in_place(problem):
+        cost, gradients = _spoil(inputs=True)(problem)
+        return cost, times(gradients, problem.num_tasks)
+
+    assert [each.faults for each in _named(summed)] == [("D01", "F02")]
+    assert [each.faults for each in _named(in_place)] == [("D01", "E02")]
+    assert [each.faults for each in _named(_spoil(gradients=_none_for_zero, inputs=True))] in (
+        [("E02", "F02")],
+        [("F02", "E02")],
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda _, gradients: tuple(gradients.values()),
+        lambda cost, _: cost,
+        lambda _, gradients: {chain: leaf + 0j for chain, leaf in gradients.items()},
+    ],
+)
+def test_gradients_of_another_form_are_told_as_such(changed):
+    """A tuple, a number and complex numbers are no lost gradients: the form is wrong, and that is said."""
+    (only,) = _named(_spoil(gradients=changed))
+    assert only.faults == ("several",)
+    assert only.evidence.endswith("the gradients do not have the form that is expected")
+
+
+def test_a_vanishing_scale_is_no_lost_gradient():
+    """Gradients times 1e-300 are small, and not lost: the factor is told."""
+    found = _named(_spoil(gradients=lambda _, g: {chain: leaf * 1e-300 for chain, leaf in g.items()}))
+    assert not {"A03", "A06"} & {each.name for each in found}
+    assert "c = 1e-300" in found[0].evidence
+
+
 # Conventions
 
 CONVENTIONS = [
@@ -338,7 +436,7 @@ def test_a_missing_gradient_does_not_hide_a_fault():
 
     report = verification.verify(subject, framework="numpy", dtypes=("float64",), problems=BASE)
     assert any("None" in each.message for case in report.cases for each in case.findings)
-    assert report.diagnosis[0].name == "B01"
+    assert report.diagnosis[0].name == "B01 + F02"
 
 
 def test_the_evidence_is_told():

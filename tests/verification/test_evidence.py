@@ -113,12 +113,19 @@ def test_averages_of_declared_points_decide_nothing():
 
 @pytest.mark.parametrize(
     ("id_", "name", "shows"),
-    [("B02", "bilinear", True), ("B02", "no-steps", False), ("E02", "bilinear", True), ("A03", "no-steps", True),
+    [("B02", "bilinear", True), ("B02", "no-steps", False), ("E02", "bilinear", False), ("A03", "no-steps", True),
      ("D01", "one-task", False), ("D07", "bilinear", True), ("D08", "bilinear", False)],
 )  # fmt: skip
 def test_where_a_fault_shows(id_, name, shows):
     """A fault shows where its answer or its side effect can be told from the right one, and not elsewhere."""
     assert evidence().shows(observed(name), fault(id_)) is shows
+
+
+def test_what_leaves_the_gradients_right_shows_where_it_is_seen():
+    """E02 shows where the caller's arrays changed, and F02 where a zero is None."""
+    assert evidence().shows(replace(observed(), overwrote=True), fault("E02"))
+    assert not evidence().shows(observed("mlp-tanh-mse"), fault("F02"))
+    assert evidence().shows(observed("mlp-tanh-mse", inner_gain=None), fault("F02"))
 
 
 def test_the_relative_error_of_all_leaves_together():

@@ -36,7 +36,8 @@ class Reply:
     """A subject's answer as NumPy arrays by key chain, as far as it could be understood.
 
     `gradients` has the leaves of the right shape, and `returned` every gradient of the selected leaves as it came, or
-    None where there was none.
+    None where there was none. `malformed` tells that the gradients are no container of these leaves with real numbers:
+    then a None of `returned` is none of the subject's.
     """
 
     cost: float | None = None
@@ -44,6 +45,7 @@ class Reply:
     returned: dict[str, NDArray[Any] | None] = field(default_factory=dict)
     adapted: Arrays | None = None
     findings: list[Finding] = field(default_factory=list)
+    malformed: bool = False
 
 
 def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
@@ -75,7 +77,10 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     given = leaves(result[1])
     numbers = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
-    return Reply(cost, gradients, returned, adapted, findings)
+    malformed = not given.keys() <= set(problem.names) or any(
+        isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items()
+    )
+    return Reply(cost, gradients, returned, adapted, findings, malformed)
 
 
 def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:
