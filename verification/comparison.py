@@ -45,7 +45,12 @@ def compare_within(
 ) -> tuple[list[Finding], float]:
     """Return what is wrong with a reply to any problem of this sensitivity, and the largest error over its bound."""
     dtype = str(problem.dtype)
-    measured = [each for truth in truths for each in _measure(problem, reply, truth, moves, dtype, declared)]
+    known = list(truths)
+    by_reading = (
+        [each for truth in known for each in _measure(problem, reply, truth, moves, dtype, reading)]
+        for reading in declared.readings
+    )
+    measured = min(by_reading, key=lambda each: max((ratio for _, ratio in each), default=float("inf")))
     wrong = _first_of_each_leaf(finding for finding, ratio in measured if ratio > 1)
     return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
 

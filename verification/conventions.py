@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from verification.faults import Outcome, Question
 from verification.faults.order import right
 from verification.faults.place import average_without_start, scaled, sum_over_points
 from verification.faults.question import Answer
-from verification.faults.scales import clipped, norm_clipped
+from verification.faults.scales import PYTORCH_CLIP, Gradients, clipped, norm_clipped
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Convention:
     """`after` changes any answer; `answer` stands for the right one where the inner points are weighted otherwise.
 
     `keeps_cost` tells whether the cost is what it is without the convention: a sum of gradients may come with either.
+    `or_after` is another way to do what `after` does that is as right.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Convention:
     after: Callable[[Outcome, Question], Outcome] | None = None
     answer: Answer | None = None
     keeps_cost: bool = True
+    or_after: Callable[[Outcome, Question], Outcome] | None = None
 
 
 def _summed(outcome: Outcome, asked: Question) -> Outcome:
@@ -78,13 +81,18 @@ def convention(name: str) -> Convention:
         limit = float("nan")
     if kind not in ("clip-value", "clip-norm") or not 0 < limit < float("inf"):
         raise ValueError(f"convention: expected one of {', '.join(NAMES)} with C a positive number, but got {name!r}.")
-    clip = clipped if kind == "clip-value" else norm_clipped
     words = "every entry" if kind == "clip-value" else "the norm"
+    by_norm = kind == "clip-norm"
     return Convention(
         name,
         f"{words} of the gradients is clipped at {limit:g}",
-        after=lambda outcome, _: replace(outcome, gradients=clip(outcome.gradients, limit)),
+        after=_clipping(partial(norm_clipped if by_norm else clipped, limit=limit)),
+        or_after=_clipping(partial(norm_clipped, limit=limit, added=PYTORCH_CLIP)) if by_norm else None,
     )
+
+
+def _clipping(clip: Callable[[Gradients], Gradients]) -> Callable[[Outcome, Question], Outcome]:
+    return lambda outcome, _: replace(outcome, gradients=clip(outcome.gradients))
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,15 @@ class Declared:
             if each.after is not None:
                 outcome = each.after(outcome, asked)
         return outcome
+
+    @property
+    def readings(self) -> tuple[Declared, ...]:
+        """The conventions as they stand, and where one of them can be kept in another way, that."""
+        if all(each.or_after is None for each in self.conventions):
+            return (self,)
+        return self, Declared(
+            tuple(replace(each, after=each.or_after or each.after, or_after=None) for each in self.conventions)
+        )
 
     @property
     def keep_cost(self) -> bool:

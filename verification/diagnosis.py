@@ -18,11 +18,12 @@ from verification.conventions import Declared
 from verification.evidence import Answer, Evidence, Observation, lost
 from verification.faults import CATALOGUE, Fault
 from verification.faults.question import Misreading
-from verification.fits import fitted
+from verification.fits import fitted, ratio, returned, vector
 from verification.pairs import pairs
 
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
+_SPREAD = 0.1  # of an error, beyond a constant factor; rounding errors differ from entry to entry
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,20 @@ def _is_single_precision(evidence: Evidence) -> bool:
         return False
     off = [evidence.mismatch(seen, evidence.right(seen)) for seen in evidence.deciding]
     ratio = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+    if np.median([_beyond_a_factor(evidence, seen) for seen in evidence.deciding]) < _SPREAD:
+        return False
     # The median is far above what double precision leaves, and none is beyond what single precision may leave.
     return bool(np.median(off) > np.sqrt(ratio) / 100 and max(off) <= ratio)
+
+
+def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
+    """Return which part of an error is left where the right answer may be multiplied: rounding leaves most of it."""
+    got, right = returned(seen), vector(evidence.right(seen))
+    if got is None or got.shape != right.shape or not np.any(got - right):
+        return 1.0
+    factor = ratio(got - right, right)
+    rest = got - right - (factor or 0.0) * right
+    return float(np.linalg.norm(rest) / np.linalg.norm(got - right))
 
 
 def _told(evidence: Evidence, found: list[Candidate], order: Any) -> list[Diagnosis]:

@@ -76,7 +76,7 @@ def _factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
     got = returned(first)
     factor = None if got is None else ratio(got, vector(evidence.right(first)))
     if factor is not None:
-        yield "D11", f"c = {factor:.6g}", tasks.multiplied(factor)
+        yield "D11", f"c = {factor:.{12 if abs(factor - 1) < 1e-4 else 6}g}", tasks.multiplied(factor)
 
 
 def _clips(evidence: Evidence) -> Iterator[Named]:
@@ -86,6 +86,13 @@ def _clips(evidence: Evidence) -> Iterator[Named]:
             got = returned(seen)
             if got is not None and size(got) < 0.999 * size(vector(evidence.right(seen))):
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
+                if name == "norm":
+                    limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(seen))))
+                    yield (
+                        "G07",
+                        f"by norm as in PyTorch, at {limit:.6g}",
+                        scales.clip_by_norm(limit, scales.PYTORCH_CLIP),
+                    )
                 break
 
 

@@ -194,7 +194,11 @@ class Run:
             return []  # the numbers are right, and a finding says what is not
         mine = [each for each in seen if each.problem.order == order]
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
-            return diagnose(mine, order, self.declared) or family(subject, order, mine, self.declared)
+            for reading in self.declared.readings:
+                told = diagnose(mine, order, reading)
+                if any(each.convincing for each in told):
+                    return told
+            return told or family(subject, order, mine, self.declared)
 
 
 def _asked(subject: Subject, problem: Problem) -> tuple[Reply, list[Finding]]:

@@ -365,6 +365,14 @@ def test_a_vanishing_scale_is_no_lost_gradient():
     assert "c = 1e-300" in found[0].evidence
 
 
+def test_a_constant_factor_near_one_is_no_lower_precision():
+    """Rounding errors differ from entry to entry: an error of 1e-8 of every entry is a factor, and not G11."""
+    subject = _spoil(gradients=lambda _, g: {chain: leaf * (1 - 1e-8) for chain, leaf in g.items()})
+    (only,) = _named(subject, problems=("bilinear", "mlp-tanh-mse", "one-step"))
+    assert only.name == "D11"
+    assert "c = 0.99999999)" in only.evidence
+
+
 # Conventions
 
 CONVENTIONS = [
@@ -421,6 +429,34 @@ def test_a_mean_where_a_sum_is_declared():
     report = verification.verify(right_step, kind="step", problems=BASE, **declared)
     assert report.verdict == "fail"
     assert [each.name for each in report.diagnosis] == ["D02"]
+
+
+def _clipped_as_pytorch_does(problem, limit=0.25):
+    """Clip by the norm as torch.nn.utils.clip_grad_norm_ does, which divides by the norm and 1e-6."""
+    cost, gradients = numpy_subject(problem)
+    size = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in gradients.values()))
+    factor = min(1.0, limit / (size + 1e-6))
+    return cost, map_leaves(lambda leaf: leaf * leaf.dtype.type(factor), gradients)
+
+
+def test_a_clip_of_the_norm_may_add_a_hair_to_it():
+    """clip_grad_norm_ of PyTorch divides by ‖g‖ + 1e-6: declared it passes, and undeclared it is G07."""
+    asked = {"framework": "numpy", "problems": BASE}
+    declared = verification.verify(_clipped_as_pytorch_does, conventions=("clip-norm=0.25",), **asked)
+    assert declared.verdict == "pass"
+    first, *others = verification.verify(_clipped_as_pytorch_does, **asked).diagnosis
+    assert (first.name, others) == ("G07", [])
+    assert "by norm as in PyTorch, at 0.25" in first.evidence
+
+
+def test_a_fault_under_a_clip_as_pytorch_does_is_named():
+    """What is wrong beside a declared clip is named under either form of it."""
+
+    def clipped(asked):
+        found = CATALOGUE["B03"].variants[""](asked)
+        return replace(found, gradients=scales.norm_clipped(found.gradients, 0.25, scales.PYTORCH_CLIP))
+
+    assert [each.name for each in judged(clipped, conventions=("clip-norm=0.25",)).diagnosis] == ["B03"]
 
 
 # What counts as evidence

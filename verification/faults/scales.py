@@ -76,11 +76,15 @@ def clipped(leaves: Gradients, limit: float) -> Gradients:
     return {chain: None if leaf is None else np.clip(leaf, -limit, limit) for chain, leaf in leaves.items()}
 
 
-def norm_clipped(leaves: Gradients, limit: float) -> Gradients:
-    """Return g · min(1, limit/‖g‖), with the norm over all leaves together."""
+#: What `torch.nn.utils.clip_grad_norm_` adds to the norm that it divides by.
+PYTORCH_CLIP = 1e-6
+
+
+def norm_clipped(leaves: Gradients, limit: float, added: float = 0.0) -> Gradients:
+    """Return g · min(1, limit/(‖g‖ + added)), with the norm over all leaves together."""
     present = [leaf for leaf in leaves.values() if leaf is not None]
     size = float(np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in present)))
-    factor = min(1.0, limit / size) if size else 1.0
+    factor = min(1.0, limit / (size + added)) if size else 1.0
     return {chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
 
 
@@ -89,9 +93,9 @@ def clip_by_value(limit: float) -> Answer:
     return _on_gradients(lambda leaves: clipped(leaves, limit))
 
 
-def clip_by_norm(limit: float) -> Answer:
-    """G07: g · min(1, c/‖g‖)."""
-    return _on_gradients(lambda leaves: norm_clipped(leaves, limit))
+def clip_by_norm(limit: float, added: float = 0.0) -> Answer:
+    """G07: g · min(1, c/‖g‖), or as in PyTorch g · min(1, c/(‖g‖ + 1e-6))."""
+    return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
 
 
 clipped_by_value = clip_by_value(_CLIP)
