@@ -55,6 +55,21 @@ def compare_within(
     return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
 
 
+def differences(problem: Problem, first: Reply, second: Reply) -> list[Finding]:
+    """Return where the gradients of two replies to one problem differ by more than rounding."""
+    moves = sensitivity(problem.name, problem.order)
+    unit = unit_roundoff(problem.dtype)
+    found = []
+    for chain in first.gradients.keys() & second.gradients.keys():
+        one, other = first.gradients[chain], second.gradients[chain]
+        limit = tolerances.FACTOR * unit * max(norm(one), moves.gradients[chain])
+        if not np.array_equal(one, other, equal_nan=True) and not over(_apart(other, one), limit) <= 1:
+            size = norm(one)
+            share = f"by {100 * _apart(other, one) / size:.2g} %" if size else "where that is 0"
+            found.append(Finding("gradients", f"it differs from the first {share}", chain, one, other))
+    return sorted(found, key=lambda each: str(each.leaf))
+
+
 def _first_of_each_leaf(findings: Iterator[Finding]) -> list[Finding]:
     """Keep one finding for each leaf where several sources of the truth agree that it is wrong."""
     kept: dict[tuple[str, str | None], Finding] = {}

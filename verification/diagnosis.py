@@ -89,6 +89,15 @@ def several(told: str) -> Diagnosis:
     )
 
 
+#: What faults do whose formula is none.
+_CLAIMS = {
+    "D05": "gives in the n-th call the sum of n answers",
+    "E02": "gives the right gradients and changes the caller's arrays",
+    "E04": "gives what an inner optimizer does that keeps its state",
+    "F02": "gives the right gradients with None for zeros",
+    "F04": "gives the gradient for the other set of variables",
+    "F05": "gives what permuted updates do",
+}
 _PARTS = {
     "cost": "the cost is wrong",
     "adapted": "the adapted variables are wrong",
@@ -246,7 +255,7 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
     count = len(evidence.deciding)
     shown = [seen for seen in evidence.deciding if evidence.shows(seen, candidate.answer)]
     error = max(evidence.relative_error(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding)
-    sentence = f"equals {_formula(rows)} on {count} of {count} answers, to {error:.1g}"
+    sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
     if "G11" in candidate.faults:
         sentence = f"right to single precision and no further on {count} of {count} answers"
     if candidate.detail:
@@ -265,6 +274,16 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
         cannot_tell_from=others,
         convention=rows[0].convention if len(rows) == 1 else None,
     )
+
+
+def _claim(rows: list[Fault]) -> str:
+    """Return what the answers are: a formula, or in words what is none."""
+    formulas = [row for row in rows if row.id not in _CLAIMS]
+    words = [f"equals {_formula(formulas)}"] if formulas else []
+    claims = [_CLAIMS[row.id] for row in rows if row.id in _CLAIMS]
+    if len(rows) > 1:
+        claims = [each.removeprefix("gives the right gradients ").removeprefix("and ") for each in claims]
+    return ", ".join(words + claims)
 
 
 def _formula(rows: list[Fault]) -> str:

@@ -26,10 +26,21 @@ from verification.tolerances import FACTOR, unit_roundoff
 
 _LADDER = tuple(2.0**-k for k in range(3, 9))
 _PROBES = ("mlp-tanh-mse", "quadratic")
-_WORDS = {
-    0: "the outer loop: its data, its scale, the tasks or variables that it takes",
-    1: "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate",
-    2: "the inner recursion: where the inner gradients of later steps are taken",
+_OUTER = "the outer loop: its data, its scale, the tasks or variables that it takes"
+_INNER = "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate"
+_RECURSION = "the inner recursion: where the inner gradients of later steps are taken"
+#: What a power of α points to, by the order of the step.
+_WORDS: dict[int | str, dict[int, str]] = {
+    1: {0: _OUTER, 1: _INNER, 2: _RECURSION},
+    2: {
+        0: _OUTER,
+        1: f"{_INNER}; or the differentiation of the inner loop: the Jacobians of its steps",
+        2: f"{_RECURSION}; or the differentiation of the inner loop: where the Hessians are taken",
+    },
+    "reptile": {
+        0: f"{_OUTER}; or the number of inner steps, their sign, and the division by α",
+        1: f"{_RECURSION}, and with which rate; or a differentiation of the inner loop, which Reptile has not",
+    },
 }
 _FROM_THE_START = "the inner loop, wrong from its first step on: where it begins, and the first update"
 _CLOSE = 1e-4  # single precision is enough to tell points apart
@@ -44,15 +55,15 @@ def family(subject: Subject, order: int | str, seen: list[Observation], declared
             gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
             fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
             if fit.verdict == "pass":
-                return [several(_growth(fit.order, _is_moved(seen, declared)) + _broken(subject, problem))]
+                return [several(_growth(fit.order, order, _is_moved(seen, declared)) + _broken(subject, problem))]
     return [several("")] if asked else []
 
 
-def _growth(measured: float, moved: bool) -> str:
+def _growth(measured: float, order: int | str, moved: bool) -> str:
     """Say what the order in α points to, where it is one of those known; `moved`: the adapted variables are wrong."""
-    where = _WORDS.get(round(measured))
+    where = _WORDS[order].get(round(measured))
     grown = f"the error grows like α^{round(measured, 2) + 0.0:.2f}"  # never minus zero
-    if moved and round(measured) == 0:
+    if moved and order != "reptile" and round(measured) == 0:
         return f"{grown} and the adapted variables are wrong, too, which points to {_FROM_THE_START}"
     return f"{grown}, which points to {where}" if where else ""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verification import levels, suite
-from verification.comparison import DECIDES, compare, sensitivity, separation
+from verification.comparison import DECIDES, compare, differences, sensitivity, separation
 from verification.conventions import Declared, convention
 from verification.diagnosis import Diagnosis, diagnose
 from verification.evidence import Observation
@@ -23,6 +23,7 @@ from verification.trees import Tree, leaves, map_leaves
 from verification.truth import truths
 
 DTYPES = suite.DTYPES
+_AGAIN = "the same call, made a second time, has another answer"
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
 
@@ -178,9 +179,9 @@ class Run:
         if levels.is_asked_twice(problem) and str(problem.dtype) == self.dtypes[0]:
             again, _ = _asked(subject, problem)
             later, _ = compare(problem, again, expected, self.declared)
-            if later and not findings:
-                words = "the same call, made a second time, has another answer: {}"
-                findings += [replace(each, what="second call", message=words.format(each.message)) for each in later]
+            other = differences(problem, reply, again) if findings else later
+            told = [replace(each, what="second call", message=f"{_AGAIN}: {each.message}") for each in other]
+            findings += told
             observed.append(_observation(problem, again, 1, bool(changed), tuple(each.what for each in later)))
         apart = separation(problem.name, problem.order, str(problem.dtype))
         verdict: Verdict = "fail" if findings else "inconclusive" if apart < DECIDES else "pass"
@@ -198,7 +199,10 @@ class Run:
                 told = diagnose(mine, order, reading)
                 if any(each.convincing for each in told):
                     return told
-            return told or family(subject, order, mine, self.declared)
+            told = told or family(subject, order, mine, self.declared)
+        if any(finding.what == "second call" for case in failing for finding in case.findings):
+            return [replace(each, evidence=f"{each.evidence}; {_AGAIN}") for each in told]
+        return told
 
 
 def _asked(subject: Subject, problem: Problem) -> tuple[Reply, list[Finding]]:

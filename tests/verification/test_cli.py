@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import verification
 from verification import judge
 from verification.cli import main
+from verification.faults import NOT_SHOWN
 
 HERE = Path(__file__).parent
 RIGHT = f"{HERE / 'implementations.py'}:numpy_subject"
@@ -266,3 +267,12 @@ def test_a_mistake_of_the_judge_is_no_verdict(monkeypatch):
     assert result.exit_code == 70
     assert "ZeroDivisionError: float division by zero" in result.output
     assert "The judge itself failed, which says nothing about what it was asked: please report it" in result.output
+
+
+@pytest.mark.parametrize("fault", ["E03", "f01"])
+def test_a_fault_that_is_not_shown_is_explained(fault):
+    """A known fault that no single step shows is explained with the reason."""
+    result = CliRunner().invoke(main, ["faults", fault])
+    assert result.exit_code == 0
+    assert f"{fault.upper()}: known, but not shown by a single step" in result.output
+    assert NOT_SHOWN[fault.upper()] in result.output

@@ -10,7 +10,7 @@ import pytest
 from implementations import map_leaves, numpy_subject, right_step
 
 import verification
-from verification import judge, suite
+from verification import family, judge, suite
 from verification.conventions import NAMES as CONVENTION_NAMES
 from verification.family import _growth
 from verification.faults import CATALOGUE, parameters, scales, state, tasks
@@ -371,6 +371,55 @@ def test_a_constant_factor_near_one_is_no_lower_precision():
     (only,) = _named(subject, problems=("bilinear", "mlp-tanh-mse", "one-step"))
     assert only.name == "D11"
     assert "c = 0.99999999)" in only.evidence
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("E02", "gives the right gradients and changes the caller's arrays on "),
+        ("D05", "gives in the n-th call the sum of n answers on "),
+        ("F02", "gives the right gradients with None for zeros on "),
+    ],
+)
+def test_what_is_no_formula_has_a_sentence_of_its_own(fault, says):
+    """A fault that is no formula is told in words of its own."""
+    (only,) = judged(CATALOGUE[fault].variants[""], problems=("quadratic", "mlp-tanh-mse")).diagnosis
+    assert (only.name, only.evidence.startswith(says)) == (fault, True)
+
+
+def test_answers_of_chance_are_said_to_change():
+    """Where a second identical call has another answer that is said, though the first is wrong already."""
+    rng = np.random.default_rng(3)
+
+    def noisy(problem):
+        cost, gradients = numpy_subject(problem)
+        return cost, map_leaves(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape), gradients)
+
+    report = verification.verify(noisy, framework="numpy", dtypes=("float64",), problems=("quadratic",))
+    found = {each.what: each.message for case in report.cases for each in case.findings}
+    assert found["second call"].startswith("the same call, made a second time, has another answer: it differs from the")
+    assert "the same call, made a second time, has another answer" in report.diagnosis[0].evidence
+
+
+def test_the_same_wrong_answer_twice_is_no_second_call():
+    """A wrong answer that is repeated is told once."""
+    subject = _spoil(gradients=lambda _, g: {chain: 2 * leaf for chain, leaf in g.items()})
+    report = verification.verify(subject, framework="numpy", dtypes=("float64",), problems=("quadratic",))
+    assert {each.what for case in report.cases for each in case.findings} == {"gradients"}
+
+
+@pytest.mark.parametrize(
+    ("order", "power", "where"),
+    [
+        (2, 1, "the Jacobians of its steps"),
+        (2, 2, "the Hessians are taken"),
+        ("reptile", 0, "the number of inner steps"),
+        ("reptile", 1, "the inner recursion"),
+    ],
+)
+def test_each_order_has_pointers_of_its_own(order, power, where):
+    """What a power of α points to depends on what the step computes."""
+    assert where in family._growth(float(power), order)
 
 
 # Conventions

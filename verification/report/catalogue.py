@@ -26,6 +26,10 @@ def show_catalogue(console: Console) -> None:
 
 def show_fault(id_: str, console: Console) -> None:
     """Print all that is known of one fault; a KeyError lists those that there are."""
+    if id_ in NOT_SHOWN:
+        text = Text.assemble(("Why: ", "bold"), NOT_SHOWN[id_])
+        console.print(Panel(text, title=f"{id_}: known, but not shown by a single step", title_align="left"))
+        return
     if id_ not in CATALOGUE:
         raise KeyError(f"fault: expected one of {', '.join(CATALOGUE)}, but got {id_!r}.")
     fault = CATALOGUE[id_]
