@@ -5,9 +5,16 @@ the engine is an import. `docs/engine.md` follows a cost function through it.
 """
 
 from refmaml.compiled.errors import CompilationFallback, CompilationRefused, UnsupportedPrimitive, ValueDependence
-from refmaml.compiled.plans import emitted_sources
-from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
 from refmaml.updates import gradient_descent_update
+
+try:
+    from refmaml.compiled.plans import emitted_sources
+    from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
+except ModuleNotFoundError as missing:
+    if str(missing.name).split(".", maxsplit=1)[0] not in ("numba", "llvmlite"):
+        raise
+    _TOLD = "refmaml.compiled needs Numba, which is not installed; install the extra: pip install 'refmaml[compiled]'"
+    raise ImportError(_TOLD) from missing
 
 __all__ = [
     "CompilationFallback",
