@@ -211,7 +211,7 @@ def test_wrong_adapted_variables_point_to_the_inner_loop(monkeypatch, tells):
 
 
 def test_no_order_is_minus_zero():
-    assert "α^0.00," in _growth(-0.001, False)
+    assert "α^0.00," in _growth(-0.001, 1, False)
 
 
 def test_one_right_answer_is_enough_to_refuse_a_name():
@@ -419,7 +419,7 @@ def test_the_same_wrong_answer_twice_is_no_second_call():
 )
 def test_each_order_has_pointers_of_its_own(order, power, where):
     """What a power of α points to depends on what the step computes."""
-    assert where in family._growth(float(power), order)
+    assert where in family._growth(float(power), order, False)
 
 
 # Conventions

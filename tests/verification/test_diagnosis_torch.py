@@ -193,7 +193,7 @@ def test_right_code_passes():
         (only_support, "C01"),
         (overwritten_by_the_last_task, "D03"),
         (inner_backward, "D06"),
-        (without_zeros, "B01"),
+        (without_zeros, "B01 + F02"),
         (in_single_precision, "G11"),
     ],
 )
@@ -206,7 +206,7 @@ def test_none_for_an_unused_variable_is_told_beside_the_name():
     """None where zero belongs is a finding, and does not hide that the outer loss is of the parameters."""
     report = judged(without_zeros)
     assert any("it is None" in each.message for case in report.cases for each in case.findings)
-    assert report.diagnosis[0].name == "B01"
+    assert report.diagnosis[0].name == "B01 + F02"
 
 
 def test_single_precision_is_no_mistake_where_it_is_asked():

@@ -179,7 +179,7 @@ def test_one_wrong_problem_fails_the_run(ask_only):
 
     report = verification.verify(no_average, kind="step", dtypes=("float64",))
     assert [(case.problem, case.verdict) for case in report.cases] == [("quadratic", "pass"), ("average", "fail")]
-    assert (report.verdict, report.reason) == ("fail", "1 of 2 answers are wrong.")
+    assert (report.verdict, report.reason) == ("fail", "1 of 2 answers is wrong.")
 
 
 # What a report holds
