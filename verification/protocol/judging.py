@@ -222,7 +222,7 @@ def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
 
 
 def _is_evidence(vector: Vector, order: int | str) -> bool:
-    """Return whether a vector is of an order, its rates are not 0, and its numbers are of a size that can be squared."""
+    """Return whether a vector is of an order, its rates are not 0, and its numbers can be squared."""
     if not all(float.fromhex(rate) for rate in vector.problem["rates"].values()):
         return False  # faults of the rate are told by their factor
     sizes = [norm(leaf) for leaf in vector.expected.gradients.values()]
