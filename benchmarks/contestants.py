@@ -84,6 +84,9 @@ def torch_compile(workload: Workload) -> Call:
         gradients, costs = vmap(one, in_dims=(0, None))(batch, v)
         return costs.mean(), {name: g.mean(0) for name, g in gradients.items()}
 
+    # It counts how often the code of `step` is compiled: from the second workload on shapes would become symbolic, and
+    # after the eighth nothing would be compiled any more.
+    torch._dynamo.reset()
     compiled = torch.compile(step)
     batch, variables = workload.data()
 

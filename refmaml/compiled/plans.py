@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from autograd import grad
 from autograd.core import make_vjp
 from autograd.extend import vspace
 from autograd.tracer import getval
@@ -18,8 +19,7 @@ from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Data, Group, Prepared, identity, nesting, signature, static_key
 from refmaml.compiled.guards import Guard, global_random_states
 from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
-from refmaml.containers import Leaves, children, fill, flatten, merge, owned, prune, select
-from refmaml.differentiation import value_and_gradient
+from refmaml.containers import Leaves, children, fill, flatten, owned, prune
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
@@ -164,18 +164,27 @@ def _step_as_the_reference(request: Request, traced: dict[str, Any]) -> None:
     found: Leaves = {}
 
     def stepped(leaves: Leaves) -> Any:
-        moving = select(leaves, request.inner)
-        _, gradient = value_and_gradient(lambda u: request.inner_cost(data, merge(leaves, u)), moving)
-        gradient = {chain: request.rows * leaf for chain, leaf in gradient.items()} if request.rows > 1 else gradient
+        moving = {chain: leaves[chain] for chain in request.inner}
+
+        def cost(*values: Any) -> Any:
+            return request.inner_cost(data, {**leaves, **dict(zip(moving, values, strict=True))})
+
+        found_here = grad(cost, argnum=tuple(range(len(moving))))(*moving.values()) if moving else ()
+        gradient = {
+            chain: (request.rows * leaf if request.rows > 1 else leaf).astype(theta[chain].dtype)
+            for chain, leaf in zip(moving, found_here, strict=True)
+        }
         own = {chain: owned(leaf) for chain, leaf in moving.items()}
         news = request.update(fill(part, own), fill(part, gradient), given, stop_gradients=stop_gradients)
         found.update({chain: getval(leaf) for chain, leaf in flatten(news) if leaf is not None})
         return 0.0
 
-    if request.kind == "second":
-        value_and_gradient(stepped, theta)
-    else:
-        stepped(theta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # autograd warns of a cost that uses no variable
+        if request.kind == "second":
+            make_vjp(lambda point: stepped({chain: point[chain] for chain in theta}), theta)
+        else:
+            stepped(theta)
     for chain in request.inner:
         mine, theirs, before = traced[f"n/{chain}"], np.asarray(found[chain]), theta[chain]
         finite = np.isfinite(theirs) & np.isfinite(mine)
