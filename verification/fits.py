@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from verification.faults import Outcome, parameters, scales, state, tasks
 Named = tuple[str, str, Answer]
 
 _RATES = (0.1, 0.3, 0.6, 1.6, 3.0, 8.0, 30.0, -0.3, -3.0)  # where a search for a factor of α begins
+_LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _ITERATIONS = 25
 _SETTLED = 1e-13
 
@@ -48,7 +50,21 @@ def _searches(first: Observation) -> Iterator[Search]:
     alpha = usual if isinstance(usual, float) else 0.1
     yield "G01", "an inner learning rate of", scales.with_rate, tuple(alpha * factor for factor in _RATES)
     yield "G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8)
+    yield "G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0)
+    yield "G06", "of the variables used, a weight decay of", scales.with_weight_decay_of_used, (0.001, 0.1, 1.0)
+    yield "G07", "of each task, by value, at", scales.clip_each_by_value, _LIMITS
+    yield "G07", "of each task, by norm, at", scales.clip_each_by_norm, _LIMITS
+    yield "G07", "of each task, by norm as in PyTorch, at", _clip_each_as_in_pytorch, _LIMITS
     yield "E04", "a momentum of", state.with_momentum, (0.9, 0.5)
+    yield "E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5)
+
+
+def _clip_each_as_in_pytorch(limit: float) -> Answer:
+    return scales.clip_each_by_norm(limit, scales.PYTORCH_CLIP)
+
+
+def _momentum_within_a_call(mu: float) -> Answer:
+    return state.with_momentum(mu, across_calls=False)
 
 
 def vector(outcome: Outcome) -> NDArray[Any]:
@@ -135,25 +151,34 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> fl
 
 
 def _left_out(evidence: Evidence) -> Iterator[Named]:
-    """Find, for each family of problems, which one variable stayed where it was."""
-    stayed: dict[tuple[str, ...], str] = {}
-    for seen in evidence.deciding:
+    """Find, for each family of problems, which variables stayed where they were."""
+    stayed: dict[tuple[str, ...], tuple[str, ...]] = {}
+    wrong = [seen for seen in evidence.deciding if not evidence.matches(seen, evidence.right(seen))]
+    # A problem that adapts more of its variables tells more of them; the sort keeps the cheaper one first.
+    for seen in sorted(wrong, key=lambda seen: -len(parameters.adapting(evidence.question(seen)))):
         chains = tuple(seen.problem.names)
-        if evidence.matches(seen, evidence.right(seen)):
-            continue
-        asked = evidence.question(seen)
-        for chain in [stayed[chains]] if chains in stayed else parameters.adapting(asked):
-            if evidence.matches(seen, evidence.predict(seen, parameters.never_adapted(chain))):
-                stayed[chains] = chain
-                break
-        else:
-            return
+        adapting = parameters.adapting(evidence.question(seen))
+        if chains not in stayed:
+            found = next((kept for kept in _some(adapting) if _stay(evidence, seen, kept)), None)
+            if found is None:
+                return
+            stayed[chains] = found
     if stayed:
-        names = ", ".join(dict.fromkeys(stayed.values()))
+        names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
         yield "F03", f"never adapted: {names}", lambda asked: _with_left_out(asked, stayed)
 
 
-def _with_left_out(asked: Any, stayed: dict[tuple[str, ...], str]) -> Outcome:
-    chain = stayed.get(tuple(asked.problem.names))
+def _some(adapting: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every choice of some of the variables but not all, fewest first."""
+    for count in range(1, len(adapting)):
+        yield from combinations(adapting, count)
+
+
+def _stay(evidence: Evidence, seen: Observation, kept: tuple[str, ...]) -> bool:
+    return evidence.matches(seen, evidence.predict(seen, parameters.never_adapted(*kept)))
+
+
+def _with_left_out(asked: Any, stayed: dict[tuple[str, ...], tuple[str, ...]]) -> Outcome:
+    kept = stayed.get(tuple(asked.problem.names), ())
     adapting = parameters.adapting(asked)
-    return parameters.never_adapted(*([chain] if chain in adapting else []))(asked)
+    return parameters.never_adapted(*(chain for chain in kept if chain in adapting))(asked)

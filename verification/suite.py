@@ -38,23 +38,25 @@ class Recipe:
     tasks: int = 3
     steps: int = 3
     rate: float = _ALPHA
+    distance: float = 1.0  # of the centres of a quadratic cost, about; its gradients grow with it
     nest: Tree = None
     leaf_rates: bool = False
     options: Options = field(default_factory=Options)
 
 
-def _arrays(family: Family, tasks: int, rng: np.random.Generator) -> Tree:
+def _arrays(recipe: Recipe, family: Family, rng: np.random.Generator) -> Tree:
     if family.name == "quadratic":
-        return {"support": _quadratic(tasks, rng), "query": _quadratic(tasks, rng)}
+        return {name: _quadratic(recipe.tasks, recipe.distance, rng) for name in ("support", "query")}
     sizes = {"support": _SUPPORT, "query": _QUERY}
-    return {name: _examples(family.name, tasks, count, rng) for name, count in sizes.items()}
+    return {name: _examples(family.name, recipe.tasks, count, rng) for name, count in sizes.items()}
 
 
-def _quadratic(tasks: int, rng: np.random.Generator, size: int = 10) -> Tree:
+def _quadratic(tasks: int, distance: float, rng: np.random.Generator, size: int = 10) -> Tree:
     """Return symmetric matrices with eigenvalues between ½ and 2, and centres."""
     bases = np.linalg.qr(rng.normal(size=(tasks, size, size)))[0]
     eigenvalues = rng.uniform(0.5, 2.0, size=(tasks, 1, size))
-    return {"matrix": (bases * eigenvalues) @ np.swapaxes(bases, 1, 2), "centre": _nonzero(rng, (tasks, size))}
+    matrix = (bases * eigenvalues) @ np.swapaxes(bases, 1, 2)
+    return {"matrix": matrix, "centre": distance * _nonzero(rng, (tasks, size))}
 
 
 def _examples(name: str, tasks: int, count: int, rng: np.random.Generator) -> Tree:
@@ -93,6 +95,8 @@ _PLAIN: dict[str, Recipe] = {
     "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1, rate=0.25),
     "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1, rate=0.0625),
     "five-steps": Recipe(family=families.quadratic, seed=14, steps=5),
+    # Entries beyond 10, where meta-gradients are clipped most often (cbfinn/maml, for miniImageNet).
+    "large-gradients": Recipe(family=families.quadratic, seed=15, distance=256.0),
 }
 _MLP = _PLAIN["mlp-tanh-mse"]
 
@@ -192,7 +196,7 @@ def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: int | 
         family=family,
         nest=nest,
         # Numbers of float32 in float64: both precisions are asked the same question.
-        batch=map_leaves(_short, _arrays(family, recipe.tasks, rng)),
+        batch=map_leaves(_short, _arrays(recipe, family, rng)),
         variables=map_leaves(lambda each: _short(values[each]), nest),
         inner_grad_steps=recipe.steps,
         inner_learning_rate=_leaf_rates(nest) if recipe.leaf_rates else recipe.rate,

@@ -97,11 +97,17 @@ FITTED = [
     ("G10", scales.with_scaled_loss(-2.0), "an effective learning rate of α times -2"),
     ("G01", scales.with_rate(0.05), "an inner learning rate of 0.05"),
     ("G06", scales.with_decay(0.97), "γ = 0.97"),
+    ("G06", scales.with_weight_decay(0.03), "a weight decay of 0.03"),
+    ("G06", scales.with_weight_decay_of_used(0.03), "of the variables used, a weight decay of 0.03"),
     ("E04", state.with_momentum(0.6), "a momentum of 0.6"),
+    ("E04", state.with_momentum(0.6, across_calls=False), "within a call, a momentum of 0.6"),
     ("D11", tasks.multiplied(-0.625), "c = -0.625"),
     ("D11", tasks.multiplied(1.0001), "c = 1.0001"),
     ("G07", scales.clip_by_value(0.05), "by value, at 0.05"),
     ("G07", scales.clip_by_norm(0.3), "by norm, at 0.3"),
+    ("G07", scales.clip_each_by_value(0.05), "of each task, by value, at 0.05"),
+    ("G07", scales.clip_each_by_norm(0.3), "of each task, by norm, at 0.3"),
+    ("G07", scales.clip_each_by_norm(0.3, scales.PYTORCH_CLIP), "of each task, by norm as in PyTorch, at 0.3"),
 ]
 
 
@@ -125,6 +131,28 @@ def test_the_variables_that_stayed_are_told():
     first, *_ = judged(lambda asked: parameters.never_adapted(chains[asked.problem.name])(asked)).diagnosis
     assert first.name == "F03"
     assert "never adapted: bias, b1" in first.evidence or "never adapted: b1, bias" in first.evidence
+
+
+def test_several_variables_that_stayed_are_told():
+    """A layer that is left out, weights and biases, is told whole; where one of them alone adapts, by its part."""
+    layer = {"logistic-regression": ("weight",), "mlp-tanh-mse": ("w1", "b1"), "inner-chain": ("w1",)}
+    report = judged(
+        lambda asked: parameters.never_adapted(*layer[asked.problem.name])(asked),
+        problems=("logistic-regression", "mlp-tanh-mse", "inner-chain"),
+    )
+    assert [each.name for each in report.diagnosis] == ["F03"]
+    assert (
+        "(never adapted: weight, w1, b1)" in report.diagnosis[0].evidence
+        or "(never adapted: w1, b1, weight)" in report.diagnosis[0].evidence
+    )
+
+
+@pytest.mark.parametrize("order", [1, 2, "reptile"])
+def test_a_clip_at_ten_shows_on_large_gradients(order):
+    """The clip that was copied most often is beyond most problems, and found where gradients are large."""
+    report = judged(scales.clip_by_value(10.0), order, ("one-task", "large-gradients"))
+    assert [case.verdict for case in report.cases] == ["pass", "fail"]
+    assert [each.name for each in report.diagnosis] == ["G07"]
 
 
 # Pairs

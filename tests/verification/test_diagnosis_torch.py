@@ -110,6 +110,54 @@ def gradients_kept(cost, at):
     return dict(zip(at, found, strict=True))
 
 
+def with_an_optimizer(
+    problem, *, decay=0.0, momentum=0.0, one_for_all=False, clear_inside=True, clear_before_outer=True
+):
+    """Fast weights are copies, moved by an optimizer of PyTorch's; their gradients are added up over tasks."""
+    total, found = 0.0, {name: torch.zeros_like(leaf) for name, leaf in problem.variables.items()}
+    fast, optimizer = {}, None
+    for support, query in problem.tasks():
+        if optimizer is None or not one_for_all:
+            fast = parameters(problem)
+            rate = problem.inner_learning_rate
+            optimizer = torch.optim.SGD(fast.values(), lr=rate, weight_decay=decay, momentum=momentum)
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for name, leaf in fast.items():
+                leaf.copy_(problem.variables[name])
+        for _ in range(problem.inner_grad_steps):
+            if clear_inside:
+                optimizer.zero_grad()
+            problem.inner_cost(support, fast).backward()
+            optimizer.step()
+        if clear_before_outer:
+            optimizer.zero_grad()
+        loss = problem.outer_cost(query, fast)
+        loss.backward()
+        total += loss.detach() / problem.num_tasks
+        for name, gradient in from_grad(fast).items():
+            found[name] += gradient / problem.num_tasks
+    return total, found
+
+
+@pytest.mark.parametrize(
+    ("habits", "fault", "told"),
+    [
+        ({"decay": 0.01}, "G06", "of the variables used, a weight decay of 0.01"),
+        ({"momentum": 0.9, "one_for_all": True}, "E04", "within a call"),
+        ({"clear_before_outer": False}, "D06", "of the last step"),
+        ({"clear_before_outer": False, "clear_inside": False}, "D06", "in the inner steps too"),
+        ({"clear_inside": False}, "D06", "in the inner steps alone"),
+    ],
+)
+def test_what_an_optimizer_does_unasked_is_named(habits, fault, told):
+    """A setting or a call that is missing, in a loop that is otherwise right, has its name and says which it is."""
+    assert judged(with_an_optimizer).verdict == "pass"
+    report = judged(lambda problem: with_an_optimizer(problem, **habits))
+    assert [each.name for each in report.diagnosis] == [fault]
+    assert f"({told})" in report.diagnosis[0].evidence
+
+
 def without_zeros(problem):
     """B01, with None where a variable is unused: both losses are of the parameters, and nothing is materialised."""
     theta, total = parameters(problem), 0.0

@@ -154,7 +154,9 @@ def _tasks() -> list[Fault]:
               {"": tasks.not_cleared}, EVERY),
         Fault("D06", "inner gradients left in the accumulator", "Σ_{k<K}∇S(φ_k) + ∇Q(φ_K)", "no public source known",
               "K ≥ 1", "Take inner gradients with autograd.grad, or clear the accumulator before the outer backward.",
-              {"": tasks.inner_left_in}),
+              {"": tasks.inner_left_in, "of the last step": tasks.last_left_in,
+               "not divided by T": tasks.undivided_left_in, "in the inner steps too": tasks.never_cleared,
+               "in the inner steps alone": tasks.accumulated}),
         Fault("D07", "the parameter's own first axis summed away", "Σ_j g[j, …]",
               "ivy 1.0.0.5, maml_step(batched=False)", "a leading dimension ≥ 2",
               "Reduce over the task axis only where there is one.", {"": tasks.own_axis_summed}, EVERY),
@@ -183,7 +185,8 @@ def _state() -> list[Fault]:
               "Adapt copies; write to nothing that the caller owns.", {"": state.inputs_changed}, EVERY),
         Fault("E04", "state of the inner optimizer survives the task", "depends on history",
               "openai/supervised-reptile#28 (deliberate there)", "two calls, permuted tasks",
-              "Make a new inner optimizer, or reset its state, for every task.", {"": state.momentum_kept}, EVERY),
+              "Make a new inner optimizer, or reset its state, for every task.",
+              {"": state.momentum_kept, "within a call": state.momentum_kept_within}, EVERY),
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from verification.faults.data import at_rate
 from verification.faults.order import right
+from verification.faults.parameters import adapting
 from verification.faults.question import Answer, Outcome, Question, each_task, misread, question_in
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import Vector
@@ -39,22 +40,46 @@ scaled_loss = with_scaled_loss(_LOSS_SCALE)
 
 def with_decay(keep: float) -> Answer:
     """G06: φ_{k+1} = γφ_k − α∇S on what adapts."""
+    return _shrinking(
+        lambda work, _: np.where(work.view.inner_mask != 0, work.theta.dtype.type(keep), work.theta.dtype.type(1))
+    )
 
-    def shrink(work: Work) -> Vector:
-        return np.where(work.view.inner_mask != 0, work.theta.dtype.type(keep), work.theta.dtype.type(1))
 
-    def descending(work: Work) -> Points:
-        points = [work.theta]
-        for _ in range(work.view.steps):
-            points.append(shrink(work) * points[-1] - work.alpha * work.inner_gradient(points[-1]))
-        return points
+def with_weight_decay(strength: float) -> Answer:
+    """G06: φ_{k+1} = φ_k − α(∇S + λφ_k), as optimizers have it: γ = 1 − αλ."""
+    return _shrinking(lambda work, _: 1 - work.alpha * work.theta.dtype.type(strength))
 
-    def shrinking_pull_back(work: Work, points: Points, u: Vector) -> Vector:
-        for hessian in reversed(work.inner_hessians(points)):
-            u = shrink(work) * u - hessian.T @ (work.alpha * u)
-        return u
 
-    return each_task(lambda work, asked: solve(work, asked.order, descend=descending, pull_back=shrinking_pull_back))
+def with_weight_decay_of_used(strength: float) -> Answer:
+    """G06: the same, as in PyTorch, whose optimizers pass over a variable that has no gradient."""
+
+    def shrink(work: Work, asked: Question) -> Vector:
+        used = np.zeros_like(work.theta)
+        for chain in adapting(asked):
+            used[asked.spots()[chain]] = 1
+        return 1 - used * work.alpha * work.theta.dtype.type(strength)
+
+    return _shrinking(shrink)
+
+
+def _shrinking(shrink: Callable[[Work, Question], Vector]) -> Answer:
+    def one_task(work: Work, asked: Question) -> Solved:
+        kept = shrink(work, asked)
+
+        def descending(work: Work) -> Points:
+            points = [work.theta]
+            for _ in range(work.view.steps):
+                points.append(kept * points[-1] - work.alpha * work.inner_gradient(points[-1]))
+            return points
+
+        def shrinking_pull_back(work: Work, points: Points, u: Vector) -> Vector:
+            for hessian in reversed(work.inner_hessians(points)):
+                u = kept * u - hessian.T @ (work.alpha * u)
+            return u
+
+        return solve(work, asked.order, descend=descending, pull_back=shrinking_pull_back)
+
+    return each_task(one_task)
 
 
 decayed = with_decay(_DECAY)
@@ -84,8 +109,12 @@ def norm_clipped(leaves: Gradients, limit: float, added: float = 0.0) -> Gradien
     """Return g · min(1, limit/(‖g‖ + added)), with the norm over all leaves together."""
     present = [leaf for leaf in leaves.values() if leaf is not None]
     size = float(np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in present)))
-    factor = min(1.0, limit / (size + added)) if size else 1.0
+    factor = _shortened(size, limit, added)
     return {chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
+
+
+def _shortened(size: float, limit: float, added: float) -> float:
+    return min(1.0, limit / (size + added)) if size else 1.0
 
 
 def clip_by_value(limit: float) -> Answer:
@@ -96,6 +125,28 @@ def clip_by_value(limit: float) -> Answer:
 def clip_by_norm(limit: float, added: float = 0.0) -> Answer:
     """G07: g · min(1, c/‖g‖), or as in PyTorch g · min(1, c/(‖g‖ + 1e-6))."""
     return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
+
+
+def clip_each_by_value(limit: float) -> Answer:
+    """G07: every entry of each task's gradient within ±c, before the mean over tasks."""
+    return _each_gradient(lambda gradient: np.clip(gradient, -limit, limit))
+
+
+def clip_each_by_norm(limit: float, added: float = 0.0) -> Answer:
+    """G07: the norm of each task's gradient at most c, before the mean over tasks."""
+
+    def change(gradient: Vector) -> Vector:
+        return gradient * gradient.dtype.type(_shortened(float(np.linalg.norm(gradient)), limit, added))
+
+    return _each_gradient(change)
+
+
+def _each_gradient(change: Callable[[Vector], Vector]) -> Answer:
+    def one_task(work: Work, asked: Question) -> Solved:
+        found = solve(work, asked.order)
+        return replace(found, gradient=change(found.gradient))
+
+    return each_task(one_task)
 
 
 clipped_by_value = clip_by_value(_CLIP)

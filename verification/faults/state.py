@@ -29,12 +29,15 @@ def inputs_changed(asked: Question) -> Outcome:
     return replace(found, overwritten=found.adapted[-1])
 
 
-def with_momentum(mu: float) -> Answer:
-    """E04: one velocity m ← μ m + ∇S, φ ← φ − α m, for every task and every call; its Jacobian is left out."""
+def with_momentum(mu: float, *, across_calls: bool = True) -> Answer:
+    """E04: one velocity m ← μ m + ∇S, φ ← φ − α m, for every task and every call; its Jacobian is left out.
+
+    Without `across_calls` each call begins with a velocity of zero.
+    """
 
     def answer(asked: Question) -> Outcome:
         velocity = np.zeros_like(asked.works[0].theta)
-        for _ in range(asked.call):
+        for _ in range(asked.call if across_calls else 0):
             velocity = _run(asked, velocity, mu)[1]
         return combined(asked, _run(asked, velocity, mu)[0])
 
@@ -42,6 +45,7 @@ def with_momentum(mu: float) -> Answer:
 
 
 momentum_kept = with_momentum(_MOMENTUM)
+momentum_kept_within = with_momentum(_MOMENTUM, across_calls=False)
 
 
 def _run(asked: Question, velocity: Vector, mu: float) -> tuple[list[Solved], Vector]:

@@ -10,7 +10,7 @@ from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
 from verification.faults.question import Answer, Outcome, Question, each_task, misread, outcome
-from verification.faults.work import Solved, Work, descend, solve
+from verification.faults.work import Points, Solved, Work, descend, solve
 from verification.oracles.view import Vector
 
 
@@ -59,13 +59,55 @@ def not_cleared(asked: Question) -> Outcome:
     return scaled(right(asked), asked.call + 1)
 
 
+def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:
+    """Add the inner gradients at `points` to what was found, where a variable has both kinds."""
+    inner: Vector = sum((work.inner_gradient(phi) for phi in points), np.zeros_like(work.theta))
+    both = work.view.inner_mask * work.view.outer_mask
+    return Solved(found.cost, found.gradient + inner * both * inner.dtype.type(weight), found.adapted)
+
+
 def _inner_left_in(work: Work, asked: Question) -> Solved:
-    found = solve(work, asked.order)
-    inner: Vector = sum((work.inner_gradient(phi) for phi in descend(work)[:-1]), np.zeros_like(work.theta))
-    return Solved(found.cost, found.gradient + inner * work.view.inner_mask * work.view.outer_mask, found.adapted)
+    return _left_in(work, solve(work, asked.order), descend(work)[:-1], 1)
+
+
+def _last_left_in(work: Work, asked: Question) -> Solved:
+    return _left_in(work, solve(work, asked.order), descend(work)[:-1][-1:], 1)
+
+
+def _undivided_left_in(work: Work, asked: Question) -> Solved:
+    return _left_in(work, solve(work, asked.order), descend(work)[:-1], asked.tasks)
+
+
+def _accumulating(work: Work) -> Points:
+    """Descend by the sum of all gradients so far."""
+    points, total = [work.theta], np.zeros_like(work.theta)
+    for _ in range(work.view.steps):
+        total = total + work.inner_gradient(points[-1])
+        points.append(points[-1] - work.alpha * total)
+    return points
+
+
+def _accumulating_pull_back(work: Work, points: Points, u: Vector) -> Vector:
+    total = np.zeros_like(u)
+    for hessian in reversed(work.inner_hessians(points)):
+        total = total - work.alpha * u
+        u = u + hessian.T @ total
+    return u
+
+
+def _accumulated(work: Work, asked: Question) -> Solved:
+    return solve(work, asked.order, descend=_accumulating, pull_back=_accumulating_pull_back)
+
+
+def _never_cleared(work: Work, asked: Question) -> Solved:
+    return _left_in(work, _accumulated(work, asked), _accumulating(work)[:-1], 1)
 
 
 inner_left_in = each_task(_inner_left_in)
+last_left_in = each_task(_last_left_in)
+undivided_left_in = each_task(_undivided_left_in)
+accumulated = each_task(_accumulated)
+never_cleared = each_task(_never_cleared)
 
 
 def own_axis_summed(asked: Question) -> Outcome:

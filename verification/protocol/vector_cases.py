@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from verification import tolerances
 from verification.answers import Answer
 from verification.comparison import compare_within
@@ -55,24 +53,16 @@ def _verdict(findings: list[Finding]) -> Any:
 
 
 def _sensitivity(vector: Vector, dtype: str) -> Sensitivity:
-    """Return κ ‖x‖ of each part; at least η/u, which is what subnormal answers may be off by, and 0 where κ is.
+    """Return what makes the bounds of the comparison those of the vector."""
 
-    In Reptile a gradient has the rounding of the two ends of the displacement, where κ is 0 as well.
-    """
-    ends = tolerances.ends_over_rate(vector.to_problem())
-    floor = float(np.finfo(dtype).smallest_subnormal) / unit_roundoff(dtype)
-
-    def moves(part: Any, name: str | None, value: Any) -> float:
-        kappa = vector.condition(part, name)
-        return max(kappa * norm(value), floor) if kappa else 0.0
+    def moves(part: Any, name: str | None = None) -> float:
+        return vector.bound(part, name, dtype) / (tolerances.FACTOR * unit_roundoff(dtype))
 
     expected = vector.expected
     return Sensitivity(
-        cost=moves("cost", None, expected.cost),
-        gradients={
-            name: max(moves("gradients", name, leaf), ends.get(name, 0.0)) for name, leaf in expected.gradients.items()
-        },
-        adapted={name: moves("adapted", name, leaf) for name, leaf in expected.adapted.items()},
+        cost=moves("cost"),
+        gradients={name: moves("gradients", name) for name in expected.gradients},
+        adapted={name: moves("adapted", name) for name in expected.adapted},
         sizes={name: norm(leaf) for name, leaf in expected.gradients.items()},
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from verification.problem import Problem
 from verification.subjects.reply import Reply, read
-from verification.tolerances import norm
+from verification.tolerances import ends_over_rate, norm
 from verification.vectors.layout import Json, to_array, to_problem
 
 FACTOR = 64
@@ -81,10 +81,18 @@ class Vector:
         """Return how far a right answer may be off in the 2-norm: 64 max(u κ ‖x‖, η), and 0 where κ is 0.
 
         u is the unit roundoff of `dtype`; η its smallest subnormal number, which counts for subnormal answers alone.
+        A gradient of Reptile has the rounding of the two ends of its displacement: 64 u ‖θ/α‖ at least.
         """
         kappa, info = self.condition(part, name), np.finfo(dtype)
         value = self.expected.cost if name is None else getattr(self.expected, part)[name]
-        return FACTOR * max(float(info.eps) / 2 * kappa * norm(value), float(info.smallest_subnormal)) if kappa else 0.0
+        moves = kappa * norm(value)
+        if part == "gradients" and name in self._ends:
+            moves = max(moves, self._ends[name])
+        return FACTOR * max(float(info.eps) / 2 * moves, float(info.smallest_subnormal)) if kappa or moves else 0.0
+
+    @cached_property
+    def _ends(self) -> dict[str, float]:
+        return ends_over_rate(self.to_problem())
 
     def to_problem(self, framework: str = "autograd", dtype: str = "float64") -> Problem:
         """Return the problem in the arrays of a framework, to call a step or a subject with."""

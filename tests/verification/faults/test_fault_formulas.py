@@ -67,6 +67,16 @@ def momentum(calls):
     return total
 
 
+def accumulating(t):
+    """D06: each inner step takes the sum of all gradients so far; return φ_K, that sum and ∂φ_K/∂θ."""
+    phi, total = THETA, np.zeros(2)
+    jacobian, total_jacobian = np.eye(2), np.zeros((2, 2))
+    for _ in range(STEPS):
+        total, total_jacobian = total + grad_s(phi, t), total_jacobian + hessian(phi) @ jacobian
+        phi, jacobian = phi - ALPHA * total, jacobian - ALPHA * total_jacobian
+    return phi, total, jacobian
+
+
 def one_kept(t):
     """F03: b stays at θ."""
     phi = THETA
@@ -178,14 +188,27 @@ ROWS = [
     *rows("D03", FIRST[2], FIRST[2] / TASKS),
     *rows("D04", FIRST[0] / TASKS),
     *rows("D05", 3 * RIGHT, calls=3),
-    *rows("D06", over_tasks(lambda t: sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t])),
+    *rows(
+        "D06",
+        over_tasks(lambda t: sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
+        over_tasks(lambda t: grad_s(path(t)[-2], t) + FIRST[t]),
+        over_tasks(lambda t: TASKS * sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
+        over_tasks(lambda t: accumulating(t)[1] + grad_q(accumulating(t)[0], t)),
+        at(lambda t: accumulating(t)[0]),
+    ),
+    Row(
+        over_tasks(lambda t: accumulating(t)[2].T @ grad_q(accumulating(t)[0], t)),
+        "D06",
+        "in the inner steps alone",
+        order=2,
+    ),
     *rows("D08", at(ends(rate=TASKS * ALPHA)), options={"batched": True}),
     *rows("D09", both_paths(0.75), both_paths(0.25), options={"three_parameters": True}),
     *rows("D11", 0.375 * RIGHT),
     *rows("E01", carried()),
     *rows("E02", RIGHT),
-    *rows("E04", momentum(1)),
-    *rows("E04", momentum(2), calls=2),
+    *rows("E04", momentum(1), momentum(1)),
+    *rows("E04", momentum(2), momentum(1), calls=2),
     *rows("F03", at(one_kept)),
     *rows("F05", at(swapped)),
     *rows("G01", at(ends(rate=0.01))),
