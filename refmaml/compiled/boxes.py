@@ -206,9 +206,14 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
-        wrapped = trace_primitives_map.get(func)
-        if wrapped is None or any(type(a) is RecordBox and type(a._held) is RecordBox for a in args):
-            raise UnsupportedPrimitive(f"numpy.{name_of(func)} has no autograd form{at(user_line(2))}.")
+        wrapped, given = trace_primitives_map.get(func), [a for a in args if type(a) is RecordBox]
+        # A function that takes its arrays in a list comes back here from autograd's own form of it.
+        if wrapped is None or not given or any(type(a._held) is RecordBox for a in given):
+            raise UnsupportedPrimitive(
+                f"numpy.{name_of(func)}: expected a function of autograd.numpy that the engine can compile"
+                f"{at(user_line(2))}. Write it with others, such as np.where in place of np.select, or pass "
+                "on_unsupported='reference'."
+            )
         return wrapped(*args, **kwargs)
 
 

@@ -40,6 +40,8 @@ class Cost:
         before = dict(flatten(given))
         with validation.Noted(self.name):
             value = self.function(given, *(fill(view, leaves) for view in self.views))
+        if type(value) is int:
+            value = float(value)  # a constant cost; autograd has boxes for numbers with a point alone
         after = dict(flatten(given))
         if before.keys() != after.keys() or any(before[chain] is not after[chain] for chain in before):
             raise ValueDependence(f"{self.name}: it writes into the batch that it is given. Copy the container first.")

@@ -201,7 +201,8 @@ REFUSED = {
     "and": lambda n, p: n & 3, "or": lambda n, p: p | p, "reflected": lambda n, p: 7 // (n + 100),
     "bits": lambda n, p: n << 1, "not": lambda n, p: ~p,
     "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
-    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7,
+    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7, "select": lambda n, p: anp.select([p], [n / 2.0], 0.0),
+    "concatenate of NumPy": lambda n, p: np.concatenate([n, n]),
 }  # fmt: skip
 
 
@@ -261,12 +262,12 @@ def test_the_root_of_minus_infinity():
 PAIRS = {"x": np.array([[1.0, 2.0], [3.0, 5.0]]), "none": np.ones((2, 0))}
 LINEAR = {
     "linear": lambda b, v: anp.sum(v["w"] * b["x"]), "constant": lambda b, v: anp.sum(b["x"]),
-    "number": lambda b, v: 2.0, "quadratic": lambda b, v: anp.sum(v["w"] ** 2 * b["x"]),
+    "number": lambda b, v: 2.0, "whole number": lambda b, v: 2, "quadratic": lambda b, v: anp.sum(v["w"] ** 2 * b["x"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("outer", LINEAR)
-@pytest.mark.parametrize("inner", ["linear", "constant", "number"])
+@pytest.mark.parametrize("inner", ["linear", "constant", "number", "whole number"])
 def test_costs_without_a_gradient_or_without_a_second_one(inner, outer):
     theta = {"w": np.array(1.5)}
     for steps in (0, 2):
