@@ -218,6 +218,10 @@ def place(statements: list[Statement], outputs: list[Value], workspace: Workspac
     stored = stored_values(statements, outputs)
     workspace.places.update(fixed)
     last = _last_reads(statements, outputs)
+    for value in outputs:
+        root = where_read(value)[0]
+        if root.op == "const" and not value.is_const():
+            workspace.constant(root)
     alive: dict[int, Value] = {}
     for index, statement in enumerate(statements):
         for value in statement.values:

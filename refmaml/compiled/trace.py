@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from autograd.core import VJPNode, add_outgrads
+from autograd.core import VJPNode
 from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
-from refmaml.compiled.derivatives import compact_derivatives
+from refmaml.compiled.derivatives import added, compact_derivatives
 from refmaml.compiled.errors import UnsupportedPrimitive, user_line
 from refmaml.compiled.fingerprint import fingerprint
 from refmaml.compiled.lowering import lower
@@ -126,7 +126,7 @@ def _backward(value: Any, tape: Tape) -> dict[Any, Any]:
             continue
         tape.line = node.line
         for parent, part in zip(node.parents, node.vjp(gradient[0]), strict=False):
-            gradients[parent] = add_outgrads(gradients.get(parent), part)
+            gradients[parent] = added(gradients.get(parent), part)
     tape.backward, tape.line = before
     return at_roots
 

@@ -31,12 +31,21 @@ BINARY = {
     "tensordot": lambda x, y: anp.tensordot(x, y, axes=([0], [0]))[:ROWS] * 0.3,
     "outer": lambda x, y: anp.outer(x[:, 0], y[0]), "inner": lambda x, y: x * anp.inner(x[0], y[1]),
 }  # fmt: skip
+# Parts of results and variables that the cost is linear in, with constants: their gradients depend on no data.
+LINEAR = {
+    "element": lambda x, v: 0.05 * x[1, 2], "column": lambda x, v: -0.02 * anp.sum(x[:, 1]),
+    "difference": lambda x, v: 0.1 * (x[-1, 0] - x[0, 0]),
+    "variable": lambda x, v: 0.1 * v["b"][2] - 0.05 * v["a"][0, 1],
+    "rows": lambda x, v: 0.02 * anp.sum(v["m"][1:3]) + 0.01 * anp.sum(anp.diff(v["b"])),
+    "whole": lambda x, v: 0.02 * anp.sum(anp.where(MASK, v["a"], 0.0)) + 0.01 * anp.sum(x),
+}  # fmt: skip
 MASK = np.array([[True, False, True, True], [False, True, False, True], [True, True, False, False]])
 
 PROGRAMS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(sorted(UNARY)), st.integers(0, 20)),
         st.tuples(st.sampled_from(sorted(BINARY)), st.integers(0, 20), st.integers(0, 20)),
+        st.tuples(st.sampled_from(sorted(LINEAR)), st.integers(0, 20)),
     ),
     min_size=1,
     max_size=8,
@@ -55,11 +64,15 @@ def cost_of(program, factor=None):
     def cost(batch, v):
         x = batch["x"][0]
         results = [rounded(x * v["a"]), rounded(x + v["b"]), rounded(anp.dot(x, v["m"]))]
+        total = 0.0
         for name, *places in program:
+            if name in LINEAR:
+                total = total + LINEAR[name](results[places[0] % len(results)], v)
+                continue
             function = UNARY.get(name) or BINARY[name]
             found = rounded(function(*(results[place % len(results)] for place in places)))
             results.append(rounded(0.7 * anp.sin(found)))  # scaled down, so that a long program stays well conditioned
-        return anp.mean((results[-1] - 0.3) ** 2) + 0.01 * anp.sum(v["c"] * results[-2][0, 0])
+        return total + anp.mean((results[-1] - 0.3) ** 2) + 0.01 * anp.sum(v["c"] * results[-2][0, 0])
 
     return cost
 

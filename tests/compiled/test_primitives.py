@@ -278,6 +278,42 @@ def test_costs_without_a_gradient_or_without_a_second_one(inner, outer):
     assert_same_answer(engine.reptile_step, refmaml.reptile_step, *args, batched=False)
 
 
+def _unpacked(v):
+    a, _, c = v["p"]
+    return a - 0.5 * c
+
+
+PARTS = {
+    "element": lambda v: v["p"][1], "slice": lambda v: v["p"][:2], "mask": lambda v: v["m"][np.eye(3) > 0],
+    "difference": lambda v: v["p"][-1] - 2 * v["p"][0], "diff": lambda v: anp.diff(v["p"]), "row": lambda v: v["m"][0],
+    "twice": lambda v: v["p"][2] + anp.sum(v["p"][1:]), "none": lambda v: v["p"][:0], "unpacked": _unpacked,
+    "sum of Python": lambda v: sum(v["p"]), "corner": lambda v: -v["m"][0, 0] - v["m"][1, 1],
+    "where": lambda v: anp.where(np.arange(3) > 0, v["p"], 0.0), "cumsum": lambda v: anp.cumsum(v["p"]),
+    "tile": lambda v: anp.tile(v["p"], 2)[:4], "roll": lambda v: anp.roll(v["p"], 1) * np.arange(3.0),
+    "pad": lambda v: anp.pad(v["p"], 1, mode="constant") * np.arange(5.0), "repeated": lambda v: v["p"][[0, 0, 1]],
+    "product": lambda v: np.arange(9.0).reshape(3, 3) @ v["m"],
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_as_python")
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_term_with_a_constant_gradient_holds_no_data(part, first):
+    """Autograd adds later parts of a gradient into the array of the first, which a tape may hold as a constant."""
+
+    def cost(b, v):
+        term = anp.sum(PARTS[part](v))
+        curved = anp.mean((v["p"][0] * b["x"] - anp.exp(v["p"][1])) ** 2) + anp.sum(v["m"][0] ** 2) * anp.sum(b["x"])
+        return term + curved if first else curved + term
+
+    theta = {"p": np.array([0.5, -0.25, 1.5]), "m": np.arange(9.0).reshape(3, 3) / 8}
+    for data in (PAIRS["x"], 3.0 - PAIRS["x"]):
+        for name in ("fomaml_step", "maml_step"):
+            args = ({"x": data}, cost, None, theta, 2, 0.05)
+            assert_same_answer(getattr(engine, name), getattr(refmaml, name), *args, batched=False)
+        assert_same_answer(engine.reptile_step, refmaml.reptile_step, {"x": data}, cost, theta, 2, 0.05, batched=False)
+
+
 WITHOUT_ELEMENTS = {
     "data": lambda b, v: anp.sum(b["none"] * v["w"]), "slice": lambda b, v: anp.sum(b["x"][:, 5:] @ v["m"][5:]),
     "mean": lambda b, v: anp.mean(b["none"] * v["w"]), "prod": lambda b, v: anp.prod(b["none"] * v["w"]) * v["w"],
