@@ -8,18 +8,24 @@ evidence cannot tell apart is said to be so; where nothing matches, the family i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verification.conventions import Declared
 from verification.evidence import Answer, Evidence, Observation, lost
 from verification.faults import CATALOGUE, Fault
+from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.fits import fitted, ratio, returned, vector
 from verification.pairs import pairs
+from verification.problem import Problem
+from verification.tolerances import unit_roundoff
 
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
@@ -68,7 +74,7 @@ def diagnose(observations: list[Observation], order: Any, declared: Declared) ->
     beside = _beside_the_gradients(evidence)
     if beside:
         return [several(beside)]
-    for kind in (_single, _fitted, _paired):
+    for kind in (_single, _fitted, _in_one_mode, _paired):
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
             return _told(evidence, found, order)
@@ -151,6 +157,36 @@ def _single(evidence: Evidence, order: Any) -> Iterator[Candidate]:
             yield candidate
     if _is_single_precision(evidence):
         yield Candidate(("G11",), "", CATALOGUE["G11"].variants[""])
+    names = (name for name, (short, roundoff) in _SHORT.items() if _is_in(evidence, short, roundoff))
+    for name in islice(names, 1):
+        yield Candidate(("G11",), name, CATALOGUE["G11"].variants["half precision"])
+
+
+#: Parts of an implementation that a fault may be in alone, by the problems that reach it.
+_MODES: dict[str, Callable[[Problem], bool]] = {
+    "in batched mode alone": lambda problem: problem.options.batched,
+    "in loop mode alone": lambda problem: not problem.options.batched,
+    "with averaging alone": lambda problem: problem.options.average_across_steps,
+    "without averaging alone": lambda problem: not problem.options.average_across_steps,
+}
+
+
+def _in_one_mode(evidence: Evidence, order: Any) -> Iterator[Candidate]:
+    """Yield single faults in one mode, where only answers of that mode are wrong."""
+    wrong = [seen.problem for seen in evidence.deciding if not evidence.is_right(seen)]
+    for words, has in _MODES.items():
+        if not wrong or not all(has(problem) for problem in wrong):
+            continue
+        for candidate in candidates(order):
+            if candidate.faults[0] != "G11":
+                detail = ", ".join(each for each in (candidate.detail, words) if each)
+                yield Candidate(candidate.faults, detail, _confined(candidate.answer, words))
+
+
+@cache
+def _confined(answer: Answer, mode: str) -> Answer:
+    """Return a fault that is in one mode alone."""
+    return lambda asked: answer(asked) if _MODES[mode](asked.problem) else right(asked)
 
 
 def _fitted(evidence: Evidence, order: Any) -> Iterator[Candidate]:
@@ -185,6 +221,8 @@ def _unexplained(evidence: Evidence, candidate: Candidate, order: Any) -> tuple[
         lost(seen, chain) and leaf is not None for seen, told in predicted for chain, leaf in told.gradients.items()
     ):
         found.append("F02")
+    if candidate.faults == ("F04",):
+        found.clear()  # the gradients for the other set leave out some that are asked for
     if any(seen.overwrote for seen, _ in predicted) and all(told.overwritten is None for _, told in predicted):
         found.append("E02")
     return tuple(id_ for id_ in found if order in CATALOGUE[id_].orders and id_ not in candidate.faults)
@@ -202,6 +240,41 @@ def _is_single_precision(evidence: Evidence) -> bool:
     return bool(np.median(off) > np.sqrt(ratio) / 100 and max(off) <= ratio)
 
 
+def _in_half(numbers: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float16).astype(np.float64)
+
+
+def _in_bfloat16(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Cut the last 16 bits of single precision away: what is left of a number of bfloat16 is all of it."""
+    single = numbers.astype(np.float32)
+    cut = (single.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+    return np.where(single == numbers, cut, np.nan)
+
+
+#: Precisions that leave their mark, every number being one of few, with the unit roundoff of each; the coarsest first,
+#: since most of its numbers are numbers of the finer one as well.
+_SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
+    "bfloat16": (_in_bfloat16, 2.0**-8),
+    "half precision": (_in_half, 2.0**-11),
+}
+
+
+def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], roundoff: float) -> bool:
+    """Tell answers to float64 problems whose numbers are all of a short precision, and off by no more than that."""
+    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
+        return False
+    for seen in evidence.deciding:
+        got = returned(seen)
+        if got is None or not np.array_equal(short(got), got):
+            return False
+        if not np.any(got) and np.any(vector(evidence.right(seen))):
+            return False  # zeros are numbers of every precision
+        if evidence.mismatch(seen, evidence.right(seen)) > roundoff / unit_roundoff("float64"):
+            return False
+    return True
+
+
 def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
     """Return which part of an error is left where the right answer may be multiplied: rounding leaves most of it."""
     got, right = returned(seen), vector(evidence.right(seen))
@@ -214,7 +287,8 @@ def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
 
 def _told(evidence: Evidence, found: list[Candidate], order: Any) -> list[Diagnosis]:
     """Rank by what else agrees: side effects, adapted variables, costs. Equal ones cannot be told apart."""
-    ranked = sorted(found, key=lambda candidate: _disagreements(evidence, candidate))
+    # Among equals the usual form of a fault comes before a variant of another.
+    ranked = sorted(found, key=lambda candidate: (_disagreements(evidence, candidate), bool(candidate.detail)))
     least = _disagreements(evidence, ranked[0])
     equal = [each for each in ranked if _disagreements(evidence, each) == least]
     equal = [replace(each, faults=each.faults + _unexplained(evidence, each, order)) for each in equal]
@@ -257,8 +331,9 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
     error = max(evidence.relative_error(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding)
     sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
     if "G11" in candidate.faults:
-        sentence = f"right to single precision and no further on {count} of {count} answers"
-    if candidate.detail:
+        precision = candidate.detail or "single precision"
+        sentence = f"right to {precision} and no further on {count} of {count} answers"
+    if candidate.detail and "G11" not in candidate.faults:
         sentence += f" ({candidate.detail})"
     if len(shown) < count:
         sentence += f"; {len(shown)} of them tell it from the right answer"

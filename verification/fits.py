@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -53,14 +54,19 @@ def _searches(first: Observation) -> Iterator[Search]:
     yield "G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0)
     yield "G06", "of the variables used, a weight decay of", scales.with_weight_decay_of_used, (0.001, 0.1, 1.0)
     yield "G07", "of each task, by value, at", scales.clip_each_by_value, _LIMITS
-    yield "G07", "of each task, by norm, at", scales.clip_each_by_norm, _LIMITS
-    yield "G07", "of each task, by norm as in PyTorch, at", _clip_each_as_in_pytorch, _LIMITS
+    for words, clip in _NORMS.items():
+        yield "G07", f"{words}, at", clip, _LIMITS
+        yield "G07", f"{words} as in PyTorch, at", partial(clip, added=scales.PYTORCH_CLIP), _LIMITS
     yield "E04", "a momentum of", state.with_momentum, (0.9, 0.5)
     yield "E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5)
 
 
-def _clip_each_as_in_pytorch(limit: float) -> Answer:
-    return scales.clip_each_by_norm(limit, scales.PYTORCH_CLIP)
+#: Clips that a search finds; those of the whole gradient by its norm can be read off.
+_NORMS: dict[str, Callable[..., Answer]] = {
+    "by the largest entry": scales.clip_by_largest,
+    "of each leaf, by norm": scales.clip_leaves_by_norm,
+    "of each task, by norm": scales.clip_each_by_norm,
+}
 
 
 def _momentum_within_a_call(mu: float) -> Answer:

@@ -170,14 +170,16 @@ class Run:
     def case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
         """Ask one problem, twice where state is looked for, and compare."""
         expected = truths(problem.name, problem.order, own=subject.is_own)
-        reply, changed = _asked(subject, problem)
+        own = problem.native(problem.framework.name)
+        reply, changed = _asked(subject, problem, own)
         findings, worst = compare(problem, reply, expected, self.declared)
         findings += changed
         wrong = tuple(dict.fromkeys(each.what for each in findings))
         observed = [_observation(problem, reply, 0, bool(changed), wrong)]
         # State outlives a call in any precision alike: one is enough.
         if levels.is_asked_twice(problem) and str(problem.dtype) == self.dtypes[0]:
-            again, _ = _asked(subject, problem)
+            # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
+            again, _ = _asked(subject, problem, problem.native(problem.framework.name) if changed else own)
             later, _ = compare(problem, again, expected, self.declared)
             other = differences(problem, reply, again) if findings else later
             told = [replace(each, what="second call", message=f"{_AGAIN}: {each.message}") for each in other]
@@ -205,9 +207,8 @@ class Run:
         return told
 
 
-def _asked(subject: Subject, problem: Problem) -> tuple[Reply, list[Finding]]:
-    """Ask with fresh arrays, and tell which of them the subject wrote into."""
-    own = problem.native(problem.framework.name)
+def _asked(subject: Subject, problem: Problem, own: Problem) -> tuple[Reply, list[Finding]]:
+    """Ask with arrays of its own, and tell which of them the subject wrote into."""
     before = map_leaves(problem.framework.to_numpy, problem.native("numpy").variables), _arrays(problem, problem.batch)
     reply = ask(subject, own)
     after = _arrays(own, own.variables), _arrays(own, own.batch)

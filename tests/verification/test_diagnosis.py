@@ -105,6 +105,8 @@ FITTED = [
     ("D11", tasks.multiplied(1.0001), "c = 1.0001"),
     ("G07", scales.clip_by_value(0.05), "by value, at 0.05"),
     ("G07", scales.clip_by_norm(0.3), "by norm, at 0.3"),
+    ("G07", scales.clip_by_largest(0.2), "by the largest entry, at 0.2"),
+    ("G07", scales.clip_leaves_by_norm(0.2), "of each leaf, by norm, at 0.2"),
     ("G07", scales.clip_each_by_value(0.05), "of each task, by value, at 0.05"),
     ("G07", scales.clip_each_by_norm(0.3), "of each task, by norm, at 0.3"),
     ("G07", scales.clip_each_by_norm(0.3, scales.PYTORCH_CLIP), "of each task, by norm as in PyTorch, at 0.3"),
@@ -153,6 +155,51 @@ def test_a_clip_at_ten_shows_on_large_gradients(order):
     report = judged(scales.clip_by_value(10.0), order, ("one-task", "large-gradients"))
     assert [case.verdict for case in report.cases] == ["pass", "fail"]
     assert [each.name for each in report.diagnosis] == ["G07"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode", "told"),
+    [
+        ("D01", lambda options: options.batched, "in batched mode alone"),
+        ("D07", lambda options: not options.batched, "in loop mode alone"),
+        ("B07", lambda options: options.average_across_steps, "with averaging alone"),
+        ("B01", lambda options: not options.average_across_steps, "without averaging alone"),
+    ],
+)
+def test_a_mistake_in_one_mode_is_named_with_it(fault, mode, told):
+    """An implementation with two loops may have a mistake in one of them; the other one is right."""
+    wrong = CATALOGUE[fault].variants[""]
+    report = judged(
+        lambda asked: wrong(asked) if mode(asked.problem.options) else right(asked),
+        problems=("logistic-regression", "mlp-tanh-mse", "batched", "average"),
+    )
+    assert [each.name for each in report.diagnosis] == [fault]
+    assert f"({told})" in report.diagnosis[0].evidence
+
+
+def in_bfloat16(asked):
+    """Cut the right answer down to the numbers of bfloat16."""
+    found = right(asked)
+    cut = {
+        chain: (leaf.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+        for chain, leaf in found.gradients.items()
+    }
+    return replace(found, gradients=cut)
+
+
+def test_short_precisions_are_told_by_their_numbers():
+    """Half precision and bfloat16 are G11 where every number is one of theirs; the same errors elsewhere are not."""
+    report = judged(in_bfloat16)
+    assert [each.name for each in report.diagnosis] == ["G11"]
+    assert "right to bfloat16 and no further" in report.diagnosis[0].evidence
+    rng = np.random.default_rng(5)
+
+    def nearly(asked):
+        found = in_bfloat16(asked)
+        off = {chain: leaf * (1 + 1e-6 * rng.normal(size=leaf.shape)) for chain, leaf in found.gradients.items()}
+        return replace(found, gradients=off)
+
+    assert [each.name for each in judged(nearly).diagnosis] == ["several"]
 
 
 # Pairs

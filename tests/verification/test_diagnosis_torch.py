@@ -208,6 +208,20 @@ class NeverCleared:
         return cost, dict(kept)
 
 
+def accumulated_on_the_callers_own(problem):
+    """D05: the caller's tensors are the leaves of the graph, and their `grad` is there still in the next call."""
+    theta = {name: leaf.requires_grad_() for name, leaf in problem.variables.items()}
+    total = sum(problem.outer_cost(query, adapt(problem, support, theta)) for support, query in problem.tasks())
+    (total / problem.num_tasks).backward()
+    return total.detach() / problem.num_tasks, {name: gradient.clone() for name, gradient in from_grad(theta).items()}
+
+
+def test_gradients_left_on_the_callers_tensors_are_found_in_a_second_call():
+    """The second call has the very tensors of the first."""
+    report = judged(accumulated_on_the_callers_own, problems=("quadratic", "logistic-regression"))
+    assert [each.name for each in report.diagnosis] == ["D05"]
+
+
 def steps_in_place(problem):
     """E02: the fast weights are the caller's own tensors, updated in place; the gradients are right."""
     answer = right(problem)

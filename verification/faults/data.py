@@ -16,6 +16,11 @@ exchanged = misread(
         inner_costs=work.view.inner_costs_on_query, outer_costs=work.view.outer_costs_on_support
     )
 )
+outer_is_inner = misread(lambda work, _: work.changed(outer_costs=work.view.inner_costs))
+inner_is_outer = misread(lambda work, _: work.changed(inner_costs=work.view.outer_costs))
+both_exchanged = misread(
+    lambda work, _: work.changed(inner_costs=work.view.outer_costs, outer_costs=work.view.inner_costs)
+)
 
 
 def _support_in_average(work: Work, asked: Question) -> Solved:
@@ -40,3 +45,5 @@ def at_rate(work: Work, factor: Any) -> Work:
 
 not_reduced = misread(lambda work, asked: at_rate(work, asked.examples))
 reduced_twice = misread(lambda work, asked: at_rate(work, 1 / asked.examples))
+not_reduced_by_rows = misread(lambda work, asked: at_rate(work, asked.rows))
+reduced_twice_by_rows = misread(lambda work, asked: at_rate(work, 1 / asked.rows))

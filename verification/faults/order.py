@@ -45,6 +45,11 @@ def detached_parameters(asked: Question) -> Outcome:
     return _nothing(right(asked), cut if asked.problem.inner_grad_steps else [])
 
 
+def detached_in_the_loop(asked: Question) -> Outcome:
+    """A03: nothing connects the outer loss with θ after an inner step."""
+    return detached_copy(asked) if asked.problem.inner_grad_steps else right(asked)
+
+
 def _last_jacobian(work: Work, points: Points, u: Vector) -> Vector:
     return pull_back(work, points[-1:], u)
 

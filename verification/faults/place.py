@@ -27,6 +27,27 @@ one_step_more = _with_steps(lambda steps: steps + 1)
 afresh_each_step = _with_steps(lambda steps: min(steps, 1))
 
 
+def _from_theta(work: Work) -> Points:
+    points = [work.theta]
+    for _ in range(work.view.steps):
+        points.append(work.theta - work.alpha * work.inner_gradient(points[-1]))
+    return points
+
+
+def _pull_back_from_theta(work: Work, points: Points, u: Vector) -> Vector:
+    """J_{k+1} = I − D H_k J_k: θ enters each step anew."""
+    total, moving = np.zeros_like(u), u
+    for hessian in reversed(work.inner_hessians(points)):
+        total = total + moving
+        moving = -hessian.T @ (work.alpha * moving)
+    return total + moving
+
+
+every_step_from_theta = each_task(
+    lambda work, asked: solve(work, asked.order, descend=_from_theta, pull_back=_pull_back_from_theta)
+)
+
+
 def _all_from_start(work: Work) -> Points:
     points = [work.theta]
     for _ in range(work.view.steps):
@@ -93,6 +114,9 @@ def _averaged(weights: Callable[[int], list[float]]) -> Answer:
 average_without_start = _averaged(lambda steps: [0.0] + [1 / max(steps, 1)] * steps)
 sum_over_points = _averaged(lambda steps: [1.0] * (steps + 1))
 divided_by_steps = _averaged(lambda steps: [1 / max(steps, 1)] * (steps + 1))
+sum_without_start = _averaged(lambda steps: [0.0] + [1.0] * steps)
+without_start_over_all = _averaged(lambda steps: [0.0] + [1 / (steps + 1)] * steps)
+average_without_end = _averaged(lambda steps: [1 / max(steps, 1)] * steps + [0.0 if steps else 1.0])
 
 
 def scaled(found: Outcome, factor: float) -> Outcome:

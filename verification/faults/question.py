@@ -45,6 +45,11 @@ class Question:
         x = self.problem.batch["support"].get("x")
         return 1 if x is None else int(x.shape[1])
 
+    @property
+    def rows(self) -> int:
+        """The rows of a task's first support array: its examples, or the size of a quadratic cost's matrix."""
+        return int(next(iter(self.problem.batch["support"].values())).shape[1])
+
     def spots(self) -> dict[str, NDArray[Any]]:
         """Return the coordinates of each variable in the flat vector, by key chain."""
         return self.problem.split(np.arange(self.works[0].theta.size))

@@ -109,7 +109,10 @@ def norm_clipped(leaves: Gradients, limit: float, added: float = 0.0) -> Gradien
     """Return g · min(1, limit/(‖g‖ + added)), with the norm over all leaves together."""
     present = [leaf for leaf in leaves.values() if leaf is not None]
     size = float(np.sqrt(sum(float(np.sum(np.square(leaf, dtype=np.float64))) for leaf in present)))
-    factor = _shortened(size, limit, added)
+    return _multiplied(leaves, _shortened(size, limit, added))
+
+
+def _multiplied(leaves: Gradients, factor: float) -> Gradients:
     return {chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in leaves.items()}
 
 
@@ -125,6 +128,24 @@ def clip_by_value(limit: float) -> Answer:
 def clip_by_norm(limit: float, added: float = 0.0) -> Answer:
     """G07: g · min(1, c/‖g‖), or as in PyTorch g · min(1, c/(‖g‖ + 1e-6))."""
     return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
+
+
+def clip_by_largest(limit: float, added: float = 0.0) -> Answer:
+    """G07: g · min(1, c/max |g|), over all leaves together."""
+
+    def change(leaves: Gradients) -> Gradients:
+        present = [leaf for leaf in leaves.values() if leaf is not None and leaf.size]
+        size = max((float(np.max(np.abs(leaf))) for leaf in present), default=0.0)
+        return _multiplied(leaves, _shortened(size, limit, added))
+
+    return _on_gradients(change)
+
+
+def clip_leaves_by_norm(limit: float, added: float = 0.0) -> Answer:
+    """G07: the norm of each leaf at most c."""
+    return _on_gradients(
+        lambda leaves: {chain: norm_clipped({chain: leaf}, limit, added)[chain] for chain, leaf in leaves.items()}
+    )
 
 
 def clip_each_by_value(limit: float) -> Answer:
@@ -158,7 +179,24 @@ def _hessian_shifted(work: Work, points: Points, u: Vector) -> Vector:
     return pull_back(work, [phi - work.alpha * work.inner_gradient(phi) for phi in points], u)
 
 
+def _hessian_at_end(work: Work, points: Points, u: Vector) -> Vector:
+    last = [phi - work.alpha * work.inner_gradient(phi) for phi in points[-1:]]
+    return pull_back(work, last * len(points), u)
+
+
+def _hessian_at_start(work: Work, points: Points, u: Vector) -> Vector:
+    return pull_back(work, [work.theta] * len(points), u)
+
+
+hessian_at_end = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_at_end))
+hessian_at_start = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_at_start))
 hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_shifted))
+
+
+def half_precision(asked: Question) -> Outcome:
+    """G11: everything in float16."""
+    with np.errstate(over="ignore", invalid="ignore"):  # costs beyond 65,504 are infinite there
+        return right(question_in(asked.problem, np.float16))
 
 
 def single_precision(asked: Question) -> Outcome:

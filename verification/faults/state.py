@@ -8,7 +8,7 @@ import numpy as np
 
 from verification.faults.order import right
 from verification.faults.question import Answer, Outcome, Question, combined
-from verification.faults.work import Points, Solved, Work, solve
+from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
 from verification.oracles.view import Vector
 
 _MOMENTUM = 0.9  # the default that most optimisers are used with
@@ -20,6 +20,27 @@ def carried_over(asked: Question) -> Outcome:
     for work in asked.works:
         start = solved[-1].adapted if solved else work.theta
         solved.append(solve(work.changed(theta=start), asked.order))
+    return combined(asked, solved)
+
+
+def carried_whole(asked: Question) -> Outcome:
+    """E01: the same with nothing cut off: second order through the tasks before, Reptile's displacement from θ."""
+    solved: list[Solved] = []
+    before: list[tuple[Work, Points]] = []
+
+    def through(work: Work, points: Points, u: Vector) -> Vector:
+        u = pull_back(work, points, u)
+        for earlier, path in reversed(before):
+            u = pull_back(earlier, path[:-1], u)
+        return u
+
+    for work in asked.works:
+        moved = work.changed(theta=before[-1][1][-1] if before else work.theta)
+        found = solve(moved, asked.order, pull_back=through)
+        if asked.order == "reptile":
+            found = replace(found, gradient=(work.theta - found.adapted) / work.view.rate)
+        solved.append(found)
+        before.append((moved, descend(moved)))
     return combined(asked, solved)
 
 

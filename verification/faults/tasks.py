@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
-from verification.faults.question import Answer, Outcome, Question, each_task, misread, outcome
+from verification.faults.question import Answer, Misreading, Outcome, Question, each_task, misread, outcome
 from verification.faults.work import Points, Solved, Work, descend, solve
 from verification.oracles.view import Vector
 
@@ -103,11 +104,16 @@ def _never_cleared(work: Work, asked: Question) -> Solved:
     return _left_in(work, _accumulated(work, asked), _accumulating(work)[:-1], 1)
 
 
+def _never_cleared_undivided(work: Work, asked: Question) -> Solved:
+    return _left_in(work, _accumulated(work, asked), _accumulating(work)[:-1], asked.tasks)
+
+
 inner_left_in = each_task(_inner_left_in)
 last_left_in = each_task(_last_left_in)
 undivided_left_in = each_task(_undivided_left_in)
 accumulated = each_task(_accumulated)
 never_cleared = each_task(_never_cleared)
+never_cleared_undivided = each_task(_never_cleared_undivided)
 
 
 def own_axis_summed(asked: Question) -> Outcome:
@@ -120,7 +126,23 @@ def own_axis_summed(asked: Question) -> Outcome:
     return replace(found, gradients=gradients)
 
 
-batched_sum = misread(lambda work, asked: at_rate(work, asked.tasks if asked.problem.options.batched else 1))
+def _in_batched_mode(factor: Callable[[int], float]) -> Misreading:
+    return misread(lambda work, asked: at_rate(work, factor(asked.tasks) if asked.problem.options.batched else 1))
+
+
+batched_sum = _in_batched_mode(lambda tasks: tasks)
+summed_everywhere = misread(lambda work, asked: at_rate(work, asked.tasks))
+batched_mean = _in_batched_mode(lambda tasks: 1 / tasks)
+
+
+def batched_sum_of_both(asked: Question) -> Outcome:
+    """D08: the outer gradient is T times what it should be as well."""
+    return scaled(batched_sum(asked), asked.tasks if asked.problem.options.batched else 1)
+
+
+def batched_mean_of_both(asked: Question) -> Outcome:
+    """D08: the outer gradient is divided by T as well."""
+    return scaled(batched_mean(asked), 1 / asked.tasks if asked.problem.options.batched else 1)
 
 
 def _path_twice(asked: Question, share: float) -> Outcome:

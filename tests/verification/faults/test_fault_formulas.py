@@ -45,12 +45,37 @@ def unrolled(t):
     return phi - ALPHA * np.array(columns) @ grad_s(phi, t)
 
 
-def carried():
+def carried(*, through=False):
+    """E01: the gradient at the end of each task's path, `through` all the paths before it in second order."""
+    total, start, before = 0.0, THETA, np.eye(2)
+    for t in range(TASKS):
+        points = path(t, start=start)
+        start, before = points[-1], before @ jacobian(points[:-1])
+        total = total + (before if through else np.eye(2)) @ grad_q(start, t) / TASKS
+    return total
+
+
+def carried_displacement():
     total, start = 0.0, THETA
     for t in range(TASKS):
         start = path(t, start=start)[-1]
-        total = total + grad_q(start, t) / TASKS
+        total = total + (THETA - start) / ALPHA / TASKS
     return total
+
+
+def from_theta(t):
+    """B07: φ_{k+1} = θ − α∇S(φ_k), with ∂φ_K/∂θ."""
+    phi, jacobian = THETA, np.eye(2)
+    for _ in range(STEPS):
+        phi, jacobian = THETA - ALPHA * grad_s(phi, t), np.eye(2) - ALPHA * hessian(phi) @ jacobian
+    return phi, jacobian
+
+
+def adapted_on_outer(t):
+    phi = THETA
+    for _ in range(STEPS):
+        phi = phi - ALPHA * grad_q(phi, t)
+    return phi
 
 
 def momentum(calls):
@@ -157,7 +182,7 @@ AVERAGE = {"average_across_steps": True}
 ROWS = [
     *rows("A01", RIGHT, order=2),
     *rows("A02", RIGHT, order=2),
-    *rows("A03", None),
+    *rows("A03", None, None, None),
     *rows("A04", over_tasks(second)),
     *rows("A05", None),
     *rows("A06", None),
@@ -174,15 +199,30 @@ ROWS = [
         over_tasks(lambda t: (np.eye(2) - STEPS * ALPHA * hessian(THETA)) @ grad_q(all_at_start(t), t)),
         order=2,
     ),
-    *rows("B07", at(ends(steps=1))),
+    *rows("B07", at(ends(steps=1)), at(lambda t: from_theta(t)[0])),
+    Row(
+        over_tasks(lambda t: from_theta(t)[1].T @ grad_q(from_theta(t)[0], t)),
+        "B07",
+        "φ_{k+1} = θ − α∇S(φ_k)",
+        order=2,
+    ),
     *rows("B08", None),
-    *rows("B11", averaged([0, 1 / 3, 1 / 3, 1 / 3]), averaged([1] * 4), averaged([1 / 3] * 4), options=AVERAGE),
-    *rows("C01", at(ends(), hand.SUPPORT)),
+    *rows(
+        "B11",
+        averaged([0, 1 / 3, 1 / 3, 1 / 3]),
+        averaged([1] * 4),
+        averaged([1 / 3] * 4),
+        averaged([0, 1, 1, 1]),
+        averaged([0, 1 / 4, 1 / 4, 1 / 4]),
+        averaged([1 / 3, 1 / 3, 1 / 3, 0]),
+        options=AVERAGE,
+    ),
+    *rows("C01", at(ends(), hand.SUPPORT), over_tasks(lambda t: grad_s(path(t)[-1], t))),
     *rows("C02", over_tasks(support_in_average), options={**AVERAGE, "same_cost": True}),
-    *rows("C03", at(ends(x=hand.QUERY), hand.SUPPORT)),
-    *rows("C04", at(ends(x=hand.QUERY))),
-    *rows("C05", at(ends(rate=EXAMPLES * ALPHA))),
-    *rows("C06", at(ends(rate=ALPHA / EXAMPLES))),
+    *rows("C03", at(ends(x=hand.QUERY), hand.SUPPORT), over_tasks(lambda t: grad_s(adapted_on_outer(t), t))),
+    *rows("C04", at(ends(x=hand.QUERY)), at(adapted_on_outer)),
+    *rows("C05", *[at(ends(rate=EXAMPLES * ALPHA))] * 2),
+    *rows("C06", *[at(ends(rate=ALPHA / EXAMPLES))] * 2),
     *rows("D01", TASKS * RIGHT),
     *rows("D02", RIGHT / TASKS),
     *rows("D03", FIRST[2], FIRST[2] / TASKS),
@@ -195,6 +235,7 @@ ROWS = [
         over_tasks(lambda t: TASKS * sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
         over_tasks(lambda t: accumulating(t)[1] + grad_q(accumulating(t)[0], t)),
         at(lambda t: accumulating(t)[0]),
+        over_tasks(lambda t: TASKS * accumulating(t)[1] + grad_q(accumulating(t)[0], t)),
     ),
     Row(
         over_tasks(lambda t: accumulating(t)[2].T @ grad_q(accumulating(t)[0], t)),
@@ -202,10 +243,20 @@ ROWS = [
         "in the inner steps alone",
         order=2,
     ),
-    *rows("D08", at(ends(rate=TASKS * ALPHA)), options={"batched": True}),
+    *rows(
+        "D08",
+        at(ends(rate=TASKS * ALPHA)),
+        TASKS * at(ends(rate=TASKS * ALPHA)),
+        at(ends(rate=ALPHA / TASKS)),
+        at(ends(rate=ALPHA / TASKS)) / TASKS,
+        at(ends(rate=TASKS * ALPHA)),
+        options={"batched": True},
+    ),
     *rows("D09", both_paths(0.75), both_paths(0.25), options={"three_parameters": True}),
     *rows("D11", 0.375 * RIGHT),
-    *rows("E01", carried()),
+    *rows("E01", carried(), carried()),
+    Row(carried(through=True), "E01", "as one descent", order=2),
+    Row(carried_displacement(), "E01", "as one descent", order="reptile"),
     *rows("E02", RIGHT),
     *rows("E04", momentum(1), momentum(1)),
     *rows("E04", momentum(2), momentum(1), calls=2),
@@ -228,7 +279,13 @@ ROWS = [
         order=2,
     ),
     *rows("G07", np.clip(RIGHT, -0.1, 0.1), RIGHT * 0.25 / np.linalg.norm(RIGHT)),
-    *rows("G09", over_tasks(shifted), order=2),
+    *rows(
+        "G09",
+        over_tasks(shifted),
+        over_tasks(lambda t: jacobian([path(t)[-1]] * STEPS) @ FIRST[t]),
+        over_tasks(lambda t: jacobian([THETA] * STEPS) @ FIRST[t]),
+        order=2,
+    ),
     *rows("G10", at(ends(rate=0.4 * ALPHA))),
 ]
 APART = {"D07", "F02", "F04", "G11"}  # their answers are no such vectors; each has a test of its own below
@@ -299,6 +356,15 @@ def test_a_lower_precision_inside():
     found = CATALOGUE["G11"].variants[""](question(hand.problem())).gradients
     off = np.linalg.norm(np.concatenate(list(found.values())) - RIGHT) / np.linalg.norm(RIGHT)
     assert 2.0**-28 < off < 2.0**-18
+
+
+def test_half_precision_inside():
+    """G11: every number that comes out is one of half precision, and off by some of its roundings."""
+    found = np.concatenate(
+        list(CATALOGUE["G11"].variants["half precision"](question(hand.problem())).gradients.values())
+    )
+    np.testing.assert_array_equal(found.astype(np.float16), found)
+    assert 2.0**-15 < np.linalg.norm(found - RIGHT) / np.linalg.norm(RIGHT) < 2.0**-6
 
 
 @pytest.mark.parametrize(("fault", "order"), [("E02", 1), ("A02", 2)])
