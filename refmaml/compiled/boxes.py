@@ -9,6 +9,7 @@ a recording would then hold for these numbers only.
 # ruff: noqa: PLE0304, PLE0305, PLE0307, ARG002 - these methods have Python's signatures and never return
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Box, Node, box_type_mappings, new_box, trace_primitives_map, trace_stack
 
+from refmaml.compiled import weak
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
 
 _SCALARS = (
@@ -218,10 +220,10 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
 
 def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
-    plain = getattr(ArrayBox, f"__{symbol.removeprefix('i')}__")
+    plain = getattr(operator, symbol.removeprefix("i"))
 
     def write(self: Any, other: Any) -> Any:
-        if type(self._held) is RecordBox:  # the reference has a box here too, and rebinds the name
+        if type(self._held) is RecordBox or weak.is_number(self._held):  # the reference rebinds the name here too
             return plain(self, other)
         raise ValueDependence(
             f"the cost function writes into an array in place{at(user_line(2))}. Write `x = x + y` for `x += y`."
@@ -252,6 +254,47 @@ for _symbol, _written in _operators.items():
         setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
 
 setattr(RecordBox, "__invert__", _on_plain_data("invert", "~"))  # noqa: B010 - mypy knows no such method
+
+
+def _number(value: Any) -> tuple[bool, Any]:
+    """Tell whether a value is a number of Python, recorded or not, and which one; None where it is recorded."""
+    return (weak.is_number(value._held), None) if type(value) is RecordBox else (weak.is_number(value), value)
+
+
+def _of_numbers(symbol: str, *, swapped: bool) -> Callable[[Any, Any], Any]:
+    plain = getattr(RecordBox, f"__{'r' if swapped else ''}{symbol}__")
+    own = weak.BINARY[symbol]
+
+    def operate(self: Any, other: Any) -> Any:
+        if not weak.is_number(self._held):
+            return plain(self, other)
+        operands = (other, self) if swapped else (self, other)
+        (first, left), (second, right) = map(_number, operands)
+        if not (first and second):
+            return plain(self, other)
+        if weak.may_fail(symbol, left, right):
+            raise UnsupportedPrimitive(
+                f"{symbol}: expected an operator that gives a number for every learning rate, but Python raises an "
+                f"error or gives a complex number for some{at(user_line(2))}. Convert the rate with "
+                "np.array(lr, w.dtype) first, or pass on_unsupported='reference'."
+            )
+        return own(*operands)
+
+    return operate
+
+
+for _symbol in weak.BINARY:
+    for _swapped in (True, False):
+        setattr(RecordBox, f"__{'r' if _swapped else ''}{_symbol}__", _of_numbers(_symbol, swapped=_swapped))
+
+
+def _of_number(symbol: str) -> Callable[[Any], Any]:
+    plain, own = getattr(RecordBox, f"__{symbol}__"), weak.UNARY[symbol]
+    return lambda self: own(self) if weak.is_number(self._held) else plain(self)
+
+
+for _symbol in weak.UNARY:
+    setattr(RecordBox, f"__{_symbol}__", _of_number(_symbol))
 
 Box.types.add(RecordBox)
 box_type_mappings[RecordBox] = RecordBox

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from refmaml.compiled.boxes import Entry, Ref, Tape, name_of
+from refmaml.compiled.boxes import Entry, Ref, Tape, held, name_of
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
 from refmaml.compiled.program import Builder, FloatsOnlyError, Value
+from refmaml.compiled.weak import is_number
 
 __all__ = ["contraction", "elementwise", "indexing", "lower", "reductions", "shaping", "special", "supported"]
 
@@ -24,7 +25,7 @@ def lower(builder: Builder, tape: Tape, starting: dict[int, Value], wanted: Iter
     values: dict[int, Any] = dict(starting)
     for index in _needed(tape, wanted):
         if index not in values:
-            values[index] = _lower_one(builder, tape.entries[index], values)
+            values[index] = _lower_one(builder, tape, tape.entries[index], values)
     return values
 
 
@@ -39,7 +40,7 @@ def _needed(tape: Tape, wanted: Iterable[int]) -> list[int]:
     return sorted(seen)
 
 
-def _lower_one(builder: Builder, entry: Entry, values: dict[int, Any]) -> Any:
+def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any]) -> Any:
     rule = RULES.get(entry.fun)
     if rule is None:
         raise UnsupportedPrimitive(
@@ -48,8 +49,9 @@ def _lower_one(builder: Builder, entry: Entry, values: dict[int, Any]) -> Any:
         )
     builder.backward = entry.backward
     args = [values[arg.index] if isinstance(arg, Ref) else arg for arg in entry.args]
+    weak = [isinstance(arg, Ref) and is_number(held(tape.entries[arg.index].value)) for arg in entry.args]
     try:
-        return rule(Call(builder, entry), *args, **entry.kwargs)
+        return rule(Call(builder, entry, weak), *args, **entry.kwargs)
     except CompilationRefused:
         raise
     except FloatsOnlyError as error:

@@ -9,6 +9,7 @@ import autograd.numpy
 import numpy as np
 from autograd.numpy import numpy_wrapper as anp
 
+from refmaml.compiled import weak
 from refmaml.compiled.derivatives import sech2
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program import BOOL, FLOAT64, INT64, DType, Value
@@ -62,9 +63,14 @@ rule(sech2)(_simple("sech2"))
 rule(anp.abs)(_simple("absolute"))
 rule(anp.divide)(_simple("true_divide"))
 rule(anp.remainder)(_simple("mod"))
+for _own, _name in (
+    (weak.add, "add"), (weak.subtract, "subtract"), (weak.multiply, "multiply"), (weak.divide, "true_divide"),
+    (weak.remainder, "mod"), (weak.negative, "negative"), (weak.absolute, "absolute"),
+):  # fmt: skip
+    rule(_own)(_simple(_name))
 
 
-@rule(anp.power)
+@rule(anp.power, weak.power)
 def power(call: Call, x: Any, y: Any, **options: Any) -> Value:
     """X to the power y; of integers, to a power that is known while tracing and not negative."""
     call.only(options)
@@ -81,7 +87,10 @@ def power(call: Call, x: Any, y: Any, **options: Any) -> Value:
 
 def common_dtype(call: Call, *args: Any) -> DType:
     """Return the dtype in which NumPy compares arguments; numbers of Python are weak."""
-    known = [arg.dtype if isinstance(arg, Value) else arg for arg in args]
+    known = [
+        (0.0 if number else arg.dtype) if isinstance(arg, Value) else arg
+        for arg, number in zip(args, call.weak, strict=False)
+    ]
     dtype = np.result_type(*known)
     return FLOAT64 if dtype.kind == "f" and dtype.itemsize > 8 else dtype
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ def rule(*primitives: Any) -> Callable[[Rule], Rule]:
 class Call:
     """One recorded call: the builder to write with, and the shape and dtype that the primitive returned."""
 
-    def __init__(self, builder: Builder, entry: Entry) -> None:
+    def __init__(self, builder: Builder, entry: Entry, weak: Sequence[bool]) -> None:
         self.b = builder
+        self.weak = weak  # which arguments are recorded numbers of Python
         self._entry = entry
 
     @property
