@@ -13,6 +13,7 @@ from __future__ import annotations
 import abc
 import decimal
 import functools
+import gc
 import operator
 import random
 import sys
@@ -147,6 +148,10 @@ class Guard:
             if name in read:  # a builtin, or nothing yet
                 self._looked_up.add((id(space), name))
                 self._names.append((space, name, Guard))
+                builtins: Mapping[str, Any] = getattr(function, "__builtins__")  # noqa: B009 - mypy does not know it
+                builtin = builtins.get(name, Guard)
+                self._names.append((builtins, name, builtin))
+                self._visit(builtin)
             if name in trust.HIDDEN_NAMES:
                 self.open = True
         for name in imported_in(code, space.get("__package__") or ""):
@@ -188,15 +193,17 @@ class Guard:
         if array.dtype == object:
             self.open = True
             return
-        shape, dtype, content = array.shape, array.dtype, array.tobytes()
-        self._checks.append(lambda: array.shape == shape and array.dtype == dtype and array.tobytes() == content)
+        shape, dtype, flags, content = array.shape, array.dtype, array.flags.num, array.tobytes()
+        self._checks.append(
+            lambda: (array.shape, array.dtype, array.flags.num) == (shape, dtype, flags) and array.tobytes() == content
+        )
 
     def _mapping(self, mapping: Mapping[Any, Any]) -> None:
         if mapping is sys.modules:
             self.open = True
             return
         keys = list(mapping)
-        self._checks.append(lambda: len(mapping) == len(keys) and list(mapping) == keys)
+        self._checks.append(lambda: len(mapping) == len(keys) and _alike(list(mapping), keys))
         for key in keys:
             if isinstance(mapping, dict):
                 self._names.append((mapping, key, mapping[key]))
@@ -217,8 +224,8 @@ class Guard:
             self._visit(sequence[index])
 
     def _set(self, members: Any) -> None:
-        copy = frozenset(members)
-        self._checks.append(lambda: members == copy)
+        copy = list(members)  # in this order: it is not the same for all sets that are equal
+        self._checks.append(lambda: len(members) == len(copy) and _alike(list(members), copy))
         for member in copy:
             self._visit(member)
 
@@ -264,6 +271,23 @@ class Guard:
         elif isinstance(function, types.BuiltinFunctionType):
             module = owner.__name__ if owner is not None else str(function.__module__)
             self.open = self.open or not trusted(module.lstrip("_"))  # those of `operator` are in `_operator`
+
+    def _ufunc(self, ufunc: np.ufunc) -> None:
+        """Note a ufunc of NumPy or SciPy, or the function that `np.frompyfunc` made one of."""
+        parts = gc.get_referents(ufunc)
+        self.open = self.open or not (any(map(callable, parts)) or trust.of_library(ufunc))
+        for part in parts:
+            self._visit(part)
+
+    def _cached(self, function: Any) -> None:
+        """Note a function of `functools.lru_cache`: what it calls, and the results that it keeps, in their order."""
+        parts = gc.get_referents(function)
+        self._checks.append(lambda: _identical(gc.get_referents(function), parts))
+        for part in parts:
+            # The results themselves are among the parts, and the links between them cannot be looked into.
+            linked = type(part) is dict and any(type(each).__name__ == "_lru_list_elem" for each in part.values())
+            if not linked:
+                self._visit(part)
 
     def _getter(self, getter: Any) -> None:
         """Note an itemgetter or a methodcaller: what it was made of."""
@@ -313,7 +337,7 @@ class Guard:
 
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (types.MethodType, _method), (type, _class),
-        ((types.BuiltinFunctionType, np.ufunc), _builtin),
+        (types.BuiltinFunctionType, _builtin), (np.ufunc, _ufunc), (functools._lru_cache_wrapper, _cached),
         (type(np.dot), _value), (type(vars(Mapping)["_abc_impl"]), _registry),
     )  # fmt: skip
     #: Of these a user's class can add attributes and methods.
@@ -323,6 +347,18 @@ class Guard:
         ((np.random.Generator, np.random.RandomState, random.Random), _generator),
         ((operator.itemgetter, operator.methodcaller), _getter), ((*trust.PLAIN, *trust.FIXED), _value),
     )  # fmt: skip
+
+
+def _identical(now: list[Any], expected: list[Any]) -> bool:
+    return len(now) == len(expected) and all(map(operator.is_, now, expected))
+
+
+def _alike(now: list[Any], expected: list[Any]) -> bool:
+    """Tell whether keys are the same in the same order: 1, 1.0 and True are three keys, equal as they are."""
+    return _identical(now, expected) or all(
+        a is b or (same_number(a, b) if plain(b) else type(a) is type(b) and a == b)
+        for a, b in zip(now, expected, strict=False)
+    )
 
 
 def _functions_of(member: Any) -> Iterator[Any]:

@@ -25,11 +25,14 @@ _STANDARD = os.path.dirname(os.__file__)
 FIXED = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType, types.CodeType,
          types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType, types.GenericAlias,
          types.UnionType, type(vars(namedtuple("_", "field"))["field"]), re.Pattern, Decimal, Fraction)  # fmt: skip
-PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, slice, np.generic, np.dtype)
+PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range, slice,
+         np.generic, np.dtype)  # fmt: skip
 #: Ways to reach what the code does not name.
 _PEEPHOLES = (eval, exec, globals, locals, vars, getattr, __import__, open, input, compile, operator.attrgetter)
 #: Functions of trusted libraries that read files.
 _READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.fromregex, np.memmap)
+#: Where a ufunc that needs no looking into has its name.
+_WITH_UFUNCS = ("numpy", "numpy.strings", "numpy.core.umath", "numpy._core.umath", "scipy.special")
 HIDDEN_NAMES = {each.__name__ for each in (*_PEEPHOLES, *_READERS)} | {
     "__dict__", "__getattribute__", "__globals__", "open_memmap", "DataSource", "load_npz", "loadmat",
 }  # fmt: skip
@@ -49,6 +52,11 @@ def standard(module: str) -> bool:
 def standard_code(code: types.CodeType) -> bool:
     """Tell whether code is of Python's own library."""
     return code.co_filename.startswith((_STANDARD, "<frozen ")) and "-packages" not in code.co_filename
+
+
+def of_library(ufunc: np.ufunc) -> bool:
+    """Tell whether a ufunc is one of NumPy's or SciPy's own."""
+    return any(getattr(sys.modules.get(name), ufunc.__name__, None) is ufunc for name in _WITH_UFUNCS)
 
 
 def hides(thing: Any) -> bool:

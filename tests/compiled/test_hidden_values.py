@@ -28,6 +28,7 @@ import pytest
 from autograd.tracer import getval
 from numpy import load as load_array
 from problems import assert_same_answer
+from scipy.special import expit
 
 import refmaml
 import refmaml.compiled as engine
@@ -505,9 +506,77 @@ def _what_an_abstract_class_takes():
     return (lambda b, v: squares(2.0 if issubclass(int, Takes) else 1.0, b, v)), lambda: Takes.register(int)
 
 
+def _array_of_a_cache(cache):
+    def make():
+        @cache
+        def scales(number):
+            return np.ones(number)
+
+        return (lambda b, v: squares(scales(4), b, v)), lambda: scales(4).__setitem__(1, -7.0)
+
+    make.__name__ = f"array_of_{cache.__name__}"
+    return make
+
+
+def _cleared_cache():
+    scale = [2.0]
+
+    @functools.lru_cache
+    def kept():
+        return scale[0]
+
+    def change():
+        scale[0] = 3.0
+        kept.cache_clear()
+
+    return (lambda b, v: squares(kept(), b, v)), change
+
+
+def _ufunc_of_a_closure():
+    scale = [2.0]
+    scaled = np.frompyfunc(lambda x: x * scale[0], 1, 1)
+    return (lambda b, v: squares(float(scaled(1.0)), b, v)), lambda: scale.__setitem__(0, -0.5)
+
+
+def _kind_of_a_key():
+    settings = {1: 2.0}
+
+    def change():
+        settings.clear()
+        settings[True] = 2.0
+
+    return (lambda b, v: squares(3.0 if type(next(iter(settings))) is bool else 2.0, b, v)), change
+
+
+def _order_of_a_set():
+    scales = {8, 0}
+
+    def change():
+        before = list(scales)
+        scales.clear()
+        scales.update(reversed(before))
+        assert list(scales) != before
+
+    return (lambda b, v: squares(2.0 + next(iter(scales)), b, v)), change
+
+
+def _flag_of_an_array():
+    scales = np.ones(4)
+    return (
+        lambda b, v: squares(2.0 if scales.flags.writeable else 3.0, b, v),
+        lambda: setattr(scales.flags, "writeable", False),
+    )
+
+
 KINDS = ((dict,), (tuple,), (list,), (set,), (float, 1.0), (int, 1), (str, "a"), (np.ndarray,), (Fraction, 1))
 CHANGES = [
     *(_attribute_of_an_instance(*each) for each in KINDS),
+    *(_array_of_a_cache(each) for each in (functools.cache, functools.lru_cache)),
+    _cleared_cache,
+    _ufunc_of_a_closure,
+    _kind_of_a_key,
+    _order_of_a_set,
+    _flag_of_an_array,
     _attribute_of_a_subclass,
     _bases_of_a_class,
     _key_of_a_dictionary,
@@ -581,6 +650,14 @@ def test_a_file_may_change_between_calls(read, write, tmp_path):
     write(path, np.array([2.0]))
     cost = lambda b, v: squares(read(path), b, v)  # noqa: E731 - so that the case is one line
     test_what_a_cost_sees_may_change_between_calls(lambda: (cost, lambda: write(path, np.array([3.0]))))
+
+
+def test_a_builtin_may_come_between_calls(monkeypatch):
+    cost, _ = _in_a_namespace("def cost(b, v): return squares(scale_of_all, b, v)")
+    monkeypatch.setattr("builtins.scale_of_all", 2.0, raising=False)
+    test_what_a_cost_sees_may_change_between_calls(
+        lambda: (cost, lambda: monkeypatch.setattr("builtins.scale_of_all", 3.0))
+    )
 
 
 def test_the_decimal_context_may_change_between_calls():
@@ -675,6 +752,20 @@ def _c_functions():
     return lambda b, v: squares(total(times, (1.0, math.sqrt(4.0), np.dot(1.0, 1.0), abs(-1.0))), b, v)
 
 
+def _cached_function():
+    @functools.lru_cache
+    def scales(number):
+        return np.ones(number)
+
+    scales(4)
+    return lambda b, v: squares(scales(4), b, v)
+
+
+def _ufuncs():
+    ones = np.frompyfunc(lambda x: x, 1, 1)
+    return lambda b, v: squares(float(ones(np.add(1.0, expit(0.0)))), b, v)
+
+
 def _imported_functions():
     dot, tanh = anp.dot, anp.tanh
     return lambda b, v: dot(tanh(v["w"]), v["w"])
@@ -703,8 +794,8 @@ def _user_mapping():
 
 
 ORDINARY = [
-    _enumeration, _named_tuple, _containers, _c_functions, _user_mapping, _imported_functions,
-    _implementation_of_an_abstract_class,
+    _enumeration, _named_tuple, _containers, _c_functions, _cached_function, _ufuncs, _user_mapping,
+    _imported_functions, _implementation_of_an_abstract_class,
 ]  # fmt: skip
 
 
