@@ -5,6 +5,7 @@ import autograd.numpy.linalg as alg
 import autograd.scipy.special as asp
 import numpy as np
 import pytest
+from autograd import grad
 from hypothesis import settings
 from problems import assert_same_answer
 
@@ -276,6 +277,26 @@ def test_costs_without_a_gradient_or_without_a_second_one(inner, outer):
             assert_same_answer(getattr(engine, name), getattr(refmaml, name), *args, batched=False)
     args = (PAIRS, LINEAR[inner], theta, 2, 0.1)
     assert_same_answer(engine.reptile_step, refmaml.reptile_step, *args, batched=False)
+
+
+INSIDE = {
+    "tanh": anp.tanh, "tanh of tanh": lambda z: anp.tanh(anp.tanh(z)), "sin": anp.sin, "square": anp.square,
+    "tanh twice": lambda z: anp.tanh(z) * anp.tanh(2.0 * z),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_as_python")
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("function", INSIDE.values(), ids=INSIDE)
+def test_a_cost_may_differentiate(function, order):
+    def cost(b, v):
+        slope = grad(lambda x: anp.sum(function(x * v["w"])))(b["x"])
+        by_variable = grad(lambda w: anp.sum(function(b["x"] * w)))(v["w"])
+        return anp.mean((slope - 1.0) ** 2) + by_variable**2
+
+    step = "fomaml_step" if order == 1 else "maml_step"
+    args = (PAIRS, cost, None, {"w": np.array(0.4)}, 2, 0.01)
+    assert_same_answer(getattr(engine, step), getattr(refmaml, step), *args, batched=False)
 
 
 def _unpacked(v):
