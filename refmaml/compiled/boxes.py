@@ -32,6 +32,8 @@ _SCALARS = (
 )  # fmt: skip
 # Functions that autograd calls on the value in a box, and that use its shape and dtype alone.
 _SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "parse_einsum_input"}
+# Their derivatives index by data, and would be refused for that.
+_REFUSED_AT_ONCE = {anp.sort, anp.partition}
 _one_recording = threading.RLock()
 
 
@@ -82,6 +84,8 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
         self.tape = parents[0].tape
         self.parents = parents
         line = user_line(2) or self.tape.line
+        if fun in _REFUSED_AT_ONCE:
+            raise no_rule(fun, line)
         recorded = [_constant(arg, fun, line) for arg in args]
         for argnum, parent in zip(argnums, parents, strict=True):
             recorded[argnum] = parent.ref
@@ -109,6 +113,14 @@ def name_of(fun: Any) -> str:
     """Return the name of a primitive as a user knows it."""
     raw = getattr(fun, "fun", fun)
     return str(getattr(raw, "__name__", raw)).removeprefix("_primitive_").removeprefix("_")
+
+
+def no_rule(fun: Any, line: str) -> UnsupportedPrimitive:
+    """Return the error for a primitive that nothing can lower."""
+    return UnsupportedPrimitive(
+        f"{name_of(fun)}: expected a primitive that the engine can compile, but it has no rule for this one{at(line)}. "
+        "Write it with others, or pass on_unsupported='reference'."
+    )
 
 
 def _refuse(what: str) -> NoReturn:
@@ -206,6 +218,21 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         """Do what ndarray.copy does."""
         return anp.array(self)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
+        if type(self._held) is RecordBox:
+            raise TypeError("'ArrayBox' object does not support item assignment")
+        raise _writing("Write np.where(…) or np.concatenate(…) for `x[i] = y`")
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what a plain array has and a box has not: the reference answers where it is asked of data."""
+        if name.startswith("_") or type(self._held) is RecordBox or not hasattr(self._held, name):
+            raise AttributeError(f"'ArrayBox' object has no attribute {name!r}", name=name, obj=self)
+        raise UnsupportedPrimitive(
+            f"x.{name}: expected attributes of arrays that the engine can compile{at(user_line(2))}. Compute it in a "
+            "batch function, or pass on_unsupported='reference'."
+        )
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
         wrapped, given = trace_primitives_map.get(func), [a for a in args if type(a) is RecordBox]
@@ -219,15 +246,17 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         return wrapped(*args, **kwargs)
 
 
+def _writing(advice: str) -> ValueDependence:
+    return ValueDependence(f"the cost function writes into an array in place{at(user_line(3))}. {advice}.")
+
+
 def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
     plain = getattr(operator, symbol.removeprefix("i"))
 
     def write(self: Any, other: Any) -> Any:
         if type(self._held) is RecordBox or weak.is_number(self._held):  # the reference rebinds the name here too
             return plain(self, other)
-        raise ValueDependence(
-            f"the cost function writes into an array in place{at(user_line(2))}. Write `x = x + y` for `x += y`."
-        )
+        raise _writing("Write `x = x + y` for `x += y`")
 
     return write
 

@@ -84,12 +84,16 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     functions = (*ready.costs, ready.update)
     seen = (*functions, *_kinds(ready.layout.skeleton, group.inner_data.skeleton, group.outer_data.skeleton))
     request = _request(kind, ready, group)
+    refusal = None  # raised last: random numbers, too, make a cost differ from what was traced
     for _ in range(2):  # what a first evaluation computes and keeps (a cached property) is there for the second
-        guard, states = Guard(*seen), global_random_states()
+        guard, states, refusal = Guard(*seen), global_random_states(), None
         made = plan(request)
         if not guard.unchanged() and Guard(*seen).leaked:
             break
-        _as_the_reference(request, made)
+        try:
+            _as_the_reference(request, made)
+        except ValueDependence as error:
+            refusal = error
         if guard.unchanged():
             break
     if not guard.unchanged() or global_random_states() != states:
@@ -102,6 +106,8 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
             f"{_names(functions)}: two evaluations with the same arguments differ (random numbers, the time, or state "
             "that is kept between calls)."
         )
+    if refusal is not None:
+        raise refusal
     return guard, Execution(made)
 
 

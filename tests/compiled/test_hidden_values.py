@@ -873,6 +873,10 @@ def _drawing_from_a_generator():
     return lambda b, v: squares(rng.normal(), b, v)
 
 
+def _drawing_from_a_new_generator():
+    return lambda b, v: squares(np.random.default_rng().normal(), b, v)
+
+
 def _counting():
     calls = [0]
 
@@ -921,10 +925,16 @@ def _keeping_a_variable():
     return cost
 
 
-IMPURE = [
-    _keeping_what_it_is_given, _keeping_a_variable, _drawing_globally, _drawing_from_python, _drawing_from_a_generator,
-    _counting, _writing_into_the_batch, _adding_in_place,
+DRAWING = [
+    _drawing_globally, _drawing_from_python, _drawing_from_a_generator, _drawing_from_a_new_generator, _counting,
 ]  # fmt: skip
+IMPURE = [_keeping_what_it_is_given, _keeping_a_variable, _writing_into_the_batch, _adding_in_place]
+
+
+@pytest.mark.parametrize("make", DRAWING, ids=lambda each: each.__name__.strip("_"))
+def test_a_cost_that_differs_from_evaluation_to_evaluation_is_told_so(make):
+    with pytest.raises(ValueDependence, match=r"different after an evaluation|two evaluations .* differ"):
+        engine.fomaml_step(DATA, make(), None, THETA, 2, 0.1, batched=False)
 
 
 @pytest.mark.parametrize("make", IMPURE, ids=lambda each: each.__name__.strip("_"))
@@ -938,6 +948,47 @@ def test_an_unknown_primitive_is_named_with_its_line():
         engine.fomaml_step(
             DATA, lambda b, v: anp.sum(anp.real(anp.fft.fft(v["w"]))), None, THETA, 1, 0.1, batched=False
         )
+
+
+ORDERED = {
+    "sort": lambda b, v: anp.sum(anp.sort(v["w"])),
+    "partition": lambda b, v: anp.sum(anp.partition(v["w"], 2)),
+    "x.flags": lambda b, v: squares(2.0 if b["x"].flags.writeable else 1.0, b, v),
+    "x.base": lambda b, v: squares(2.0 if b["x"].base is None else 1.0, b, v),
+    "x.sort": lambda b, v: (b["x"].sort(), squares(1.0, b, v))[1],
+}
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_what_has_no_rule_is_named_with_its_line(name):
+    with pytest.raises(UnsupportedPrimitive, match=rf"^{name}: expected.*test_hidden_values\.py:\d+"):
+        engine.fomaml_step(DATA, ORDERED[name], None, THETA, 1, 0.1, batched=False)
+
+
+def test_writing_into_an_element_is_refused_with_its_line():
+    def cost(b, v):
+        b["x"][0, 1] = 1.0
+        return squares(1.0, b, v)
+
+    with pytest.raises(ValueDependence, match=r"in place \(at .*test_hidden_values\.py:\d+"):
+        engine.fomaml_step(DATA, cost, None, THETA, 1, 0.1, batched=False)
+
+    def into_a_variable(b, v):
+        v["w"][0] = 1.0
+        return squares(1.0, b, v)
+
+    with pytest.raises(TypeError, match="'ArrayBox' object does not support item assignment"):
+        engine.fomaml_step(DATA, into_a_variable, None, THETA, 1, 0.1, batched=False)
+
+
+@pytest.mark.parametrize("several", [lambda cost: (cost, 1), lambda cost: [cost]], ids=["tuple", "list"])
+def test_a_cost_that_returns_several_is_an_error_as_in_the_reference(several):
+    messages = []
+    for step in (engine.fomaml_step, refmaml.fomaml_step):
+        with pytest.raises(ValueError, match="expected a real scalar") as caught:
+            step(DATA, lambda b, v: several(squares(1.0, b, v)), None, THETA, 1, 0.1, batched=False)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
 
 
 def test_other_shapes_are_a_new_trace():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from refmaml.compiled.boxes import Entry, Ref, Tape, held, name_of
+from refmaml.compiled.boxes import Entry, Ref, Tape, held, name_of, no_rule
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
@@ -43,10 +43,7 @@ def _needed(tape: Tape, wanted: Iterable[int]) -> list[int]:
 def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any]) -> Any:
     rule = RULES.get(entry.fun)
     if rule is None:
-        raise UnsupportedPrimitive(
-            f"{name_of(entry.fun)}: expected a primitive that the engine can compile, but it has no rule for this one"
-            f"{at(entry.line)}. Write it with others, or pass on_unsupported='reference'."
-        )
+        raise no_rule(entry.fun, entry.line)
     builder.backward = entry.backward
     args = [values[arg.index] if isinstance(arg, Ref) else arg for arg in entry.args]
     weak = [isinstance(arg, Ref) and is_number(held(tape.entries[arg.index].value)) for arg in entry.args]
