@@ -265,10 +265,12 @@ for _symbol in ("iadd", "isub", "imul", "itruediv", "ipow", "imod", "imatmul"):
     setattr(RecordBox, f"__{_symbol}__", _in_place(_symbol))
 
 
-def _on_plain_data(symbol: str, written: str) -> Callable[..., Any]:
-    def refuse(self: Any, *_: Any) -> Any:
+def _on_plain_data(symbol: str, written: str, *, in_place: bool = False) -> Callable[..., Any]:
+    def refuse(self: Any, *others: Any) -> Any:
         if type(self._held) is RecordBox:  # the reference has a box here too, which has no such operator
             return NotImplemented
+        if symbol in _OF_TRUTHS and not in_place and all(shape_and_dtype(x)[1].kind == "b" for x in (self, *others)):
+            return _OF_TRUTHS[symbol](self, *others)
         raise UnsupportedPrimitive(
             f"{symbol}: expected an operator that the engine can compile, not {written}{at(user_line(2))}. Write it "
             "with functions of autograd.numpy, or pass on_unsupported='reference'."
@@ -277,10 +279,14 @@ def _on_plain_data(symbol: str, written: str) -> Callable[..., Any]:
     return refuse
 
 
+#: These are the logical functions on truth values, and have a rule for them.
+_OF_TRUTHS = {"and": anp.bitwise_and, "or": anp.bitwise_or, "xor": anp.bitwise_xor, "invert": anp.invert}
 _operators = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "divmod": "divmod"}
 for _symbol, _written in _operators.items():
-    for _name in (f"__{_symbol}__", f"__r{_symbol}__", *([f"__i{_symbol}__"] if _symbol != "divmod" else [])):
+    for _name in (f"__{_symbol}__", f"__r{_symbol}__"):
         setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
+    if _symbol != "divmod":
+        setattr(RecordBox, f"__i{_symbol}__", _on_plain_data(_symbol, f"{_written}=", in_place=True))
 
 setattr(RecordBox, "__invert__", _on_plain_data("invert", "~"))  # noqa: B010 - mypy knows no such method
 

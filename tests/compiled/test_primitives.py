@@ -1,5 +1,7 @@
 """Every primitive with a rule, alone and as plain Python, and its family as machine code, against the reference."""
 
+import operator
+
 import autograd.numpy as anp
 import autograd.numpy.linalg as alg
 import autograd.scipy.special as asp
@@ -190,6 +192,11 @@ INTEGERS = {
     "abs of truths": lambda n, p: abs(p), "compare truths": lambda n, p: (p > p[:, :1]) == p,
     "pad of truths": lambda n, p: anp.pad(p, 1, mode="constant"), "as float": lambda n, p: n.astype(float) / 3,
     "float32 of truths": lambda n, p: p.astype(np.float32),
+    "| of truths": lambda n, p: n * (p | (n > 2)), "& of truths": lambda n, p: n * (p & p[:, :1] & True),
+    "^ of truths": lambda n, p: n * (p ^ np.array([True, False, True])), "~ of truths": lambda n, p: n * ~p,
+    "| after a plain array": lambda n, p: n * (np.array([True, False, True]) | p),
+    "bitwise_and": lambda n, p: n * anp.bitwise_and(p, n > 2),
+    "tests": lambda n, p: anp.isnan(n / 0) | anp.isinf(n / 0),
     "cumsum of truths": lambda n, p: anp.cumsum(p, axis=1), "not": lambda n, p: anp.logical_not(p) * n,
 }  # fmt: skip
 
@@ -199,8 +206,9 @@ REFUSED = {
     "matmul of truths": lambda n, p: p[0] @ p[0].T, "einsum of truths": lambda n, p: anp.einsum("bij->b", p),
     "dot of truths": lambda n, p: anp.dot(p[0], p[0].T), "outer of truths": lambda n, p: anp.outer(p, p),
     "large constants": lambda n, p: n * np.array([2**63, 1, 1], np.uint64),
-    "and": lambda n, p: n & 3, "or": lambda n, p: p | p, "reflected": lambda n, p: 7 // (n + 100),
-    "bits": lambda n, p: n << 1, "not": lambda n, p: ~p,
+    "and": lambda n, p: n & 3, "or of both": lambda n, p: p | n, "reflected": lambda n, p: 7 // (n + 100),
+    "bits": lambda n, p: n << 1, "not": lambda n, p: ~n, "bitwise_or": lambda n, p: anp.bitwise_or(n, 1),
+    "in place": lambda n, p: operator.ior(p, p), "and a plain array": lambda n, p: np.array(3) & n,
     "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
     "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7, "select": lambda n, p: anp.select([p], [n / 2.0], 0.0),
     "concatenate of NumPy": lambda n, p: np.concatenate([n, n]),

@@ -128,6 +128,23 @@ for _name in (*_LOGICAL, "logical_not"):
     rule(getattr(anp, _name))(_logical(_name))
 
 
+def _bitwise(name: str) -> Any:
+    def lowered(call: Call, *args: Any, **options: Any) -> Value:
+        call.only(options)
+        if call.dtype != BOOL:
+            call.refuse("truth values, not integers")
+        return call.b.map(name, *(truth(call, arg) for arg in args), dtype=BOOL)
+
+    return lowered
+
+
+for _own, _name in (
+    (anp.bitwise_and, "logical_and"), (anp.bitwise_or, "logical_or"), (anp.bitwise_xor, "logical_xor"),
+    (anp.invert, "logical_not"),
+):  # fmt: skip
+    rule(_own)(_bitwise(_name))
+
+
 def _test(name: str) -> Any:
     def lowered(call: Call, x: Any, **options: Any) -> Value:
         call.only(options)
