@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Box, Node, box_type_mappings, new_box, trace_primitives_map, trace_stack
 
-from refmaml.compiled import weak
+from refmaml.compiled import locks, weak
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
 
 _SCALARS = (
@@ -34,7 +33,6 @@ _SCALARS = (
 _SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "parse_einsum_input"}
 # Their derivatives index by data, and would be refused for that.
 _REFUSED_AT_ONCE = {anp.sort, anp.partition}
-_one_recording = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -342,7 +340,7 @@ def recording() -> Iterator[Callable[[Any], Any]]:
     While it runs, every array that autograd boxes gets a `RecordBox`, truth values and integers too, which autograd
     itself cannot box; afterwards its table is as before. One thread records at a time.
     """
-    with _one_recording:
+    with locks.recording:
         before = {kind: box_type_mappings.get(kind) for kind in _SCALARS}
         box_type_mappings.update(dict.fromkeys(_SCALARS, RecordBox))
         depth = trace_stack.top

@@ -16,7 +16,8 @@ from refmaml.compiled.errors import CompilationFallback, CompilationRefused, Uns
 from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Group, Prepared, combined, prepared
 from refmaml.compiled.guards import Guard
-from refmaml.compiled.plans import making, plan_for
+from refmaml.compiled.locks import making
+from refmaml.compiled.plans import plan_for
 from refmaml.compiled.program import FLOAT32
 from refmaml.containers import Container, children, map_leaves, unbox
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,13 +18,12 @@ from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.execution import Execution
 from refmaml.compiled.groups import Data, Group, Prepared, identity, nesting, signature, static_key
 from refmaml.compiled.guards import Guard, global_random_states
+from refmaml.compiled.locks import making
 from refmaml.compiled.planning import Cost, Plan, Request, differs, plan
 from refmaml.containers import Leaves, children, fill, flatten, owned, prune
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
-#: autograd's tracer is global: whoever traces with other boxes, or falls back beside that, waits for it.
-making = threading.RLock()
 
 
 def clear() -> None:

@@ -1,7 +1,10 @@
 """What tells one call from another, and what a call may be given besides plain arrays: never the other's answer."""
 
 import dataclasses
+import os
+import signal
 import threading
+import time
 import typing
 import warnings
 
@@ -173,6 +176,31 @@ def test_an_inner_step_that_looks_at_what_its_arguments_are_is_refused(step, kin
         getattr(engine, f"{kind}_step")(
             DATA, squares, None, THETA, 1, rate, batched=False, inner_optimization_step=step
         )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_traces_can_trace_too(monkeypatch):
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    tracing = threading.Event()
+
+    def slow(b, v):
+        tracing.set()
+        time.sleep(0.05)
+        return squares(b, v)
+
+    args = (None, THETA, 1, 0.01)
+    thread = threading.Thread(target=lambda: engine.fomaml_step(DATA, slow, *args, batched=False))
+    thread.start()
+    tracing.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends the process
+        mine = engine.fomaml_step(DATA, lambda b, v: 2.0 * squares(b, v), *args, batched=False)
+        theirs = refmaml.fomaml_step(DATA, lambda b, v: 2.0 * squares(b, v), *args, batched=False)
+        os._exit(0 if np.allclose(mine[0], theirs[0]) else 1)
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_reference_answers_beside_a_thread_that_compiles():
