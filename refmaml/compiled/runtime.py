@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -28,8 +29,8 @@ Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
 
 _ENTRY = "refmaml_entry"
 
-#: What this process has loaded, by its name in the disk cache.
-_loaded: dict[str, Native] = {}
+#: What this process has loaded, by its name in the disk cache; it is unloaded with the last plan that runs it.
+_loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
 
 #: NumPy's division: NaN or infinity, never an exception.
 _ERROR_MODEL = "numpy"
@@ -70,13 +71,14 @@ def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Na
     if _setting("BOUNDSCHECK"):
         return _checked(source, header)
     key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
-    if key not in _loaded:
+    native = _loaded.get(key)
+    if native is None:
         found = cache.load(key)
         if found is None:
             found = _compiled(source, header, dtypes)
             cache.store(key, found)
-        _loaded[key] = _native(found, header)
-    return _loaded[key]
+        _loaded[key] = native = _native(found, header)
+    return native
 
 
 def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:

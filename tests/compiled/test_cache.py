@@ -1,5 +1,6 @@
 """The disk cache: used again, ignored when damaged or foreign, written whole, closed to others."""
 
+import gc
 import os
 import stat
 import subprocess
@@ -142,3 +143,14 @@ def test_another_process_compiles_nothing_and_none_loads_numba(folder):
     ]
     assert answers[0][0] == answers[1][0]
     assert [each[1:] for each in answers] == [["1", "False"], ["0", "False"]]
+
+
+def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):
+    for module in (plans, shortcut):
+        monkeypatch.setattr(module, "_KEPT", 2)
+    step()
+    for width in (3, 4, 5, 6):
+        data, theta = {"x": np.ones((2, width))}, {"w": np.ones(width)}
+        engine.fomaml_step(data, cost, None, theta, 1, 0.1, batched=False)
+    gc.collect()
+    assert 1 <= len(runtime._loaded) <= 2
