@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.evidence import Answer, Evidence, Observation
-from verification.faults import Outcome, parameters, scales, state, tasks
+from verification.faults import Outcome, Question, parameters, scales, state, tasks
 
 Named = tuple[str, str, Answer]
 
@@ -157,26 +157,31 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> fl
 
 
 def _left_out(evidence: Evidence) -> Iterator[Named]:
-    """Find, for each family of problems, which variables stayed where they were."""
-    stayed: dict[tuple[str, ...], tuple[str, ...]] = {}
-    wrong = [seen for seen in evidence.deciding if not evidence.matches(seen, evidence.right(seen))]
-    # A problem that adapts more of its variables tells more of them; the sort keeps the cheaper one first.
-    for seen in sorted(wrong, key=lambda seen: -len(parameters.adapting(evidence.question(seen)))):
-        chains = tuple(seen.problem.names)
-        adapting = parameters.adapting(evidence.question(seen))
-        if chains not in stayed:
-            found = next((kept for kept in _some(adapting) if _stay(evidence, seen, kept)), None)
+    """Find which variables stayed where they were, for each choice of variables that adapt."""
+    stayed: dict[Adapting, tuple[str, ...]] = {}
+    for seen in evidence.deciding:
+        key = _adapting(evidence.question(seen))
+        if key not in stayed and not evidence.matches(seen, evidence.right(seen)):
+            found = next((kept for kept in _some(key[1]) if _stay(evidence, seen, kept)), None)
             if found is None:
                 return
-            stayed[chains] = found
+            stayed[key] = found
     if stayed:
         names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
         yield "F03", f"never adapted: {names}", lambda asked: _with_left_out(asked, stayed)
 
 
-def _some(adapting: list[str]) -> Iterator[tuple[str, ...]]:
-    """Yield every choice of some of the variables but not all, fewest first."""
-    for count in range(1, len(adapting)):
+#: The variables of a problem and those of them that adapt.
+Adapting = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _adapting(asked: Question) -> Adapting:
+    return tuple(asked.problem.names), tuple(parameters.adapting(asked))
+
+
+def _some(adapting: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield every choice of some of the variables, fewest first."""
+    for count in range(1, len(adapting) + 1):
         yield from combinations(adapting, count)
 
 
@@ -184,7 +189,5 @@ def _stay(evidence: Evidence, seen: Observation, kept: tuple[str, ...]) -> bool:
     return evidence.matches(seen, evidence.predict(seen, parameters.never_adapted(*kept)))
 
 
-def _with_left_out(asked: Any, stayed: dict[tuple[str, ...], tuple[str, ...]]) -> Outcome:
-    kept = stayed.get(tuple(asked.problem.names), ())
-    adapting = parameters.adapting(asked)
-    return parameters.never_adapted(*(chain for chain in kept if chain in adapting))(asked)
+def _with_left_out(asked: Question, stayed: dict[Adapting, tuple[str, ...]]) -> Outcome:
+    return parameters.never_adapted(*stayed.get(_adapting(asked), ()))(asked)

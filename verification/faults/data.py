@@ -18,6 +18,11 @@ exchanged = misread(
 )
 outer_is_inner = misread(lambda work, _: work.changed(outer_costs=work.view.inner_costs))
 inner_is_outer = misread(lambda work, _: work.changed(inner_costs=work.view.outer_costs))
+costs_exchanged = misread(
+    lambda work, _: work.changed(
+        inner_costs=work.view.outer_costs_on_support, outer_costs=work.view.inner_costs_on_query
+    )
+)
 both_exchanged = misread(
     lambda work, _: work.changed(inner_costs=work.view.outer_costs, outer_costs=work.view.inner_costs)
 )

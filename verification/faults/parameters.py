@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,13 +54,20 @@ selections_swapped = misread(
 
 def paired_wrongly(asked: Question) -> Outcome:
     """F05: each variable moves by the gradient of the next one of its shape."""
-    permutation = _permutation(asked)
+    permutation = _permutation(asked, asked.spots())
     return each_task(lambda work, question: _permuted(work, question, permutation))(asked)
 
 
-def _permutation(asked: Question) -> NDArray[np.intp]:
+def adapting_paired_wrongly(asked: Question) -> Outcome:
+    """F05: the same among the variables that adapt."""
+    moving = np.any([work.view.inner_mask for work in asked.works], axis=0)
+    spots = {chain: where for chain, where in asked.spots().items() if np.any(moving[where])}
+    permutation = _permutation(asked, spots)
+    return each_task(lambda work, question: _permuted(work, question, permutation))(asked)
+
+
+def _permutation(asked: Question, spots: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
     """Return, for each coordinate, the one whose gradient it gets: equal shapes in a ring."""
-    spots = asked.spots()
     taking = np.arange(asked.works[0].theta.size)
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for chain, where in spots.items():

@@ -23,6 +23,7 @@ def _with_steps(steps: Callable[[int], int]) -> Answer:
 
 before_adaptation = _with_steps(lambda _: 0)
 one_step_fewer = _with_steps(lambda steps: max(steps - 1, 0))
+one_step_fewer_of_several = _with_steps(lambda steps: max(steps - 1, min(steps, 1)))
 one_step_more = _with_steps(lambda steps: steps + 1)
 afresh_each_step = _with_steps(lambda steps: min(steps, 1))
 
@@ -116,6 +117,7 @@ sum_over_points = _averaged(lambda steps: [1.0] * (steps + 1))
 divided_by_steps = _averaged(lambda steps: [1 / max(steps, 1)] * (steps + 1))
 sum_without_start = _averaged(lambda steps: [0.0] + [1.0] * steps)
 without_start_over_all = _averaged(lambda steps: [0.0] + [1 / (steps + 1)] * steps)
+never_averaged = _averaged(lambda steps: [0.0] * steps + [1.0])
 average_without_end = _averaged(lambda steps: [1 / max(steps, 1)] * steps + [0.0 if steps else 1.0])
 
 

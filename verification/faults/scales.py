@@ -36,6 +36,8 @@ def with_scaled_loss(factor: float) -> Answer:
 another_rate = with_rate(OUTER_RATE)
 ascent = with_scaled_loss(-1.0)
 scaled_loss = with_scaled_loss(_LOSS_SCALE)
+loss_over_steps = misread(lambda work, _: at_rate(work, 1 / max(work.view.steps, 1)))
+loss_over_tasks = misread(lambda work, asked: at_rate(work, 1 / asked.tasks))
 
 
 def with_decay(keep: float) -> Answer:

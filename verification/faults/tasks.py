@@ -11,7 +11,7 @@ from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
 from verification.faults.question import Answer, Misreading, Outcome, Question, each_task, misread, outcome
-from verification.faults.work import Points, Solved, Work, descend, solve
+from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
 from verification.oracles.view import Vector
 
 
@@ -71,6 +71,16 @@ def _inner_left_in(work: Work, asked: Question) -> Solved:
     return _left_in(work, solve(work, asked.order), descend(work)[:-1], 1)
 
 
+def _left_in_through_graph(work: Work, asked: Question) -> Solved:
+    found, points = solve(work, asked.order), descend(work)
+    if asked.order != 2:
+        return _left_in(work, found, points[:-1], 1)
+    both = work.view.inner_mask * work.view.outer_mask
+    carried = [pull_back(work, points[:k], work.inner_gradient(phi)) for k, phi in enumerate(points[:-1])]
+    inner: Vector = sum(carried, np.zeros_like(work.theta))
+    return Solved(found.cost, found.gradient + inner * both, found.adapted)
+
+
 def _last_left_in(work: Work, asked: Question) -> Solved:
     return _left_in(work, solve(work, asked.order), descend(work)[:-1][-1:], 1)
 
@@ -109,6 +119,7 @@ def _never_cleared_undivided(work: Work, asked: Question) -> Solved:
 
 
 inner_left_in = each_task(_inner_left_in)
+inner_left_in_through_graph = each_task(_left_in_through_graph)
 last_left_in = each_task(_last_left_in)
 undivided_left_in = each_task(_undivided_left_in)
 accumulated = each_task(_accumulated)
@@ -128,6 +139,16 @@ def own_axis_summed(asked: Question) -> Outcome:
 
 def _in_batched_mode(factor: Callable[[int], float]) -> Misreading:
     return misread(lambda work, asked: at_rate(work, factor(asked.tasks) if asked.problem.options.batched else 1))
+
+
+def own_axis_kept(asked: Question) -> Outcome:
+    """D07: the same, with the axis kept at length 1."""
+    found = right(asked)
+    gradients = {
+        chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0, keepdims=True))
+        for chain, leaf in found.gradients.items()
+    }
+    return replace(found, gradients=gradients)
 
 
 batched_sum = _in_batched_mode(lambda tasks: tasks)

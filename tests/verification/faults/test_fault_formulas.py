@@ -71,10 +71,10 @@ def from_theta(t):
     return phi, jacobian
 
 
-def adapted_on_outer(t):
+def adapted_on_outer(t, x=hand.QUERY):
     phi = THETA
     for _ in range(STEPS):
-        phi = phi - ALPHA * grad_q(phi, t)
+        phi = phi - ALPHA * grad_q(phi, t, x)
     return phi
 
 
@@ -188,9 +188,9 @@ ROWS = [
     *rows("A06", None),
     *rows("A08", over_tasks(lambda t: (np.eye(2) - ALPHA * hessian(path(t)[-2])) @ FIRST[t]), order=2),
     *rows("B01", at(lambda t: THETA)),
-    *rows("B02", at(ends(steps=STEPS - 1))),
-    *rows("B02", over_tasks(lambda t: second(t, path(t, steps=STEPS - 1))), order=2),
-    *rows("B02", over_tasks(lambda t: (THETA - path(t)[-2]) / ALPHA), order="reptile"),
+    *rows("B02", *[at(ends(steps=STEPS - 1))] * 2),
+    *rows("B02", *[over_tasks(lambda t: second(t, path(t, steps=STEPS - 1)))] * 2, order=2),
+    *rows("B02", *[over_tasks(lambda t: (THETA - path(t)[-2]) / ALPHA)] * 2, order="reptile"),
     *rows("B03", at(ends(steps=STEPS + 1))),
     *rows("B05", at(unrolled)),
     *rows("B06", at(all_at_start)),
@@ -215,11 +215,17 @@ ROWS = [
         averaged([0, 1, 1, 1]),
         averaged([0, 1 / 4, 1 / 4, 1 / 4]),
         averaged([1 / 3, 1 / 3, 1 / 3, 0]),
+        averaged([0, 0, 0, 1]),
         options=AVERAGE,
     ),
     *rows("C01", at(ends(), hand.SUPPORT), over_tasks(lambda t: grad_s(path(t)[-1], t))),
     *rows("C02", over_tasks(support_in_average), options={**AVERAGE, "same_cost": True}),
-    *rows("C03", at(ends(x=hand.QUERY), hand.SUPPORT), over_tasks(lambda t: grad_s(adapted_on_outer(t), t))),
+    *rows(
+        "C03",
+        at(ends(x=hand.QUERY), hand.SUPPORT),
+        over_tasks(lambda t: grad_s(adapted_on_outer(t), t)),
+        over_tasks(lambda t: grad_s(adapted_on_outer(t, hand.SUPPORT), t, hand.QUERY)),
+    ),
     *rows("C04", at(ends(x=hand.QUERY)), at(adapted_on_outer)),
     *rows("C05", *[at(ends(rate=EXAMPLES * ALPHA))] * 2),
     *rows("C06", *[at(ends(rate=ALPHA / EXAMPLES))] * 2),
@@ -232,10 +238,17 @@ ROWS = [
         "D06",
         over_tasks(lambda t: sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
         over_tasks(lambda t: grad_s(path(t)[-2], t) + FIRST[t]),
+        over_tasks(lambda t: sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
         over_tasks(lambda t: TASKS * sum(grad_s(phi, t) for phi in path(t)[:-1]) + FIRST[t]),
         over_tasks(lambda t: accumulating(t)[1] + grad_q(accumulating(t)[0], t)),
         at(lambda t: accumulating(t)[0]),
         over_tasks(lambda t: TASKS * accumulating(t)[1] + grad_q(accumulating(t)[0], t)),
+    ),
+    Row(
+        over_tasks(lambda t: sum(jacobian(path(t)[:k]) @ grad_s(path(t)[k], t) for k in range(STEPS)) + second(t)),
+        "D06",
+        "through the graph",
+        order=2,
     ),
     Row(
         over_tasks(lambda t: accumulating(t)[2].T @ grad_q(accumulating(t)[0], t)),
@@ -261,7 +274,7 @@ ROWS = [
     *rows("E04", momentum(1), momentum(1)),
     *rows("E04", momentum(2), momentum(1), calls=2),
     *rows("F03", at(one_kept)),
-    *rows("F05", at(swapped)),
+    *rows("F05", *[at(swapped)] * 2),
     *rows("G01", at(ends(rate=0.01))),
     *rows("G02", at(ends(rate=-ALPHA))),
     *rows(
@@ -286,9 +299,32 @@ ROWS = [
         over_tasks(lambda t: jacobian([THETA] * STEPS) @ FIRST[t]),
         order=2,
     ),
-    *rows("G10", at(ends(rate=0.4 * ALPHA))),
+    *rows("G10", at(ends(rate=0.4 * ALPHA)), at(ends(rate=ALPHA / STEPS)), at(ends(rate=ALPHA / TASKS))),
 ]
 APART = {"D07", "F02", "F04", "G11"}  # their answers are no such vectors; each has a test of its own below
+
+
+def suite_question(name):
+    return question(suite.made(name, 1))
+
+
+def test_pairing_among_those_that_adapt_leaves_the_others_alone():
+    """F05: where w1 alone adapts there is nothing to exchange it with; of all variables, there may be."""
+    alone, ring = (
+        CATALOGUE["F05"].variants[name](suite_question("inner-chain")) for name in ("of those that adapt", "")
+    )
+    right = question(suite.made("inner-chain", 1))
+    points = path_of(right.works[0])
+    np.testing.assert_array_equal(alone.adapted[0], points)
+    assert ring.adapted[0].shape == points.shape
+
+
+def path_of(work):
+    """The point where a task's inner loop ends."""
+    phi = work.theta
+    for _ in range(work.view.steps):
+        phi = phi - work.alpha * work.inner_gradient(phi)
+    return phi
 
 
 def asked(row):
@@ -326,7 +362,9 @@ def test_no_formula_is_right_by_chance():
 
 
 def test_an_axis_of_its_own_is_summed_away():
-    """D07: a leaf of shape (1,) comes back as a number, and one without axes as it is."""
+    """D07: a leaf of shape (1,) comes back as a number, one without axes as it is; or its axis stays, of length 1."""
+    kept = CATALOGUE["D07"].variants["kept as an axis of length 1"](suite_question("mlp-tanh-mse")).gradients
+    assert [leaf.shape for leaf in kept.values()] == [(1,), (1, 3), (1,), (1, 3), (1,), ()]
     found = CATALOGUE["D07"].variants[""](question(hand.problem())).gradients
     assert [leaf.shape for leaf in found.values()] == [(), ()]
     np.testing.assert_allclose(list(found.values()), RIGHT, rtol=1e-13)
