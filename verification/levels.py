@@ -16,7 +16,8 @@ from verification.problem import Problem
 LEVELS = ("quick", "full")
 QUICK = (
     "quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "average",
-    "same-cost-average", "batched", "inner-chain", "three-parameters", "leaf-rates", "large-gradients",
+    "same-cost-average", "batched", "two-of-three-tasks", "inner-chain", "three-parameters", "leaf-rates",
+    "large-gradients",
 )  # fmt: skip
 #: Problems that are asked a second time, to find state that outlives a call.
 _TWICE = ("quadratic", "mlp-tanh-mse", "batched")

@@ -28,6 +28,17 @@ def test_what_a_problem_does_not_show():
     assert "B01" not in levels.overlooked([(one_task, "float64"), (no_steps, "float64")], 1)
 
 
+def test_the_quick_level_shows_a_number_of_tasks_that_is_ignored():
+    """A step that takes the whole batch, whatever `num_tasks` says, does not pass."""
+
+    def all_tasks(*arguments, **options):
+        return refmaml.fomaml_step(*arguments, **{**options, "num_tasks": None})
+
+    report = verification.verify(all_tasks, kind="step", dtypes=("float64",))
+    assert report.verdict == "fail"
+    assert {case.problem for case in report.cases if case.findings} == {"two-of-three-tasks"}
+
+
 def test_a_fault_of_the_second_call_needs_a_problem_that_is_asked_twice():
     """Gradients that are not cleared show on the second call alone."""
     once, twice = suite.made("bilinear", 1), suite.made("quadratic", 1)
