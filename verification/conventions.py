@@ -48,6 +48,12 @@ def _per_step(outcome: Outcome, asked: Question) -> Outcome:
     return scaled(outcome, 1 / max(asked.problem.inner_grad_steps, 1))
 
 
+def _sum_without_start(asked: Question) -> Outcome:
+    """Return the sum over φ_1, …, φ_K, which both weightings of points mean together."""
+    found = average_without_start(asked)
+    return scaled(found, asked.problem.inner_grad_steps) if asked.problem.options.average_across_steps else found
+
+
 _PLAIN = {
     each.name: each
     for each in (
@@ -103,8 +109,9 @@ class Declared:
 
     def right(self, asked: Question) -> Outcome:
         """Return the right answer under the conventions."""
-        answers = [each.answer for each in self.conventions if each.answer is not None]
-        return self.of((answers or [right])[0](asked), asked)
+        answers = {each.answer for each in self.conventions if each.answer is not None}
+        answer = _sum_without_start if len(answers) > 1 else next(iter(answers), right)
+        return self.of(answer(asked), asked)
 
     def of(self, outcome: Outcome, asked: Question) -> Outcome:
         """Return what an answer becomes under the conventions."""
