@@ -421,6 +421,58 @@ def test_an_exception_is_a_finding(error, says):
     assert findings(raising(error)) == [("exception", None, says)]
 
 
+@pytest.mark.parametrize("framework", ["autograd", "numpy"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        AttributeError("'numpy.ndarray' object has no attribute 'clone'"),
+        AttributeError("'numpy.float64' object has no attribute 'backward'"),
+        TypeError("tanh(): argument 'input' (position 1) must be Tensor, not numpy.ndarray"),
+        TypeError("expected Tensor as element 0 in argument 0, but got numpy.ndarray"),
+        ValueError("Thing passed to transform API must be Tensor, got <class 'numpy.ndarray'>"),
+        RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."),
+    ],
+)
+def test_code_for_pytorch_is_told_the_option(error, framework):
+    """What PyTorch's code raises on other arrays comes with a hint at the option."""
+    ((_, _, message),) = findings(raising(error), framework)
+    told = str(error).rstrip(".")
+    assert message.endswith(f": {told}. Is it written for PyTorch? Then pass --framework torch")
+
+
+def test_no_hint_where_there_is_none_to_give():
+    """An exception of another kind stays as it is."""
+    assert findings(raising(TypeError("bad operand")))[0][2] == "it raised TypeError: bad operand"
+    assert findings(raising(AttributeError("'dict' object has no attribute 'x'")))[0][2].endswith("attribute 'x'")
+
+
+def two(problem, more):
+    """Take two parameters, which neither kind has."""
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "hint"),
+    [
+        (lambda problem: None, "step", ". Is it a function of one problem? Then pass --kind problem"),
+        (
+            lambda batch, inner, outer, variables, steps, rate, **options: None,
+            "problem",
+            ". Is it a step with the interface of fomaml_step? Then pass --kind step",
+        ),
+        (lambda batch, inner, outer, variables, steps, rate: None, "step", ""),
+        (raising(TypeError("missing 1 required positional argument")), "problem", ""),
+        (two, "problem", ""),
+    ],
+)
+def test_the_other_kind_of_subject_is_told_the_option(subject, kind, hint):
+    """A subject that does not take what its kind is called with, but what the other is, comes with a hint."""
+    report = verification.verify(subject, kind=kind, dtypes=("float64",))
+    (finding,) = report.cases[0].findings
+    assert finding.message.startswith("it raised TypeError: ")
+    assert finding.message.endswith(hint)
+    assert ("--kind" in finding.message) == bool(hint)
+
+
 def test_the_notes_of_an_exception_are_told():
     """Notes say where it happened, and belong to the message."""
     error = ValueError("bad shape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,8 @@ from verification.subjects.reply import Finding, Reply, read
 
 #: A "step" has the interface of `fomaml_step`; a "problem" subject is called with a `Problem`.
 Kind = Literal["step", "problem"]
+#: What code for PyTorch raises where it is given other arrays.
+_WANTS_TENSORS = re.compile(r"\bTensor\b|'numpy\.\w+' object has no attribute")
 
 
 @dataclass(frozen=True)
@@ -98,4 +101,30 @@ def ask(subject: Subject, problem: Problem) -> Reply:
     except ProgramError as error:
         return Reply(findings=[Finding("program", str(error))])
     except (Exception, SystemExit) as error:
-        return Reply(findings=[Finding("exception", f"it raised {described(error)}")])
+        told = described(error)
+        hint = _hint(subject, problem, error, told)
+        said = f"{told.rstrip('.')}. {hint}" if hint else told
+        return Reply(findings=[Finding("exception", f"it raised {said}")])
+
+
+def _hint(subject: Subject, problem: Problem, error: BaseException, told: str) -> str:
+    """Return what the caller may have meant, in sentences without the last full stop; often nothing."""
+    if isinstance(error, TypeError) and (other := _other_kind(subject, problem)):
+        meant = "a function of one problem" if other == "problem" else "a step with the interface of fomaml_step"
+        return f"Is it {meant}? Then pass --kind {other}"
+    if subject.framework != "torch" and _WANTS_TENSORS.search(told):
+        return "Is it written for PyTorch? Then pass --framework torch"
+    return ""
+
+
+def _other_kind(subject: Subject, problem: Problem) -> Kind | None:
+    """Return the kind that a subject looks like, where it does not take what its own kind is called with."""
+    positional, keywords = ((problem,), {}) if subject.kind == "problem" else problem.arguments()
+    try:
+        other = kind_of(subject.function)
+        inspect.signature(subject.function).bind(*positional, **keywords)
+    except SubjectError:
+        return None
+    except TypeError:
+        return other if other != subject.kind else None
+    return None
