@@ -232,7 +232,11 @@ def make_case(
     return_inner_v: str | bool = True,  # noqa: ARG001  # asked for wherever the step can
     **options: Any,
 ) -> Case:
-    """Return the case of one call; `batched` is by default what the step's own default is."""
+    """Return the case of one call; `batched` is by default what the step's own default is.
+
+    Raises:
+        ValueError: the batch, or in batched mode a variable, has not the task axis that it should have.
+    """
 
     def array(leaf: Any) -> Array:
         return np.array(framework.to_numpy(leaf))
@@ -244,7 +248,24 @@ def make_case(
         batched=_default_mode(step) if batched is None else batched,
         options={name: value for name, value in options.items() if value is not None},
     )  # fmt: skip
+    _require_task_axes(case, num_tasks)
     return case if num_tasks is None else case.with_rows(np.arange(num_tasks))
+
+
+def _require_task_axes(case: Case, num_tasks: int | None) -> None:
+    lengths = {chain: (leaf.shape or (None,))[0] for chain, leaf in leaves(case.batch).items()}
+    if len(set(lengths.values())) != 1 or None in lengths.values():
+        listing = ", ".join(f"{chain or 'batch'}: {'none' if n is None else n}" for chain, n in lengths.items())
+        expected = "a leading task axis of one length on every leaf"
+        raise ValueError(f"batch: expected {expected}, but got {listing or 'no leaves'}.")
+    if num_tasks is not None and not 1 <= num_tasks <= case.tasks:
+        raise ValueError(f"num_tasks: expected 1 to {case.tasks}, the tasks in the batch, but got {num_tasks}.")
+    for chain, leaf in case.theta.items() if case.batched else ():
+        if not leaf.shape or leaf.shape[0] not in (case.tasks, num_tasks):
+            raise ValueError(
+                f"variables, {chain!r}: with batched=True expected a leading task axis of length {case.tasks}, but got "
+                f"shape {leaf.shape}. Repeat the variables for each task, or pass batched=False."
+            )
 
 
 def _default_mode(step: Callable[..., Any]) -> bool:

@@ -76,7 +76,8 @@ def check_relations(
         relation that was asked, and ``report.not_asked`` the reason for each that was not.
 
     Raises:
-        ValueError: `order` or a name in `relations` is not one of its values.
+        ValueError: `order` or a name in `relations` is not one of its values, or a leading task axis is missing or of
+            another length than the batch's; in batched mode, the default of `refmaml`'s steps, variables have one too.
     """
     if order not in (1, 2):
         raise ValueError(f"order: expected 1 or 2, but got {order!r}.")

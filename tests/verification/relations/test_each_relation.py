@@ -12,7 +12,9 @@ import wrong_steps
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
 from verification import problem
+from verification.frameworks import framework
 from verification.relations import RELATIONS, Result, case_of, check_problem, check_relations
+from verification.relations.case import make_case
 
 STEPS = {1: fomaml_step, 2: maml_step}
 
@@ -271,6 +273,36 @@ def test_wrong_usage_is_refused_with_what_was_expected() -> None:
         checked(fomaml_step, relations=["beauty"])
     with pytest.raises(ValueError, match="has order 'reptile'"):
         case_of(fomaml_step, problem("quadratic", order="reptile"))
+
+
+@pytest.mark.parametrize(
+    ("batch", "variables", "options", "says"),
+    [
+        ({"x": np.ones((3, 2))}, {"net": {"w": np.ones(2), "b": np.ones(())}}, {},
+         r"variables, 'net/w': with batched=True expected a leading task axis of length 3, but got shape \(2,\)\. "
+         r"Repeat the variables for each task, or pass batched=False\."),
+        ({"x": np.ones((3, 2))}, {"b": np.ones(())}, {"num_tasks": 2}, r"variables, 'b': .*but got shape \(\)\."),
+        ({"x": np.ones((3, 2))}, {"w": np.ones(2)}, {"num_tasks": 4, "batched": False}, "num_tasks: expected 1 to 3"),
+        ({"x": np.ones((3, 2)), "y": np.ones(2)}, {"w": np.ones(2)}, {"batched": False}, "batch: .* got x: 3, y: 2"),
+        ({"x": np.ones(())}, {"w": np.ones(2)}, {"batched": False}, r"batch: expected a leading .* but got x: none\."),
+        ({}, {"w": np.ones(2)}, {"batched": False}, r"batch: expected a leading task axis .*, but got no leaves\."),
+    ],
+)  # fmt: skip
+def test_a_task_axis_that_is_missing_is_told(
+    batch: dict[str, Any], variables: dict[str, Any], options: dict[str, Any], says: str
+) -> None:
+    """The key chain, the expected length and the way out are named before anything is asked."""
+    with pytest.raises(ValueError, match=says):
+        check_relations(fomaml_step, batch, lambda *_: 0.0, None, variables, 1, 0.1, **options)
+
+
+def test_variables_may_have_rows_for_the_tasks_in_use_alone() -> None:
+    """With num_tasks, a variable has a row for each task of the batch or for each that is used."""
+    data, variables = own()
+    for count in (2, 4):
+        rows = {name: np.stack([leaf] * count) for name, leaf in variables.items()}
+        case = make_case(fomaml_step, framework("numpy"), data, squared, None, rows, 1, 0.05, num_tasks=2)
+        assert (case.tasks, case.theta["w"].shape, case.theta["b"].shape) == (2, (2, 7), (2,))
 
 
 def test_nothing_asked_is_no_pass() -> None:
