@@ -22,6 +22,7 @@ from verification.conventions import NAMES as CONVENTIONS
 from verification.conventions import convention
 from verification.frameworks import FRAMEWORKS, MissingFrameworkError
 from verification.levels import LEVELS
+from verification.outputs import writable
 from verification.report import Report, show
 from verification.subjects import SubjectError
 from verification.vectors.command import show_kills, vectors
@@ -143,6 +144,7 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
     help="Write the report to this file as well, as JSON.",
 )
 def verify(
@@ -238,6 +240,7 @@ Exit codes:
     "--markdown",
     "page_file",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
     help="Write the catalogue and the matrix to this file as well, as Markdown.",
 )
 def self_test(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verification import suite
 from verification.frameworks import MissingFrameworkError
+from verification.outputs import writable
 
 _HELP = """
 Measure where the bound of the judge stands: the largest error of correct code below it, the faintest fault of the
@@ -34,13 +35,6 @@ Exit codes:
 """
 
 
-def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file in no folder at once: the measurement takes minutes."""
-    if path is not None and not path.resolve().parent.is_dir():
-        raise click.BadParameter(f"expected a file in a folder that exists, but got {path}.", context, parameter)
-    return path
-
-
 def _drawable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a figure that cannot be drawn at once."""
     from verification.report.calibration import FORMATS, require_matplotlib
@@ -53,7 +47,7 @@ def _drawable(context: click.Context, parameter: click.Parameter, path: Path | N
         require_matplotlib()
     except MissingFrameworkError as error:
         raise click.UsageError(str(error), context) from error
-    return _writable(context, parameter, path)
+    return writable(context, parameter, path)
 
 
 def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -96,7 +90,7 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_writable,
+    callback=writable,
     help="Write every measurement here, as JSON.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")

@@ -167,15 +167,28 @@ def test_the_json_file_is_the_report(tmp_path):
     assert data == verification.verify(WRONG, framework="numpy").to_dict()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("verify", RIGHT, *NUMPY, "--json"), ("verify", "--json"), ("self-test", "--markdown")]
+)
+def test_a_file_in_no_folder_is_refused_before_anything_is_judged(tmp_path, arguments, monkeypatch):
+    """Nothing is asked, no folder is made, and the message names the file."""
+    monkeypatch.setattr(judge.Run, "report", lambda *_: pytest.fail("something was judged"))
+    path = tmp_path / "missing" / "report"
+    result = run(*arguments, path)
+    assert result.exit_code == 2
+    said = "".join(result.output.replace("│", " ").split())
+    assert f"{arguments[-1]}': expected a file in a folder that exists, but got {path}.".replace(" ", "") in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_json_file_that_cannot_be_written(tmp_path):
     """A path that cannot be written is wrong usage with the reason, and the report is printed all the same."""
-    path = tmp_path / "missing" / "report.json"
-    result = run("verify", RIGHT, *NUMPY, "--json", path)
+    result = run("verify", RIGHT, *NUMPY, "--json", tmp_path / ("long" * 100))
     assert result.exit_code == 2
     assert "PASS" in result.output
     said = " ".join(result.output.replace("│", " ").split())
     assert "cannot be written to" in said
-    assert "No such file or directory" in said
+    assert "ile name too long" in said
 
 
 def test_a_report_with_a_character_that_is_no_text(tmp_path):
