@@ -282,7 +282,20 @@ def test_a_mistake_of_the_judge_is_no_verdict(monkeypatch):
     assert "The judge itself failed, which says nothing about what it was asked: please report it" in result.output
 
 
-@pytest.mark.parametrize("fault", ["E03", "f01"])
+@pytest.mark.parametrize(("fault", "count"), [("f01", 16), ("A09", 95)])
+def test_a_fault_that_golden_vectors_alone_show(fault, count):
+    """Where no built-in problem shows a known fault, but golden vectors do, they are named."""
+    id_ = fault.upper()
+    result = run("faults", fault)
+    assert result.exit_code == 0
+    assert f"{id_}: known, but not shown by a built-in problem: golden vectors show it" in result.output
+    assert NOT_SHOWN[id_] in result.output
+    assert f"Shows on: {count} golden vectors; refmaml vectors list --kills {id_}" in result.output
+    assert len(run("vectors", "list", "--kills", id_).output.splitlines()) == count + 1
+    assert f"  {id_}: {NOT_SHOWN[id_]}; golden vectors show it\n" in run("faults").output
+
+
+@pytest.mark.parametrize("fault", ["E03", "g08"])
 def test_a_fault_that_is_not_shown_is_explained(fault):
     """A known fault that no single step shows is explained with the reason."""
     result = CliRunner().invoke(main, ["faults", fault])

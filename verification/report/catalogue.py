@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from verification.faults import CATALOGUE, NOT_SHOWN
+from verification.vectors.reader import DATA
+
+
+def _killing(id_: str) -> int:
+    """Return how many golden vectors tell a known fault from the right answer."""
+    manifest = json.loads((DATA / "manifest.json").read_bytes())
+    return int(manifest["faults"].get(id_, {"killed_by": 0})["killed_by"])
 
 
 def show_catalogue(console: Console) -> None:
@@ -19,16 +28,21 @@ def show_catalogue(console: Console) -> None:
         table.add_row(fault.id, fault.title, fault.formula, fault.source)
     console.print(table)
     console.print("S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient.")
-    console.print("Not shown by one step of these interfaces:")
+    console.print("Not shown by one step on the built-in problems:")
     for id_, reason in NOT_SHOWN.items():
-        console.print(f"  {id_}: {reason}")
+        console.print(f"  {id_}: {reason}{'; golden vectors show it' if _killing(id_) else ''}")
 
 
 def show_fault(id_: str, console: Console) -> None:
     """Print all that is known of one fault; a KeyError lists those that there are."""
     if id_ in NOT_SHOWN:
-        text = Text.assemble(("Why: ", "bold"), NOT_SHOWN[id_])
-        console.print(Panel(text, title=f"{id_}: known, but not shown by a single step", title_align="left"))
+        text, what = Text.assemble(("Why: ", "bold"), NOT_SHOWN[id_]), "not shown by a single step"
+        if count := _killing(id_):
+            text.append_text(
+                Text.assemble(("\nShows on: ", "bold"), f"{count} golden vectors; refmaml vectors list --kills {id_}")
+            )
+            what = "not shown by a built-in problem: golden vectors show it"
+        console.print(Panel(text, title=f"{id_}: known, but {what}", title_align="left"))
         return
     if id_ not in CATALOGUE:
         raise KeyError(f"fault: expected one of {', '.join(CATALOGUE)}, but got {id_!r}.")
