@@ -1,7 +1,8 @@
 """A child process that reads and writes lines: every wait has an end, every buffer a bound, and nothing is left behind.
 
 The child leads a session, and so a process group, of its own. Its end is the end of the group, and of whatever left the
-group: each descendant inherits a mark in its environment by which it is found (where there is a /proc).
+group: each descendant inherits a mark in its environment by which it is found, and those that cleared their environment
+are found if they were seen under their parents, at an answer or at the end (where there is a /proc).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+from verification.protocol.descendants import Descendants
 from verification.protocol.limits import GRACE, LONGEST_LINE, STDERR_TAIL
 from verification.protocol.texts import printable
 from verification.subjects import SubjectError
@@ -65,6 +67,7 @@ class Child:
         for descriptor in (self._in, self._out, self._err):
             os.set_blocking(descriptor, False)
         self._mark = f"{_MARK}={mark}".encode()
+        self._descendants = Descendants(self._process.pid)
         self._readable = {self._out, self._err}  # those that the child has not closed
         self._line = bytearray()
         self._errors = bytearray()
@@ -96,12 +99,14 @@ class Child:
             if len(self._line) > LONGEST_LINE and b"\n" not in self._line:
                 did = f"wrote more than {LONGEST_LINE} bytes without the end of a line"
                 raise self._broken(BreakdownError, f"{did} during `{command}`")
+        self._descendants.look()
         found, _, rest = bytes(self._line).partition(b"\n")
         self._line[:] = rest
         return found
 
     def end(self, line: bytes) -> str | None:
         """Write a last line, wait for the program to end, and return what is wrong with how it did."""
+        self._descendants.look()
         with contextlib.suppress(OSError):  # it may have ended before it was told to
             os.write(self._in, line)
         with contextlib.suppress(OSError):
@@ -110,7 +115,7 @@ class Child:
             self.kill()
             return f"went on for {GRACE:g} s after it was told to stop, and was killed"
         deadline = time.monotonic() + _STRAGGLERS
-        while _marked(self._mark) and time.monotonic() < deadline:
+        while self._left() and time.monotonic() < deadline:
             time.sleep(_GLANCE / 5)
         left = self.kill()
         if self._process.returncode:
@@ -124,13 +129,17 @@ class Child:
         if not self.is_running:
             return 0
         self.is_running = False
-        running = len(_marked(self._mark))
+        self._descendants.look()
+        running = len(self._left())
         # As long as the child has not been waited for, its number, and so its group's, is nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         deadline = time.monotonic() + GRACE
-        while (found := _marked(self._mark)) and time.monotonic() < deadline:
-            for each in found:
+        while self._left() and time.monotonic() < deadline:
+            self._descendants.look()
+            for each in self._descendants.running():
+                self._descendants.kill(each)
+            for each in _marked(self._mark):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(each, signal.SIGKILL)
             time.sleep(_GLANCE / 10)
@@ -140,6 +149,10 @@ class Child:
             with contextlib.suppress(OSError):
                 pipe.close()
         return running
+
+    def _left(self) -> set[int]:
+        """Return the running processes that the program started, and itself while it runs."""
+        return {*_marked(self._mark), *self._descendants.running()}
 
     def _turn(self, unsent: bytes, seconds: float) -> bytes:
         """Wait until a pipe is ready, write and read what can be, and return what is still to be written."""
@@ -197,6 +210,7 @@ class Child:
                 return False
             self._turn(b"", min(left, _GLANCE / 10)) if self._readable else time.sleep(min(left, _GLANCE / 10))
             self._line.clear()
+            self._descendants.look()
         return True
 
     def _ended(self, command: str, otherwise: str = "") -> BreakdownError:

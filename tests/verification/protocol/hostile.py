@@ -19,6 +19,7 @@ import protocol
 
 FOREVER = 1000
 MODE = sys.argv[1]
+STARTED = []
 
 
 def say(text):
@@ -27,7 +28,7 @@ def say(text):
 
 
 def child(**options):
-    subprocess.Popen(["sleep", str(FOREVER)], **options)
+    STARTED.append(subprocess.Popen(["sleep", str(FOREVER)], **options))
 
 
 def chatter():
@@ -121,6 +122,15 @@ def main():
         child()
     if MODE == "children of their own":
         child(start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if MODE == "children without environment":
+        child(
+            start_new_session=True,
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        Path(sys.argv[2]).write_text(str(STARTED[-1].pid))
     if MODE.startswith("chatter"):
         threading.Thread(target=chatter, daemon=True).start()
     kept, count = None, 0

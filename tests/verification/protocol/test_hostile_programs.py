@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import limits, process, verify_program
+from verification.protocol import descendants, limits, process, verify_program
 from verification.report import Report
 
 TIMEOUT = 1.0
@@ -144,6 +147,18 @@ def test_a_bad_end_is_a_verdict_of_its_own(
     assert report.reason.endswith(f"After the last, {cause}.")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_child_that_left_everything_is_ended_too(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """Neither a session nor an environment of its own saves a process that the program started."""
+    report = judged(hostile("children without environment", str(tmp_path / "pid")), vectors=False)
+    number = int((tmp_path / "pid").read_text())
+    status = descendants._status(number)
+    if survived := status is not None and status.is_running:
+        os.kill(number, signal.SIGKILL)
+    assert not survived
+    assert report.reason.endswith("After the last, it left 1 running process behind, now killed.")
+
+
 def test_a_flood_on_standard_error_does_no_harm(hostile: Callable[..., str]) -> None:
     """A program may write what it likes there: it is read, and thrown away."""
     report = judged(hostile("chatter"))
@@ -177,6 +192,7 @@ def test_a_group_is_ended_where_no_marks_can_be_read(
 ) -> None:
     """On systems without /proc the process group is what there is to go by."""
     monkeypatch.setattr(process, "_marked", lambda mark: [])
+    monkeypatch.setattr(descendants, "_children", lambda number: [])
     assert judged(hostile("children"), vectors=False).verdict == "pass"
     assert nothing_is_left() == []
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
 from verification.protocol import process, verify_program
+from verification.protocol.descendants import Descendants
 from verification.protocol.messages import MalformedError, envelope, read_start
 from verification.protocol.process import BreakdownError, Child, HangError
 from verification.protocol.program import Program
@@ -75,3 +81,29 @@ def test_what_a_program_wrote_can_be_printed() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert shown(deep) == "list"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_number_that_another_process_has_got_is_left_alone(monkeypatch: pytest.MonkeyPatch, holds: bool) -> None:
+    """A process that was seen, and its own children, are found and ended; one that began at another time is not."""
+    if not holds:  # as in some builds of Python
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    with subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000 & wait"], start_new_session=True) as parent:
+        seen = Descendants(parent.pid)
+        try:
+            deadline = time.monotonic() + 5
+            while len(seen.running()) < 2 and time.monotonic() < deadline:
+                seen.look()
+            first, second = seen.running()
+            began, seen._began[first] = seen._began[first], 0
+            seen.kill(first)
+            assert seen.running() == [second]
+            seen._began[first] = began
+            assert set(seen.running()) == {first, second}
+            seen.kill(first)
+            while first in seen.running() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert seen.running() == [second]
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)

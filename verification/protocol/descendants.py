@@ -1,0 +1,84 @@
+"""What a process started, and what that started: seen while its parent runs, and known by it for good.
+
+A process is known by its number and the time it began, so that one that has got the number since is never taken for
+it. Only systems with a /proc tell children; on others nothing is seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+
+class _Status(NamedTuple):
+    parent: int
+    began: int
+    is_running: bool  # rather than ended, and waiting for its parent to notice
+
+
+class Descendants:
+    """The descendants of a process that were seen, to be found again when they have left it."""
+
+    def __init__(self, root: int) -> None:
+        """Take the number of a child of ours that nobody waits for: until then it is nobody else's."""
+        self._root = root
+        self._began: dict[int, int] = {}
+
+    def look(self) -> None:
+        """Note the descendants that there are now."""
+        parents = [self._root, *self._began]
+        for parent in parents:
+            for child in _children(parent):
+                status = _status(child)
+                if child not in parents and status and status.parent == parent and self._is_ours(parent):
+                    self._began[child] = status.began
+                    parents.append(child)
+
+    def running(self) -> list[int]:
+        """Return those that were seen and are still running."""
+        for number in list(self._began):
+            status = _status(number)
+            if not status or status.began != self._began[number]:
+                del self._began[number]  # it has ended, and its number may be another's
+        return [number for number in self._began if (status := _status(number)) and status.is_running]
+
+    def kill(self, number: int) -> None:
+        """End one of them; a process that has got its number since is left alone."""
+        with contextlib.suppress(OSError):  # it has ended, or it is another user's
+            if sys.platform == "linux" and hasattr(os, "pidfd_open"):
+                held = os.pidfd_open(number)  # from here on it is one process, whatever becomes of its number
+                try:
+                    if self._is_ours(number):
+                        signal.pidfd_send_signal(held, signal.SIGKILL)
+                finally:
+                    os.close(held)
+            elif self._is_ours(number):
+                os.kill(number, signal.SIGKILL)
+
+    def _is_ours(self, number: int) -> bool:
+        if number == self._root:
+            return True
+        status = _status(number)
+        return status is not None and status.began == self._began.get(number)
+
+
+def _children(number: int) -> list[int]:
+    found: list[int] = []
+    for listed in Path(f"/proc/{number}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            found += map(int, listed.read_bytes().split())
+    return found
+
+
+def _status(number: int) -> _Status | None:
+    """Return what /proc says of a process, or None where there is none."""
+    try:
+        line = Path(f"/proc/{number}/stat").read_bytes()
+    except OSError:
+        return None
+    state, parent, *rest = line[line.rindex(b")") + 2 :].split()  # the name, in parentheses, may have spaces
+    return _Status(int(parent), int(rest[17]), state not in (b"Z", b"X"))
