@@ -166,7 +166,8 @@ def _left_out(evidence: Evidence) -> Iterator[Named]:
             if found is None:
                 return
             stayed[key] = found
-    if stayed:
+    # Where nothing at all adapts, wherever something is wrong, the inner loop is what is wrong.
+    if any(kept != adapting for (_, adapting), kept in stayed.items()):
         names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
         yield "F03", f"never adapted: {names}", lambda asked: _with_left_out(asked, stayed)
 

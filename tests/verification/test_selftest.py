@@ -317,7 +317,7 @@ def test_the_catalogue_on_the_command_line(monkeypatch):
     row = CATALOGUE["G03"]
     for words in (row.title, row.formula, row.source, row.shows, "not divided", "--convention"):
         assert words in told.output
-    assert "Variants" not in CliRunner().invoke(main, ["faults", "B02"]).output
+    assert "Variants" not in CliRunner().invoke(main, ["faults", "B03"]).output
     unknown = CliRunner().invoke(main, ["faults", "H01"])
     assert unknown.exit_code == 2
     assert "expected one of A01" in " ".join(unknown.output.replace("│", " ").split())

@@ -138,7 +138,7 @@ def main():
         request = json.loads(line)
         if MODE == "too few steps" and request["command"] == "run":
             request["problem"]["steps"] = max(request["problem"]["steps"] - 1, 0)
-        if MODE == "too few of several steps" and request["command"] == "run" and request["problem"]["steps"] > 1:
+        if MODE == "too few of three steps" and request["command"] == "run" and request["problem"]["steps"] > 2:
             request["problem"]["steps"] -= 1
         if request["command"] == "stop":
             break

@@ -57,9 +57,9 @@ def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[...
 
 
 def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_path: Path) -> None:
-    """One inner step too few of several is B02 on both problems asked, but not on the vectors with a single step."""
+    """One inner step too few of three is B02 on both problems asked, but not on the vectors with one or two steps."""
     file = tmp_path / "report.json"
-    assert run("verify", "--command", hostile("too few of several steps"), "--json", file).exit_code == 1
+    assert run("verify", "--command", hostile("too few of three steps"), "--json", file).exit_code == 1
     content = json.loads(file.read_text("utf-8"))
     assert {case["verdict"] for case in content["cases"] if case["group"] == "problems"} == {"fail"}
     assert [each["fault"] for each in content["diagnosis"]] == ["several"]
