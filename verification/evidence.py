@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.conventions import Declared
-from verification.faults import Outcome, Question, question
+from verification.faults import CATALOGUE, Outcome, Question, question
 from verification.problem import Problem
 from verification.subjects import Reply
 from verification.tolerances import FACTOR, Sensitivity, unit_roundoff
@@ -44,8 +44,10 @@ class Observation:
     wrong: tuple[str, ...] = ()
 
 
-#: What faults answer to each problem; every subject is held against the same answers.
-_PREDICTED: WeakKeyDictionary[Problem, dict[tuple[Answer, int], Outcome]] = WeakKeyDictionary()
+Predicted = dict[tuple[Answer, int], Outcome]
+#: What the faults of the catalogue answer to each problem; every subject is held against the same answers.
+_PREDICTED: WeakKeyDictionary[Problem, Predicted] = WeakKeyDictionary()
+_OF_CATALOGUE = frozenset(answer for fault in CATALOGUE.values() for answer in fault.variants.values())
 
 
 class Evidence:
@@ -72,6 +74,7 @@ class Evidence:
         self.deciding = sorted(finite, key=lambda seen: cost_of_asking(seen.problem))
         self._questions: dict[tuple[str, Any], Question] = {}
         self._right: dict[tuple[str, Any], Outcome] = {}
+        self._predicted: dict[Problem, Predicted] = {}
 
     def question(self, seen: Observation) -> Question:
         """Return the question that an observation answers; its gradients are kept from one fault to the next."""
@@ -90,7 +93,9 @@ class Evidence:
     def predict(self, seen: Observation, answer: Answer) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""
         asked = self.question(seen)
-        known = _PREDICTED.setdefault(seen.problem, {})
+        # What is fitted or paired for one subject is of no use to the next one.
+        memory = _PREDICTED if answer in _OF_CATALOGUE else self._predicted
+        known = memory.setdefault(seen.problem, {})
         if (answer, seen.call) not in known:
             known[answer, seen.call] = answer(asked)
         return self._declared.of(known[answer, seen.call], asked)
