@@ -75,7 +75,8 @@ ARRAYS = {
     "broadcast_to": lambda x: anp.broadcast_to(x[:1], (3, 4)) * x, "full": lambda x: anp.full((2,), x[0, 0]) ** 2,
     "dot": lambda x: anp.dot(x, x.T), "dot of vectors": lambda x: anp.dot(x[0], x[1]), "matmul": lambda x: x @ x[0],
     "matmul of stacks": lambda x: anp.matmul(anp.stack([x, 2 * x]), x.T), "vector times matrix": lambda x: x[:, 0] @ x,
-    "inner": lambda x: anp.inner(x, x[:2]), "outer": lambda x: anp.outer(x[0], x[:, 1]),
+    "inner": lambda x: anp.inner(x, x[:2]), "inner of a number": lambda x: anp.inner(x[0, 1], x) * anp.arange(4.0),
+    "outer": lambda x: anp.outer(x[0], x[:, 1]),
     "tensordot": lambda x: anp.tensordot(x, x, axes=([0], [0])), "tensordot of all": lambda x: anp.tensordot(x, x, 2),
     "einsum": lambda x: anp.einsum("ij,kj->ik", x, x), "einsum of a sum": lambda x: anp.einsum("ij,ij->", x, x),
     "einsum of three": lambda x: anp.einsum("ij,kj,kl->il", x, x, x), "einsum of a batch": lambda x: anp.einsum(

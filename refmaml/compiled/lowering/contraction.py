@@ -138,9 +138,9 @@ def dot(call: Call, a: Any, b: Any) -> Value:
 
 @rule(anp.inner)
 def inner(call: Call, a: Any, b: Any) -> Value:
-    """np.inner: the last axes with each other."""
+    """np.inner: the last axes with each other; a number multiplies."""
     left, right = _values(call, a, b)
-    if len(right.shape) > 1:
+    if len(right.shape) > 1 and left.shape:
         right = call.b.view(right, lambda v: np.moveaxis(v, -1, -2))
     return _dot(call, left, right)
 
