@@ -13,7 +13,7 @@ from functools import partial
 
 from verification.faults import Outcome, Question
 from verification.faults.order import right
-from verification.faults.place import average_without_start, scaled, sum_over_points
+from verification.faults.place import average_without_start, scaled, sum_over_points, sum_without_start
 from verification.faults.question import Answer
 from verification.faults.scales import PYTORCH_CLIP, Gradients, clipped, norm_clipped
 
@@ -46,12 +46,6 @@ def _displacement(outcome: Outcome, asked: Question) -> Outcome:
 
 def _per_step(outcome: Outcome, asked: Question) -> Outcome:
     return scaled(outcome, 1 / max(asked.problem.inner_grad_steps, 1))
-
-
-def _sum_without_start(asked: Question) -> Outcome:
-    """Return the sum over φ_1, …, φ_K, which both weightings of points mean together."""
-    found = average_without_start(asked)
-    return scaled(found, asked.problem.inner_grad_steps) if asked.problem.options.average_across_steps else found
 
 
 _PLAIN = {
@@ -110,7 +104,8 @@ class Declared:
     def right(self, asked: Question) -> Outcome:
         """Return the right answer under the conventions."""
         answers = {each.answer for each in self.conventions if each.answer is not None}
-        answer = _sum_without_start if len(answers) > 1 else next(iter(answers), right)
+        # Both weightings of points together mean the sum over φ_1, …, φ_K.
+        answer = sum_without_start if len(answers) > 1 else next(iter(answers), right)
         return self.of(answer(asked), asked)
 
     def of(self, outcome: Outcome, asked: Question) -> Outcome:

@@ -11,25 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from verification.conventions import Declared
 from verification.evidence import Answer, Evidence, Observation, lost
 from verification.faults import CATALOGUE, Fault
 from verification.faults.order import right
 from verification.faults.question import Misreading
-from verification.fits import fitted, ratio, returned, vector
+from verification.fits import fitted
 from verification.pairs import pairs
+from verification.precisions import SINGLE, precision_of
 from verification.problem import Problem
-from verification.tolerances import unit_roundoff
 
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
-_SPREAD = 0.1  # of an error, beyond a constant factor; rounding errors differ from entry to entry
 
 
 @dataclass(frozen=True)
@@ -155,11 +152,9 @@ def _single(evidence: Evidence, order: Any) -> Iterator[Candidate]:
     for candidate in candidates(order):
         if candidate.faults[0] != "G11":
             yield candidate
-    if _is_single_precision(evidence):
-        yield Candidate(("G11",), "", CATALOGUE["G11"].variants[""])
-    names = (name for name, (short, roundoff) in _SHORT.items() if _is_in(evidence, short, roundoff))
-    for name in islice(names, 1):
-        yield Candidate(("G11",), name, CATALOGUE["G11"].variants["half precision"])
+    found = precision_of(evidence)
+    if found:
+        yield Candidate(("G11",), found, CATALOGUE["G11"].variants["" if found == SINGLE else "half precision"])
 
 
 #: Parts of an implementation that a fault may be in alone, by the problems that reach it.
@@ -217,72 +212,14 @@ def _unexplained(evidence: Evidence, candidate: Candidate, order: Any) -> tuple[
     """Return the faults that are seen beside a candidate: zeros that are None, and changes of the caller's arrays."""
     predicted = [(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding]
     found = []
-    if any(
+    # The gradients for the other set, F04, leave out some that are asked for.
+    if candidate.faults != ("F04",) and any(
         lost(seen, chain) and leaf is not None for seen, told in predicted for chain, leaf in told.gradients.items()
     ):
         found.append("F02")
-    if candidate.faults == ("F04",):
-        found.clear()  # the gradients for the other set leave out some that are asked for
     if any(seen.overwrote for seen, _ in predicted) and all(told.overwritten is None for _, told in predicted):
         found.append("E02")
     return tuple(id_ for id_ in found if order in CATALOGUE[id_].orders and id_ not in candidate.faults)
-
-
-def _is_single_precision(evidence: Evidence) -> bool:
-    """Tell answers to float64 problems that are right to single precision, and to no more than that."""
-    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
-        return False
-    off = [evidence.mismatch(seen, evidence.right(seen)) for seen in evidence.deciding]
-    ratio = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
-    if np.median([_beyond_a_factor(evidence, seen) for seen in evidence.deciding]) < _SPREAD:
-        return False
-    # The median is far above what double precision leaves, and none is beyond what single precision may leave.
-    return bool(np.median(off) > np.sqrt(ratio) / 100 and max(off) <= ratio)
-
-
-def _in_half(numbers: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float16).astype(np.float64)
-
-
-def _in_bfloat16(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Cut the last 16 bits of single precision away: what is left of a number of bfloat16 is all of it."""
-    single = numbers.astype(np.float32)
-    cut = (single.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
-    return np.where(single == numbers, cut, np.nan)
-
-
-#: Precisions that leave their mark, every number being one of few, with the unit roundoff of each; the coarsest first,
-#: since most of its numbers are numbers of the finer one as well.
-_SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
-    "bfloat16": (_in_bfloat16, 2.0**-8),
-    "half precision": (_in_half, 2.0**-11),
-}
-
-
-def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], roundoff: float) -> bool:
-    """Tell answers to float64 problems whose numbers are all of a short precision, and off by no more than that."""
-    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
-        return False
-    for seen in evidence.deciding:
-        got = returned(seen)
-        if got is None or not np.array_equal(short(got), got):
-            return False
-        if not np.any(got) and np.any(vector(evidence.right(seen))):
-            return False  # zeros are numbers of every precision
-        if evidence.mismatch(seen, evidence.right(seen)) > roundoff / unit_roundoff("float64"):
-            return False
-    return True
-
-
-def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
-    """Return which part of an error is left where the right answer may be multiplied: rounding leaves most of it."""
-    got, right = returned(seen), vector(evidence.right(seen))
-    if got is None or got.shape != right.shape or not np.any(got - right):
-        return 1.0
-    factor = ratio(got - right, right)
-    rest = got - right - (factor or 0.0) * right
-    return float(np.linalg.norm(rest) / np.linalg.norm(got - right))
 
 
 def _told(evidence: Evidence, found: list[Candidate], order: Any) -> list[Diagnosis]:
@@ -331,8 +268,7 @@ def _diagnosis(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]
     error = max(evidence.relative_error(seen, evidence.predict(seen, candidate.answer)) for seen in evidence.deciding)
     sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
     if "G11" in candidate.faults:
-        precision = candidate.detail or "single precision"
-        sentence = f"right to {precision} and no further on {count} of {count} answers"
+        sentence = f"right to {candidate.detail} and no further on {count} of {count} answers"
     if candidate.detail and "G11" not in candidate.faults:
         sentence += f" ({candidate.detail})"
     if len(shown) < count:
