@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from verification import levels, suite
-from verification.comparison import DECIDES, compare, differences, sensitivity, separation
-from verification.conventions import Declared, convention
-from verification.diagnosis import Diagnosis, diagnose
-from verification.evidence import Observation
-from verification.family import family
-from verification.frameworks import framework as framework_named
-from verification.problem import Problem
+from verification.frameworks.framework import framework as framework_named
+from verification.judging.comparison import DECIDES, compare, differences, sensitivity, separation
+from verification.judging.conventions import Declared, convention
+from verification.judging.truth import truths
+from verification.naming.diagnosis import Diagnosis, diagnose
+from verification.naming.evidence import Observation
+from verification.naming.growth import family
+from verification.orders import DTYPES, ORDERS, Order
+from verification.problems import levels, suite
+from verification.problems.problem import Problem
+from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
-from verification.report.model import Case, Related, Report, Verdict, conclude
+from verification.report import Case, Related, Report, Verdict, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
-from verification.trees import Tree, leaves, map_leaves
-from verification.truth import truths
 
-DTYPES = suite.DTYPES
 _AGAIN = "the same call, made a second time, has another answer"
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
@@ -33,7 +33,7 @@ def verify(
     /,
     *,
     framework: str = "autograd",
-    order: int | str = 1,
+    order: Order = 1,
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
     conventions: Iterable[str] = (),
@@ -52,7 +52,7 @@ def verify(
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default told by the number of required parameters.
         dtypes: the precisions to ask in.
-        conventions: what its author means otherwise, from `verification.conventions.NAMES`.
+        conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
             problems, the quick ones again with other random numbers, and of a step the relations.
         seed: makes those other random numbers.
@@ -67,7 +67,7 @@ def verify(
         MissingFrameworkError: the framework is not installed.
         ValueError: an option is not one of its values.
     """
-    _require("order", order, suite.ORDERS)
+    _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
     _require("level", level, levels.LEVELS)
     for dtype in dtypes:
@@ -90,7 +90,7 @@ def verify_own(
     """Judge `refmaml`'s own reference steps, against the oracles alone."""
     import refmaml
 
-    own: list[tuple[Callable[..., Any], int | str]] = [
+    own: list[tuple[Callable[..., Any], Order]] = [
         (refmaml.fomaml_step, 1),
         (refmaml.maml_step, 2),
         (refmaml.reptile_step, "reptile"),
@@ -122,7 +122,7 @@ class Run:
     seed: int = 0
     problems: tuple[str, ...] | None = None
 
-    def report(self, asked: list[tuple[Subject, int | str]], progress: Progress | None) -> Report:
+    def report(self, asked: list[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, order, name) for subject, order in asked for name in self.names(order)]
         able = [each for each in plan if each[0].can(suite.made(each[2], each[1]))]
@@ -142,22 +142,22 @@ class Run:
         left_out = [name for subject, order, name in plan if (subject, order, name) not in able]
         return conclude(asked[0][0], cases, named, related, left_out, self.overlooked(able, left_out))
 
-    def names(self, order: int | str) -> list[str]:
+    def names(self, order: Order) -> list[str]:
         """Return the names of the problems to ask for an order."""
         if self.problems is None:
             return levels.names(self.level, order, self.seed)
         return [name for name in self.problems if suite.is_asked(name, order)]
 
-    def overlooked(self, able: Sequence[tuple[Subject, int | str, str]], left_out: list[str]) -> list[str]:
+    def overlooked(self, able: Sequence[tuple[Subject, Order, str]], left_out: list[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
         if self.problems is None and not left_out and "float64" in self.dtypes:
             return []
-        by_order: dict[int | str, list[tuple[Problem, str]]] = {}
+        by_order: dict[Order, list[tuple[Problem, str]]] = {}
         for _, order, name in able:
             by_order.setdefault(order, []).extend((suite.made(name, order), dtype) for dtype in self.dtypes)
         return list(dict.fromkeys(id_ for order, each in by_order.items() for id_ in levels.overlooked(each, order)))
 
-    def _related(self, subject: Subject, order: int | str) -> list[Related]:
+    def _related(self, subject: Subject, order: Order) -> list[Related]:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
         if self.level == "quick" or self.problems is not None or subject.kind != "step" or order not in (1, 2):
             return []
@@ -190,7 +190,7 @@ class Run:
         parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
         return Case(*parts, snippet(subject, problem)), observed
 
-    def named(self, subject: Subject, order: int | str, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
+    def named(self, subject: Subject, order: Order, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
         """Name the mistake of a subject that failed, or at least the family that it is of."""
         failing = [case for case in cases if case.verdict == "fail" and case.order == order]
         if all(finding.what == "dtype" for case in failing for finding in case.findings):

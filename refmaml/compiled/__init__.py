@@ -8,7 +8,7 @@ from refmaml.compiled.errors import CompilationFallback, CompilationRefused, Uns
 from refmaml.updates import gradient_descent_update
 
 try:
-    from refmaml.compiled.plans import emitted_sources
+    from refmaml.compiled.calls.plans import emitted_sources
     from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
 except ModuleNotFoundError as missing:
     if str(missing.name).split(".", maxsplit=1)[0] not in ("numba", "llvmlite"):

@@ -34,7 +34,7 @@ class CompilationFallback(UserWarning):
     """A step was computed by the reference, since its cost function could not be compiled."""
 
 
-_TRACER = os.path.join(_HERE, "trace.py")
+_TRACER = os.path.join(_HERE, "recording", "record.py")
 
 
 def user_line(depth: int = 1) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from refmaml import reference
-from refmaml.compiled.calling import Call, answer
+from refmaml.compiled.calls.calling import Call, answer
 from refmaml.containers import Container
 from refmaml.preparation import BatchFn, CostFn
 from refmaml.updates import InnerOptimizationStep, gradient_descent_update

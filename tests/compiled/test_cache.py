@@ -11,7 +11,8 @@ import pytest
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import cache, plans, runtime, shortcut
+from refmaml.compiled.calls import plans, shortcut
+from refmaml.compiled.machine import cache, runtime
 
 DATA, THETA = {"x": np.array([[1.0, 2.0], [0.5, -1.0]])}, {"w": np.array([0.3, -0.4])}
 

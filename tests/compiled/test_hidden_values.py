@@ -33,7 +33,7 @@ from scipy.special import expit
 import refmaml
 import refmaml.compiled as engine
 from refmaml.compiled import CompilationFallback, UnsupportedPrimitive, ValueDependence
-from refmaml.compiled.guards import Guard
+from refmaml.compiled.guarding.guards import Guard
 
 DATA = {"x": np.random.default_rng(5).normal(size=(3, 4)) + 0.3}
 THETA = {"w": np.array([0.3, -0.2, 0.5, 0.1])}

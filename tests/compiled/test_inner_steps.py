@@ -7,7 +7,8 @@ from problems import assert_same_answer
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import UnsupportedPrimitive, plans, shortcut
+from refmaml.compiled import UnsupportedPrimitive
+from refmaml.compiled.calls import plans, shortcut
 
 DATA = {"x": np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)}
 THETA = {"w": np.array([0.7, -0.3], np.float32)}

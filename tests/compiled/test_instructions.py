@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from refmaml.compiled import runtime
-from refmaml.compiled.emit import Header
-from refmaml.compiled.kernels import MatMul, RowSum
-from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
+from refmaml.compiled.code.emit import Header
+from refmaml.compiled.machine import runtime
+from refmaml.compiled.program.kernels import MatMul, RowSum
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
 DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
 PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)

@@ -14,7 +14,8 @@ from random_programs import PROGRAMS, arguments, cost_of
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import plans, runtime, shortcut
+from refmaml.compiled.calls import plans, shortcut
+from refmaml.compiled.machine import runtime
 
 STEPS = {1: (engine.fomaml_step, refmaml.fomaml_step), 2: (engine.maml_step, refmaml.maml_step)}
 SHARE = {"ci": 50, "nightly": 500}  # of each of the four kinds

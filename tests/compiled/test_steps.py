@@ -9,7 +9,7 @@ from problems import assert_same_answer, batch, repeated, variables
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled import runtime
+from refmaml.compiled.machine import runtime
 from refmaml.containers import flatten
 
 STEPS = {"first": (engine.fomaml_step, refmaml.fomaml_step), "second": (engine.maml_step, refmaml.maml_step)}
@@ -151,7 +151,7 @@ def test_nothing_that_is_returned_shares_memory_with_the_inputs():
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     for threshold in ("_WORTH_OFFERING", "_WORTH_WAKING"):
-        monkeypatch.setattr(f"refmaml.compiled.execution.{threshold}", 0)
+        monkeypatch.setattr(f"refmaml.compiled.running.execution.{threshold}", 0)
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     answers = [engine.fomaml_step(*args, batched=False, num_threads=threads) for threads in (1, 2, 3, 7)]
     for value, gradients in answers[1:]:
@@ -182,8 +182,8 @@ def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     options = {"batched": False, "return_inner_v": "all"}
     expected = engine.fomaml_step(*args, **options, num_threads=1)
-    monkeypatch.setattr("refmaml.compiled.execution._WORTH_OFFERING", 0)
-    monkeypatch.setattr("refmaml.compiled.execution.CREW", LateCrew())
+    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_OFFERING", 0)
+    monkeypatch.setattr("refmaml.compiled.running.execution.CREW", LateCrew())
     value, gradients, adapted = engine.fomaml_step(*args, **options, num_threads=2)
     assert value == expected[0]
     for mine, theirs in ((gradients, expected[1]), (adapted, expected[2])):

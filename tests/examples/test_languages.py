@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import smoke, verify_program
+from verification.protocol import harness as smoke
+from verification.protocol import verify_program
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PATIENCE = 60.0  # a JVM on a busy machine

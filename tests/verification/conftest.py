@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from verification import comparison, levels, suite
-from verification.suite import Recipe
+from verification.judging import comparison
+from verification.problems import levels, suite
+from verification.problems.suite import Recipe
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from verification import calibration, comparison, correct, suite, tolerances
-from verification.calibration import Ladder, Measured, Setting, Summary
-from verification.cli import main
+from verification.commands.cli import main
 from verification.faults.order import right
 from verification.faults.place import scaled
 from verification.faults.subject import FaultySubject
-from verification.report.calibration import draw
+from verification.judging import comparison, tolerances
+from verification.problems import suite
+from verification.reports.calibration import draw
+from verification.selftest import calibration, correct
+from verification.selftest.calibration import Ladder, Measured, Setting, Summary
 
 SMALL = Ladder("logistic-regression", 1, 1, (2.0**-10, 2.0**-3))
 COMMAND = ("calibrate", "--problem", SMALL.problem, "--steps", "1", "--rate", str(2.0**-10), "--jobs", "1")

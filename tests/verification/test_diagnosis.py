@@ -10,13 +10,15 @@ import pytest
 from implementations import map_leaves, numpy_subject, right_step
 
 import verification
-from verification import family, judge, suite
-from verification.conventions import NAMES as CONVENTION_NAMES
-from verification.family import _growth
+from verification import judge
 from verification.faults import CATALOGUE, parameters, scales, state, tasks
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
-from verification.pairs import after, under
+from verification.judging.conventions import NAMES as CONVENTION_NAMES
+from verification.naming import growth as family
+from verification.naming.growth import _growth
+from verification.naming.pairs import after, under
+from verification.problems import suite
 
 #: Different costs, learning rates and numbers of steps: two with three steps, and one with one.
 BASE = ("logistic-regression", "mlp-tanh-mse", "one-step")

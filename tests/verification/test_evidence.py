@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from verification import comparison, suite
-from verification.conventions import Declared, convention
-from verification.evidence import Evidence, Observation, allowed
 from verification.faults import CATALOGUE
+from verification.judging import comparison
+from verification.judging.conventions import Declared, convention
+from verification.judging.tolerances import unit_roundoff
+from verification.naming.evidence import Evidence, Observation, allowed
+from verification.problems import suite
 from verification.subjects import Reply
-from verification.tolerances import unit_roundoff
 
 
 def observed(name="bilinear", dtype="float64", **changed):

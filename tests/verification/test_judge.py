@@ -28,7 +28,9 @@ from implementations import (
 
 import refmaml
 import verification
-from verification import MissingFrameworkError, SubjectError, levels, suite, truth
+from verification import MissingFrameworkError, SubjectError
+from verification.judging import truth
+from verification.problems import levels, suite
 
 PLAIN = list(suite.names(1, plain=True))
 SHORT = ("quadratic", "mlp-tanh-mse", "mlp-softplus-mse", "no-steps", "one-step", "per-task")

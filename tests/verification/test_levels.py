@@ -7,8 +7,8 @@ from implementations import numpy_subject, right_step
 
 import refmaml
 import verification
-from verification import levels, suite
 from verification.faults import CATALOGUE
+from verification.problems import levels, suite
 
 
 @pytest.mark.parametrize("order", suite.ORDERS)

@@ -13,8 +13,8 @@ from implementations import numpy_subject, right_step, step_one_too_few
 import verification
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
-from verification.pairs import under
-from verification.report.schema import schema
+from verification.naming.pairs import under
+from verification.reports.json_schema import schema
 from verification.subjects import Finding
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())

@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from verification import selftest
-from verification.cli import main
-from verification.correct import Variant, variants
+from verification.commands.cli import main
 from verification.faults import CATALOGUE, NOT_SHOWN, Fault
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
-from verification.report.markdown import CHECKS, alone, catalogue, page
-from verification.report.matrix import is_clean, show_matrix, totals
-from verification.selftest import DTYPES, Result, Trial, pair_trials, random_trials, run, trials
+from verification.reports.markdown import CHECKS, alone, catalogue, page
+from verification.reports.matrix import is_clean, show_matrix, totals
+from verification.selftest import trials as selftest
+from verification.selftest.correct import Variant, variants
+from verification.selftest.trials import DTYPES, Result, Trial, pair_trials, random_trials, run, trials
 
 ORDERS = (1, 2, "reptile")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import verification
-from verification import families, suite
-from verification.awkwardness import assert_awkward
-from verification.options import Options, Selection
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.suite import Recipe
-from verification.trees import leaves, map_leaves
+from verification.problems import families, suite
+from verification.problems.awkwardness import assert_awkward
+from verification.problems.options import Options, Selection
+from verification.problems.suite import Recipe
+from verification.problems.trees import leaves, map_leaves
 
 U = 2.0**-53
 EVERY = [(order, name) for order in suite.ORDERS for name in suite.names(order, plain=False)]

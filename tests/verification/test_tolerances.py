@@ -7,11 +7,12 @@ import pytest
 from implementations import map_leaves, numpy_subject, right_step
 
 import verification
-from verification import families, suite, tolerances
-from verification.families import Family
-from verification.suite import Recipe
-from verification.trees import leaves
-from verification.truth import truths
+from verification.judging import tolerances
+from verification.judging.truth import truths
+from verification.problems import families, suite
+from verification.problems.families import Family
+from verification.problems.suite import Recipe
+from verification.problems.trees import leaves
 
 PLAIN = list(suite.names(1, plain=True))
 

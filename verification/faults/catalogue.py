@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from verification.faults import data, order, parameters, place, scales, state, tasks
 from verification.faults.question import Answer
-from verification.oracles.view import Order
+from verification.orders import Order
 
 EVERY: tuple[Order, ...] = (1, 2, "reptile")
 MAML: tuple[Order, ...] = (1, 2)

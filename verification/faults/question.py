@@ -10,7 +10,6 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.answers import selected
 from verification.faults.work import (
     Solved,
     Work,
@@ -21,8 +20,10 @@ from verification.faults.work import (
     mean,
     solve,
 )
-from verification.oracles.view import Order, Vector
-from verification.problem import Problem
+from verification.oracles.view import Vector
+from verification.orders import Order
+from verification.problems.answers import selected
+from verification.problems.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,22 @@ class Question:
         return self.problem.split(np.arange(self.works[0].theta.size))
 
 
-def question(problem: Problem) -> Question:
+def pose(problem: Problem) -> Question:
     """Return the question that a problem puts, to predict what a fault answers to it."""
-    order: Any = problem.order
     works = [Work(view, by_complex_step, hessians_by_autograd) for view in problem.views(anp)]
-    return Question(problem, works, order)
+    return Question(problem, works, problem.order)
 
 
-def rough_question(problem: Problem) -> Question:
+def pose_roughly(problem: Problem) -> Question:
     """Return the question that a problem puts, to tell fast how far off a fault's answer is, to some ten digits."""
-    order: Any = problem.order
     works = [Work(view, by_complex_step, hessians_by_differences) for view in problem.views(anp)]
-    return Question(problem, works, order)
+    return Question(problem, works, problem.order)
 
 
-def question_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
+def pose_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
     """Return the question to be worked in a precision, as an implementation does."""
-    order: Any = problem.order
     works = [Work(view, by_autograd, hessians_by_autograd) for view in problem.views(anp, dtype=dtype)]
-    return Question(problem, works, order, call)
+    return Question(problem, works, problem.order, call)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import Answer, Outcome, Question, each_task, misread, question_in
+from verification.faults.question import Answer, Outcome, Question, each_task, misread, pose_in
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import Vector
 
@@ -198,12 +198,12 @@ hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_ba
 def half_precision(asked: Question) -> Outcome:
     """G11: everything in float16."""
     with np.errstate(over="ignore", invalid="ignore"):  # costs beyond 65,504 are infinite there
-        return right(question_in(asked.problem, np.float16))
+        return right(pose_in(asked.problem, np.float16))
 
 
 def single_precision(asked: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
-    return right(question_in(asked.problem, np.float32))
+    return right(pose_in(asked.problem, np.float32))
 
 
 def _reptile(change: Callable[[Work, Solved], Vector]) -> Answer:

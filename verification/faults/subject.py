@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from verification.faults.question import Answer, question_in
-from verification.problem import Problem
-from verification.trees import leaves
+from verification.faults.question import Answer, pose_in
+from verification.problems.problem import Problem
+from verification.problems.trees import leaves
 
 #: Everything that a problem may need: a fault is asked every problem.
 CAPABILITIES = frozenset({"batched", "averaging", "selections", "leaf-rates"})
@@ -28,7 +28,7 @@ class FaultySubject:
         """Return (cost, gradients, adapted) by key chain, and write over the caller's variables if the fault does."""
         key = (problem.name, problem.order, str(problem.dtype))
         with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge, ascent above all
-            found = self._answer(question_in(problem, problem.dtype, self._calls[key]))
+            found = self._answer(pose_in(problem, problem.dtype, self._calls[key]))
         self._calls[key] += 1
         rows = [problem.split(adapted) for adapted in found.adapted]
         if problem.options.return_inner_v == "first":

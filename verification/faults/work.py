@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.oracles.view import Costs, Order, Vector
+from verification.oracles.view import Costs, Vector
+from verification.orders import Order
 
 Points = list[Vector]
 _HESSIAN_STEP = 2.0**-17

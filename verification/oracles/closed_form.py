@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.oracles.view import Order, Quadratic, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import Quadratic, Solution, TaskView, Vector, outer_steps
+from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.oracles.view import Costs, Order, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import Costs, Solution, TaskView, Vector, outer_steps
+from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
 _COMPLEX_STEP = 1e-100

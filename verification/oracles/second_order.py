@@ -19,7 +19,8 @@ import numpy as np
 from autograd import grad
 from numpy.typing import NDArray
 
-from verification.oracles.view import Costs, Order, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import Costs, Solution, TaskView, Vector, outer_steps
+from verification.orders import Order
 
 Matrix = NDArray[np.float64]
 _U = float(np.finfo(np.float64).eps) / 2

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-#: 1: first-order MAML; 2: second-order MAML; "reptile": the mean displacement over the learning rate.
-Order = Literal[1, 2, "reptile"]
 #: Points [P, n] to costs [P], in the array namespace that the view was made for.
 Costs = Callable[[Any], Any]
 

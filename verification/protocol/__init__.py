@@ -4,8 +4,8 @@
 from a broken algorithm.
 """
 
+from verification.protocol.harness import Check, smoke
 from verification.protocol.judging import verify_program
 from verification.protocol.schemas import SCHEMA
-from verification.protocol.smoke import Check, smoke
 
 __all__ = ["SCHEMA", "Check", "smoke", "verify_program"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from verification.orders import BY_STEP, DTYPES
 from verification.vectors.layout import FAMILIES, Json
 
-STEPS = ("fomaml", "maml", "reptile")
-DTYPES = ("float64", "float32")
+STEPS = tuple(BY_STEP)
 #: What a problem may ask beyond the plainest: docs/protocol.md, section "Capabilities".
 OPTIONS = ("averaging", "batched", "gains", "leaf-rates", "same-cost", "selections")
 VALUES = {"families": tuple(FAMILIES), "steps": STEPS, "dtypes": DTYPES, "options": OPTIONS}

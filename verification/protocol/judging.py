@@ -6,23 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verification import suite
-from verification.conventions import Declared, convention
-from verification.diagnosis import Diagnosis, diagnose
-from verification.evidence import Observation
-from verification.judge import DTYPES, Progress, Run
-from verification.levels import LEVELS
+from verification.judge import Progress, Run
+from verification.judging.conventions import Declared, convention
+from verification.judging.tolerances import norm
+from verification.naming.diagnosis import Diagnosis, diagnose
+from verification.naming.evidence import Observation
+from verification.orders import BY_STEP, DTYPES, Order
+from verification.problems import suite
+from verification.problems.levels import LEVELS
 from verification.protocol import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
-from verification.report.model import UNDECLARED, Case, Report, conclude
+from verification.report import UNDECLARED, Case, Report, conclude
 from verification.subjects import Finding, ProgramError, Reply, SkippedError, SubjectError
-from verification.tolerances import norm
 from verification.vectors import Vector, from_problem
 
-ORDERS: dict[str, int | str] = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
 _Answered = tuple[Vector, str, Reply]
 _EVIDENCE = 24  # vectors that are held against the catalogue, beside the built-in problems that were answered
 
@@ -32,7 +32,7 @@ def verify_program(
     /,
     *,
     timeout: float = limits.TIMEOUT,
-    order: int | str | None = None,
+    order: Order | None = None,
     dtypes: tuple[str, ...] = DTYPES,
     conventions: Iterable[str] = (),
     level: str = "quick",
@@ -48,7 +48,7 @@ def verify_program(
         timeout: the seconds that an answer may take.
         order: what to ask for: 1, 2 or "reptile"; by default all that the program declares.
         dtypes: the precisions to ask in, of those that it declares.
-        conventions: what its author means otherwise, from `verification.conventions.NAMES`.
+        conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
         level: "quick" asks built-in problems that together show every fault of the catalogue; "full" asks all of them,
             and the quick ones again with other random numbers.
         seed: makes those other random numbers.
@@ -90,8 +90,8 @@ def verify_program(
         return work.report(orders)
 
 
-def _orders(order: int | str | None, capabilities: Capabilities, program: Program) -> list[int | str]:
-    declared = [each for step, each in ORDERS.items() if step in capabilities.steps]
+def _orders(order: Order | None, capabilities: Capabilities, program: Program) -> list[Order]:
+    declared = [each for step, each in BY_STEP.items() if step in capabilities.steps]
     if program.given_up:
         return [1 if order is None else order]
     if order is None:
@@ -120,9 +120,9 @@ class _Work:
     def has_failed(self) -> bool:
         return any(case.verdict == "fail" for case in self.cases)
 
-    def plan(self, orders: list[int | str], vectors: bool) -> list[tuple[str, int | str, Vector | None, str]]:
+    def plan(self, orders: list[Order], vectors: bool) -> list[tuple[str, Order, Vector | None, str]]:
         """Return what to ask: a name, an order, the vector if it is one, and a precision."""
-        found: list[tuple[str, int | str, Vector | None, str]] = []
+        found: list[tuple[str, Order, Vector | None, str]] = []
         for order in orders:
             for name in self.run.names(order):
                 if self._can(name, from_problem(suite.made(name, order))):
@@ -130,9 +130,9 @@ class _Work:
         if not vectors:
             return found
         for vector in golden():
-            if ORDERS[vector.problem["step"]] in orders and self._can(vector.id, vector.problem):
+            if BY_STEP[vector.problem["step"]] in orders and self._can(vector.id, vector.problem):
                 dtypes = [dtype for dtype in self.run.dtypes if dtype in vector.dtypes]
-                found += [(vector.id, ORDERS[vector.problem["step"]], vector, dtype) for dtype in dtypes]
+                found += [(vector.id, BY_STEP[vector.problem["step"]], vector, dtype) for dtype in dtypes]
         return found
 
     def _can(self, name: str, layout: dict[str, Any]) -> bool:
@@ -141,7 +141,7 @@ class _Work:
             self.left_out[name] = f"{UNDECLARED} {lacking}"
         return not lacking
 
-    def ask(self, name: str, order: int | str, vector: Vector | None, dtype: str) -> None:
+    def ask(self, name: str, order: Order, vector: Vector | None, dtype: str) -> None:
         """Ask one question; whatever comes of it is a case, or is left out with the program's own reason."""
         group = "vectors" if vector else "problems"
         shell = snippet(self.subject.name, name, order, dtype)
@@ -162,7 +162,7 @@ class _Work:
             return
         self.cases.append(replace(case, snippet=shell, group=group))
 
-    def report(self, orders: list[int | str]) -> Report:
+    def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
         program = self.subject.program
         named = [each for order in orders for each in self._named(order)]
@@ -175,7 +175,7 @@ class _Work:
         report = replace(report, kind="program", framework=program.language, why_left_out=dict(self.left_out))
         return replace(report, reason=_reason(report, program, complaint))
 
-    def _overlooked(self, orders: list[int | str]) -> list[str]:
+    def _overlooked(self, orders: list[Order]) -> list[str]:
         """Return the faults that neither a built-in problem nor a vector, of those answered, would have shown.
 
         Where something failed it is of no interest what would not have, and takes seconds to find out.
@@ -189,7 +189,7 @@ class _Work:
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
 
-    def _named(self, order: int | str) -> list[Diagnosis]:
+    def _named(self, order: Order) -> list[Diagnosis]:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
@@ -198,7 +198,7 @@ class _Work:
             return diagnose(seen, order, self.run.declared) if seen else []
         return self.run.named(self.subject, order, self.cases, seen)
 
-    def _seen_on_vectors(self, order: int | str) -> list[Observation]:
+    def _seen_on_vectors(self, order: Order) -> list[Observation]:
         """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""
         failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail"}
         mine = [each for each in self.answered if _is_evidence(each[0], order) and each[2].returned]
@@ -221,12 +221,12 @@ def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
     return chosen
 
 
-def _is_evidence(vector: Vector, order: int | str) -> bool:
+def _is_evidence(vector: Vector, order: Order) -> bool:
     """Return whether a vector is of an order, its rates are not 0, and its numbers can be squared."""
     if not all(float.fromhex(rate) for rate in vector.problem["rates"].values()):
         return False  # faults of the rate are told by their factor
     sizes = [norm(leaf) for leaf in vector.expected.gradients.values()]
-    return ORDERS[vector.problem["step"]] == order and all(not size or 1e-100 < size < 1e100 for size in sizes)
+    return BY_STEP[vector.problem["step"]] == order and all(not size or 1e-100 < size < 1e100 for size in sizes)
 
 
 def _reason(report: Report, program: Program, complaint: str | None) -> str:
@@ -241,12 +241,12 @@ def _reason(report: Report, program: Program, complaint: str | None) -> str:
     return f"{reason} After the last, {complaint}." if complaint else reason
 
 
-def snippet(command: str, name: str, order: int | str, dtype: str) -> str:
+def snippet(command: str, name: str, order: Order, dtype: str) -> str:
     """Return a line for the shell that asks a program one question again."""
     return f"refmaml requests {name} --order {order} --dtype {dtype} | {command}"
 
 
-def layout_of(name: str, order: int | str) -> dict[str, Any]:
+def layout_of(name: str, order: Order) -> dict[str, Any]:
     """Return the layout of a built-in problem or of a vector, by its name.
 
     Raises:

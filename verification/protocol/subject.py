@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.problem import Problem
+from verification.problems.problem import Problem
 from verification.protocol.capabilities import Capabilities
 from verification.protocol.program import Program
 from verification.subjects import Subject

@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from verification import tolerances
-from verification.answers import Answer
-from verification.comparison import compare_within
-from verification.conventions import Declared
-from verification.evidence import Observation
+from verification.judging import tolerances
+from verification.judging.comparison import compare_within
+from verification.judging.conventions import Declared
+from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
+from verification.judging.truth import Truth
+from verification.naming.evidence import Observation
+from verification.orders import Order
+from verification.problems.answers import Answer
 from verification.protocol.subject import ProgramSubject
-from verification.report.model import Case
+from verification.report import Case
 from verification.subjects import Finding, Reply, ask
-from verification.tolerances import Sensitivity, norm, unit_roundoff
-from verification.truth import Truth
 from verification.vectors import Vector, VectorSet, load
 from verification.vectors.matrix import MARGIN, distance
 
@@ -26,7 +27,7 @@ def golden() -> VectorSet:
 
 
 def vector_case(
-    subject: ProgramSubject, vector: Vector, order: int | str, dtype: str, declared: Declared
+    subject: ProgramSubject, vector: Vector, order: Order, dtype: str, declared: Declared
 ) -> tuple[Case, Reply]:
     """Ask a vector and compare; the reply comes back too, as evidence.
 

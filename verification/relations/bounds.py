@@ -1,6 +1,6 @@
 """How far two answers that a relation makes equal may differ, measured through the step itself.
 
-The bound on a leaf x is C · u · max(‖x‖, s), as `verification.tolerances` derives it for built-in problems, with u the
+The bound on a leaf x is C · u · max(‖x‖, s), as `judging.tolerances` derives it for built-in problems, with u the
 unit roundoff and C = 64; s is how far x moves per unit of relative change when batch, variables and learning rate are
 changed by a relative ±√u with random signs, the condition estimate of Kenney and Laub (1994). A step on a user's own
 costs cannot be opened to disturb its iterates; disturbed inputs reach the same places.
@@ -14,11 +14,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from verification.judging.tolerances import FACTOR
+from verification.problems.trees import Tree, map_leaves
 from verification.relations.answer import Answer, Array
 from verification.relations.case import Case, StepError
 from verification.relations.result import Result, Verdict
-from verification.tolerances import FACTOR
-from verification.trees import Tree, map_leaves
 
 _DRAWS = 4
 _SEED = 1994

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from verification.problems.trees import Tree, leaves
 from verification.relations.answer import Answer, Array, Arrays, scaled
 from verification.relations.bounds import compare, same_bits, sensitivity
 from verification.relations.case import Case, NotAsked
 from verification.relations.costs import altered, on_batch, three_parameters
 from verification.relations.points import worst_of
 from verification.relations.result import Result
-from verification.trees import Tree, leaves
 
 
 def purity(case: Case) -> Result:

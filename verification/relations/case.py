@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks import Framework
-from verification.problem import Problem
+from verification.frameworks.framework import Framework
+from verification.problems.problem import Problem
+from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations.answer import Answer, Array, Arrays, norm
 from verification.relations.costs import Cost
-from verification.trees import Tree, leaves, map_leaves
 
 _SELECTIONS = ("inner_v", "outer_v")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks import framework as framework_named
-from verification.problem import Problem
+from verification.frameworks.framework import framework as framework_named
+from verification.problems.problem import Problem
 from verification.relations import calls, curvature, points, tasks
 from verification.relations.case import Case, NotAsked, StepError, case_of, make_case
 from verification.relations.result import RelationsReport, Result

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from verification.trees import Tree
+from verification.problems.trees import Tree
 
 Cost = Callable[..., Any]
 

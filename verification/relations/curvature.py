@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verification.judging.tolerances import FACTOR
+from verification.problems.trees import Tree, leaves
 from verification.relations.answer import Answer, Array, Arrays, dot, mean, norm
 from verification.relations.bounds import Moves, compare, judged, sensitivity
 from verification.relations.case import Case, NotAsked, StepError
@@ -20,9 +22,7 @@ from verification.relations.differences import derivative
 from verification.relations.points import reach, separately
 from verification.relations.result import Result
 from verification.relations.selections import adapted_chains
-from verification.taylor import OrderFit, order_in_alpha
-from verification.tolerances import FACTOR
-from verification.trees import Tree, leaves
+from verification.relations.taylor import OrderFit, order_in_alpha
 
 #: The answer at θ + ε v.
 Line = Callable[[float], Answer]

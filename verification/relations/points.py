@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from verification.judging.tolerances import FACTOR
+from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations.answer import Answer, Arrays, dot, mean, norm
 from verification.relations.bounds import Moves, compare, judged, sensitivity
 from verification.relations.case import Case, NotAsked, StepError
@@ -17,8 +19,6 @@ from verification.relations.costs import Cost, altered, in_place_of, three_param
 from verification.relations.differences import derivative
 from verification.relations.result import Result
 from verification.relations.selections import adapted_chains
-from verification.tolerances import FACTOR
-from verification.trees import Tree, leaves, map_leaves
 
 
 def no_steps(case: Case) -> Result:

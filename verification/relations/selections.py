@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from verification.problems.trees import leaves
 from verification.relations.case import Case, NotAsked, per_task
-from verification.trees import leaves
 
 
 def adapted_chains(case: Case) -> list[str]:

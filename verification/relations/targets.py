@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks import framework as framework_named
-from verification.problem import Problem
+from verification.frameworks.framework import framework as framework_named
+from verification.problems.problem import Problem
 from verification.relations.answer import Array, Arrays
 from verification.relations.case import Case, NotAsked, StepError, case_of, make_case, per_task
 from verification.relations.costs import three_parameters
 from verification.relations.points import outer_cost, separately
-from verification.taylor import TaylorResult, taylor_test
+from verification.relations.taylor import TaylorResult, taylor_test
 
 Function = Callable[[Array], float]
 TARGETS = ("surrogate", "meta-objective")

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from verification.judging.tolerances import FACTOR
 from verification.relations.answer import Answer, mean, scaled
 from verification.relations.bounds import compare, sensitivity
 from verification.relations.case import Case, NotAsked, per_task
 from verification.relations.points import outer_cost
 from verification.relations.result import Result
-from verification.tolerances import FACTOR
 
 
 def permutation(case: Case) -> Result:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from verification.problem import EXTRAS, Problem
+from verification.problems.problem import EXTRAS, Problem
 from verification.subjects.exceptions import ProgramError, SkippedError, described
 from verification.subjects.loading import SubjectError
 from verification.subjects.reply import Finding, Reply, read

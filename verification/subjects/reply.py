@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.answers import Arrays, selected
-from verification.problem import Problem
+from verification.problems.answers import Arrays, selected
+from verification.problems.problem import Problem
+from verification.problems.trees import leaves
 from verification.subjects.exceptions import described
-from verification.trees import leaves
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from verification import families
-from verification.families import Costs, Data, Family, Namespace
-from verification.frameworks import framework
-from verification.options import Options, Selection
-from verification.problem import Problem
-from verification.trees import leaves
+from verification.frameworks.framework import framework
+from verification.orders import BY_STEP, SPELLINGS
+from verification.problems import families
+from verification.problems.families import Costs, Data, Family, Namespace
+from verification.problems.options import Options, Selection
+from verification.problems.problem import Problem
+from verification.problems.trees import leaves
 
 Json: TypeAlias = dict[str, Any]
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
@@ -33,7 +34,6 @@ FAMILIES: dict[str, Callable[[], Family]] = {
         for loss in families.LOSSES
     },
 }
-_ORDERS: dict[str, int | str] = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
 _EMPTY = ("inner_only", "vector", "matrix", "outer_only")  # a quadratic's variables: an absent one has no entries
 
 
@@ -88,7 +88,7 @@ def to_problem(
             num_tasks=None if rows == layout["num_tasks"] else layout["num_tasks"],
         ),
         framework=framework("numpy"),
-        order=_ORDERS[layout["step"]],
+        order=BY_STEP[layout["step"]],
     )
     return problem.native(framework_name, dtype)
 
@@ -154,10 +154,9 @@ def from_problem(problem: Problem) -> Json:
 
     rate = problem.inner_learning_rate
     rates = dict.fromkeys(everything, rate) if np.isscalar(rate) else leaves(rate)
-    order = next(step for step, order in _ORDERS.items() if order == problem.order)
     return {
         "family": problem.family.name,
-        "step": order,
+        "step": SPELLINGS[problem.order].step,
         "steps": problem.inner_grad_steps,
         "num_tasks": problem.num_tasks,
         "batched": options.batched,
@@ -168,7 +167,7 @@ def from_problem(problem: Problem) -> Json:
         "rates": {names[chain]: hex_float(float(problem.framework.to_numpy(each))) for chain, each in rates.items()},
         "variables": {names[chain]: leaf for chain, leaf in arrays(problem.variables).items()},
         "support": arrays(problem.batch["support"]),
-        "query": None if order == "reptile" else arrays(problem.batch["query"]),
+        "query": None if problem.order == "reptile" else arrays(problem.batch["query"]),
     }
 
 

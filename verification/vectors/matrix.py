@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification.tolerances import norm
+from verification.judging.tolerances import norm
 from verification.vectors.layout import Json
 from verification.vectors.vector import Arrays, Vector
 

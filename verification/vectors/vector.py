@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.problem import Problem
+from verification.judging.tolerances import ends_over_rate, norm
+from verification.problems.problem import Problem
 from verification.subjects.reply import Reply, read
-from verification.tolerances import ends_over_rate, norm
 from verification.vectors.layout import Json, to_array, to_problem
 
 FACTOR = 64

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from refmaml.compiled.boxes import Entry, Ref, Tape, held, name_of, no_rule
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
-from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
-from refmaml.compiled.program import Builder, FloatsOnlyError, Value
-from refmaml.compiled.weak import is_number
+from refmaml.compiled.program.program import Builder, FloatsOnlyError, Value
+from refmaml.compiled.recording.boxes import Entry, Ref, Tape, held, name_of, no_rule
+from refmaml.compiled.recording.weak import is_number
 
 __all__ = ["contraction", "elementwise", "indexing", "lower", "reductions", "shaping", "special", "supported"]
 

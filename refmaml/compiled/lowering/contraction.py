@@ -13,7 +13,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_vjps import dot_adjoint_0, dot_adjoint_1, tensordot_adjoint_0, tensordot_adjoint_1
 
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import INT64, Value
+from refmaml.compiled.program.program import INT64, Value
 
 Labels = Sequence[Any]
 

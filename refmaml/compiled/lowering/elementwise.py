@@ -9,10 +9,10 @@ import autograd.numpy
 import numpy as np
 from autograd.numpy import numpy_wrapper as anp
 
-from refmaml.compiled import weak
-from refmaml.compiled.derivatives import sech2
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import BOOL, FLOAT64, INT64, DType, Value
+from refmaml.compiled.program.program import BOOL, FLOAT64, INT64, DType, Value
+from refmaml.compiled.recording import weak
+from refmaml.compiled.recording.derivatives import sech2
 
 _FLOAT_UNARY = (
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh",

@@ -12,7 +12,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vjps import untake
 
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import Value
+from refmaml.compiled.program.program import Value
 
 
 @rule(ArrayBox.__getitem__)

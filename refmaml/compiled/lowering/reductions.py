@@ -12,7 +12,7 @@ from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.lowering.elementwise import truth
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import BOOL, INT64, DType, Value
+from refmaml.compiled.program.program import BOOL, INT64, DType, Value
 
 
 def axes_of(value: Value, axis: Any) -> tuple[int, ...]:

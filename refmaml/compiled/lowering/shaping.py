@@ -11,7 +11,7 @@ from autograd.builtins import container_take, container_untake, make_sequence
 from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import BOOL, Value, contiguous
+from refmaml.compiled.program.program import BOOL, Value, contiguous
 
 _VIEWS = (
     "transpose", "swapaxes", "moveaxis", "rollaxis", "expand_dims", "squeeze", "flipud", "fliplr", "rot90", "roll",

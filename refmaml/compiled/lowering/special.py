@@ -10,7 +10,7 @@ import numpy as np
 
 from refmaml.compiled.lowering.reductions import axes_of
 from refmaml.compiled.lowering.rules import Call, rule
-from refmaml.compiled.program import BOOL, Value
+from refmaml.compiled.program.program import BOOL, Value
 
 _UNARY = (
     "psi", "digamma", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.families import Family
-from verification.frameworks import framework
-from verification.options import Options
-from verification.problem import Problem
+from verification.frameworks.framework import framework
+from verification.problems.families import Family
+from verification.problems.options import Options
+from verification.problems.problem import Problem
 
 A = np.array([[2.0, 0.5], [0.5, 1.0]])
 B = np.array([[1.0, -0.25], [-0.25, 3.0]])

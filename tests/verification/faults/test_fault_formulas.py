@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
-from verification import suite
-from verification.faults import CATALOGUE, question
-from verification.faults.question import question_in
+from verification.faults import CATALOGUE, pose
+from verification.faults.question import pose_in
 from verification.faults.subject import FaultySubject
-from verification.options import Selection
+from verification.problems import suite
+from verification.problems.options import Selection
 
 FIRST = {t: grad_q(path(t)[-1], t) for t in range(TASKS)}
 RIGHT = over_tasks(FIRST.get)
@@ -305,7 +305,7 @@ APART = {"D07", "F02", "F04", "G11"}  # their answers are no such vectors; each 
 
 
 def suite_question(name):
-    return question(suite.made(name, 1))
+    return pose(suite.made(name, 1))
 
 
 def test_pairing_among_those_that_adapt_leaves_the_others_alone():
@@ -313,7 +313,7 @@ def test_pairing_among_those_that_adapt_leaves_the_others_alone():
     alone, ring = (
         CATALOGUE["F05"].variants[name](suite_question("inner-chain")) for name in ("of those that adapt", "")
     )
-    right = question(suite.made("inner-chain", 1))
+    right = pose(suite.made("inner-chain", 1))
     points = path_of(right.works[0])
     np.testing.assert_array_equal(alone.adapted[0], points)
     assert ring.adapted[0].shape == points.shape
@@ -328,7 +328,7 @@ def path_of(work):
 
 
 def asked(row):
-    return replace(question(hand.problem(row.order, **row.options)), call=row.calls - 1)
+    return replace(pose(hand.problem(row.order, **row.options)), call=row.calls - 1)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.fault} {row.variant} {row.order} {row.calls}")
@@ -365,7 +365,7 @@ def test_an_axis_of_its_own_is_summed_away():
     """D07: a leaf of shape (1,) comes back as a number, one without axes as it is; or its axis stays, of length 1."""
     kept = CATALOGUE["D07"].variants["kept as an axis of length 1"](suite_question("mlp-tanh-mse")).gradients
     assert [leaf.shape for leaf in kept.values()] == [(1,), (1, 3), (1,), (1, 3), (1,), ()]
-    found = CATALOGUE["D07"].variants[""](question(hand.problem())).gradients
+    found = CATALOGUE["D07"].variants[""](pose(hand.problem())).gradients
     assert [leaf.shape for leaf in found.values()] == [(), ()]
     np.testing.assert_allclose(list(found.values()), RIGHT, rtol=1e-13)
 
@@ -373,7 +373,7 @@ def test_an_axis_of_its_own_is_summed_away():
 def test_an_ignored_variable_has_no_gradient():
     """F02: None for what the outer cost ignores, and the right numbers for the rest."""
     ignoring = replace(hand.FAMILY, outer_ignores=("b",))
-    found = CATALOGUE["F02"].variants[""](question(hand.problem(family=ignoring))).gradients
+    found = CATALOGUE["F02"].variants[""](pose(hand.problem(family=ignoring))).gradients
     assert found["b"] is None
     np.testing.assert_allclose(found["a"], RIGHT[:1], rtol=1e-13)
 
@@ -381,26 +381,24 @@ def test_an_ignored_variable_has_no_gradient():
 def test_exchanged_selections_give_the_gradient_of_the_other_set():
     """F04: where a adapts and b is asked for, b adapts, and what is asked for gets nothing."""
     selections = {"inner_v": Selection("a", meant=("a",)), "outer_v": Selection("b", meant=("b",))}
-    found = CATALOGUE["F04"].variants[""](question(hand.problem(**selections)))
+    found = CATALOGUE["F04"].variants[""](pose(hand.problem(**selections)))
     assert {chain: leaf.tolist() for chain, leaf in found.gradients.items()} == {"b": [0.0]}
     overlapping = {**selections, "outer_v": Selection(["a", "b"], meant=("a", "b"))}
-    found = CATALOGUE["F04"].variants[""](question(hand.problem(**overlapping))).gradients
+    found = CATALOGUE["F04"].variants[""](pose(hand.problem(**overlapping))).gradients
     # Exchanged, both adapt and a alone has a gradient.
     np.testing.assert_allclose(np.concatenate(list(found.values())), RIGHT * [1, 0], rtol=1e-13, atol=1e-15)
 
 
 def test_a_lower_precision_inside():
     """G11: float32 inside is off by some float32 roundings, whatever the precision that was asked."""
-    found = CATALOGUE["G11"].variants[""](question(hand.problem())).gradients
+    found = CATALOGUE["G11"].variants[""](pose(hand.problem())).gradients
     off = np.linalg.norm(np.concatenate(list(found.values())) - RIGHT) / np.linalg.norm(RIGHT)
     assert 2.0**-28 < off < 2.0**-18
 
 
 def test_half_precision_inside():
     """G11: every number that comes out is one of half precision, and off by some of its roundings."""
-    found = np.concatenate(
-        list(CATALOGUE["G11"].variants["half precision"](question(hand.problem())).gradients.values())
-    )
+    found = np.concatenate(list(CATALOGUE["G11"].variants["half precision"](pose(hand.problem())).gradients.values()))
     np.testing.assert_array_equal(found.astype(np.float16), found)
     assert 2.0**-15 < np.linalg.norm(found - RIGHT) / np.linalg.norm(RIGHT) < 2.0**-6
 
@@ -408,15 +406,15 @@ def test_half_precision_inside():
 @pytest.mark.parametrize(("fault", "order"), [("E02", 1), ("A02", 2)])
 def test_what_is_left_in_the_callers_variables(fault, order):
     """E02 and A02 leave φ_K of the last task in the caller's variables; other faults leave nothing."""
-    found = CATALOGUE[fault].variants[""](question(hand.problem(order)))
+    found = CATALOGUE[fault].variants[""](pose(hand.problem(order)))
     np.testing.assert_allclose(found.overwritten, path(TASKS - 1)[-1], rtol=1e-13)
-    assert CATALOGUE["B01"].variants[""](question(hand.problem(order))).overwritten is None
+    assert CATALOGUE["B01"].variants[""](pose(hand.problem(order))).overwritten is None
 
 
 @pytest.mark.parametrize(("fault", "steps"), [("A05", 0), ("B08", 1), ("B08", 0)])
 def test_too_few_steps_to_lose_a_gradient(fault, steps):
     """A05 needs an inner step and B08 two of them: with fewer the gradients are right."""
-    found = CATALOGUE[fault].variants[""](question(hand.problem(steps=steps))).gradients
+    found = CATALOGUE[fault].variants[""](pose(hand.problem(steps=steps))).gradients
     expected = at(ends(steps=steps))
     np.testing.assert_allclose(np.concatenate(list(found.values())), expected, rtol=1e-13)
 
@@ -432,7 +430,7 @@ COSTS = [
 @pytest.mark.parametrize(("fault", "point", "x"), COSTS)
 def test_the_cost_and_the_adapted_variables_of_a_fault(fault, point, x):
     """A fault's cost is Q where it takes the outer gradient, D04's the right one, and φ_K is told for each task."""
-    found = CATALOGUE[fault].variants[""](question(hand.problem()))
+    found = CATALOGUE[fault].variants[""](pose(hand.problem()))
     rows_ = [point(t) - x[t] for t in range(TASKS)]
     assert found.cost == pytest.approx(np.mean([0.5 * np.mean(np.sum(off @ hand.B * off, axis=1)) for off in rows_]))
     np.testing.assert_allclose(found.adapted, [point(t) for t in range(TASKS)], rtol=1e-13)
@@ -440,10 +438,10 @@ def test_the_cost_and_the_adapted_variables_of_a_fault(fault, point, x):
 
 def test_both_ways_to_derive_agree():
     """Predictions by complex steps and subjects by autograd are the same answers, and float32 stays float32."""
-    asked_, plain = hand.problem(), question(hand.problem())
+    asked_, plain = hand.problem(), pose(hand.problem())
     for fault in ("B03", "C03", "E01", "G06"):
         answer = CATALOGUE[fault].variants[""]
-        double, single = answer(question_in(asked_, np.float64)), answer(question_in(asked_, np.float32))
+        double, single = answer(pose_in(asked_, np.float64)), answer(pose_in(asked_, np.float32))
         for chain, leaf in answer(plain).gradients.items():
             np.testing.assert_allclose(double.gradients[chain], leaf, rtol=1e-12)
             assert single.gradients[chain].dtype == np.float32

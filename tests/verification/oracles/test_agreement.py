@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp, primitive
 
-from verification import suite
+from verification.judging.truth import truths
 from verification.oracles import Quadratic, TaskView, closed_form, finite_differences, second_order
-from verification.truth import truths
+from verification.problems import suite
 
 EVERY = [(order, name) for order in suite.ORDERS for name in suite.names(order, plain=False)]
 

@@ -11,15 +11,15 @@ from autograd.core import primitive_vjps
 from autograd.extend import defvjp
 
 import refmaml
-from verification import suite
-from verification.comparison import compare
-from verification.conventions import Declared
 from verification.faults.question import Question, combined
 from verification.faults.work import Work, by_complex_step, solve
+from verification.judging.comparison import compare
+from verification.judging.conventions import Declared
+from verification.judging.truth import from_oracles, from_reference
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.problem import Problem
+from verification.problems import suite
+from verification.problems.problem import Problem
 from verification.subjects import Reply, Subject, ask
-from verification.truth import from_oracles, from_reference
 
 STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step}
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from verification.cli import main
+from verification.commands.cli import main
+from verification.problems.suite import NAMES, made
 from verification.protocol import SCHEMA
 from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities, needs
 from verification.protocol.messages import (
@@ -28,7 +29,6 @@ from verification.protocol.messages import (
     read_start,
     request,
 )
-from verification.suite import NAMES, made
 from verification.vectors import SCHEMAS, from_problem
 
 ROOT = Path(__file__).parents[3]

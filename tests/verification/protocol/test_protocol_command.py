@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from verification.cli import main
+from verification.commands.cli import main
 from verification.protocol.vector_cases import golden
-from verification.report import schema
+from verification.reports import schema
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import wrong_steps
 
-from verification import problem
-from verification.problem import Problem
+from verification.problems import problem
+from verification.problems.problem import Problem
+from verification.problems.trees import map_leaves
 from verification.relations import RELATIONS, check_problem
-from verification.trees import map_leaves
 
 PAGE = Path(__file__).parents[3] / "docs" / "relations.md"
 START, END = "<!-- kill table: start -->", "<!-- kill table: end -->"

@@ -10,7 +10,7 @@ import pytest
 import wrong_steps
 
 from refmaml import fomaml_step, maml_step
-from verification.nichol import Coefficients, expansion_coefficients
+from verification.relations.nichol import Coefficients, expansion_coefficients
 
 
 def cost(batch: Any, v: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from verification.taylor import fit_order, order_in_alpha, taylor_test
+from verification.relations.taylor import fit_order, order_in_alpha, taylor_test
 
 RATES = [0.1 / 2**i for i in range(7)]
 QUIET = [1e-14] * 7

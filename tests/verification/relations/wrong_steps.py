@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
-from verification.trees import leaves, map_leaves
+from verification.problems.trees import leaves, map_leaves
 
 Step = Callable[..., tuple[Any, ...]]
 

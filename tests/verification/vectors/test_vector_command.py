@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from verification.cli import main
-from verification.vectors import DATA, command, load
-from verification.vectors.command import vectors
+from verification.commands import vectors as command
+from verification.commands.cli import main
+from verification.commands.vectors import vectors
+from verification.vectors import DATA, load
 
 
 def run(*arguments: str) -> Result:

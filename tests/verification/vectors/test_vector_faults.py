@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from verification.faults import CATALOGUE, question
+from verification.faults import CATALOGUE, pose
 from verification.faults.subject import FaultySubject
+from verification.judging.tolerances import norm
 from verification.subjects.reply import read
-from verification.tolerances import norm
 from verification.vectors import Vector, VectorSet
 
 ORDERS = {"fomaml": 1, "maml": 2, "reptile": "reptile"}
@@ -51,7 +51,7 @@ def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Ve
         recorded = [g for names, g in vector.counterfactuals if any(name.split("/")[0] == identity for name in names)]
         if not recorded or ORDERS[vector.problem["step"]] not in fault.orders:
             continue
-        given = [answer(question(vector.to_problem())).gradients for answer in fault.variants.values()]
+        given = [answer(pose(vector.to_problem())).gradients for answer in fault.variants.values()]
         compared += 1
         if not all(any(alike(each, wrong) for each in given) for wrong in recorded):
             different.append(vector.id)

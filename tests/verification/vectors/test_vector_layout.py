@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import refmaml
-from verification import problem
 from verification.oracles import finite_differences
-from verification.suite import NAMES
-from verification.trees import leaves
+from verification.problems import problem
+from verification.problems.suite import NAMES
+from verification.problems.trees import leaves
 from verification.vectors import from_problem, to_problem
 from verification.vectors.layout import hex_float
 

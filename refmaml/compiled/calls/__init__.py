@@ -1,0 +1,1 @@
+"""One call of a compiled step, and the plan that fits it."""

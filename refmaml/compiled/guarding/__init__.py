@@ -1,0 +1,1 @@
+"""What a cost can see beside its arguments: a trace holds only while that is the same."""

@@ -1,0 +1,1 @@
+"""From emitted source to machine code, and its cache."""

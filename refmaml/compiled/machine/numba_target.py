@@ -1,0 +1,131 @@
+"""Emitted source compiled by Numba, with a check of every access: what `NUMBA_BOUNDSCHECK=1` asks for.
+
+The kernels and the scalar functions, which are LLVM's instructions, become intrinsics. A kernel's reach follows from
+its literal shapes, and is checked before it runs.
+"""
+
+# ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import extending, njit, types
+
+from refmaml.compiled.code.emit import Header
+from refmaml.compiled.machine import microkernels, vectormath
+from refmaml.compiled.program.kernels import Kernel, MatMul, RowSum, Turn
+
+
+def names_of(header: Header) -> dict[str, Any]:
+    """Return what emitted source calls, as Numba knows it."""
+    kernels = {name: _kernel(kernel) for name, kernel in header.kernels.items()}
+    return {
+        "claim": _claim(),
+        "finished": _finished(),
+        "i8": njit(nogil=True)(_integer),
+        **kernels,
+        **{name: _function(name) for name in header.functions},
+    }
+
+
+def _integer(x: Any) -> Any:
+    """Return a number or a truth value as int64; NaN and what is too large are the smallest one."""
+    number = np.float64(x)
+    return np.int64(number) if -(2.0**63) <= number < 2.0**63 else np.int64(-(2**63))
+
+
+def _data(context: Any, builder: Any, kind: Any, array: Any) -> tuple[Any, Any]:
+    """Return (address, number of elements) of an array."""
+    view = context.make_array(kind)(context, builder, array)
+    return view.data, view.nitems
+
+
+def _inside(context: Any, builder: Any, size: Any, starts: Any, reaches: tuple[int, ...]) -> None:
+    """Raise IndexError where a kernel would read or write beyond its workspace."""
+    for start, reach in zip(starts, reaches, strict=False):
+        last = builder.add(start, context.get_constant(types.int64, reach))
+        below = builder.icmp_signed("<", start, context.get_constant(types.int64, 0))
+        with builder.if_then(builder.or_(below, builder.icmp_signed(">=", last, size)), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("a kernel reaches beyond its workspace",))
+
+
+def _reaches(kernel: Kernel) -> tuple[int, ...]:
+    """Return how far beyond each of its starting places a kernel goes."""
+    if isinstance(kernel, RowSum):
+        return (kernel.length - 1,)
+    if isinstance(kernel, Turn):
+        return (kernel.rows * kernel.columns - 1, (kernel.rows - 1) * kernel.stride + kernel.columns - 1)
+    m, n, k = kernel.rows - 1, kernel.columns - 1, kernel.summed - 1
+    a, b = kernel.a, kernel.b
+    return (kernel.rows * kernel.columns - 1, m * a[0] + k * a[1], k * b[0] + n * b[1])
+
+
+def _kernel(kernel: Kernel) -> Callable[..., Any]:
+    number = types.float32 if kernel.itemsize == 4 else types.float64
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory, size = _data(context, builder, signature.args[0], args[0])
+        _inside(context, builder, size, args[1:], _reaches(kernel))
+        result = microkernels.write(kernel, builder, memory, args[1:])
+        return context.get_dummy_value() if result is None else result
+
+    def matmul(typing_context, w, c, a, b, alpha):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return types.void(w, types.int64, types.int64, types.int64, number), generate
+
+    def turn(typing_context, w, c, a):  # type: ignore[no-untyped-def]
+        return types.void(w, types.int64, types.int64), generate
+
+    def row_sum(typing_context, w, start):  # type: ignore[no-untyped-def]
+        return number(w, types.int64), generate
+
+    chosen: Any = {MatMul: matmul, Turn: turn, RowSum: row_sum}[type(kernel)]
+    made: Callable[..., Any] = extending.intrinsic(chosen)
+    return made
+
+
+def _claim() -> Callable[..., Any]:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return microkernels.claim(builder, _data(context, builder, signature.args[0], args[0])[0], args[1])
+
+    @extending.intrinsic
+    def claim(typing_context, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return types.int64(counter, types.int64), generate
+
+    made: Callable[..., Any] = claim
+    return made
+
+
+def _finished() -> Callable[..., Any]:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        microkernels.finished(builder, _data(context, builder, signature.args[0], args[0])[0], args[1])
+        return context.get_dummy_value()
+
+    @extending.intrinsic
+    def finished(typing_context, counter, chunk):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return types.void(counter, types.int64), generate
+
+    made: Callable[..., Any] = finished
+    return made
+
+
+def _function(name: str) -> Callable[..., Any]:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return vectormath.write(name, builder, args)
+
+    def where(typing_context, condition, x, y):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return x(condition, x, y), generate
+
+    def one(typing_context, x):  # type: ignore[no-untyped-def]
+        return (types.boolean if name in vectormath.TESTS else x)(x), generate
+
+    def two(typing_context, x, y):  # type: ignore[no-untyped-def]
+        return x(x, y), generate
+
+    def three(typing_context, x, y, z):  # type: ignore[no-untyped-def]
+        return x(x, y, z), generate
+
+    chosen = where if name == "where" else (one, two, three)[vectormath.arguments_of(name) - 1]
+    made: Callable[..., Any] = extending.intrinsic(chosen)
+    return made

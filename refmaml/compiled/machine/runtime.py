@@ -1,0 +1,166 @@
+"""From emitted source to a function that runs: compiling, loading, and calling it from several threads.
+
+The only module with jit options. `instructions` turns the source into LLVM's instructions, LLVM those into machine
+code, and the machine code is loaded from memory; it is also what the disk cache keeps. With ``NUMBA_DISABLE_JIT=1`` the
+source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from refmaml.compiled.code.emit import Header
+from refmaml.compiled.machine import cache
+from refmaml.compiled.program.program import DType
+from refmaml.compiled.program.scalars import PLAIN, SPECIAL
+
+_log = logging.getLogger("refmaml.compiled")
+Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
+
+_ENTRY = "refmaml_entry"
+
+#: What this process has loaded, by its name in the disk cache; it is unloaded with the last plan that runs it.
+_loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
+
+#: NumPy's division: NaN or infinity, never an exception.
+_ERROR_MODEL = "numpy"
+#: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
+#: where the product alone would overflow. Nothing else: sums keep their order, and NaN and infinity their meaning.
+_CONTRACT = True
+
+
+def _setting(name: str) -> bool:
+    """Return one of Numba's settings, without loading Numba where nothing has loaded it yet."""
+    config = sys.modules.get("numba.core.config")
+    if config is not None:
+        return bool(getattr(config, name))
+    return os.environ.get(f"NUMBA_{name}", "0") not in ("", "0")
+
+
+@dataclass(frozen=True)
+class Native:
+    """Machine code: `call`, which lets other threads run, and the same function's address; both get an array's address.
+
+    That array holds the addresses of the arguments.
+    """
+
+    call: Callable[[int], Any]
+    address: int
+    keeps: Any
+
+
+def unload() -> None:
+    """Forget what has been loaded; the disk cache stays."""
+    _loaded.clear()
+
+
+def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Native:
+    """Return what runs emitted source on arrays of `dtypes`: a function of arrays, or machine code."""
+    if _setting("DISABLE_JIT"):
+        return _interpreted(source, header)
+    if _setting("BOUNDSCHECK"):
+        return _checked(source, header)
+    key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
+    native = _loaded.get(key)
+    if native is None:
+        found = cache.load(key)
+        if found is None:
+            found = _compiled(source, header, dtypes)
+            cache.store(key, found)
+        _loaded[key] = native = _native(found, header)
+    return native
+
+
+def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
+    known: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
+    names = known | {"infinity": np.inf, "not_a_number": np.nan} | names
+    exec(compile(source, "<refmaml.compiled>", "exec"), names)
+    run: Callable[..., Any] = names["run"]
+    return run
+
+
+def _interpreted(source: str, header: Header) -> Run:
+    names: dict[str, Any] = {name: kernel.plain for name, kernel in header.kernels.items()}
+    names |= {"claim": _claim, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
+    function = _defined(source, names)
+
+    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        with np.errstate(all="ignore"):
+            function(*arrays)
+
+    return run
+
+
+def _checked(source: str, header: Header) -> Run:
+    from numba import njit
+
+    from refmaml.compiled.machine.numba_target import names_of
+
+    _link_special(header)
+    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
+    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, names_of(header)))
+    return lambda arrays: function(*arrays)
+
+
+def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
+    """Take the next number below `limit`, or −1; no two callers get the same."""
+    counter[0] += 1
+    return int(counter[0] - 1) if counter[0] <= limit else -1
+
+
+def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
+    """Note that a chunk is finished."""
+    counter[1 + chunk] = 1
+
+
+def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
+    """Compile to machine code."""
+    from refmaml.compiled.machine.instructions import instructions
+
+    began = time.perf_counter()
+    _log.info("compiling a step of %d lines", source.count("\n"))
+    assembly = instructions(_ENTRY, source, header.kernels, dtypes, _CONTRACT)
+    _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
+    code = cache.machine_code(assembly)
+    _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
+    return cache.Machine(_ENTRY, code)
+
+
+def _native(machine: cache.Machine, header: Header) -> Native:
+    """Load machine code."""
+    _link_special(header)
+    engine, address = cache.linked(machine)
+    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
+
+
+def _link_special(header: Header) -> None:
+    for name in sorted(header.functions & set(SPECIAL)):
+        cache.add_symbol(SPECIAL[name], _special_address(SPECIAL[name]))
+
+
+def _special_address(name: str) -> int:
+    """Return the address of the variant of a SciPy function that takes and gives float64."""
+    from scipy.special import cython_special
+
+    capsules = cython_special.__pyx_capi__
+    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    for candidate in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}", f"__pyx_fuse_2{name}"):
+        signature = get_name(capsules[candidate]) if candidate in capsules else b""
+        kinds = signature.decode().replace("long,", "double,").partition("(")[2].split(",")
+        if signature.startswith(b"double (") and all(kind.strip() == "double" for kind in kinds[:-1]):
+            if name == "yn" and b"long" not in signature:
+                continue
+            return int(get_pointer(capsules[candidate], signature))
+    raise ImportError(f"scipy.special.cython_special has no {name} of float64; refmaml.compiled needs SciPy 1.10 on.")

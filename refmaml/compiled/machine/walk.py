@@ -1,0 +1,269 @@
+"""The walk over emitted source that writes LLVM's instructions, statement by statement.
+
+The types are Numba's: truth values, bytes (what a truth value is in memory), int64, float32 and float64; of two that
+meet, the later one in this list is the result's, except that int64 and float32 give float64. What the walk does not
+know is an error.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
+
+from refmaml.compiled.machine import microkernels, vectormath
+from refmaml.compiled.program.kernels import Kernel
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
+
+_TRUTH, _BYTE, INTEGER = ir.IntType(1), ir.IntType(8), ir.IntType(64)
+_SINGLE, _DOUBLE = ir.FloatType(), ir.DoubleType()
+_ORDER = [_TRUTH, _BYTE, INTEGER, _SINGLE, _DOUBLE]
+#: What the elements of an array are in memory.
+KINDS = {BOOL: _BYTE, INT64: INTEGER, FLOAT32: _SINGLE, FLOAT64: _DOUBLE}
+_CASTS = {"f4": _SINGLE, "f8": _DOUBLE, "i8": INTEGER}
+_NAMED = {"infinity": float("inf"), "not_a_number": float("nan")}
+_COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+_FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
+_WHOLE = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Mod: "srem", ast.BitAnd: "and_", ast.BitOr: "or_",
+    ast.BitXor: "xor",
+}  # fmt: skip
+_BITS = (ast.BitAnd, ast.BitOr, ast.BitXor)
+
+
+class Walk:
+    """Writes the instructions of one function, statement by statement."""
+
+    def __init__(
+        self, function: Any, memory: Mapping[str, Any], kernels: Mapping[str, Kernel], apart: set[str]
+    ) -> None:
+        self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
+        self._entry = ir.IRBuilder(function.append_basic_block("entry"))
+        self.builder = ir.IRBuilder(function.append_basic_block("begin"))
+        self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
+        self._counters: dict[str, Any] = {}
+        self._flags: tuple[str, ...] = ()
+
+    def whole(self, body: Sequence[ast.stmt]) -> None:
+        """Write the function's body."""
+        begin = self.builder.block
+        self._block(body)
+        self.builder.ret_void()
+        self._entry.branch(begin)
+
+    def _block(self, body: Sequence[ast.stmt]) -> None:
+        for node in body:
+            _STATEMENTS[type(node)](self, node)
+
+    def _assign(self, node: ast.Assign) -> None:
+        self._put(node.targets[0], self._value(node.value))
+
+    def _change(self, node: ast.AugAssign) -> None:
+        self._put(node.target, self._arithmetic(type(node.op), self._value(node.target), self._value(node.value)))
+
+    def _put(self, target: ast.expr, value: Any) -> None:
+        if isinstance(target, ast.Subscript):
+            address = self._address(target)
+            self.builder.store(self._cast(value, address.type.pointee), address)
+        elif isinstance(target, ast.Name):
+            self._slots[target.id] = self._slot(target.id, value.type)
+            self.builder.store(value, self._slots[target.id])
+
+    def _slot(self, name: str, kind: Any) -> Any:
+        """Return the slot of a variable: the one it has, or a new one where it changes its type."""
+        slot = self._slots.get(name)
+        return slot if slot is not None and slot.type.pointee == kind else self._entry.alloca(kind)
+
+    def _for(self, node: ast.For) -> None:
+        if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
+            raise TypeError(f"a loop that is not over a range: {ast.unparse(node)}")
+        ends = [self._value(each) for each in node.iter.args]
+        start, stop = ends if len(ends) == 2 else (INTEGER(0), ends[0])
+        inside, after = self._new_blocks(2)
+        self.builder.cbranch(self.builder.icmp_signed("<", start, stop), inside, after)
+        before = self.builder.block
+        self.builder.position_at_end(inside)
+        index = self.builder.phi(INTEGER)
+        hidden = self._counters.get(node.target.id)
+        self._counters[node.target.id] = index
+        self._block(node.body)
+        following = self.builder.add(index, INTEGER(1), flags=("nsw",))
+        for value, block in ((start, before), (following, self.builder.block)):
+            index.add_incoming(value, block)
+        self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
+        self.builder.position_at_end(after)
+        self._counters[node.target.id] = hidden
+
+    def _new_blocks(self, count: int) -> list[Any]:
+        return [self.function.append_basic_block() for _ in range(count)]
+
+    def _while(self, node: ast.While) -> None:
+        test, inside, after = self._new_blocks(3)
+        self.builder.branch(test)
+        self.builder.position_at_end(test)
+        self.builder.cbranch(self._truth(node.test), inside, after)
+        self.builder.position_at_end(inside)
+        self._block(node.body)
+        self.builder.branch(test)
+        self.builder.position_at_end(after)
+
+    def _if(self, node: ast.If) -> None:
+        then, otherwise, after = self._new_blocks(3)
+        self.builder.cbranch(self._truth(node.test), then, otherwise)
+        for block, body in ((then, node.body), (otherwise, node.orelse)):
+            self.builder.position_at_end(block)
+            self._block(body)
+            self.builder.branch(after)
+        self.builder.position_at_end(after)
+
+    def _expression(self, node: ast.Expr) -> None:
+        self._value(node.value)
+
+    def _nothing(self, node: ast.Pass) -> None:
+        pass
+
+    def _value(self, node: ast.expr) -> Any:
+        return _EXPRESSIONS[type(node)](self, node)
+
+    def _constant(self, node: ast.Constant) -> Any:
+        kinds = {bool: _TRUTH, int: INTEGER, float: _DOUBLE}
+        return ir.Constant(kinds[type(node.value)], node.value)
+
+    def _name(self, node: ast.Name) -> Any:
+        if self._counters.get(node.id) is not None:
+            return self._counters[node.id]
+        if node.id in _NAMED:
+            return ir.Constant(_DOUBLE, _NAMED[node.id])
+        return self.builder.load(self._slots[node.id])
+
+    def _element(self, node: ast.Subscript) -> Any:
+        return self.builder.load(self._address(node))
+
+    def _address(self, node: ast.Subscript) -> Any:
+        outside, self._flags = self._flags, ("nsw",)  # an index inside an array does not wrap around
+        index = self._value(node.slice)
+        self._flags = outside
+        return self.builder.gep(self._memory(node.value), [index], inbounds=True)
+
+    def _memory(self, node: ast.expr) -> Any:
+        if not isinstance(node, ast.Name):
+            raise TypeError(f"expected the name of an array, but got {ast.unparse(node)}")
+        return self.memory[node.id]
+
+    def _binary(self, node: ast.BinOp) -> Any:
+        return self._arithmetic(type(node.op), self._value(node.left), self._value(node.right))
+
+    def _arithmetic(self, operator: type[ast.operator], left: Any, right: Any) -> Any:
+        kind = self._common(left, right)
+        if kind == _TRUTH and operator not in _BITS:
+            kind = INTEGER
+        if operator is ast.Div and kind == INTEGER:
+            kind = _DOUBLE
+        left, right = self._cast(left, kind), self._cast(right, kind)
+        if kind in (_SINGLE, _DOUBLE):
+            return getattr(self.builder, _FLOAT[operator])(left, right)
+        write = getattr(self.builder, _WHOLE[operator])
+        wraps = operator in (ast.Add, ast.Sub, ast.Mult)
+        return write(left, right, flags=self._flags) if wraps else write(left, right)
+
+    def _common(self, left: Any, right: Any) -> Any:
+        low, high = sorted((_ORDER.index(left.type), _ORDER.index(right.type)))
+        return _DOUBLE if _ORDER[high] == _SINGLE and _ORDER[low] == INTEGER else _ORDER[high]
+
+    def _negated(self, node: ast.UnaryOp) -> Any:
+        value = self._value(node.operand)
+        if not isinstance(node.op, ast.USub) or value.type == _TRUTH:
+            raise TypeError(f"expected a negative number, but got {ast.unparse(node)}")
+        return self.builder.fneg(value) if value.type in (_SINGLE, _DOUBLE) else self.builder.neg(value)
+
+    def _compared(self, node: ast.Compare) -> Any:
+        how, left, right = _COMPARISONS[type(node.ops[0])], self._value(node.left), self._value(node.comparators[0])
+        kind = self._common(left, right)
+        kind = INTEGER if kind in (_TRUTH, _BYTE) else kind
+        left, right = self._cast(left, kind), self._cast(right, kind)
+        if kind == INTEGER:
+            return self.builder.icmp_signed(how, left, right)
+        return (self.builder.fcmp_unordered if how == "!=" else self.builder.fcmp_ordered)(how, left, right)
+
+    def _both(self, node: ast.BoolOp) -> Any:
+        # Both sides are evaluated: they have no effects.
+        write = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
+        return write(*(self._truth(each) for each in node.values))
+
+    def _truth(self, node: ast.expr) -> Any:
+        return self._cast(self._value(node), _TRUTH)
+
+    def _choice(self, node: ast.IfExp) -> Any:
+        return self.builder.select(self._truth(node.test), self._value(node.body), self._value(node.orelse))
+
+    def _cast(self, value: Any, kind: Any) -> Any:
+        """Return a number as one of another type, as C casts it."""
+        builder, own = self.builder, value.type
+        if own == kind:
+            return value
+        if kind == _TRUTH:
+            zero = ir.Constant(own, 0)
+            unequal = builder.fcmp_unordered if own in (_SINGLE, _DOUBLE) else builder.icmp_signed
+            return unequal("!=", value, zero)
+        if own in (_TRUTH, _BYTE):
+            return builder.uitofp(value, kind) if kind in (_SINGLE, _DOUBLE) else builder.zext(value, kind)
+        if own == INTEGER:
+            return builder.sitofp(value, kind)
+        if kind == INTEGER:
+            inside = builder.and_(
+                builder.fcmp_ordered(">=", value, ir.Constant(own, -(2.0**63))),
+                builder.fcmp_ordered("<", value, ir.Constant(own, 2.0**63)),
+            )  # as x86 has it, and with it NumPy: NaN and what is too large are the smallest integer
+            return builder.select(inside, builder.fptosi(value, kind), INTEGER(-(2**63)))
+        return builder.fpext(value, kind) if kind == _DOUBLE else builder.fptrunc(value, kind)
+
+    def _call(self, node: ast.Call) -> Any:
+        if not isinstance(node.func, ast.Name):
+            raise TypeError(f"expected a call by name, but got {ast.unparse(node)}")
+        name = node.func.id
+        if name in self.kernels:
+            args = [self._memory(node.args[0]), *(self._value(each) for each in node.args[1:])]
+            return self._kernel(name, self.kernels[name], args)
+        if name == "claim":
+            return microkernels.claim(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if name == "finished":
+            return microkernels.finished(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        values = [self._value(each) for each in node.args]
+        if name in _CASTS:
+            return self._cast(values[0], _CASTS[name])
+        if name in ("min", "max", "abs"):
+            other = values[1] if len(values) > 1 else self.builder.neg(values[0])
+            first = self.builder.icmp_signed("<" if name == "min" else ">", values[0], other)
+            return self.builder.select(first, values[0], other)
+        return vectormath.write(name, self.builder, values)
+
+    def _kernel(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
+        """Write a kernel at the place of its call, or once, as a function of its own."""
+        if name not in self.apart:
+            return microkernels.write(kernel, self.builder, args[0], args[1:])
+        known = self.function.module.globals.get(name)
+        return self.builder.call(known if known is not None else self._written_apart(name, kernel, args), args)
+
+    def _written_apart(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [each.type for each in args])
+        function = ir.Function(self.function.module, kind, name)
+        function.linkage = "internal"
+        for attribute in ("nounwind", "noinline"):
+            function.attributes.add(attribute)
+        builder = ir.IRBuilder(function.append_basic_block())
+        microkernels.write(kernel, builder, function.args[0], function.args[1:])
+        builder.ret_void()
+        return function
+
+
+_STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], None]] = {
+    ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for, ast.While: Walk._while,
+    ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing,
+}  # fmt: skip
+_EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Any]] = {
+    ast.Constant: Walk._constant, ast.Name: Walk._name, ast.Subscript: Walk._element, ast.BinOp: Walk._binary,
+    ast.UnaryOp: Walk._negated, ast.Compare: Walk._compared, ast.BoolOp: Walk._both, ast.IfExp: Walk._choice,
+    ast.Call: Walk._call,
+}  # fmt: skip

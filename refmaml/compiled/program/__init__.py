@@ -1,0 +1,1 @@
+"""A recorded cost as a program of ten operations, and the passes over it."""

@@ -1,0 +1,1 @@
+"""A cost recorded onto a tape, through autograd's own tracer."""

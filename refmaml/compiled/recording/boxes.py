@@ -1,0 +1,371 @@
+"""Boxes that record: what stands in for data and variables while a cost function is traced.
+
+autograd wraps a value in a `Box` with a `Node`; a primitive called on boxes makes a new node. The node here writes
+the call into a `Tape`. The box here is stricter than autograd's: wherever Python could read the number inside (a
+truth value, ``float(x)``, ``x._value``, a plain array, text), it raises `ValueDependence` with the user's line, since
+a recording would then hold for these numbers only.
+"""
+
+# ruff: noqa: PLE0304, PLE0305, PLE0307, ARG002 - these methods have Python's signatures and never return
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from autograd.core import SparseObject
+from autograd.numpy import numpy_wrapper as anp
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import Box, Node, box_type_mappings, new_box, trace_primitives_map, trace_stack
+
+from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
+from refmaml.compiled.recording import locks, weak
+
+_SCALARS = (
+    np.ndarray, float, np.float64, np.float32, np.float16, np.longdouble, np.bool_, bool, int,
+    np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
+)  # fmt: skip
+# Functions that autograd calls on the value in a box, and that use its shape and dtype alone.
+_SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "parse_einsum_input"}
+# Their derivatives index by data, and would be refused for that.
+_REFUSED_AT_ONCE = {anp.sort, anp.partition}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The result of an earlier entry of the tape."""
+
+    index: int
+
+
+@dataclass
+class Entry:
+    """One call of a primitive: arguments are constants or `Ref`; `value` is what it gave on the traced data."""
+
+    fun: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    value: Any
+    backward: bool
+    line: str
+
+
+@dataclass
+class Tape:
+    """The primitives in the order of their calls; `backward` and `line` say what the tracer is busy with."""
+
+    entries: list[Entry] = field(default_factory=list)
+    backward: bool = False
+    line: str = ""
+
+    def append(self, entry: Entry) -> Ref:
+        """Add an entry and return the reference to its result."""
+        self.entries.append(entry)
+        return Ref(len(self.entries) - 1)
+
+
+class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
+    """The node behind a `RecordBox`: it writes the call that made it into the tape of its parents."""
+
+    __slots__ = ("parents", "ref", "tape")
+    tape: Tape
+    ref: Ref
+
+    def __init__(
+        self, value: Any, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...],
+        parents: tuple[RecordNode, ...],
+    ) -> None:  # fmt: skip
+        self.tape = parents[0].tape
+        self.parents = parents
+        line = user_line(2) or self.tape.line
+        if fun in _REFUSED_AT_ONCE:
+            raise no_rule(fun, line)
+        recorded = [_constant(arg, fun, line) for arg in args]
+        for argnum, parent in zip(argnums, parents, strict=True):
+            recorded[argnum] = parent.ref
+        fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
+        self.ref = self.tape.append(Entry(fun, tuple(recorded), fixed, value, self.tape.backward, line))
+
+    def initialize_root(self, tape: Tape, value: Any) -> None:
+        """Begin a tape's input."""
+        self.tape, self.parents = tape, ()
+        self.ref = tape.append(Entry(None, (), {}, value, False, ""))
+
+
+def _constant(arg: Any, fun: Any, line: str) -> Any:
+    """Return an argument that is not followed, copied so that a later write cannot change the tape."""
+    parts = arg if isinstance(arg, list | tuple) else [arg]
+    if any(type(part) in Box.types for part in parts):
+        raise ValueDependence(
+            f"{name_of(fun)}: expected only its positional array arguments to depend on data or variables, but "
+            f"another one does (an index, a keyword){at(line)}. Use np.where, or compute it in a batch function."
+        )
+    return np.array(arg) if isinstance(arg, np.ndarray) else arg
+
+
+def name_of(fun: Any) -> str:
+    """Return the name of a primitive as a user knows it."""
+    raw = getattr(fun, "fun", fun)
+    return str(getattr(raw, "__name__", raw)).removeprefix("_primitive_").removeprefix("_")
+
+
+def no_rule(fun: Any, line: str) -> UnsupportedPrimitive:
+    """Return the error for a primitive that nothing can lower."""
+    return UnsupportedPrimitive(
+        f"{name_of(fun)}: expected a primitive that the engine can compile, but it has no rule for this one{at(line)}. "
+        "Write it with others, or pass on_unsupported='reference'."
+    )
+
+
+def _refuse(what: str) -> NoReturn:
+    line = user_line(2)
+    raise ValueDependence(
+        f"the cost function reads a value while it is traced: {what}{at(line)}. The compiled answer would hold for "
+        "this value only. Use np.where instead of a branch, or pass on_unsupported='reference'."
+    )
+
+
+def _reads_shape_only(frame: Any) -> bool:
+    """Tell whether `Box._value` is read by autograd itself, for a call that needs no more than shape and dtype."""
+    name = frame.f_globals.get("__name__", "")
+    if name == "autograd.tracer" and frame.f_code.co_name in ("<lambda>", "f_wrapped"):
+        caller = frame.f_back
+        raw = caller.f_locals.get("f_raw") if caller.f_code.co_name == "f_wrapped" else None
+        if frame.f_code.co_name == "<lambda>":
+            if raw is not None:
+                return getattr(raw, "__name__", "") in _SHAPE_ONLY
+            return _reads_shape_only(caller)
+    if name == "refmaml.containers":  # it asks whether a node is a branch, or has a dtype
+        return frame.f_code.co_name in ("children", "as_array")
+    return bool(name.startswith(("autograd.", "refmaml.compiled")))
+
+
+class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
+    """An array whose operations are recorded and whose numbers nobody may look at."""
+
+    __slots__ = ("_held",)
+
+    @property
+    def _value(self) -> Any:
+        if not _reads_shape_only(sys._getframe(1)):
+            _refuse("x._value or autograd's getval(x)")
+        return self._held
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        self._held = value
+
+    @property  # type: ignore[misc]  # object declares it writable
+    def __class__(self) -> type:
+        """Answer isinstance() as the reference's value would: data is a plain array there, variables are boxes."""
+        return ArrayBox if type(self._held) is RecordBox else type(self._held)
+
+    __hash__ = ArrayBox.__hash__
+
+    def __bool__(self) -> bool:
+        _refuse("its truth value (`if`, `while`, `and`, `assert`, max() or min() of Python)")
+
+    def __float__(self) -> float:
+        _refuse("float(x)")
+
+    def __int__(self) -> int:
+        _refuse("int(x)")
+
+    def __complex__(self) -> complex:
+        _refuse("complex(x)")
+
+    def __index__(self) -> int:
+        _refuse("x as an index")
+
+    def __round__(self, ndigits: int = 0) -> int:
+        _refuse("round(x)")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        _refuse("a conversion to a plain array, by a function that is not autograd's or as an index")
+
+    def __str__(self) -> str:
+        _refuse("its text")
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        _refuse("its text")
+
+    def item(self, *index: int) -> Any:
+        """Refuse ndarray.item."""
+        _refuse("x.item()")
+
+    def tolist(self) -> Any:
+        """Refuse ndarray.tolist."""
+        _refuse("x.tolist()")
+
+    def __pow__(self, other: Any) -> Any:
+        """Do what ndarray's operator does: the square root of data, also where np.power(x, 0.5) is another function."""
+        root = type(self._held) is np.ndarray and isinstance(other, float) and other == 0.5
+        return anp.sqrt(self) if root else anp.power(self, other)
+
+    def dot(self, other: Any) -> Any:
+        """Do what ndarray.dot does."""
+        return anp.dot(self, other)
+
+    def copy(self, order: str = "C") -> Any:
+        """Do what ndarray.copy does."""
+        return anp.array(self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
+        if type(self._held) is RecordBox:
+            raise TypeError("'ArrayBox' object does not support item assignment")
+        raise _writing("Write np.where(…) or np.concatenate(…) for `x[i] = y`")
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what a plain array has and a box has not: the reference answers where it is asked of data."""
+        if name.startswith("_") or type(self._held) is RecordBox or not hasattr(self._held, name):
+            raise AttributeError(f"'ArrayBox' object has no attribute {name!r}", name=name, obj=self)
+        raise UnsupportedPrimitive(
+            f"x.{name}: expected attributes of arrays that the engine can compile{at(user_line(2))}. Compute it in a "
+            "batch function, or pass on_unsupported='reference'."
+        )
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
+        wrapped, given = trace_primitives_map.get(func), [a for a in args if type(a) is RecordBox]
+        # A function that takes its arrays in a list comes back here from autograd's own form of it.
+        if wrapped is None or not given or any(type(a._held) is RecordBox for a in given):
+            raise UnsupportedPrimitive(
+                f"numpy.{name_of(func)}: expected a function of autograd.numpy that the engine can compile"
+                f"{at(user_line(2))}. Write it with others, such as np.where in place of np.select, or pass "
+                "on_unsupported='reference'."
+            )
+        return wrapped(*args, **kwargs)
+
+
+def _writing(advice: str) -> ValueDependence:
+    return ValueDependence(f"the cost function writes into an array in place{at(user_line(3))}. {advice}.")
+
+
+def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
+    plain = getattr(operator, symbol.removeprefix("i"))
+
+    def write(self: Any, other: Any) -> Any:
+        if type(self._held) is RecordBox or weak.is_number(self._held):  # the reference rebinds the name here too
+            return plain(self, other)
+        raise _writing("Write `x = x + y` for `x += y`")
+
+    return write
+
+
+for _symbol in ("iadd", "isub", "imul", "itruediv", "ipow", "imod", "imatmul"):
+    setattr(RecordBox, f"__{_symbol}__", _in_place(_symbol))
+
+
+def _on_plain_data(symbol: str, written: str, *, in_place: bool = False) -> Callable[..., Any]:
+    def refuse(self: Any, *others: Any) -> Any:
+        if type(self._held) is RecordBox:  # the reference has a box here too, which has no such operator
+            return NotImplemented
+        if symbol in _OF_TRUTHS and not in_place and all(shape_and_dtype(x)[1].kind == "b" for x in (self, *others)):
+            return _OF_TRUTHS[symbol](self, *others)
+        raise UnsupportedPrimitive(
+            f"{symbol}: expected an operator that the engine can compile, not {written}{at(user_line(2))}. Write it "
+            "with functions of autograd.numpy, or pass on_unsupported='reference'."
+        )
+
+    return refuse
+
+
+#: These are the logical functions on truth values, and have a rule for them.
+_OF_TRUTHS = {"and": anp.bitwise_and, "or": anp.bitwise_or, "xor": anp.bitwise_xor, "invert": anp.invert}
+_operators = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "divmod": "divmod"}
+for _symbol, _written in _operators.items():
+    for _name in (f"__{_symbol}__", f"__r{_symbol}__"):
+        setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
+    if _symbol != "divmod":
+        setattr(RecordBox, f"__i{_symbol}__", _on_plain_data(_symbol, f"{_written}=", in_place=True))
+
+setattr(RecordBox, "__invert__", _on_plain_data("invert", "~"))  # noqa: B010 - mypy knows no such method
+
+
+def _number(value: Any) -> tuple[bool, Any]:
+    """Tell whether a value is a number of Python, recorded or not, and which one; None where it is recorded."""
+    return (weak.is_number(value._held), None) if type(value) is RecordBox else (weak.is_number(value), value)
+
+
+def _of_numbers(symbol: str, *, swapped: bool) -> Callable[[Any, Any], Any]:
+    plain = getattr(RecordBox, f"__{'r' if swapped else ''}{symbol}__")
+    own = weak.BINARY[symbol]
+
+    def operate(self: Any, other: Any) -> Any:
+        if not weak.is_number(self._held):
+            return plain(self, other)
+        operands = (other, self) if swapped else (self, other)
+        (first, left), (second, right) = map(_number, operands)
+        if not (first and second):
+            return plain(self, other)
+        if weak.may_fail(symbol, left, right):
+            raise UnsupportedPrimitive(
+                f"{symbol}: expected an operator that gives a number for every learning rate, but Python raises an "
+                f"error or gives a complex number for some{at(user_line(2))}. Convert the rate with "
+                "np.array(lr, w.dtype) first, or pass on_unsupported='reference'."
+            )
+        return own(*operands)
+
+    return operate
+
+
+for _symbol in weak.BINARY:
+    for _swapped in (True, False):
+        setattr(RecordBox, f"__{'r' if _swapped else ''}{_symbol}__", _of_numbers(_symbol, swapped=_swapped))
+
+
+def _of_number(symbol: str) -> Callable[[Any], Any]:
+    plain, own = getattr(RecordBox, f"__{symbol}__"), weak.UNARY[symbol]
+    return lambda self: own(self) if weak.is_number(self._held) else plain(self)
+
+
+for _symbol in weak.UNARY:
+    setattr(RecordBox, f"__{_symbol}__", _of_number(_symbol))
+
+Box.types.add(RecordBox)
+box_type_mappings[RecordBox] = RecordBox
+
+
+@contextmanager
+def recording() -> Iterator[Callable[[Any], Any]]:
+    """Yield a function that turns an array into an input of a fresh tape.
+
+    While it runs, every array that autograd boxes gets a `RecordBox`, truth values and integers too, which autograd
+    itself cannot box; afterwards its table is as before. One thread records at a time.
+    """
+    with locks.recording:
+        before = {kind: box_type_mappings.get(kind) for kind in _SCALARS}
+        box_type_mappings.update(dict.fromkeys(_SCALARS, RecordBox))
+        depth = trace_stack.top
+        try:
+            with trace_stack.new_trace() as trace:
+                tape = Tape()
+                yield lambda value: new_box(value, trace, RecordNode.new_root(tape, value))
+        finally:
+            trace_stack.top = depth  # autograd forgets to when the traced function raises
+            for kind, box in before.items():
+                box_type_mappings.pop(kind)
+                if box is not None:
+                    box_type_mappings[kind] = box
+
+
+def held(box: Any) -> Any:
+    """Return the plain value inside any number of boxes."""
+    while type(box) in Box.types:
+        box = box._held if type(box) is RecordBox else box._value
+    return box
+
+
+def shape_and_dtype(value: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and dtype of a recorded value; a sparse gradient has those of the array that it adds to."""
+    plain = held(value)
+    if type(plain) is SparseObject:
+        return tuple(plain.vs.shape), np.dtype(plain.vs.dtype)
+    return np.shape(plain), np.asarray(plain).dtype

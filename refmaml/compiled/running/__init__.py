@@ -1,0 +1,1 @@
+"""A loaded step called: workspaces, threads, execution."""

@@ -1,0 +1,107 @@
+"""Threads that help with one call, and are never waited for where they do not come, or do not finish, in time.
+
+Whoever calls does the work too, by claiming chunks until none is left. A helper that another process keeps from running
+claims nothing, and the caller has then done everything itself and takes the helper's job back. A helper that loses its
+processor in the middle of a chunk is waited for about as long as a chunk takes; then the caller computes that chunk
+again, elsewhere, and leaves the helper behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from refmaml.compiled.running.native import PARKED, RUNNING
+from refmaml.compiled.running.posts import Post
+
+#: Seconds for which a helper waits in machine code: longer than what commonly lies between two steps.
+_WATCHFUL = 3e-4
+#: Seconds for which the end of the process waits for a helper that was left behind.
+_LAST = 1.0
+
+
+class Helper:
+    """A thread that stays for the life of the process, and the post where it gets its work."""
+
+    def __init__(self) -> None:
+        self.post = Post()
+        self.keeps: Any = None  # what the helper may read and write: it must outlive an interrupted caller
+        self._wakes: SimpleQueue[None] = SimpleQueue()  # in C, unlike a semaphore
+        threading.Thread(target=self._serve, daemon=True, name="refmaml").start()
+
+    def _serve(self) -> None:
+        while True:
+            self._wakes.get()
+            self.post.serve(_WATCHFUL)
+
+    def offer(self, function: int, argument: int) -> None:
+        """Offer work."""
+        if self.post.offer(function, argument):
+            self._wakes.put(None)
+
+
+class Crew:
+    """The helpers of this process."""
+
+    def __init__(self) -> None:
+        self._free: deque[Helper] = deque()
+        self._process = os.getpid()
+        self._left: list[Helper] = []
+
+    def engage(self, function: int, arguments: Sequence[int], wake: bool, keeps: Any) -> list[Helper]:
+        """Offer work to one helper for each argument, or to those that wait for it where none shall be woken."""
+        if self._process != os.getpid():  # a fork has no threads
+            self._free, self._left, self._process = deque(), [], os.getpid()
+        engaged: list[Helper] = []
+        idle: list[Helper] = []
+        while len(engaged) < len(arguments):
+            try:
+                helper = self._free.pop()
+            except IndexError:
+                if not wake:
+                    break
+                helper = Helper()
+            state = helper.post.state
+            if state == RUNNING or (state == PARKED and not wake):
+                idle.append(helper)
+                if len(idle) >= len(arguments):
+                    break
+                continue
+            helper.keeps = keeps
+            helper.offer(function, arguments[len(engaged)])
+            engaged.append(helper)
+        self._free.extendleft(idle)
+        return engaged
+
+    def dismiss(self, helpers: Sequence[Helper], seconds: float) -> bool:
+        """Take back what was not begun, wait so long for the rest, and tell whether all of it is finished."""
+        finished = True
+        for helper in helpers:
+            if helper.post.withdraw(seconds):
+                helper.keeps = None
+            else:
+                finished = False
+                self._left = [each for each in self._left if each.post.state == RUNNING] + [helper]
+            self._free.append(helper)
+        return finished
+
+    def rest(self) -> None:
+        """Wait for helpers that were left behind, since what they read goes with the process."""
+        for helper in self._left:
+            helper.post.withdraw(_LAST)
+
+
+CREW = Crew()
+atexit.register(CREW.rest)
+
+
+def default_threads() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

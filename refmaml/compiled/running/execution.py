@@ -1,0 +1,233 @@
+"""Calling a compiled step: its workspaces, its results, and the work shared out over threads."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.calls.planning import Plan
+from refmaml.compiled.code.driver import ADAPTED, CHUNKS
+from refmaml.compiled.machine.runtime import Native
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
+from refmaml.compiled.running.crew import CREW
+from refmaml.compiled.running.native import functions
+from refmaml.compiled.running.posts import is_noted
+from refmaml.containers import Leaves
+
+Numbers = np.ndarray[Any, Any]
+_MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
+_PRECISIONS = (FLOAT32, FLOAT64)
+#: Slots for sums of gradients: enough to share out among threads, and few enough for the memory not to grow with T.
+_SLOTS = 32
+#: Bytes that all slots of a call may take, unless eight slots alone take more.
+_SLOT_BYTES = 1 << 23
+#: Arithmetic operations below which a helper that is parked is not worth waking: about a tenth of a millisecond's work.
+_WORTH_WAKING = 4_000_000
+#: The same for a helper that waits in machine code, and gets its work in a microsecond.
+_WORTH_OFFERING = 1_000_000
+#: Seconds added to the time of a chunk, when a helper is waited for.
+_PATIENCE = 2e-5
+
+
+def chunks_of(tasks: int, bytes_each: int) -> tuple[int, int]:
+    """Return (chunks, tasks in each); they depend on the problem alone, so that the result does too."""
+    slots = max(8, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
+    size = -(-tasks // slots)
+    return -(-tasks // size), size
+
+
+class Buffers:
+    """The arrays of one call on one number of tasks; kept for the next."""
+
+    def __init__(self, plan: Plan, tasks: int, steps: int) -> None:
+        self.plan, self.tasks, self.steps = plan, tasks, steps
+        totals = {dtype: plan.totals.get(dtype, 0) for dtype in _PRECISIONS}
+        size = sum(count * dtype.itemsize for dtype, count in totals.items())
+        self.chunks, self.chunk_size = chunks_of(tasks, size)
+        self.counter = np.zeros(1 + self.chunks, np.int64)  # the next chunk, and which are finished
+        self.n = np.zeros(8, np.int64)
+        self.theta = {dtype: np.zeros(count + 1, dtype) for dtype, count in totals.items()}
+        self.views = [
+            self.theta[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape) for leaf in plan.leaves
+        ]
+        self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
+        self.costs = np.zeros(8 * self.chunks)  # each chunk's in a cache line of its own
+        self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
+        self.present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
+        for position, dtype in enumerate(self.present):  # where the history of φ begins
+            self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
+        self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
+        self._fixed: list[tuple[list[Numbers], Numbers]] = []
+        self._blocks: list[int] = []
+
+    def arguments(self, worker: int, kept: Sequence[Numbers], data: Sequence[Numbers]) -> list[Numbers]:
+        """Return the arrays that one thread gets."""
+        fixed, _ = self._workspace(worker)
+        return [*fixed, *(_writable_flat(each) for each in (*kept, *data))]
+
+    def addresses(self, worker: int, ends: Sequence[int]) -> int:
+        """Return the address of the addresses that one thread gets; `ends` are those of `adapted` and the data."""
+        fixed, block = self._workspace(worker)
+        for place, end in enumerate(ends, len(fixed)):
+            block[place] = end
+        return self._blocks[worker]
+
+    def _workspace(self, worker: int) -> tuple[list[Numbers], Numbers]:
+        while len(self._fixed) <= worker:
+            arrays = [
+                self.counter, self.n, *(self._memory(dtype) for dtype in _MEMORY), *self.rates.values(),
+                *self.theta.values(), *(each.reshape(-1) for each in self.out.values()), self.costs,
+            ]  # fmt: skip
+            count = len(arrays) + 2 + len(self.plan.inner_data) + len(self.plan.outer_data)
+            block = np.zeros(count, np.int64)
+            block[: len(arrays)] = [array.ctypes.data for array in arrays]
+            self._fixed.append((arrays, block))
+            self._blocks.append(block.ctypes.data)
+        return self._fixed[worker]
+
+    def _memory(self, dtype: Any) -> Numbers:
+        plan = self.plan
+        history = plan.history.get(dtype, 0) * (self.steps + 1)
+        memory = _aligned(plan.sizes.get(dtype, 0) + history + 16, dtype)
+        for kind, start, array in plan.constants:
+            if kind == dtype:
+                memory[start : start + array.size] = array.reshape(-1)
+        return memory
+
+
+def _aligned(size: int, dtype: Any) -> Numbers:
+    """Return zeros that begin at a cache line."""
+    memory = np.zeros(size + 64, dtype)
+    skip = -memory.ctypes.data % 64 // memory.itemsize
+    return memory[skip : skip + size]
+
+
+class Execution:
+    """A plan with the buffers that calls of it have left behind."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._idle: deque[Buffers] = deque(maxlen=4)
+
+    def _buffers(self, tasks: int, steps: int) -> Buffers:
+        try:
+            buffers = self._idle.pop()
+        except IndexError:
+            return Buffers(self.plan, tasks, steps)
+        fits = buffers.tasks == tasks and (buffers.steps == steps or not self.plan.history)
+        return buffers if fits else Buffers(self.plan, tasks, steps)
+
+    def run(
+        self, theta: Sequence[Any], data: Sequence[Numbers], descent: float, rates: Sequence[Any], tasks: int,
+        steps: int, average: bool, adapted: int, threads: int,
+    ) -> tuple[float, dict[Any, Numbers], dict[Any, Numbers]]:  # fmt: skip
+        """Return the sum of the tasks' costs, of their gradients by dtype, and the adapted variables of `adapted`."""
+        buffers = self._buffers(tasks, steps)
+        self._fill(buffers, theta, descent, rates)
+        buffers.counter[:] = 0
+        buffers.n[: ADAPTED + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted)
+        kept = buffers.nothing
+        if adapted:
+            kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
+        run = self.plan.run
+        if isinstance(run, Native):
+            work = self.plan.work * ((2 if average else 1) * steps + 1) * tasks
+            helpers = min(threads, buffers.chunks) - 1 if work > _WORTH_OFFERING else 0
+            if not self._shared_out(run, buffers, kept, data, helpers, work > _WORTH_WAKING):
+                buffers, kept = self._made_again(run, buffers, kept, data)
+        else:
+            run(buffers.arguments(0, list(kept.values()), data))
+        cost = sum(buffers.costs[::8].tolist())
+        sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
+        self._idle.append(buffers)
+        return cost, sums, kept
+
+    @staticmethod
+    def _shared_out(
+        run: Native, buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers], helpers: int, wake: bool
+    ) -> bool:
+        """Run all chunks, with helpers; return False where one of them has not finished what it began."""
+        ends = _ends(buffers, kept, data)
+        mine = buffers.addresses(0, ends)
+        if helpers < 1:
+            run.call(mine)
+            return True
+        theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
+        engaged = CREW.engage(run.address, theirs, wake, (buffers, kept, data))
+        began = time.perf_counter()
+        try:
+            run.call(mine)
+        finally:
+            chunk = (time.perf_counter() - began) * (1 + len(engaged)) / buffers.chunks
+            finished = CREW.dismiss(engaged, chunk + _PATIENCE)
+        return finished
+
+    def _made_again(
+        self, run: Native, late: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]
+    ) -> tuple[Buffers, dict[Any, Numbers]]:
+        """Compute unfinished chunks once more, in other memory than that which a late helper still writes to."""
+        buffers = Buffers(self.plan, late.tasks, late.steps)
+        if kept is not late.nothing:
+            kept = {dtype: each.copy() for dtype, each in kept.items()}
+        finished = [is_noted(late.counter, 1 + chunk) for chunk in range(late.chunks)]
+        for dtype in _PRECISIONS:
+            buffers.theta[dtype][:] = late.theta[dtype]
+            buffers.rates[dtype][:] = late.rates[dtype]
+            buffers.out[dtype][:] = late.out[dtype]
+        buffers.costs[:] = late.costs
+        buffers.n[:] = late.n
+        mine = buffers.addresses(0, _ends(buffers, kept, data))
+        for chunk in range(late.chunks):
+            if not finished[chunk]:
+                buffers.counter[0], buffers.n[CHUNKS] = chunk, chunk + 1
+                run.call(mine)
+        return buffers, kept
+
+    def _fill(self, buffers: Buffers, theta: Sequence[Any], descent: float, rates: Sequence[Any]) -> None:
+        for view, leaf in zip(buffers.views, theta, strict=True):
+            view[...] = leaf
+        for dtype in _PRECISIONS:
+            buffers.rates[dtype][0] = descent
+        for rate, value in zip(self.plan.rates, rates, strict=True):
+            buffers.rates[rate.dtype][2 + rate.start : 2 + rate.start + rate.size] = np.ravel(value)
+
+
+def _address(array: Numbers) -> int:
+    """Return where an array's data begins; `array.ctypes` takes five times as long."""
+    start: int = array.__array_interface__["data"][0]
+    return start
+
+
+def _total(slots: Numbers, in_machine_code: bool) -> Numbers:
+    """Return the sum of the slots, in order."""
+    if not in_machine_code:
+        return np.asarray(np.add.reduce(slots, axis=0))
+    total = np.zeros(slots.shape[1], slots.dtype)
+    functions()[f"sum_{8 * slots.itemsize}"](_address(slots), *slots.shape, _address(total))
+    return total
+
+
+def _ends(buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> list[int]:
+    """Return the addresses of what a call alone has."""
+    adapted = [0, 0] if kept is buffers.nothing else [_address(each) for each in kept.values()]
+    return [*adapted, *[_address(each) for each in data]]
+
+
+def _writable_flat(array: Numbers) -> Numbers:
+    return array.reshape(-1) if array.size else np.zeros(1, array.dtype)
+
+
+def leaf_of(plan: Plan, sums: dict[Any, Numbers], index: int) -> Any:
+    """Return one leaf of an array that holds all variables of its dtype."""
+    leaf = plan.leaves[index]
+    block = sums[leaf.dtype]
+    return block[..., leaf.start : leaf.start + leaf.size].reshape(*block.shape[:-1], *leaf.shape)
+
+
+def leaves_of(plan: Plan, sums: dict[Any, Numbers], chains: Sequence[str]) -> Leaves:
+    """Return some leaves by key chain."""
+    return {leaf.chain: leaf_of(plan, sums, index) for index, leaf in enumerate(plan.leaves) if leaf.chain in chains}

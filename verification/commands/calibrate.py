@@ -1,0 +1,119 @@
+"""The command ``refmaml calibrate``: where the bound stands between correct code and the faintest fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from verification.commands.shared import shown_progress, writable, write_file, write_json
+from verification.frameworks.framework import MissingFrameworkError
+from verification.orders import BY_OPTION
+from verification.problems import suite
+
+_HELP = """
+Measure where the bound of the judge stands: the largest error of correct code below it, the faintest fault of the
+catalogue above it, over learning rates, inner steps, problems and both precisions.
+
+\b
+Examples:
+  refmaml calibrate
+  refmaml calibrate --out calibration.svg --json calibration.json
+  refmaml calibrate --problem quadratic --steps 3 --order 2
+  refmaml calibrate --problem mlp-tanh-mse --steps 3 --rate 0.0000152587890625
+
+\b
+Exit codes:
+  0  the bound has correct code below it, and every fault that the judge would not call undecided above it
+  1  correct code is accused, or a fault would be overlooked; the last lines say which
+  2  wrong usage: an option cannot be used, or a file cannot be written
+"""
+
+
+def _drawable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a figure that cannot be drawn at once."""
+    from verification.reports.calibration import FORMATS, require_matplotlib
+
+    if path is None:
+        return None
+    if path.suffix not in FORMATS:
+        raise click.BadParameter(f"expected a name in {', '.join(FORMATS)}, but got {path}.", context, parameter)
+    try:
+        require_matplotlib()
+    except MissingFrameworkError as error:
+        raise click.UsageError(str(error), context) from error
+    return writable(context, parameter, path)
+
+
+def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[float, ...]) -> tuple[float, ...]:
+    for rate in rates:
+        if not 0 < rate < float("inf"):
+            raise click.BadParameter(f"expected a positive number, but got {rate:g}.", context, parameter)
+    return rates
+
+
+@click.command(help=_HELP)
+@click.option(
+    "--problem",
+    "problems",
+    type=click.Choice(suite.NAMES),
+    multiple=True,
+    help="Measure on this built-in problem; by default on four.",
+)
+@click.option(
+    "--order",
+    "orders",
+    type=click.Choice(list(BY_OPTION)),
+    multiple=True,
+    default=("1",),
+    show_default=True,
+    help="Measure this kind of step.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), multiple=True, help="Measure with K inner steps; by default 1, 3, 5, 20."
+)
+@click.option(
+    "--rate",
+    "rates",
+    type=float,
+    multiple=True,
+    callback=_positive,
+    help="Measure at this learning rate; by default at powers of two from 0.001 to 0.5.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_drawable, help="Draw a figure here.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
+    help="Write every measurement here, as JSON.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+def calibrate(
+    problems: tuple[str, ...],
+    orders: tuple[str, ...],
+    steps: tuple[int, ...],
+    rates: tuple[float, ...],
+    out: Path | None,
+    json_file: Path | None,
+    jobs: int,
+) -> None:
+    """Measure where the bound of the judge stands."""
+    from verification.reports.calibration import draw, show_calibration
+    from verification.selftest import calibration
+
+    kinds = [BY_OPTION[option] for option in orders]
+    asked = calibration.ladders(
+        problems or calibration.PROBLEMS, kinds, steps or calibration.STEPS, sorted(rates) or calibration.RATES
+    )
+    if not asked:
+        raise click.UsageError("expected a problem that makes sense for the order, but no one named does.")
+    with shown_progress() as progress:
+        settings = calibration.measure(asked, jobs, progress)
+    show_calibration(settings, Console())
+    if out:
+        write_file(out, lambda: draw(settings, out))
+    if json_file:
+        write_json(calibration.to_dict(settings), json_file)
+    raise SystemExit(1 if calibration.objections(settings) else 0)

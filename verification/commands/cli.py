@@ -1,0 +1,39 @@
+"""The command line `refmaml`, which gathers the commands."""
+
+from __future__ import annotations
+
+import click
+
+from verification.commands.calibrate import calibrate
+from verification.commands.faults import faults
+from verification.commands.requests import requests
+from verification.commands.self_test import self_test
+from verification.commands.smoke import smoke
+from verification.commands.vectors import vectors
+from verification.commands.verify import verify
+
+_HELP = """
+Verify implementations of first-order MAML, second-order MAML and Reptile.
+
+\b
+Examples:
+  refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml faults B02
+
+\b
+Exit codes:
+  0  pass, or done
+  1  fail
+  2  wrong usage
+  3  inconclusive
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="refmaml")
+def main() -> None:
+    """Verify implementations of first-order MAML, second-order MAML and Reptile."""
+
+
+for command in (verify, faults, self_test, calibrate, smoke, requests, vectors):
+    main.add_command(command)

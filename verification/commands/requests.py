@@ -1,0 +1,65 @@
+"""The command ``refmaml requests``: the lines by which a program is asked one question."""
+
+from __future__ import annotations
+
+import click
+
+from verification.orders import BY_OPTION, BY_STEP, DTYPES
+
+_REQUESTS_HELP = """
+Print the lines by which the judge asks a program NAME, a built-in problem or a golden vector, to be piped into it.
+
+\b
+Examples:
+  refmaml requests quadratic | node harness.js
+  refmaml requests one-step --order reptile --dtype float32 | node harness.js
+  refmaml requests quadratic-fomaml-k1-t2-loop | node harness.js
+
+\b
+Exit codes:
+  0  the lines were printed
+  2  wrong usage: there is no such problem, or the vector is of another precision or order
+"""
+
+
+@click.command(help=_REQUESTS_HELP)
+@click.argument("name")
+@click.option(
+    "--order",
+    type=click.Choice(list(BY_OPTION)),
+    default="1",
+    show_default=True,
+    help="What to ask of a built-in problem.",
+)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float64", show_default=True)
+@click.pass_context
+def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
+    """Print the lines by which the judge asks a program a problem."""
+    from verification.problems import suite
+    from verification.protocol.judging import layout_of
+    from verification.protocol.messages import PROTOCOL, request
+
+    try:
+        layout = layout_of(name, BY_OPTION[order])
+    except KeyError as error:
+        raise click.UsageError(f"NAME: expected a built-in problem or the id of a vector. {error.args[0]}") from error
+    if not suite.exists(name):
+        _refuse_of_vector(context, name, layout["step"], order, dtype)
+    lines = [
+        request("start", 1, protocol=PROTOCOL),
+        request("run", 2, name=name, dtype=dtype, problem=layout),
+        request("stop", 3),
+    ]
+    click.echo(b"".join(lines).decode(), nl=False)
+
+
+def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, dtype: str) -> None:
+    """Refuse a precision that a vector is not for, and an order that is not its own."""
+    from verification.protocol.vector_cases import golden
+
+    dtypes = golden()[name].dtypes
+    if dtype not in dtypes:
+        raise click.UsageError(f"--dtype: the vector {name} can be asked in {' or '.join(dtypes)}, but not in {dtype}.")
+    own = BY_STEP[step]
+    if context.get_parameter_source("order") is not click.core.ParameterSource.DEFAULT and BY_OPTION[order] != own:
+        raise click.UsageError(f"--order: the vector {name} is of order {own}, but got {order}.")

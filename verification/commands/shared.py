@@ -1,0 +1,90 @@
+"""What commands share: output files, the progress bar, wrong usage, and the option for time."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from verification.frameworks.framework import MissingFrameworkError
+from verification.protocol.limits import TIMEOUT
+from verification.subjects import SubjectError
+
+
+def writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file in no folder at once: what is to be written takes seconds or minutes."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise click.BadParameter(f"expected a file in a folder that exists, but got {path}.", context, parameter)
+    return path
+
+
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Say what is wrong with the subject in one sentence, and exit with 2; with 70 where the judge itself fails."""
+    try:
+        yield
+    except (SubjectError, MissingFrameworkError) as error:
+        raise click.UsageError(str(error)) from error
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        click.echo(traceback.format_exc(), err=True)
+        told = "The judge itself failed, which says nothing about what it was asked: please report it"
+        click.echo(f"{told}, with the lines above.", err=True)
+        raise SystemExit(_INTERNAL) from error
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on standard error while the judge works; where there is no terminal it stays silent."""
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        work = bar.add_task("starting", total=None)
+        yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)
+
+
+def write_json(value: dict[str, Any], path: Path) -> None:
+    """Write JSON into a file; NaN and infinities are refused, since JSON has none."""
+    write_file(path, lambda: path.write_text(_json(value), "utf-8"))
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_file(path: Path, write: Callable[[], Any]) -> None:
+    """Run what writes a file; where the file cannot be written, say so in a sentence and exit with 2."""
+    try:
+        write()
+    except OSError as error:
+        raise click.UsageError(f"the file {path} cannot be written: {error.strerror}.") from error
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise click.BadParameter(f"expected a number of seconds above 0, but got {value:g}.", context, parameter)
+    return value
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=float,
+    default=TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    callback=_seconds,
+    help="How long a program may take for one answer.",
+)

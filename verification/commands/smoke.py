@@ -1,0 +1,56 @@
+"""The command ``refmaml smoke``: a broken harness told from a broken algorithm."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from verification.commands.shared import timeout_option
+from verification.subjects import SubjectError
+
+_SMOKE_HELP = """
+Tell a broken harness from a broken algorithm: start a program that speaks the protocol, have numbers sent back, ask it
+problems without an inner step, and stop it. What passes here and fails in refmaml verify is the algorithm.
+
+\b
+Examples:
+  refmaml smoke --command "node harness.js"
+  refmaml smoke --command "java -cp build Harness" --timeout 30
+
+\b
+Exit codes:
+  0  the harness works, and so do the costs that it declares
+  1  the harness or a cost is broken, or every problem was skipped; the lines above say where
+  2  wrong usage: the program cannot be run
+"""
+
+
+@click.command(help=_SMOKE_HELP)
+@click.option("--command", required=True, metavar="COMMAND", help="The program and its arguments. No shell runs.")
+@timeout_option
+def smoke(command: str, timeout: float) -> None:
+    """Tell a broken harness from a broken algorithm."""
+    from verification.protocol.harness import smoke as checks_of
+
+    try:
+        checks = checks_of(command, timeout=timeout)
+    except SubjectError as error:
+        raise click.UsageError(str(error)) from error
+    console = Console()
+    for check in checks:
+        told = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
+        console.print(Text.assemble(told, check.name, f"\n      {check.cause}." if check.cause else ""))
+    broken = {check.part for check in checks if not check.is_passed}
+    costs = [check for check in checks if check.part == "cost"]
+    unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)
+    console.print("Every problem was skipped: it is not known whether it works." if unknown else _conclusion(broken))
+    raise SystemExit(1 if broken or unknown else 0)
+
+
+def _conclusion(broken: set[str]) -> str:
+    if "harness" in broken:
+        return "The harness is broken: nothing is known of the algorithm."
+    if broken:
+        return "The harness works, but a cost or its gradient is wrong even without an inner step."
+    return "The harness works: what refmaml verify finds wrong is the algorithm."

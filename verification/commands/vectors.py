@@ -1,0 +1,224 @@
+"""``refmaml vectors``: list, show and export the golden vectors, and what they kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from verification.orders import BY_STEP
+from verification.vectors.layout import FAMILIES
+from verification.vectors.matrix import kill_matrix
+from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
+from verification.vectors.vector import Vector
+
+
+@click.group()
+def vectors() -> None:
+    """List, show and export the golden vectors: frozen problems with certified answers.
+
+    \b
+    Examples:
+      refmaml vectors list --kills B02
+      refmaml vectors export vectors/
+
+    \b
+    Exit codes:
+      0  it was done
+      1  the vectors cannot be read, or a fault survives
+      2  wrong usage
+    """
+
+
+@vectors.command("list")
+@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Of this cost family only.")
+@click.option("--step", type=click.Choice(list(BY_STEP)), help="Of this step only.")
+@click.option("--kills", metavar="FAULT", help="Only those that tell this fault from a right answer, such as B02.")
+def list_vectors(family: str | None, step: str | None, kills: str | None) -> None:
+    """List the vectors, one on each line, with how many faults each kills.
+
+    \b
+    Examples:
+      refmaml vectors list
+      refmaml vectors list --family mlp-tanh-mse --step maml
+      refmaml vectors list --kills B11
+
+    \b
+    Exit codes:
+      0  the vectors were listed
+      1  the vectors cannot be read
+      2  wrong usage: there is no such fault
+    """
+    every = _loaded()
+    chosen = [each for each in every if _matches(each, family, step, kills)]
+    if kills and not chosen and not _is_fault(every, kills):
+        known = ", ".join(every.manifest["faults"])
+        raise click.UsageError(f"--kills: expected one of {known}, but got {kills!r}.")
+    for each in chosen:
+        click.echo(f"{each.id}  kills {len(each.kills['float64'])}")
+    click.echo(f"{len(chosen)} of {len(every)} vectors, version {every.version}, {len(every.errata)} errata.")
+
+
+@vectors.command("show")
+@click.argument("identity", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print the vector's JSON as it is frozen.")
+def show(identity: str, as_json: bool) -> None:
+    """Show a vector: its problem, its answer and bounds, and the faults that it kills. ID may be cut short.
+
+    \b
+    Examples:
+      refmaml vectors show quadratic-fomaml-k1-t2-loop
+      refmaml vectors show quadratic-fomaml-k1-t2-loop --json
+
+    \b
+    Exit codes:
+      0  the vector was shown
+      1  the vectors cannot be read
+      2  wrong usage: there is no such vector
+    """
+    every = _loaded()
+    try:
+        vector = every[identity]
+    except KeyError as error:
+        raise click.UsageError(str(error.args[0])) from error
+    if as_json:
+        click.echo(json.dumps(vector.layout, indent=2, ensure_ascii=False))
+        return
+    _print(every, vector)
+
+
+@vectors.command("export")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+def export(folder: Path) -> None:
+    """Copy the vectors, their manifest, errata and JSON Schemas to DIR, which must not hold others.
+
+    \b
+    Examples:
+      refmaml vectors export vectors/
+
+    \b
+    Exit codes:
+      0  the files were written
+      1  the vectors cannot be read
+      2  wrong usage: DIR cannot be written to, or holds others
+    """
+    every = _loaded()
+    files = [*(DATA / entry["file"] for entry in every.manifest["files"]), DATA / "manifest.json", DATA / "errata.json"]
+    contents = {path.name: path.read_bytes() for path in (*files, *sorted(SCHEMAS.glob("*.json")))}
+    try:
+        _write(folder, contents)
+    except OSError as error:
+        raise click.UsageError(f"DIR: {folder} cannot be written to: {error.strerror}.") from error
+    size = sum(map(len, contents.values())) / 1e6
+    click.echo(f"{len(every)} vectors, {size:.1f} MB in {len(contents)} files, written to {folder}.")
+
+
+@vectors.command("matrix")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+def matrix(dtype: str) -> None:
+    """Print the kill matrix: how many vectors of each step kill each fault.
+
+    Float32 cannot show two faults, G11 and V02, which are killed in float64: these are no survivors.
+
+    \b
+    Examples:
+      refmaml vectors matrix
+      refmaml vectors matrix --dtype float32
+
+    \b
+    Exit codes:
+      0  no fault survives
+      1  a fault survives in float64, or the vectors cannot be read
+      2  wrong usage
+    """
+    show_kills(dtype)
+
+
+def show_kills(dtype: str) -> None:
+    """Print how many vectors kill each fault, and the faults that no answer shows.
+
+    Raises:
+        ClickException: a fault survives in float64 (some need inputs that binary32 does not have).
+    """
+    every = _loaded()
+    found = kill_matrix(every, every.manifest["faults"], dtype)
+    table = Table("fault", *BY_STEP, "cannot tell", "what it is")
+    for fault, killers in found.kills.items():
+        steps = [every[identity].problem["step"] for identity in killers]
+        counts = [str(steps.count(step)) for step in BY_STEP]
+        table.add_row(fault, *counts, str(len(found.hidden[fault])), every.manifest["faults"][fault]["fault"])
+    Console().print(table)
+    click.echo(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
+    if dtype == "float64":
+        click.echo("No answer of one step shows these:")
+        for fault, reason in every.manifest["not_shown"].items():
+            click.echo(f"  {fault}: {reason}")
+    if found.survivors and dtype == "float32":
+        click.echo(f"Float32 cannot show {', '.join(found.survivors)}, which float64 does: they are no survivors.")
+    if found.survivors and dtype == "float64":
+        raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    other = [name for name, content in contents.items() if _differs(folder / name, content)]
+    if other:
+        raise click.UsageError(f"DIR: expected none of the vectors' files in {folder}, but {other[0]} differs there.")
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return path.exists() and path.read_bytes() != content
+
+
+def _loaded() -> VectorSet:
+    try:
+        return load()
+    except VectorsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _is_fault(every: VectorSet, fault: str) -> bool:
+    return any(_named(name, fault) for name in every.manifest["faults"])
+
+
+def _named(name: str, fault: str) -> bool:
+    """Return whether a fault is meant: B11 means all of its variants, B11/sum one."""
+    return fault in (name, name.split("/", maxsplit=1)[0])
+
+
+def _matches(vector: Vector, family: str | None, step: str | None, kills: str | None) -> bool:
+    problem = vector.problem
+    return (
+        family in (None, problem["family"])
+        and step in (None, problem["step"])
+        and (kills is None or any(_named(name, kills) for name in vector.kills["float64"]))
+    )
+
+
+def _print(every: VectorSet, vector: Vector) -> None:
+    console, problem = Console(), vector.problem
+    mode = "batched" if problem["batched"] else "loop"
+    console.print(f"[bold]{vector.id}[/bold]")
+    console.print(
+        f"{problem['step']} on {problem['family']}: K = {problem['steps']}, T = {problem['num_tasks']}, {mode}"
+    )
+    for note in [*vector.layout["notes"], *(e["what"] for e in every.errata if e["id"] == vector.id)]:
+        console.print(note)
+    table = Table("answer", "value", "κ", *(f"bound, {dtype}" for dtype in vector.dtypes))
+    table.add_row("cost", f"{float(vector.expected.cost):.17g}", *_numbers(vector, "cost", None))
+    for name, leaf in vector.expected.gradients.items():
+        table.add_row(f"gradient {name}", str(leaf), *_numbers(vector, "gradients", name))
+    console.print(table)
+    console.print(f"kills: {', '.join(vector.kills['float64'])}")
+    certificate = vector.layout["certificate"]
+    console.print(f"certified with {certificate['bits']} bits; confirmed by {certificate['confirmed_by']}")
+
+
+def _numbers(vector: Vector, part: str, name: str | None) -> list[str]:
+    bounds = [f"{vector.bound(part, name, dtype):.3g}" for dtype in vector.dtypes]  # type: ignore[arg-type]
+    return [f"{vector.condition(part, name):.3g}", *bounds]  # type: ignore[arg-type]

@@ -1,0 +1,194 @@
+"""The command ``refmaml verify``: a subject, a program or refmaml's own steps judged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from verification import judge
+from verification.commands.shared import shown_progress, timeout_option, usage_errors, writable, write_json
+from verification.frameworks.framework import FRAMEWORKS
+from verification.judging.conventions import NAMES as CONVENTIONS
+from verification.judging.conventions import convention
+from verification.orders import BY_OPTION, DTYPES
+from verification.problems.levels import LEVELS
+from verification.report import Report
+from verification.reports import show
+
+command_option = click.option(
+    "--command",
+    metavar="COMMAND",
+    help="Judge this program in place of SUBJECT: it speaks the protocol of docs/protocol.md. No shell runs.",
+)
+
+
+def refuse_timeout(context: click.Context) -> None:
+    """Refuse a timeout where a function is called, which nothing can interrupt."""
+    if context.get_parameter_source("timeout") is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("--timeout says how long to wait for a program, and goes with --command.")
+
+
+def judged(context: click.Context, command: str, timeout: float, **options: Any) -> Report:
+    """Return the report on a program, for ``refmaml verify --command``.
+
+    Raises:
+        UsageError: an option says how to ask a Python subject.
+        SubjectError: the program cannot be used.
+    """
+    from verification.protocol.judging import verify_program
+
+    if context.params["subject"] is not None:
+        raise click.UsageError("expected SUBJECT or --command, but got both.")
+    for name in ("framework", "kind"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} says how to call a Python SUBJECT, but --command is a program.")
+    if context.get_parameter_source("order") is click.core.ParameterSource.DEFAULT:
+        options["order"] = None  # all that the program declares
+    return verify_program(command, timeout=timeout, **options)
+
+
+_VERIFY_HELP = """
+Judge SUBJECT, an implementation of a meta-learning step: package.module:name or path/to/file.py:name.
+
+It is a step with the interface of refmaml.fomaml_step, or a function of one problem that returns (cost, grads) or
+(cost, grads, adapted). In its place --command takes a program in any language that speaks the protocol, which is asked
+what it declares, golden vectors included. Without either, refmaml's own steps are judged, against independent oracles
+alone.
+
+\b
+Examples:
+  refmaml verify
+  refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml verify mypackage.maml:step --order 2 --level full --json report.json
+  refmaml verify --command "node harness.js" --timeout 5
+
+\b
+Exit codes:
+  0  pass: every answer is right within its bound
+  1  fail: an answer is wrong; the report says where
+  2  wrong usage: the subject or an option cannot be used
+  3  inconclusive: rounding hides what a wrong answer would change
+  70 the judge itself failed, which says nothing about SUBJECT
+"""
+
+
+def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of conventions while the command line is read."""
+    for name in names:
+        try:
+            convention(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+    return names
+
+
+@click.command(help=_VERIFY_HELP)
+@click.argument("subject", required=False)
+@click.option(
+    "--framework",
+    type=click.Choice(FRAMEWORKS),
+    default="autograd",
+    show_default=True,
+    help="The arrays that SUBJECT works on.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(list(BY_OPTION)),
+    default="1",
+    show_default=True,
+    help="What SUBJECT claims to compute: first- or second-order MAML, or Reptile. A program: all that it declares.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["step", "problem"]),
+    help="What SUBJECT is called with; by default told by its required parameters.",
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    type=click.Choice(DTYPES),
+    multiple=True,
+    help="Ask in this precision only; by default in both.",
+)
+@click.option(
+    "--convention",
+    "declared",
+    multiple=True,
+    metavar="NAME",
+    callback=_checked,
+    help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
+)
+@command_option
+@timeout_option
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="quick",
+    show_default=True,
+    help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
+    "again with other random numbers, and for steps the relations.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of those other numbers.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=writable,
+    help="Write the report to this file as well, as JSON.",
+)
+def verify(
+    subject: str | None,
+    framework: str,
+    order: str,
+    kind: str | None,
+    dtypes: tuple[str, ...],
+    declared: tuple[str, ...],
+    level: str,
+    seed: int,
+    command: str | None,
+    timeout: float,
+    json_file: Path | None,
+) -> None:
+    """Judge an implementation of a meta-learning step."""
+    console = Console()
+    asked = dtypes or DTYPES
+    with usage_errors(), shown_progress() as progress:
+        if command is not None:
+            options: dict[str, Any] = {"order": BY_OPTION[order], "dtypes": asked, "conventions": declared}
+            options.update(level=level, seed=seed, progress=progress)
+            report = judged(click.get_current_context(), command, timeout, **options)
+        elif subject is None:
+            _require_subject(click.get_current_context())
+            refuse_timeout(click.get_current_context())
+            report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
+        else:
+            refuse_timeout(click.get_current_context())
+            if "" not in sys.path:
+                sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
+            report = judge.verify(
+                subject,
+                framework=framework,
+                order=BY_OPTION[order],
+                kind=kind,
+                dtypes=asked,
+                conventions=declared,
+                level=level,
+                seed=seed,
+                progress=progress,
+            )
+    show(report, console)
+    if json_file:
+        write_json(report.to_dict(), json_file)
+    raise SystemExit(report.exit_code)
+
+
+def _require_subject(context: click.Context) -> None:
+    """Refuse options that say how to ask a subject where there is none: they would be ignored."""
+    for name in ("framework", "order", "kind", "declared"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = "convention" if name == "declared" else name
+            raise click.UsageError(f"--{option} says how to ask a SUBJECT, but there is none.")

@@ -1,0 +1,1 @@
+"""One reply beside the truth."""

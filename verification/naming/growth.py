@@ -1,0 +1,110 @@
+"""The family of a mistake that has no name: how the error grows with the learning rate.
+
+‖wrong − right‖ grows like α^p, with p = 0 for a mistake in the outer loop (data exchanged, a scale, a task left out), 1
+in the inner loop (wrong point, wrong number of steps, the order, the sign) and 2 in the inner recursion. Where p is 0
+and the adapted variables are wrong, the inner loop is wrong from its first step on, however small the rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from verification.faults import pose
+from verification.judging.conventions import Declared
+from verification.judging.tolerances import FACTOR, unit_roundoff
+from verification.naming.diagnosis import Diagnosis, several
+from verification.naming.evidence import Observation
+from verification.naming.fits import vector
+from verification.orders import Order
+from verification.problems import suite
+from verification.problems.problem import Problem
+from verification.relations import check_problem
+from verification.relations.taylor import order_in_alpha
+from verification.subjects import SkippedError, Subject, ask
+
+_LADDER = tuple(2.0**-k for k in range(3, 9))
+_PROBES = ("mlp-tanh-mse", "quadratic")
+_OUTER = "the outer loop: its data, its scale, the tasks or variables that it takes"
+_INNER = "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate"
+_RECURSION = "the inner recursion: where the inner gradients of later steps are taken"
+#: What a power of α points to, by the order of the step.
+_WORDS: dict[Order, dict[int, str]] = {
+    1: {0: _OUTER, 1: _INNER, 2: _RECURSION},
+    2: {
+        0: _OUTER,
+        1: f"{_INNER}; or the differentiation of the inner loop: the Jacobians of its steps",
+        2: f"{_RECURSION}; or the differentiation of the inner loop: where the Hessians are taken",
+    },
+    "reptile": {
+        0: f"{_OUTER}; or the number of inner steps, their sign, and the division by α",
+        1: f"{_RECURSION}, and with which rate; or a differentiation of the inner loop, which Reptile has not",
+    },
+}
+_FROM_THE_START = "the inner loop, wrong from its first step on: where it begins, and the first update"
+_CLOSE = 1e-4  # single precision is enough to tell points apart
+
+
+def family(subject: Subject, order: Order, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
+    """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
+    asked = {each.problem.name for each in seen if each.reply.returned}
+    for name in _PROBES:
+        if name in asked:
+            problem = suite.made(name, order)
+            gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
+            fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
+            if fit.verdict == "pass":
+                return [several(_growth(fit.order, order, _is_moved(seen, declared)) + _broken(subject, problem))]
+    return [several("")] if asked else []
+
+
+def _growth(measured: float, order: Order, moved: bool) -> str:
+    """Say what the order in α points to, where it is one of those known; `moved`: the adapted variables are wrong."""
+    where = _WORDS[order].get(round(measured))
+    grown = f"the error grows like α^{round(measured, 2) + 0.0:.2f}"  # never minus zero
+    if moved and order != "reptile" and round(measured) == 0:
+        return f"{grown} and the adapted variables are wrong, too, which points to {_FROM_THE_START}"
+    return f"{grown}, which points to {where}" if where else ""
+
+
+def _is_moved(seen: list[Observation], declared: Declared) -> bool:
+    """Return whether adapted variables were told that are not the right ones."""
+    for each in seen:
+        given = {chain: leaf for chain, leaf in (each.reply.adapted or {}).items() if each.reply.returned}
+        right = declared.right(pose(each.problem)).adapted if given else []
+        for task, adapted in enumerate(right):
+            for chain, leaf in each.problem.split(adapted).items():
+                rows = given.get(chain, ())
+                if task < len(rows) and not np.allclose(rows[task], leaf, rtol=_CLOSE, atol=_CLOSE):
+                    return True
+    return False
+
+
+def _broken(subject: Subject, problem: Problem) -> str:
+    """Name the first relation that does not hold: they are asked of steps, from the simplest on."""
+    if subject.kind != "step" or problem.order not in (1, 2):
+        return ""
+    found = check_problem(subject.function, problem.native(subject.framework))
+    return next((f"; the first relation that is broken is {name}: {found[name].sentence}" for name in found.broken), "")
+
+
+def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) -> tuple[float, float]:
+    """Return how far an answer is from the right one at a learning rate, and how far rounding alone may bring it."""
+    changed = replace(problem, inner_learning_rate=rate)
+    try:
+        reply = ask(subject, changed.native(subject.framework))
+    except SkippedError:
+        return float("nan"), 0.0
+    if not reply.returned:
+        return float("nan"), 0.0
+    right = declared.right(pose(changed))
+    size = float(np.linalg.norm(vector(right)))
+    noise = FACTOR * unit_roundoff("float64") * size
+    parts: list[Any] = []
+    for chain, leaf in right.gradients.items():
+        got = reply.returned.get(chain)
+        if leaf is not None:
+            parts.append(np.ravel((np.zeros_like(leaf) if got is None or got.shape != leaf.shape else got) - leaf))
+    return float(np.linalg.norm(np.concatenate(parts))), noise

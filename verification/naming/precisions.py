@@ -1,0 +1,78 @@
+"""A lower precision inside: no formula gives its answers, but the errors' size or the numbers themselves show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.judging.tolerances import unit_roundoff
+from verification.naming.evidence import Evidence, Observation
+from verification.naming.fits import ratio, returned, vector
+
+SINGLE = "single precision"
+_SPREAD = 0.1  # of an error, beyond a constant factor; rounding errors differ from entry to entry
+
+
+def precision_of(evidence: Evidence) -> str:
+    """Return the precision that answers to float64 problems are right to and no further, or "" where it is none."""
+    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
+        return ""
+    if _is_single_precision(evidence):
+        return SINGLE
+    return next((name for name, (short, roundoff) in _SHORT.items() if _is_in(evidence, short, roundoff)), "")
+
+
+def _is_single_precision(evidence: Evidence) -> bool:
+    """Tell answers to float64 problems that are right to single precision, and to no more than that."""
+    off = [evidence.mismatch(seen, evidence.right(seen)) for seen in evidence.deciding]
+    coarser = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+    if np.median([_beyond_a_factor(evidence, seen) for seen in evidence.deciding]) < _SPREAD:
+        return False
+    # The median is far above what double precision leaves, and none is beyond what single precision may leave.
+    return bool(np.median(off) > np.sqrt(coarser) / 100 and max(off) <= coarser)
+
+
+def _in_half(numbers: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float16).astype(np.float64)
+
+
+def _in_bfloat16(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Cut the last 16 bits of single precision away: what is left of a number of bfloat16 is all of it."""
+    single = numbers.astype(np.float32)
+    cut = (single.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+    return np.where(single == numbers, cut, np.nan)
+
+
+#: Precisions that leave their mark, every number being one of few, with the unit roundoff of each; the coarsest first,
+#: since most of its numbers are numbers of the finer one as well.
+_SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
+    "bfloat16": (_in_bfloat16, 2.0**-8),
+    "half precision": (_in_half, 2.0**-11),
+}
+
+
+def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], roundoff: float) -> bool:
+    """Tell answers to float64 problems whose numbers are all of a short precision, and off by no more than that."""
+    for seen in evidence.deciding:
+        got = returned(seen)
+        if got is None or not np.array_equal(short(got), got):
+            return False
+        if not np.any(got) and np.any(vector(evidence.right(seen))):
+            return False  # zeros are numbers of every precision
+        if evidence.mismatch(seen, evidence.right(seen)) > roundoff / unit_roundoff("float64"):
+            return False
+    return True
+
+
+def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
+    """Return which part of an error is left where the right answer may be multiplied: rounding leaves most of it."""
+    got, right = returned(seen), vector(evidence.right(seen))
+    if got is None or got.shape != right.shape or not np.any(got - right):
+        return 1.0
+    factor = ratio(got - right, right)
+    rest = got - right - (factor or 0.0) * right
+    return float(np.linalg.norm(rest) / np.linalg.norm(got - right))

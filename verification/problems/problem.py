@@ -1,0 +1,278 @@
+"""Problems: what a subject is asked.
+
+A problem is one meta-learning step with everything in it: data, variables, costs, the number of inner steps, the
+learning rate, options. The same problem is asked in the arrays of any framework (`Problem.native`), and shown to the
+oracles as flat vectors (`Problem.views`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.frameworks.framework import Framework, framework
+from verification.oracles import Quadratic, TaskView
+from verification.orders import Order
+from verification.problems.families import Costs, Family
+from verification.problems.options import Chains, Options
+from verification.problems.trees import Tree, leaves, map_leaves
+
+Disturb = Callable[[NDArray[Any]], NDArray[Any]]
+#: What a plain implementation may lack: the names that a problem subject may list in its attribute `supports`.
+EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """One meta-learning step to compute.
+
+    `batch` is {"support": …, "query": …} of arrays [T, examples, …]; `variables` is nested as `nest` says, with the
+    family's names for leaves. In loop mode a task's sub-batch keeps a leading axis of length 1; in batched mode each
+    variable has a leading task axis.
+    """
+
+    name: str
+    family: Family
+    nest: Tree
+    batch: Tree
+    variables: Tree
+    inner_grad_steps: int
+    inner_learning_rate: Any
+    options: Options
+    framework: Framework
+    order: Order
+    #: The family's name of each variable by key chain, in order.
+    names: Mapping[str, str] = field(init=False, repr=False)
+    #: Where each variable lies in the flat vector, by key chain.
+    _spots: Mapping[str, slice] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Worked out once, and when the problem is made: a cost that changes what it reads cannot be compiled.
+        object.__setattr__(self, "names", leaves(self.nest))
+        sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
+        ends = np.cumsum(sizes)
+        spots = {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
+        object.__setattr__(self, "_spots", spots)
+
+    # What a problem subject uses
+
+    @property
+    def num_tasks(self) -> int:
+        """The number of tasks in the meta step."""
+        return self.options.num_tasks or int(next(iter(leaves(self.batch).values())).shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the variables."""
+        return self.framework.to_numpy(next(iter(leaves(self.variables).values()))).dtype
+
+    def tasks(self) -> Iterator[tuple[Tree, Tree]]:
+        """Yield each task's (inner batch, outer batch), with a leading axis of length 1."""
+        for t in range(self.num_tasks):
+            rows = slice(t, t + 1)
+            yield _cut(self.batch["support"], rows), _cut(self.batch["query"], rows)
+
+    def inner_cost(self, batch: Tree, v: Tree) -> Any:
+        """S on an inner batch at variables v: a real scalar of the framework; the mean over rows."""
+        return self.framework.xp.mean(self._costs(self.family.inner_costs, self.framework.xp, batch, v))
+
+    def outer_cost(self, batch: Tree, v: Tree) -> Any:
+        """Q on an outer batch at variables v: a real scalar of the framework; the mean over rows."""
+        return self.framework.xp.mean(self._costs(self._outer_costs, self.framework.xp, batch, v))
+
+    def inner_gradient(self, batch: Tree, v: Tree) -> Tree:
+        """∇S at v, nested like the variables, for code that cannot differentiate."""
+        return self._gradient(self.family.inner_costs, batch, v)
+
+    def outer_gradient(self, batch: Tree, v: Tree) -> Tree:
+        """∇Q at v, nested like the variables, for code that cannot differentiate."""
+        return self._gradient(self._outer_costs, batch, v)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of the `EXTRAS` this problem asks for."""
+        o = self.options
+        asked = {
+            "batched": o.batched,
+            "averaging": o.average_across_steps,
+            "selections": not (o.inner_v.selects_all and o.outer_v.selects_all),
+            "leaf-rates": not np.isscalar(self.inner_learning_rate),
+        }
+        return frozenset(name for name, needed in asked.items() if needed)
+
+    # How a step is called
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and keyword arguments of a step with the interface of `fomaml_step`."""
+        o = self.options
+        shared = {"batched": o.batched, "return_inner_v": o.return_inner_v, "num_tasks": o.num_tasks}
+        where = (self.variables, self.inner_grad_steps, self.inner_learning_rate)
+        if self.order == "reptile":
+            return (self.batch["support"], self.inner_cost, *where), shared
+        form = self._three if o.three_parameters else _two
+        inner, outer = form(self.inner_cost), form(self.outer_cost)
+        keywords = {
+            **shared,
+            "inner_batch_fn": lambda batch: batch["support"],
+            "outer_batch_fn": lambda batch: batch["query"],
+            "average_across_steps": o.average_across_steps,
+            "inner_v": o.inner_v.spelled,
+            "keep_inner_v": o.inner_v.keep,
+            "outer_v": o.outer_v.spelled,
+            "keep_outer_v": o.outer_v.keep,
+        }
+        return (self.batch, inner, None if o.same_cost else outer, *where), keywords
+
+    def native(self, name: str, dtype: str | None = None) -> Problem:
+        """Return the problem in the arrays of a framework, freshly made, and in another precision if asked."""
+        target = framework(name)
+
+        def convert(leaf: Any) -> Any:
+            array = self.framework.to_numpy(leaf)
+            return target.array(array.astype(dtype or array.dtype))
+
+        rate = self.inner_learning_rate
+        return replace(
+            self,
+            framework=target,
+            batch=map_leaves(convert, self.batch),
+            variables=map_leaves(convert, self.variables),
+            inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
+        )
+
+    # How an oracle sees it
+
+    def views(self, xp: Any, disturb: Disturb | None = None, dtype: Any = np.float64) -> list[TaskView]:
+        """Return each task in flat vectors of `dtype`; `disturb` changes the data, to measure conditioning."""
+        return [self._view(t, xp, disturb or (lambda array: array), dtype) for t in range(self.num_tasks)]
+
+    def _view(self, t: int, xp: Any, disturb: Disturb, dtype: Any) -> TaskView:
+        def plain(leaf: Any) -> NDArray[Any]:
+            return self.framework.to_numpy(leaf).astype(dtype)
+
+        theta = {chain: plain(leaf) for chain, leaf in leaves(self.variables).items()}
+        if self.options.batched:
+            theta = {chain: leaf[t] for chain, leaf in theta.items()}
+        batch = map_leaves(lambda leaf: disturb(plain(leaf)[t : t + 1]), self.batch)
+        chains = tuple(theta)
+        inner = self.options.inner_v.of_task(t, chains)
+        outer = self.options.outer_v.of_task(t, chains)
+        support, query = batch["support"], batch["query"]
+        return TaskView(
+            theta=np.concatenate([leaf.ravel() for leaf in theta.values()]),
+            inner_costs=self._flat(self.family.inner_costs, support, xp),
+            outer_costs=self._flat(self._outer_costs, query, xp),
+            inner_costs_on_query=self._flat(self.family.inner_costs, query, xp),
+            outer_costs_on_support=self._flat(self._outer_costs, support, xp),
+            inner_mask=self._vector({chain: float(chain in inner) for chain in chains}).astype(dtype),
+            outer_mask=self._vector({chain: float(chain in outer) for chain in chains}).astype(dtype),
+            rate=self._vector(self._rates(chains)).astype(dtype),
+            steps=self.inner_grad_steps,
+            average=self.options.average_across_steps,
+            quadratics=self._quadratics(batch) if self.family.name == "quadratic" else None,
+        )
+
+    def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:
+        """Return how far points [P, n] are from where a cost of task t has a kink; infinity where none has any."""
+        measure = self.family.kink_distances
+        if measure is None:
+            return np.full(len(points), np.inf)
+        data = [_cut(self.batch[name], slice(t, t + 1)) for name in ("support", "query")]
+        distances: NDArray[Any] = np.min([self._flat(measure, each, np)(points) for each in data], axis=0)
+        return distances
+
+    def split(self, vector: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Cut a flat vector into leaves by key chain."""
+        return {chain: vector[spot].reshape(self.shape(chain)) for chain, spot in self._spots.items()}
+
+    def shape(self, chain: str) -> tuple[int, ...]:
+        """Return the shape of a variable, without the task axis."""
+        return self.family.shapes[self.names[chain]]
+
+    # Inside
+
+    @property
+    def _outer_costs(self) -> Costs:
+        return self.family.inner_costs if self.options.same_cost else self.family.outer_costs
+
+    def _costs(self, costs: Costs, xp: Any, batch: Tree, v: Tree) -> Any:
+        return self._named_costs(costs, xp, batch, leaves(v))
+
+    def _named_costs(self, costs: Costs, xp: Any, batch: Tree, given: Mapping[str, Any]) -> Any:
+        named = {name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()}
+        return costs(xp, batch, named)
+
+    def _gradient(self, costs: Costs, batch: Tree, v: Tree) -> Tree:
+        import autograd.numpy as anp
+        from autograd import grad
+
+        # By leaves: autograd boxes a container as a whole, and a box of a dict is no Mapping to walk.
+        given = leaves(v)
+
+        def cost(*values: Any) -> Any:
+            return anp.mean(self._costs(costs, anp, batch, dict(zip(given, values, strict=True))))
+
+        gradients = iter(grad(cost, argnum=tuple(range(len(given))))(*given.values()))
+        return map_leaves(lambda _: next(gradients), v)
+
+    def _three(self, cost: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the three-parameter form: of a leaf that is in both, a quarter and three quarters are taken."""
+
+        def with_both(batch: Tree, inner_v: Tree, outer_v: Tree) -> Any:
+            inner, outer = _present(inner_v), _present(outer_v)
+            both = {chain: 0.25 * inner[chain] + 0.75 * outer[chain] for chain in inner if chain in outer}
+            return cost(batch, {**inner, **outer, **both})
+
+        return with_both
+
+    def _flat(self, costs: Costs, batch: Tree, xp: Any) -> Callable[[Any], Any]:
+        def of_points(points: Any) -> Any:
+            parts = {chain: points[:, spot] for chain, spot in self._spots.items()}
+            return self._named_costs(costs, xp, batch, parts)
+
+        return of_points
+
+    def _vector(self, by_chain: Mapping[str, Any]) -> NDArray[np.float64]:
+        full = [np.broadcast_to(by_chain[chain], self.shape(chain)).ravel() for chain in self.names]
+        return np.concatenate(full).astype(np.float64)
+
+    def _rates(self, chains: Chains) -> dict[str, Any]:
+        rate = self.inner_learning_rate
+        if np.isscalar(rate):
+            return dict.fromkeys(chains, rate)
+        return {chain: self.framework.to_numpy(leaf) for chain, leaf in leaves(rate).items()}
+
+    def _quadratics(self, batch: Tree) -> tuple[Quadratic, Quadratic]:
+        everything = tuple(self.names.values())
+        inner = [name for name in everything if name not in self.family.inner_ignores]
+        ignored = self.family.inner_ignores if self.options.same_cost else self.family.outer_ignores
+        outer = [name for name in everything if name not in ignored]
+        return self._quadratic(batch["support"], inner), self._quadratic(batch["query"], outer)
+
+    def _quadratic(self, data: Tree, takes: list[str]) -> Quadratic:
+        """Spread a quadratic over the whole vector, with zeros for the variables that it does not take."""
+        order = [name for name in self.family.shapes if name in takes]
+        index = np.arange(sum(int(np.prod(shape, dtype=int)) for shape in self.family.shapes.values()))
+        spots = {self.names[chain]: part.ravel() for chain, part in self.split(index).items()}
+        where = np.concatenate([spots[name] for name in order])
+        matrix, centre = np.zeros((index.size, index.size)), np.zeros(index.size)
+        matrix[np.ix_(where, where)] = data["matrix"][0]
+        centre[where] = data["centre"][0]
+        return Quadratic(matrix, centre)
+
+
+def _two(cost: Callable[..., Any]) -> Callable[..., Any]:
+    return cost
+
+
+def _cut(batch: Tree, rows: slice) -> Tree:
+    return map_leaves(lambda leaf: leaf[rows], batch)
+
+
+def _present(variables: Tree) -> dict[str, Any]:
+    """Return the leaves that a selection left in; None marks the place of the others in lists and tuples."""
+    return {chain: leaf for chain, leaf in leaves(variables).items() if leaf is not None}

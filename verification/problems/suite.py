@@ -1,0 +1,261 @@
+"""The built-in problems: awkward by construction, and made to prove it.
+
+A problem that begins at zero, or has one task, or one step, hides faults. Each problem here has three unequal tasks and
+three inner steps unless its name says otherwise, different data and costs in the inner and the outer loop, support
+and query sets of different sizes, no zeros, and variables of the shapes (), (1,), (3,) and (2, 3), of which each cost
+ignores one. `awkwardness` checks all that: in the tests, and for other numbers whenever they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.frameworks.framework import framework
+from verification.orders import DTYPES, ORDERS, Order
+from verification.problems import families
+from verification.problems.awkwardness import assert_awkward
+from verification.problems.families import Family
+from verification.problems.options import Options, Selection
+from verification.problems.problem import Problem
+from verification.problems.trees import Tree, leaves, map_leaves
+
+_SUPPORT, _QUERY = 4, 5  # examples; unequal, so that exchanged data cannot pass for its counterpart
+_ATTEMPTS = 200  # relu problems with no unit near its kink are one in ten or so
+_ALPHA = 0.125  # exact in every binary precision: a rounded learning rate is no part of the question
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a built-in problem is made; `seed` fixes its numbers."""
+
+    family: Callable[[], Family]
+    seed: int
+    tasks: int = 3
+    steps: int = 3
+    rate: float = _ALPHA
+    distance: float = 1.0  # of the centres of a quadratic cost, about; its gradients grow with it
+    nest: Tree = None
+    leaf_rates: bool = False
+    options: Options = field(default_factory=Options)
+
+
+def _arrays(recipe: Recipe, family: Family, rng: np.random.Generator) -> Tree:
+    if family.name == "quadratic":
+        return {name: _quadratic(recipe.tasks, recipe.distance, rng) for name in ("support", "query")}
+    sizes = {"support": _SUPPORT, "query": _QUERY}
+    return {name: _examples(family.name, recipe.tasks, count, rng) for name, count in sizes.items()}
+
+
+def _quadratic(tasks: int, distance: float, rng: np.random.Generator, size: int = 10) -> Tree:
+    """Return symmetric matrices with eigenvalues between ½ and 2, and centres."""
+    bases = np.linalg.qr(rng.normal(size=(tasks, size, size)))[0]
+    eigenvalues = rng.uniform(0.5, 2.0, size=(tasks, 1, size))
+    matrix = (bases * eigenvalues) @ np.swapaxes(bases, 1, 2)
+    return {"matrix": matrix, "centre": distance * _nonzero(rng, (tasks, size))}
+
+
+def _examples(name: str, tasks: int, count: int, rng: np.random.Generator) -> Tree:
+    inputs = 3 if name in ("logistic-regression", "bilinear") else 2
+    x = _nonzero(rng, (tasks, count, inputs))
+    if name == "bilinear":
+        return {"x": x}
+    if name == "logistic-regression":
+        return {"x": x, "y": rng.integers(0, 2, size=(tasks, count)).astype(float)}
+    if name.endswith("softmax"):
+        return {"x": x, "y": np.eye(3)[rng.integers(0, 3, size=(tasks, count))]}
+    return {"x": x, "y": _nonzero(rng, (tasks, count, 3))}
+
+
+def _nonzero(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return numbers of either sign between ¼ and 1¼ in size."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(0.25, 1.25, shape))
+
+
+_NESTED = {
+    "layers": [{"w": "w1", "b": "b1"}, {"w": "w2", "b": "b2"}],
+    "gains": {"inner": "inner_gain", "outer": ("outer_gain",)},
+}
+_PLAIN: dict[str, Recipe] = {
+    "quadratic": Recipe(family=families.quadratic, seed=1),
+    "linear-regression": Recipe(family=families.linear_regression, seed=2),
+    "logistic-regression": Recipe(family=families.logistic_regression, seed=3),
+    "mlp-tanh-mse": Recipe(family=lambda: families.mlp("tanh", "mse"), seed=4),
+    "mlp-relu-mse": Recipe(family=lambda: families.mlp("relu", "mse"), seed=103),
+    "mlp-softplus-mse": Recipe(family=lambda: families.mlp("softplus", "mse"), seed=6, nest=_NESTED),
+    "mlp-tanh-softmax": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=7),
+    "mlp-relu-softmax": Recipe(family=lambda: families.mlp("relu", "softmax"), seed=112),
+    "mlp-softplus-softmax": Recipe(family=lambda: families.mlp("softplus", "softmax"), seed=9),
+    "bilinear": Recipe(family=families.bilinear, seed=10),
+    "no-steps": Recipe(family=lambda: families.mlp("tanh", "mse"), seed=11, steps=0),
+    "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1, rate=0.25),
+    "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1, rate=0.0625),
+    "five-steps": Recipe(family=families.quadratic, seed=14, steps=5),
+    # Entries beyond 10, where meta-gradients are clipped most often (cbfinn/maml, for miniImageNet).
+    "large-gradients": Recipe(family=families.quadratic, seed=15, distance=256.0),
+}
+_MLP = _PLAIN["mlp-tanh-mse"]
+
+
+def _mlp(seed: int, options: Options, **changes: Any) -> Recipe:
+    return replace(_MLP, seed=seed, options=options, **changes)
+
+
+_WITH_OPTIONS: dict[str, Recipe] = {
+    "average": _mlp(21, Options(average_across_steps=True)),
+    "same-cost-average": _mlp(22, Options(average_across_steps=True, same_cost=True)),
+    "batched": _mlp(23, Options(batched=True)),
+    "batched-quadratic": Recipe(family=families.quadratic, seed=24, options=Options(batched=True)),
+    "batched-average-first": _mlp(
+        25, Options(batched=True, average_across_steps=True, return_inner_v="first"), nest=_NESTED
+    ),
+    "two-of-three-tasks": _mlp(26, Options(num_tasks=2)),
+    "batched-two-of-three": _mlp(27, Options(num_tasks=2, batched=True)),
+    "inner-chain": _mlp(28, Options(inner_v=Selection("w1", meant=("w1",)))),
+    "outer-list": _mlp(29, Options(outer_v=Selection(["w1", "b2"], meant=("w1", "b2")))),
+    "inner-left-out": _mlp(
+        30, Options(inner_v=Selection(["w2", "b2"], keep=False, meant=("inner_gain", "w1", "b1", "outer_gain")))
+    ),
+    "branches": _mlp(
+        31,
+        Options(
+            inner_v=Selection("layers/1", meant=("layers/1/w", "layers/1/b")),
+            outer_v=Selection(
+                {"layers": [True, {"w": True, "b": False}]}, meant=("layers/0/w", "layers/0/b", "layers/1/w")
+            ),
+        ),
+        nest=_NESTED,
+    ),
+    "per-task": _mlp(
+        32,
+        Options(
+            inner_v=Selection([None, ["w1"], {"w2": True, "b1": True}], meant_by_task=(None, ("w1",), ("b1", "w2"))),
+            outer_v=Selection([["w1"], ["w1", "w2"], None], meant_by_task=(("w1",), ("w1", "w2"), None)),
+        ),
+    ),
+    "three-parameters": _mlp(
+        33,
+        Options(
+            three_parameters=True,
+            inner_v=Selection(["w1", "b1", "inner_gain"], meant=("w1", "b1", "inner_gain")),
+            outer_v=Selection("w1", keep=False, meant=("inner_gain", "b1", "w2", "b2", "outer_gain")),
+        ),
+    ),
+    "bilinear-latent-weight": Recipe(
+        family=families.bilinear,
+        seed=34,
+        options=Options(
+            three_parameters=True,
+            inner_v=Selection("latent", meant=("latent",)),
+            outer_v=Selection("weight", meant=("weight",)),
+        ),
+    ),
+    "leaf-rates": _mlp(35, Options(), leaf_rates=True),
+    "batched-leaf-rates": _mlp(36, Options(batched=True, outer_v=Selection("w2", meant=("w2",))), leaf_rates=True),
+}
+_RECIPES = {**_PLAIN, **_WITH_OPTIONS}
+NAMES = tuple(_RECIPES)
+
+
+@lru_cache(maxsize=512)
+def made(name: str, order: Order) -> Problem:
+    """Return the one problem of a name and an order, in float64 on autograd; nobody may write into it."""
+    kind, _, seed = name.partition("@")
+    recipe = _RECIPES[kind]
+    if not seed:
+        return _from_recipe(name, recipe, recipe.seed, order)
+    for attempt in range(_ATTEMPTS):
+        found = _from_recipe(name, recipe, _entropy(recipe.seed, int(seed), attempt), order)
+        try:
+            assert_awkward(found)
+        except AssertionError:
+            continue  # the next numbers may do
+        return found
+    raise AssertionError(f"The problem {name} found no awkward numbers in {_ATTEMPTS} attempts. Choose another seed.")
+
+
+def _entropy(own: int, seed: int, attempt: int) -> list[int]:
+    """Return what other numbers are made from; NumPy drops zeros at its end, which would leave a problem's own seed."""
+    return [own, seed, attempt] if seed else [own, seed, attempt, 1]
+
+
+def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: Order) -> Problem:
+    rng = np.random.default_rng(seed)
+    family = recipe.family()
+    nest = recipe.nest or {each: each for each in family.shapes}
+    rows = (recipe.tasks,) if recipe.options.batched else ()
+    values = {each: _nonzero(rng, rows + shape) for each, shape in family.shapes.items()}
+    return Problem(
+        name=name,
+        family=family,
+        nest=nest,
+        # Numbers of float32 in float64: both precisions are asked the same question.
+        batch=map_leaves(_short, _arrays(recipe, family, rng)),
+        variables=map_leaves(lambda each: _short(values[each]), nest),
+        inner_grad_steps=recipe.steps,
+        inner_learning_rate=_leaf_rates(nest) if recipe.leaf_rates else recipe.rate,
+        options=recipe.options,
+        framework=framework("autograd"),
+        order=order,
+    )
+
+
+def _short(array: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(array, np.float32).astype(np.float64)
+
+
+def _leaf_rates(nest: Tree) -> Tree:
+    """Return a different learning rate for each leaf, all exact in binary."""
+    rates = {name: np.asarray((index + 1) / 32) for index, name in enumerate(leaves(nest).values())}
+    return map_leaves(rates.__getitem__, nest)
+
+
+def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: str = "float64") -> Problem:
+    """Return a built-in problem by its name, in the arrays of a framework.
+
+    Args:
+        name: one of `verification.problems.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers.
+        order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
+        framework: "autograd", "numpy" or "torch".
+        dtype: "float64" or "float32".
+
+    Raises:
+        KeyError: there is no such problem; the message lists those that are.
+        ValueError: the order, the framework or the dtype is none of those named above.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order: expected one of {', '.join(map(repr, ORDERS))}, but got {order!r}.")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
+    if not exists(name):
+        raise KeyError(f"name: expected one of {', '.join(NAMES)}, or one of them with @SEED, but got {name!r}.")
+    return made(name, order).native(framework, dtype)
+
+
+def exists(name: str) -> bool:
+    """Return whether there is a problem of that name."""
+    kind, at, seed = name.partition("@")
+    return kind in _RECIPES and (not at or seed.isdecimal())
+
+
+def names(order: Order, *, plain: bool) -> Iterator[str]:
+    """Yield the names of the problems to ask: plain ones alone, or those with options too."""
+    for name in _PLAIN if plain else _RECIPES:
+        if is_asked(name, order):
+            yield name
+
+
+def is_asked(name: str, order: Order) -> bool:
+    """Return whether a problem makes sense for an order: Reptile has no outer loop to select or average in."""
+    return order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[name.partition("@")[0]])
+
+
+def _asks_nothing_of_the_outer_loop(recipe: Recipe) -> bool:
+    o = recipe.options
+    selects_all = o.inner_v.selects_all and o.outer_v.selects_all
+    return selects_all and not (o.average_across_steps or o.same_cost or o.three_parameters)

@@ -1,0 +1,157 @@
+"""The one set of data behind every form of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from verification.naming.diagnosis import Diagnosis
+from verification.orders import Order
+from verification.relations import Result
+from verification.subjects import Finding, Subject
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+#: How the reason begins for which a program was not asked a problem that it did not say it can do.
+UNDECLARED = "it does not declare"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem in one precision: the verdict, what was found, and the largest error as a part of its bound.
+
+    `separation` is how many bounds lie between the right gradient and the nearest wrong one that a mistake gives; a
+    run that finds no error where it is below 2 has not decided anything. `group` is "problems" for the built-in ones,
+    "vectors" for golden vectors, and "protocol" for how a program behaves beside its answers.
+    """
+
+    problem: str
+    order: Order
+    dtype: str
+    verdict: Verdict
+    findings: list[Finding]
+    worst: float
+    separation: float
+    snippet: str
+    group: str = "problems"
+
+
+@dataclass(frozen=True)
+class Related:
+    """What a relation found on a problem, in float64."""
+
+    problem: str
+    order: Order
+    result: Result
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on a subject, the name of the mistake, best first, every case and every relation asked.
+
+    `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
+    no problem asked would have shown.
+    `why_left_out` has the reasons of those left out, where they are known one by one.
+    """
+
+    subject: str
+    framework: str
+    kind: str
+    verdict: Verdict
+    reason: str
+    diagnosis: list[Diagnosis]
+    cases: list[Case]
+    relations: list[Related]
+    left_out: list[str]
+    overlooked: list[str]
+    why_left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive; 2 is wrong usage, which makes no report."""
+        return {"pass": 0, "fail": 1, "inconclusive": 3}[self.verdict]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values; NaN and infinities are strings."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
+            "diagnosis": [_diagnosis(each) for each in self.diagnosis],
+            "left_out": self.left_out,
+            "why_left_out": self.why_left_out,
+            "overlooked": self.overlooked,
+            "cases": [_case(case) for case in self.cases],
+            "relations": [_related(each) for each in self.relations],
+        }
+
+
+def conclude(
+    subject: Subject,
+    cases: list[Case],
+    diagnosis: list[Diagnosis],
+    relations: list[Related],
+    left_out: list[str],
+    overlooked: list[str],
+) -> Report:
+    """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
+    verdict, reason = _verdict(
+        cases, list(dict.fromkeys(each.result.name for each in relations if each.result.verdict == "fail"))
+    )
+    about = (subject.name, subject.framework, subject.kind)
+    return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
+
+
+def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
+    """Return the verdict, and the reason in one sentence."""
+    wrong, hidden = (sum(case.verdict == each for case in cases) for each in ("fail", "inconclusive"))
+    if wrong:
+        return "fail", f"{wrong} of {len(cases)} answers {'is' if wrong == 1 else 'are'} wrong."
+    if broken:
+        return "fail", f"Every answer is right within its bound, but relations are broken: {', '.join(broken)}."
+    if hidden:
+        return "inconclusive", (
+            f"No answer is wrong, but for {hidden} of {len(cases)} rounding is as large as the difference to a wrong "
+            "one."
+        )
+    if not cases:
+        return "inconclusive", "Nothing was asked, so nothing is known."
+    if len(cases) == 1:
+        return "pass", "The one answer is right within its bound."
+    return "pass", f"All {len(cases)} answers are right within their bounds."
+
+
+def _related(related: Related) -> dict[str, Any]:
+    fields = {key: _plain(value) for key, value in vars(related.result).items()}
+    return {"relation": fields.pop("name"), "problem": related.problem, "order": related.order, **fields}
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis with `fault` a catalogue id, or a list of ids for a pair."""
+    fields = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(diagnosis).items()}
+    faults = fields.pop("faults")
+    return {"fault": faults[0] if len(faults) == 1 else faults, **fields}
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {
+        "problem": case.problem,
+        "group": case.group,
+        "order": case.order,
+        "dtype": case.dtype,
+        "verdict": case.verdict,
+        "worst_error_over_bound": _plain(case.worst),
+        "separation_in_bounds": _plain(case.separation),
+        "snippet": case.snippet,
+        "findings": [{key: _plain(value) for key, value in vars(each).items()} for each in case.findings],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON for a number or an array: JSON has no NaN and no infinity, so they become strings."""
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124  # NaN
+        return str(value)
+    return value

@@ -1,0 +1,92 @@
+"""The catalogue and the kill matrix as a page of the documentation, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from verification.faults import CATALOGUE, NOT_SHOWN
+from verification.orders import SPELLINGS
+from verification.reports.matrix import totals
+from verification.selftest.trials import Result
+
+#: What a report can find wrong with an answer, in the order in which it looks.
+CHECKS = ("cost", "gradients", "adapted", "inputs", "second call")
+
+
+def page(results: list[Result], command: str) -> str:
+    """Return the whole page, which says what command made it."""
+    parts = [
+        "# The catalogue and the kill matrix",
+        f"This page is made by `{command}`; [Faults and their names](faults.md) says how to read it.",
+        "## The catalogue",
+        catalogue(),
+        "## The kill matrix",
+        *totals(results),
+        *_matrices(results),
+        "## What each check alone catches",
+        "Faults that no other check finds, on any problem and in any precision.",
+        alone(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def catalogue() -> str:
+    """Return the catalogue: what comes back, and on what problem it shows; then what no single step shows."""
+    rows = [(each.id, each.title, each.formula, each.shows, each.source) for each in CATALOGUE.values()]
+    shown = _table(("id", "fault", "what comes back", "shows on", "seen in"), rows)
+    hidden = _table(("id", "why no single step shows it"), NOT_SHOWN.items())
+    return f"{shown}\n\nKnown, and shown by no single step of these interfaces:\n\n{hidden}"
+
+
+def matrix(results: list[Result]) -> str:
+    """Return a row for each subject, with what became of it in each precision, and what it was caught by."""
+    dtypes = list(dict.fromkeys(result.trial.dtype for result in results))
+    by_subject: dict[str, list[Result]] = {}
+    for result in results:
+        by_subject.setdefault(result.trial.name, []).append(result)
+    rows = []
+    for name, row in by_subject.items():
+        became = {result.trial.dtype: _became(result) for result in row}
+        rows.append((name, *(became.get(dtype, "–") for dtype in dtypes), ", ".join(_caught_by(row))))
+    return _table(("subject", *dtypes, "caught by"), rows)
+
+
+def alone(results: list[Result]) -> str:
+    """Return, for each check, the faults that it catches and no other check does."""
+    caught: dict[str, list[Result]] = {}
+    for result in results:
+        if result.trial.faults:
+            caught.setdefault(f"{result.trial.name} in {SPELLINGS[result.trial.order].title.lower()}", []).append(
+                result
+            )
+    rows = []
+    for check in CHECKS:
+        names = [name for name, row in caught.items() if _caught_by(row) == [check]]
+        rows.append((check, "; ".join(names) or "none"))
+    return _table(("check", "faults that it alone catches"), rows)
+
+
+def _matrices(results: list[Result]) -> Iterable[str]:
+    for order, spelling in SPELLINGS.items():
+        of_order = [result for result in results if result.trial.order == order]
+        if of_order:
+            yield f"### {spelling.title}"
+            yield matrix(of_order)
+
+
+def _became(result: Result) -> str:
+    """Return the outcome, with the name that was told first where it is not the fault's own."""
+    if result.outcome in ("named", "named wrong") and result.named != " + ".join(result.trial.faults):
+        return f"{result.outcome}, as {result.named}"
+    return result.outcome
+
+
+def _caught_by(row: list[Result]) -> list[str]:
+    found = {what for result in row for what in result.caught_by}
+    return [check for check in CHECKS if check in found] + sorted(found.difference(CHECKS))
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = [list(head)]
+    cells += [["---"] * len(cells[0]), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |" for row in cells)

@@ -1,0 +1,167 @@
+"""A report for people: the verdict first, then what is wrong and where, then the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from textwrap import indent
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from verification.naming.diagnosis import Diagnosis
+from verification.report import UNDECLARED, Case, Report
+from verification.subjects import Finding
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_GRAVITY = ("pass", "inconclusive", "fail")
+_SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
+_SHOWN_LEAVES = 4
+_SHOWN_REASONS = 6
+_CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
+_MISSING = "\n–: wrong, but not by its numbers."
+_OVERLOOKED = "No problem that was asked would have shown these faults (refmaml faults ID explains one):"
+_HOW_TO_SUPPORT = "They need options; a problem subject that handles an option names it in its attribute `supports`."
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    console.print(_headline(report))
+    for diagnosis in report.diagnosis:
+        console.print(_diagnosis(diagnosis))
+    failing = [case for case in report.cases if case.verdict == "fail"]
+    told = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
+    for case in failing[:told]:
+        console.print(_failure(case))
+        console.print(Text("To reproduce it:", style="dim"))
+        console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
+    if len(failing) > told:
+        more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[told:])) else ""
+        count = len(failing) - told
+        console.print(f"{count} more wrong {'answer is' if count == 1 else 'answers are'} in the table{more}.")
+    if report.cases:
+        console.print(_table(report))
+    if report.relations:
+        console.print(_relations(report))
+    if report.overlooked:
+        console.print(f"{_OVERLOOKED} {', '.join(report.overlooked)}.")
+    if report.why_left_out:
+        undeclared = sum(why.startswith(UNDECLARED) for why in report.why_left_out.values())
+        if undeclared:
+            console.print(f"Not asked: {_problems(undeclared)} beyond what it declares.", style="dim")
+        reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
+        for why, count in reasons[:_SHOWN_REASONS]:
+            console.print(Text(f"Not answered: {_problems(count)}, since {why}.", style="dim"))  # no markup of theirs
+        if len(reasons) > _SHOWN_REASONS:
+            console.print("The JSON report has the reason of each of the others.", style="dim")
+    elif report.left_out:
+        names = ", ".join(dict.fromkeys(report.left_out))
+        console.print(f"Not asked: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
+
+
+def _problems(count: int) -> str:
+    return f"{count} {'problem' if count == 1 else 'problems'}"
+
+
+def _headline(report: Report) -> RenderableType:
+    style = _STYLES[report.verdict]
+    about = f"{report.subject} ({report.framework} {report.kind})"
+    return Panel(Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}"), border_style=style)
+
+
+def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
+    text = Text.assemble((f"{diagnosis.name}: {diagnosis.title}\n", "bold"), f"{diagnosis.evidence}.\n")
+    if diagnosis.cannot_tell_from:
+        text.append(f"These answers do not tell it from {' or '.join(diagnosis.cannot_tell_from)}.\n")
+    if diagnosis.convention:
+        text.append(f"If that is meant, declare it: --convention {diagnosis.convention}.\n")
+    text.append(f"What to do: {diagnosis.advice}")
+    if diagnosis.source:
+        text.append(f"\nSeen in: {diagnosis.source}", style="dim")
+    return Panel(text, title="The mistake", title_align="left")
+
+
+def _failure(case: Case) -> RenderableType:
+    shown = case.findings[:_SHOWN_LEAVES]
+    parts: list[RenderableType] = [_finding(finding) for finding in shown]
+    if len(case.findings) > len(shown):
+        parts.append(Text(f"and {len(case.findings) - len(shown)} more", style="dim"))
+    return Panel(Group(*parts), title=f"{case.problem} · order {case.order} · {case.dtype}", title_align="left")
+
+
+def _finding(finding: Finding) -> RenderableType:
+    where = finding.what if finding.leaf is None else f"{finding.what}, {finding.leaf}"
+    text = Text.assemble((f"{where}: ", "bold"), f"{finding.message}.")
+    if finding.expected is not None and finding.got is not None:
+        index, expected, got = _worst_entry(finding.expected, finding.got)
+        text.append(f"\n    {index}expected {expected:.9g}, got {got:.9g}")
+    return text
+
+
+def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
+    """Return the entry that is furthest off, or the first that is not a number."""
+    off = np.abs(np.asarray(got, np.float64) - expected)
+    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
+    place = f"at [{', '.join(map(str, worst))}] " if worst else ""
+    return place, float(expected[worst]), float(got[worst])
+
+
+def _relations(report: Report) -> RenderableType:
+    """Tell each relation that did not hold, and how many did."""
+    held = sum(each.result.verdict == "pass" for each in report.relations)
+    lines = [Text(f"{held} of {len(report.relations)} relations hold in float64.")]
+    for each in report.relations:
+        if each.result.verdict != "pass":
+            verdict = (each.result.verdict, _STYLES[each.result.verdict])
+            where = f"  {each.result.name} · {each.problem} · order {each.order}: {each.result.sentence}"
+            lines.append(Text.assemble(verdict, where))
+    return Group(*lines)
+
+
+def _table(report: Report) -> Table:
+    """Return one row for each problem, with its error in each precision."""
+    dtypes = list(dict.fromkeys(case.dtype for case in report.cases))
+    table = Table(caption=_CAPTION + (_MISSING if not all(map(_compared, report.cases)) else ""))
+    for name in ("problem", "order"):
+        table.add_column(name)
+    for dtype in dtypes:
+        table.add_column(f"error, {dtype}", justify="right")
+    table.add_column("verdict")
+    rows: dict[tuple[str, str, str], list[Case]] = {}
+    for case in report.cases:
+        rows.setdefault(_row(case), []).append(case)
+    for (name, order, _), cases in rows.items():
+        verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
+        errors = [_error([case for case in cases if case.dtype == dtype]) for dtype in dtypes]
+        count = len({case.problem for case in cases})
+        table.add_row(name or f"{count} {'vector' if count == 1 else 'vectors'}", order, *errors, _styled(verdict))
+    return table
+
+
+def _is_vector(case: Case) -> bool:
+    return case.group == "vectors"
+
+
+def _row(case: Case) -> tuple[str, str, str]:
+    """Return what the cases of a row share: there are hundreds of vectors, and one row for all of a verdict."""
+    return ("", str(case.order), case.verdict) if _is_vector(case) else (case.problem, str(case.order), "")
+
+
+def _styled(verdict: str) -> Text:
+    return Text(verdict, style=_STYLES[verdict])
+
+
+def _error(cases: list[Case]) -> Text:
+    """Return the largest error, as far as there is one."""
+    if not cases:
+        return Text("")
+    worst = max(cases, key=lambda case: (_GRAVITY.index(case.verdict), case.worst))
+    return Text(f"{worst.worst:.2g}" if _compared(worst) else "–", style=_STYLES[worst.verdict])
+
+
+def _compared(case: Case) -> bool:
+    """Return whether the error tells the verdict: not where a leaf is missing and the others are right."""
+    return case.verdict != "fail" or not case.worst <= 1

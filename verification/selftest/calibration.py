@@ -1,0 +1,333 @@
+"""Where the bound stands: the largest error of correct code below it, the faintest fault of the catalogue above it.
+
+Both are measured in units of u · max(‖x‖, s) for each leaf x, as in `judging.tolerances`, so that one number C can
+be held against them on every problem, in every precision. A ladder is one problem with one number of inner steps at
+several learning rates: the smaller the rate, the less a fault in the inner loop changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.faults import CATALOGUE, Fault, Outcome, pose
+from verification.faults.question import Answer as FaultAnswer
+from verification.judging import comparison, tolerances
+from verification.judging.comparison import over
+from verification.judging.conventions import Declared
+from verification.judging.tolerances import Sensitivity, unit_roundoff
+from verification.judging.truth import from_reference
+from verification.orders import DTYPES, Order
+from verification.problems import suite
+from verification.problems.answers import Answer
+from verification.problems.problem import Problem
+from verification.selftest import correct
+from verification.selftest.correct import Variant
+from verification.subjects import Reply, Subject, ask
+
+PROBLEMS = ("quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear")
+#: Powers of two from 0.001 to 0.5: a learning rate that is rounded in float32 is another question, not an error.
+RATES = tuple(2.0**-power for power in (10, 8, 6, 4, 3, 2, 1))
+STEPS = (1, 3, 5, 20)
+
+#: The rate of the built-in problems. A fault that changes nothing there cannot show on the problem at any rate.
+OWN_RATE = 2.0**-3
+#: What does not show moves an answer there by tens of roundings; the faintest that shows, single precision, by 2²⁶.
+_SHOWS = 2.0**20
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A built-in problem with another number of inner steps, at several learning rates."""
+
+    problem: str
+    order: Order
+    steps: int
+    rates: tuple[float, ...] = RATES
+
+    @property
+    def name(self) -> str:
+        """What is measured, in words."""
+        return f"{self.problem}, K = {self.steps}"
+
+
+class Measured(NamedTuple):
+    """A size in units u · max(‖x‖, s), and whose it is."""
+
+    units: float
+    by: str
+
+
+#: Where no fault shows there is none to be hidden.
+_NOTHING = Measured(float("inf"), "none")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One problem at one learning rate in one precision: both measurements, and the judge's separation in bounds."""
+
+    problem: str
+    order: Order
+    steps: int
+    rate: float
+    dtype: str
+    correct: Measured
+    faintest: Measured
+    separation: float
+
+    @property
+    def accused(self) -> bool:
+        """Whether correct code is beyond the bound: the bound is too narrow."""
+        return not self.correct.units <= tolerances.FACTOR
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a fault is within the bound: no verdict on this problem can exclude it."""
+        return not self.faintest.units > tolerances.FACTOR
+
+    @property
+    def decided(self) -> bool:
+        """Whether the judge would say "pass" to a right answer here, and not "inconclusive"."""
+        return self.separation >= comparison.DECIDES
+
+    @property
+    def overlooked(self) -> bool:
+        """Whether the judge would pass a fault here: it is hidden, and the judge's separation does not say so."""
+        return self.hidden and self.decided
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the setting in plain types for JSON, where an infinite number is null."""
+        return {
+            "problem": self.problem,
+            "order": self.order,
+            "steps": self.steps,
+            "rate": self.rate,
+            "dtype": self.dtype,
+            "correct": {"units": _finite(self.correct.units), "variant": self.correct.by},
+            "faintest": {"units": _finite(self.faintest.units), "fault": self.faintest.by},
+            "separation": _finite(self.separation),
+            "accused": self.accused,
+            "hidden": self.hidden,
+            "overlooked": self.overlooked,
+        }
+
+
+def ladders(
+    problems: Iterable[str] = PROBLEMS,
+    orders: Iterable[Order] = (1,),
+    steps: Iterable[int] = STEPS,
+    rates: Iterable[float] = RATES,
+) -> list[Ladder]:
+    """Return a ladder for each problem, order and number of steps that make sense together."""
+    names, counts, climbed = list(problems), list(steps), tuple(rates)
+    return [
+        Ladder(name, order, count, climbed)
+        for order in orders
+        for name in names
+        if suite.is_asked(name, order)
+        for count in counts
+    ]
+
+
+def measure(
+    asked: list[Ladder], jobs: int = 1, progress: Callable[[int, int, str], None] | None = None
+) -> list[Setting]:
+    """Climb all ladders, in as many processes as asked, and return the settings in order."""
+    found: list[Setting] = []
+    for done, settings in enumerate(_climbed(asked, jobs), 1):
+        found += settings
+        if progress:
+            progress(done, len(asked), asked[done - 1].name)
+    return found
+
+
+def _climbed(asked: list[Ladder], jobs: int) -> Iterator[list[Setting]]:
+    if jobs == 1:
+        yield from map(climb, asked)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(climb, asked)
+
+
+def climb(ladder: Ladder) -> list[Setting]:
+    """Measure one ladder in both precisions, at the faults that show on its problem."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge where the right step does not
+        distances = fault_distances(_at(ladder, OWN_RATE))
+        showing = [name for name, units in distances.items() if units > _SHOWS]
+        return [setting for rate in ladder.rates for setting in _settings(ladder, rate, showing)]
+
+
+def _at(ladder: Ladder, rate: float) -> Problem:
+    made = suite.made(ladder.problem, ladder.order)
+    name = f"{ladder.name}, α = {rate:g}"
+    return replace(made, name=name, inner_grad_steps=ladder.steps, inner_learning_rate=rate)
+
+
+def _settings(ladder: Ladder, rate: float, showing: list[str]) -> Iterator[Setting]:
+    problem = _at(ladder, rate)
+    moves = tolerances.sensitivity(problem)
+    distances = fault_distances(problem, moves)
+    for dtype in DTYPES:
+        coarser = unit_roundoff("float64") / unit_roundoff(dtype)
+        units = {name: coarser * each for name, each in distances.items() if dtype in _fault(name).dtypes}
+        yield Setting(
+            ladder.problem, ladder.order, ladder.steps, rate, dtype,
+            correct=largest_error(problem, moves, dtype),
+            faintest=min((Measured(units[name], name) for name in showing if name in units), default=_NOTHING),
+            separation=coarser * _separation(ladder.order, distances),
+        )  # fmt: skip
+
+
+def _separation(order: Order, units: dict[str, float]) -> float:
+    """Return what `comparison.separation` would be of this problem in float64: it is no built-in one."""
+    return comparison.nearest(order, lambda id_: units.get(id_, 0.0) / tolerances.FACTOR)
+
+
+def fault_distances(problem: Problem, moves: Sensitivity | None = None) -> dict[str, float]:
+    """Return how far each fault's gradients are from the right ones, in float64 units, on the leaf that shows it best.
+
+    Faults are worked in float64, exactly enough: what is measured is the fault, without rounding. A fault whose answer
+    is the right one, to the bit, is left out: a clip that nothing exceeds changes nothing.
+    """
+    moves = moves or tolerances.sensitivity(problem)
+    asked = pose(problem)
+    right = Declared().right(asked)
+    wrong = {name: answer(asked) for name, answer in _answers(problem)}
+    return {name: _farthest(right, each, moves) for name, each in wrong.items() if _differ(right, each)}
+
+
+def _answers(problem: Problem) -> Iterator[tuple[str, FaultAnswer]]:
+    for fault in CATALOGUE.values():
+        if problem.order in fault.orders and problem.inner_grad_steps <= fault.most_steps:
+            for variant, answer in fault.variants.items():
+                yield _named(fault, variant), answer
+
+
+def _named(fault: Fault, variant: str) -> str:
+    return f"{fault.id} ({variant})" if variant else fault.id
+
+
+def _differ(right: Outcome, wrong: Outcome) -> bool:
+    pairs = ((leaf, wrong.gradients[chain]) for chain, leaf in right.gradients.items())
+    return any(leaf is None or other is None or not np.array_equal(leaf, other) for leaf, other in pairs)
+
+
+def _fault(name: str) -> Fault:
+    return CATALOGUE[name.partition(" ")[0]]
+
+
+def _farthest(right: Outcome, wrong: Outcome, moves: Sensitivity) -> float:
+    """Return the largest distance of a leaf in units; a leaf that is missing or has another shape is told at once."""
+    farthest = 0.0
+    for chain, leaf in right.gradients.items():
+        other = wrong.gradients[chain]
+        if leaf is None or other is None or other.shape != leaf.shape:
+            return float("inf")
+        farthest = max(farthest, _units(leaf, other, moves.gradients[chain], "float64"))
+    return farthest
+
+
+def largest_error(problem: Problem, moves: Sensitivity, dtype: str) -> Measured:
+    """Return the largest error of cost, gradients and adapted variables over all correct variants, and the variant."""
+    expected = from_reference(problem).answer
+    measured = [Measured(_error(problem, each, expected, moves, dtype), each.name) for each in _variants(problem.order)]
+    return max(measured)
+
+
+def _variants(order: Order) -> list[Variant]:
+    """Return the correct variants that need no extra and declare nothing."""
+    return [
+        each
+        for each in correct.variants()
+        if order in each.orders and each.framework != "torch" and not each.conventions
+    ]
+
+
+def _error(problem: Problem, variant: Variant, expected: Answer, moves: Sensitivity, dtype: str) -> float:
+    subject = Subject(variant.make(problem.order), variant.kind, variant.framework, variant.name)  # type: ignore[arg-type]
+    reply = ask(subject, problem.native(variant.framework, dtype))
+    if reply.findings:
+        return float("inf")  # what is missing or misshapen is no rounding
+    return max(_errors(reply, expected, moves, dtype))
+
+
+def _errors(reply: Reply, expected: Answer, moves: Sensitivity, dtype: str) -> Iterator[float]:
+    yield _units(np.asarray(expected.cost), np.asarray(reply.cost), moves.cost, dtype)
+    for chain, leaf in expected.gradients.items():
+        yield _units(leaf, reply.gradients[chain], moves.gradients[chain], dtype)
+    for chain, leaf in (reply.adapted or {}).items():
+        yield _units(expected.adapted[chain], leaf, moves.adapted[chain], dtype)
+
+
+def _units(right: NDArray[Any], other: NDArray[Any], moves: float, dtype: str) -> float:
+    """Return ‖other − right‖ in units u · max(‖right‖, s), by the bound that the judge applies."""
+    distance = float(np.linalg.norm(np.asarray(other, np.float64) - right))
+    return tolerances.FACTOR * over(distance, tolerances.bound(right, moves, dtype))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The settings of one precision together."""
+
+    dtype: str
+    settings: list[Setting]
+
+    @property
+    def correct(self) -> Setting:
+        """The setting in which correct code errs most."""
+        return max(self.settings, key=lambda each: each.correct.units)
+
+    @property
+    def faintest(self) -> Setting:
+        """The setting in which a fault is faintest, of those that the judge decides; of all where it decides none."""
+        decided = [each for each in self.settings if each.decided]
+        return min(decided or self.settings, key=lambda each: each.faintest.units)
+
+    @property
+    def separation(self) -> float:
+        """How many times the faintest fault is as large as the largest error of correct code."""
+        return self.faintest.faintest.units / self.correct.correct.units
+
+    def count(self, what: str) -> int:
+        """Count the settings of which a property is true."""
+        return sum(bool(getattr(each, what)) for each in self.settings)
+
+
+def summaries(settings: list[Setting]) -> list[Summary]:
+    """Return a summary for each precision."""
+    dtypes = dict.fromkeys(each.dtype for each in settings)
+    return [Summary(dtype, [each for each in settings if each.dtype == dtype]) for dtype in dtypes]
+
+
+def objections(settings: list[Setting]) -> list[str]:
+    """Return what speaks against the bound, in sentences; nothing where it stands between right and wrong."""
+    found = []
+    for each in settings:
+        where = f"{each.problem}, order {each.order}, K = {each.steps}, α = {each.rate:g}, {each.dtype}"
+        bound = f"the bound of {tolerances.FACTOR:g} units"
+        if each.accused:
+            found.append(
+                f"{where}: expected correct code within {bound}, but {each.correct.by!r} errs by "
+                f"{each.correct.units:.3g}. Widen the bound, or mend the variant."
+            )
+        if each.overlooked:
+            found.append(
+                f"{where}: expected every fault outside {bound} or the judge to be undecided, but {each.faintest.by} "
+                f"is {each.faintest.units:.3g} units away. Narrow the bound, or let the judge ask for this fault too."
+            )
+    return found
+
+
+def to_dict(settings: list[Setting]) -> dict[str, Any]:
+    """Return everything measured in plain types for JSON."""
+    told = [each.to_dict() for each in settings]
+    return {"bound": tolerances.FACTOR, "settings": told, "objections": objections(settings)}
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None

@@ -1,0 +1,147 @@
+"""The judge judged: every fault and every correct variant by the same path as a user's subject.
+
+A fault that passes is a survivor, a correct variant that fails a false alarm; either makes the self-test fail. Each
+answer is computed in the precision that is asked, so that rounding has its part in it, and is named from predictions in
+float64 that are computed in another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from verification.faults import CATALOGUE
+from verification.faults.subject import FaultySubject
+from verification.judge import verify
+from verification.naming.pairs import under
+from verification.orders import DTYPES, ORDERS, Order
+from verification.problems.levels import QUICK
+from verification.report import Report
+from verification.selftest.correct import Variant, variants
+
+#: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
+#: a correct one that is passed, or accused.
+Outcome = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
+BAD = ("survived", "false alarm")
+
+_SHARING = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision.
+
+    With a seed, the problems of the level "quick" are asked with random numbers of that seed alone.
+    """
+
+    faults: tuple[str, ...]
+    variant: str
+    order: Order
+    dtype: str
+    seed: int | None = None
+    level: str = "quick"
+
+    @property
+    def name(self) -> str:
+        """What is tried, in words."""
+        named = " + ".join(self.faults) or "correct"
+        return f"{named} ({self.variant})" if self.variant else named
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a trial: which checks caught it, and what it was named first."""
+
+    trial: Trial
+    outcome: Outcome
+    caught_by: tuple[str, ...]
+    named: str
+
+
+def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...]) -> list[Trial]:
+    """Return every fault, every pair of a scale and a structure, and every correct variant."""
+    found = []
+    for order in orders:
+        for dtype in dtypes:
+            for fault in CATALOGUE.values():
+                if order in fault.orders and dtype in fault.dtypes:
+                    found += [Trial((fault.id,), variant, order, dtype) for variant in fault.variants]
+            found += [Trial((), variant.name, order, dtype) for variant in variants() if order in variant.orders]
+    return found
+
+
+def pair_trials(orders: tuple[Order, ...]) -> list[Trial]:
+    """Return each structural fault under a sum over tasks, and under a wrong factor."""
+    return [
+        Trial((scale, fault.id), variant, order, "float64")
+        for order in orders
+        for fault in CATALOGUE.values()
+        if fault.structural and order in fault.orders
+        for variant in fault.variants
+        for scale in ("D01", "D11")
+    ]
+
+
+def random_trials(count: int, seed: int) -> Iterator[Trial]:
+    """Yield faults and correct variants by chance, on problems with random numbers of their own.
+
+    Ten trials in a row are of one order and share their problems: what is right there is then worked out once.
+    """
+    rng = np.random.default_rng(seed)
+    everything = trials(ORDERS, DTYPES)
+    for index in range(count):
+        if index % _SHARING == 0:
+            order, numbers = everything[int(rng.integers(len(everything)))].order, int(rng.integers(10**9))
+            able = [trial for trial in everything if trial.order == order]
+        yield replace(able[int(rng.integers(len(able)))], seed=numbers)
+
+
+def run(trial: Trial) -> Result:
+    """Try one subject."""
+    subject, options = _subject(trial)
+    problems = None if trial.seed is None else [f"{name}@{trial.seed}" for name in QUICK]
+    report = verify(subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, **options)
+    caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
+    named = report.diagnosis[0].name if report.diagnosis else ""
+    return Result(trial, _outcome(trial, report), tuple(caught), named)
+
+
+def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
+    if not trial.faults:
+        variant: Variant = next(each for each in variants() if each.name == trial.variant)
+        options = {"framework": variant.framework, "kind": variant.kind, "conventions": variant.conventions}
+        return variant.make(trial.order), options
+    answer = CATALOGUE[trial.faults[-1]].variants[trial.variant]
+    if trial.faults[0] == "D01" and len(trial.faults) == 2:
+        answer = under(lambda asked: asked.tasks, answer)
+    elif len(trial.faults) == 2:
+        answer = under(lambda _: 0.625, answer)
+    return FaultySubject(answer), {"framework": "numpy", "kind": "problem"}
+
+
+def _outcome(trial: Trial, report: Report) -> Outcome:
+    if not trial.faults:
+        return "false alarm" if report.verdict == "fail" else "correct"
+    if report.verdict != "fail":
+        return "survived" if report.verdict == "pass" else "inconclusive"
+    if not (report.diagnosis and report.diagnosis[0].convincing):
+        return "not named"
+    first = report.diagnosis[0]
+    # Equal evidence for two names is told as such, and either is right.
+    right = set(first.faults) == set(trial.faults) or " + ".join(trial.faults) in first.cannot_tell_from
+    return "named" if right else "named wrong"
+
+
+def run_all(asked: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None) -> list[Result]:
+    """Try all subjects, in as many processes as asked, and return the results in order."""
+    results = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for index, result in enumerate(pool.map(run, asked, chunksize=_SHARING)):
+            results.append(result)
+            if progress:
+                progress(index + 1, len(asked), result.trial.name)
+    return results
