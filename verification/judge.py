@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from verification.frameworks.framework import framework as framework_named
-from verification.judging.comparison import DECIDES, compare, differences, sensitivity, separation
+from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared, convention
-from verification.judging.truth import truths
+from verification.judging.separation import overlooked
+from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import Diagnosis, diagnose
 from verification.naming.evidence import Observation
 from verification.naming.growth import family
-from verification.orders import DTYPES, ORDERS, Order
+from verification.orders import DTYPES, ORDERS, SPELLINGS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
@@ -39,8 +41,9 @@ def verify(
     conventions: Iterable[str] = (),
     level: str = "quick",
     seed: int = 0,
-    problems: Iterable[str] | None = None,
+    problems: Iterable[str | Problem] | None = None,
     progress: Progress | None = None,
+    standards: Standards | None = None,
 ) -> Report:
     """Judge an implementation of a meta-learning step.
 
@@ -50,14 +53,16 @@ def verify(
             function, or where it is: ``"package.module:name"``, ``"path/to/file.py:name"``.
         framework: the arrays it works on: "autograd", "numpy" or "torch".
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
-        kind: "step" or "problem"; by default told by the number of required parameters.
-        dtypes: the precisions to ask in.
+        kind: "step" or "problem"; by default inferred from the number of required parameters.
+        dtypes: the precisions to test in.
         conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
             problems, the quick ones again with other random numbers, and of a step the relations.
         seed: makes those other random numbers.
-        problems: the names of the built-in problems to ask instead.
+        problems: what to ask instead: names of built-in problems, or problems of one's own.
         progress: called before each problem.
+        standards: what is known of the built-in problems, to be shared between several runs; by default worked out
+            for this one.
 
     Returns:
         The report; ``report.verdict`` is "pass", "fail" or "inconclusive", and ``report.diagnosis`` names the mistake.
@@ -69,34 +74,31 @@ def verify(
     """
     _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
-    _require("level", level, levels.LEVELS)
-    for dtype in dtypes:
-        _require("dtypes", dtype, DTYPES)
-    for each in problems or ():
-        if not suite.exists(each):
-            raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {each!r}.")
-    declared = Declared(tuple(convention(name) for name in conventions))
     framework_named(framework)
+    run = run_of(dtypes, conventions, level, seed, problems, standards)
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
-    judged = Subject(function, _kind(function, kind), framework, name)
-    run = Run(dtypes, declared, level, seed, tuple(problems) if problems is not None else None)
+    judged = Subject(function, kind_of(function, kind), framework, name)
     return run.report([(judged, order)], progress)
 
 
 def verify_own(
-    *, dtypes: tuple[str, ...] = DTYPES, level: str = "quick", seed: int = 0, progress: Progress | None = None
+    *,
+    dtypes: tuple[str, ...] = DTYPES,
+    level: str = "quick",
+    seed: int = 0,
+    problems: Iterable[str | Problem] | None = None,
+    progress: Progress | None = None,
+    standards: Standards | None = None,
 ) -> Report:
     """Judge `refmaml`'s own reference steps, against the oracles alone."""
     import refmaml
 
-    own: list[tuple[Callable[..., Any], Order]] = [
-        (refmaml.fomaml_step, 1),
-        (refmaml.maml_step, 2),
-        (refmaml.reptile_step, "reptile"),
+    subjects: list[tuple[Subject, Order]] = [
+        (Subject(getattr(refmaml, spelling.function), "step", "autograd", "refmaml"), order)
+        for order, spelling in SPELLINGS.items()
     ]
-    run = Run(dtypes, Declared(), level, seed)
-    return run.report([(Subject(step, "step", "autograd", "refmaml"), order) for step, order in own], progress)
+    return run_of(dtypes, (), level, seed, problems, standards).report(subjects, progress)
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -104,118 +106,161 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, but got {value!r}.")
 
 
-def _kind(function: Callable[..., Any], kind: str | None) -> Any:
-    return kind or kind_of(function)
-
-
 def _name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """How subjects are asked: in which precisions, under which conventions, and which problems."""
 
     dtypes: tuple[str, ...]
-    declared: Declared
+    declared: Declared = field(default_factory=Declared)
     level: str = "quick"
     seed: int = 0
-    problems: tuple[str, ...] | None = None
+    problems: tuple[str | Problem, ...] | None = None
+    standards: Standards = field(default_factory=Standards)
 
-    def report(self, asked: list[tuple[Subject, Order]], progress: Progress | None) -> Report:
+    def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
-        plan = [(subject, order, name) for subject, order in asked for name in self.names(order)]
-        able = [each for each in plan if each[0].can(suite.made(each[2], each[1]))]
-        tell = progress or (lambda *_: None)
+        plan = [(subject, standard) for subject, order in subjects for standard in self.standards_of(order)]
+        able = [(subject, standard) for subject, standard in plan if subject.can(standard.problem)]
+        show = progress or (lambda *_: None)
         cases: list[Case] = []
-        seen: list[Observation] = []
-        for index, (subject, order, name) in enumerate(able):
-            tell(index, len(able), name)
+        observations: list[Observation] = []
+        for index, (subject, standard) in enumerate(able):
+            show(index, len(able), standard.problem.name)
             for dtype in self.dtypes:
-                case, observed = self.case(subject, suite.made(name, order).native(subject.framework, dtype))
+                case, observed = self.case(subject, standard, dtype)
                 cases.append(case)
-                seen.extend(observed)
+                observations += observed
         failed = any(case.verdict == "fail" for case in cases)
-        tell(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
-        named = [each for subject, order in asked for each in self.named(subject, order, cases, seen)]
-        related = [each for subject, order in asked for each in self._related(subject, order)]
-        left_out = [name for subject, order, name in plan if (subject, order, name) not in able]
-        return conclude(asked[0][0], cases, named, related, left_out, self.overlooked(able, left_out))
+        show(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
+        names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]
+        related = [result for subject, order in subjects for result in self._related(subject, order)]
+        left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.problem)]
+        missed = self.overlooked([standard for _, standard in able], left_out)
+        return conclude(subjects[0][0], cases, names, related, left_out, missed)
 
-    def names(self, order: Order) -> list[str]:
-        """Return the names of the problems to ask for an order."""
+    def standards_of(self, order: Order) -> list[Standard]:
+        """Return what to ask of an order: the problems that make sense for it, with what is known of them."""
         if self.problems is None:
-            return levels.names(self.level, order, self.seed)
-        return [name for name in self.problems if suite.is_asked(name, order)]
+            return [self.standards.of(name, order) for name in levels.names(self.level, order, self.seed)]
+        return [
+            self.standards.of(problem, order)
+            if isinstance(problem, str)
+            else Standard(problem.native("autograd", "float64"))
+            for problem in self.problems
+            if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
+        ]
 
-    def overlooked(self, able: Sequence[tuple[Subject, Order, str]], left_out: list[str]) -> list[str]:
+    def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
         if self.problems is None and not left_out and "float64" in self.dtypes:
             return []
-        by_order: dict[Order, list[tuple[Problem, str]]] = {}
-        for _, order, name in able:
-            by_order.setdefault(order, []).extend((suite.made(name, order), dtype) for dtype in self.dtypes)
-        return list(dict.fromkeys(id_ for order, each in by_order.items() for id_ in levels.overlooked(each, order)))
+        by_order = groupby(tested, key=lambda standard: standard.problem.order)
+        missed = [
+            fault
+            for order, standards in by_order
+            for fault in overlooked([(standard, dtype) for standard in standards for dtype in self.dtypes], order)
+        ]
+        return list(dict.fromkeys(missed))
 
     def _related(self, subject: Subject, order: Order) -> list[Related]:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
-        if self.level == "quick" or self.problems is not None or subject.kind != "step" or order not in (1, 2):
+        if self.level == "quick" or self.problems is not None or subject.kind != "step" or order == "reptile":
             return []
         return [
             Related(name, order, result)
             for name in levels.RELATED
-            for result in check_problem(subject.function, suite.made(name, order).native(subject.framework)).results
+            for result in check_problem(
+                subject.function, self.standards.of(name, order).problem.native(subject.framework)
+            ).results
         ]
 
-    def case(self, subject: Subject, problem: Problem) -> tuple[Case, list[Observation]]:
-        """Ask one problem, twice where state is looked for, and compare."""
-        expected = truths(problem.name, problem.order, own=subject.is_own)
-        own = problem.native(problem.framework.name)
-        reply, changed = _asked(subject, problem, own)
-        findings, worst = compare(problem, reply, expected, self.declared)
-        findings += changed
-        wrong = tuple(dict.fromkeys(each.what for each in findings))
-        observed = [_observation(problem, reply, 0, bool(changed), wrong)]
+    def case(self, subject: Subject, standard: Standard, dtype: str) -> tuple[Case, list[Observation]]:
+        """Ask one problem in one precision, twice where state is looked for, and compare."""
+        truths = standard.truths(own=subject.is_own)
+        own = standard.problem.native(subject.framework, dtype)
+        reply, changes = _ask(subject, standard, own)
+        findings, worst = compare(standard, dtype, reply, truths, self.declared)
+        findings += changes
+        observations = [_observation(standard, dtype, reply, findings, changes)]
         # State outlives a call in any precision alike: one is enough.
-        if levels.is_asked_twice(problem) and str(problem.dtype) == self.dtypes[0]:
+        if levels.is_asked_twice(standard.problem) and dtype == self.dtypes[0]:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
-            again, _ = _asked(subject, problem, problem.native(problem.framework.name) if changed else own)
-            later, _ = compare(problem, again, expected, self.declared)
-            other = differences(problem, reply, again) if findings else later
-            told = [replace(each, what="second call", message=f"{_AGAIN}: {each.message}") for each in other]
-            findings += told
-            observed.append(_observation(problem, again, 1, bool(changed), tuple(each.what for each in later)))
-        apart = separation(problem.name, problem.order, str(problem.dtype))
-        verdict: Verdict = "fail" if findings else "inconclusive" if apart < DECIDES else "pass"
-        parts = (problem.name, problem.order, str(problem.dtype), verdict, findings, worst, apart)
-        return Case(*parts, snippet(subject, problem)), observed
+            again, _ = _ask(subject, standard, standard.problem.native(subject.framework, dtype) if changes else own)
+            later, _ = compare(standard, dtype, again, truths, self.declared)
+            apart = differences(standard, dtype, reply, again) if findings else later
+            findings += [
+                replace(finding, what="second call", message=f"{_AGAIN}: {finding.message}") for finding in apart
+            ]
+            observations.append(_observation(standard, dtype, again, later, changes, call=1))
+        separation = standard.separation(dtype)
+        verdict: Verdict = "fail" if findings else "inconclusive" if separation < DECIDES else "pass"
+        case = Case(
+            problem=standard.problem.name, order=standard.problem.order, dtype=dtype, verdict=verdict,
+            findings=findings, worst=worst, separation=separation, snippet=snippet(subject, standard.problem, dtype),
+        )  # fmt: skip
+        return case, observations
 
-    def named(self, subject: Subject, order: Order, cases: list[Case], seen: list[Observation]) -> list[Diagnosis]:
+    def name(
+        self, subject: Subject, order: Order, cases: Sequence[Case], observations: Sequence[Observation]
+    ) -> list[Diagnosis]:
         """Name the mistake of a subject that failed, or at least the family that it is of."""
         failing = [case for case in cases if case.verdict == "fail" and case.order == order]
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
-        mine = [each for each in seen if each.problem.order == order]
+        mine = [observation for observation in observations if observation.problem.order == order]
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
             for reading in self.declared.readings:
-                told = diagnose(mine, order, reading)
-                if any(each.convincing for each in told):
-                    return told
-            told = told or family(subject, order, mine, self.declared)
+                found = diagnose(mine, order, reading)
+                if any(diagnosis.convincing for diagnosis in found):
+                    return found
+            found = found or family(subject, order, mine, self.declared)
         if any(finding.what == "second call" for case in failing for finding in case.findings):
-            return [replace(each, evidence=f"{each.evidence}; {_AGAIN}") for each in told]
-        return told
+            return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {_AGAIN}") for diagnosis in found]
+        return found
 
 
-def _asked(subject: Subject, problem: Problem, own: Problem) -> tuple[Reply, list[Finding]]:
+def run_of(
+    dtypes: tuple[str, ...],
+    conventions: Iterable[str],
+    level: str,
+    seed: int,
+    problems: Iterable[str | Problem] | None = None,
+    standards: Standards | None = None,
+) -> Run:
+    """Return the run that these options describe.
+
+    Raises:
+        ValueError: an option is not one of its values.
+    """
+    _require("level", level, levels.LEVELS)
+    for dtype in dtypes:
+        _require("dtypes", dtype, DTYPES)
+    chosen = None if problems is None else tuple(problems)
+    for problem in chosen or ():
+        if isinstance(problem, str) and not suite.exists(problem):
+            raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {problem!r}.")
+    return Run(
+        dtypes=dtypes, declared=Declared(tuple(convention(name) for name in conventions)), level=level, seed=seed,
+        problems=chosen, standards=standards or Standards(),
+    )  # fmt: skip
+
+
+def _ask(subject: Subject, standard: Standard, own: Problem) -> tuple[Reply, list[Finding]]:
     """Ask with arrays of its own, and tell which of them the subject wrote into."""
-    before = map_leaves(problem.framework.to_numpy, problem.native("numpy").variables), _arrays(problem, problem.batch)
+    dtype = str(own.dtype)
+    untouched = standard.problem.native("numpy", dtype)
     reply = ask(subject, own)
-    after = _arrays(own, own.variables), _arrays(own, own.batch)
     findings = []
-    for what, old, new in zip(("variables", "batch"), before, after, strict=True):
-        later = leaves(new)
-        for chain, leaf in leaves(old).items():
+    for what, before, after in (
+        ("variables", untouched.variables, own.variables),
+        ("batch", untouched.batch, own.batch),
+    ):
+        later = leaves(_arrays(own, after))
+        for chain, leaf in leaves(before).items():
             if not np.array_equal(leaf, later[chain]):
                 findings.append(Finding("inputs", f"the call changed the caller's {what}", chain, leaf, later[chain]))
     return reply, findings
@@ -226,22 +271,25 @@ def _arrays(problem: Problem, tree: Tree) -> Tree:
 
 
 def _observation(
-    problem: Problem, reply: Reply, call: int, overwrote: bool, wrong: tuple[str, ...] = ()
+    standard: Standard, dtype: str, reply: Reply, findings: list[Finding], changes: list[Finding], call: int = 0
 ) -> Observation:
-    plain = suite.made(problem.name, problem.order)
-    moves = sensitivity(problem.name, problem.order)
-    return Observation(plain, str(problem.dtype), reply, moves, call, overwrote, wrong)
+    wrong = tuple(dict.fromkeys(finding.what for finding in findings))
+    return Observation(standard, dtype, reply, call=call, overwrote=bool(changes), wrong=wrong)
 
 
-def snippet(subject: Subject, problem: Problem) -> str:
+def snippet(subject: Subject, problem: Problem, dtype: str) -> str:
     """Return Python that asks the subject the problem again."""
-    dtype = str(problem.dtype)
-    asked = f"problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, dtype={dtype!r})"
+    made = (
+        f"verification.problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, "
+        f"dtype={dtype!r})"
+        if problem.is_built_in
+        else f"...  # your own {problem.name!r}, then .native({subject.framework!r}, {dtype!r})"
+    )
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [
         "import verification",
         f"subject = verification.load({subject.place!r})",
-        f"problem = verification.{asked}",
+        f"problem = {made}",
         *([] if subject.kind == "problem" else ["arguments, keywords = problem.arguments()"]),
         f"print({call})",
     ]

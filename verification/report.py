@@ -15,7 +15,7 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 UNDECLARED = "it does not declare"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One problem in one precision: the verdict, what was found, and the largest error as a part of its bound.
 
@@ -33,6 +33,14 @@ class Case:
     separation: float
     snippet: str
     group: str = "problems"
+
+
+def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, snippet: str, group: str) -> Case:
+    """Return the case of something that was not answered at all."""
+    return Case(
+        problem=problem, order=order, dtype=dtype, verdict="fail", findings=[finding], worst=float("inf"),
+        separation=float("nan"), snippet=snippet, group=group,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

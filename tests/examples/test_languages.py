@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import harness as smoke
+from verification.protocol import smoke
 from verification.protocol import verify_program
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -15,6 +15,7 @@ from verification.frameworks.framework import FRAMEWORKS
 from verification.judging.conventions import NAMES as CONVENTIONS
 from verification.judging.conventions import convention
 from verification.orders import BY_OPTION, DTYPES
+from verification.problems import suite
 from verification.problems.levels import LEVELS
 from verification.report import Report
 from verification.reports import show
@@ -86,6 +87,15 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     return names
 
 
+def _existing(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of problems while the command line is read."""
+    for name in names:
+        if not suite.exists(name):
+            known = ", ".join(suite.NAMES)
+            raise click.BadParameter(f"expected one of {known}, but got {name!r}.", context, parameter)
+    return names
+
+
 @click.command(help=_VERIFY_HELP)
 @click.argument("subject", required=False)
 @click.option(
@@ -132,6 +142,14 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
     "again with other random numbers, and for steps the relations.",
 )
+@click.option(
+    "--problem",
+    "problems",
+    multiple=True,
+    metavar="NAME",
+    callback=_existing,
+    help="Test on this built-in problem only, in place of a level. May be given several times.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of those other numbers.")
 @click.option(
     "--json",
@@ -148,6 +166,7 @@ def verify(
     dtypes: tuple[str, ...],
     declared: tuple[str, ...],
     level: str,
+    problems: tuple[str, ...],
     seed: int,
     command: str | None,
     timeout: float,
@@ -155,16 +174,18 @@ def verify(
 ) -> None:
     """Judge an implementation of a meta-learning step."""
     console = Console()
-    asked = dtypes or DTYPES
     with usage_errors(), shown_progress() as progress:
+        extent: dict[str, Any] = {
+            "dtypes": dtypes or DTYPES, "level": level, "seed": seed, "problems": problems or None,
+            "progress": progress,
+        }  # fmt: skip
         if command is not None:
-            options: dict[str, Any] = {"order": BY_OPTION[order], "dtypes": asked, "conventions": declared}
-            options.update(level=level, seed=seed, progress=progress)
-            report = judged(click.get_current_context(), command, timeout, **options)
+            context = click.get_current_context()
+            report = judged(context, command, timeout, order=BY_OPTION[order], conventions=declared, **extent)
         elif subject is None:
             _require_subject(click.get_current_context())
             refuse_timeout(click.get_current_context())
-            report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
+            report = judge.verify_own(**extent)
         else:
             refuse_timeout(click.get_current_context())
             if "" not in sys.path:
@@ -174,11 +195,8 @@ def verify(
                 framework=framework,
                 order=BY_OPTION[order],
                 kind=kind,
-                dtypes=asked,
                 conventions=declared,
-                level=level,
-                seed=seed,
-                progress=progress,
+                **extent,
             )
     show(report, console)
     if json_file:

@@ -51,6 +51,10 @@ class Question:
         """The rows of a task's first support array: its examples, or the size of a quadratic cost's matrix."""
         return int(next(iter(self.problem.batch["support"].values())).shape[1])
 
+    def copied(self) -> Question:
+        """Return the question with a memory of its own: what is worked out from here on is forgotten with it."""
+        return replace(self, works=[replace(work, memory=dict(work.memory)) for work in self.works])
+
     def spots(self) -> dict[str, NDArray[Any]]:
         """Return the coordinates of each variable in the flat vector, by key chain."""
         return self.problem.split(np.arange(self.works[0].theta.size))

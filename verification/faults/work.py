@@ -81,7 +81,7 @@ class Work:
     def inner_hessians(self, points: Points) -> list[NDArray[Any]]:
         """∇²S at each of several points; those that are not known yet in one pass."""
         costs = self.view.inner_costs
-        keys = [("hessian", id(costs), phi.tobytes()) for phi in points]
+        keys = [("hessian", costs, phi.tobytes()) for phi in points]
         missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in self.memory}
         if missing:
             found = self.curve(costs, np.stack(list(missing.values())))
@@ -89,7 +89,7 @@ class Work:
         return [self.memory[key] for key in keys]
 
     def _kept(self, what: str, costs: Costs, phi: Vector, compute: Callable[[Costs, Vector], Any]) -> Any:
-        key = (what, id(costs), phi.tobytes())
+        key = (what, costs, phi.tobytes())  # the costs themselves, not their ids, which are given out again
         if key not in self.memory:
             self.memory[key] = compute(costs, phi)
         return self.memory[key]

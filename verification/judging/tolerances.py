@@ -14,7 +14,6 @@ the built-in problems no fault of the catalogue nearer than 17,300 u κ in float
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot
 from typing import Any
 
 import numpy as np
@@ -36,9 +35,24 @@ def unit_roundoff(dtype: Any) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
-def norm(array: NDArray[Any]) -> float:
-    """Return the 2-norm of all entries; no square of an entry overflows or underflows on the way."""
-    return hypot(*np.asarray(array, np.float64).ravel().tolist())
+def norm(array: Any) -> float:
+    """Return the 2-norm of all entries, NaN or infinity where one is; no square overflows or underflows on the way."""
+    sizes = np.abs(np.asarray(array, np.float64)).ravel()
+    largest = float(np.max(sizes, initial=0.0))
+    # Squares overflow beyond 1e154 and vanish below 1e-162.
+    return float(np.linalg.norm(sizes / largest)) * largest if 0 < largest < float("inf") else largest
+
+
+def apart(one: Any, other: Any) -> float:
+    """Return ‖one − other‖, worked in float64 whatever the precision of the two."""
+    return norm(np.asarray(one, np.float64) - np.asarray(other, np.float64))
+
+
+def over(error: float, bound: float) -> float:
+    """Return error / bound, where a bound of 0 allows 0 alone; NaN is infinitely wrong, lest a maximum lose it."""
+    if not np.isfinite(error):
+        return float("inf")
+    return error / bound if bound else (0.0 if error == 0 else float("inf"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ def sensitivity(problem: Problem) -> Sensitivity:
         cost=_response(np.asarray(base.cost), [np.asarray(each.cost) for each in moved]),
         gradients={chain: max(movement, ends.get(chain, 0.0)) for chain, movement in gradients.items()},
         adapted=_movement(base.adapted, [each.adapted for each in moved]),
-        sizes={chain: float(np.linalg.norm(leaf)) for chain, leaf in base.gradients.items()},
+        sizes={chain: norm(leaf) for chain, leaf in base.gradients.items()},
     )
 
 
@@ -92,7 +106,7 @@ def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
     On a chaotic inner loop a change of δ grows until it is as large as the answer, and no further: dividing by δ would
     then give 1/δ, however much rounding is amplified. No bound can be derived there, so there is none.
     """
-    size, movement = float(np.linalg.norm(base)), max(float(np.linalg.norm(each - base)) for each in moved)
+    size, movement = norm(base), max(norm(answer - base) for answer in moved)
     return float("inf") if movement > _BENT * size > 0 else movement / _DELTA
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
+from verification.judging.tolerances import norm
 from verification.oracles import closed_form, finite_differences, second_order
-from verification.orders import SPELLINGS, Order
+from verification.orders import SPELLINGS
 from verification.problems.answers import Answer, Arrays, assemble
 from verification.problems.problem import Problem
 from verification.problems.trees import leaves
@@ -52,13 +52,4 @@ def from_oracles(problem: Problem) -> list[Truth]:
 def _solved(source: str, problem: Problem, solutions: list[Any]) -> Truth:
     answer = assemble(problem, solutions)
     spread: Arrays = problem.split(np.mean([solution.error for solution in solutions], axis=0))
-    return Truth(source, answer, {chain: float(np.linalg.norm(spread[chain])) for chain in answer.gradients})
-
-
-@lru_cache(maxsize=512)
-def truths(name: str, order: Order, *, own: bool) -> list[Truth]:
-    """Return the expected answers of a built-in problem; both precisions are asked the same numbers."""
-    from verification.problems.suite import made
-
-    asked = made(name, order)
-    return from_oracles(asked) if own else [from_reference(asked)]
+    return Truth(source, answer, {chain: norm(spread[chain]) for chain in answer.gradients})

@@ -12,14 +12,15 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import CATALOGUE, Outcome, Question, pose
+from verification.faults import CATALOGUE, Outcome, Question
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import FACTOR, Sensitivity, unit_roundoff
+from verification.judging.standard import DECIDES, Standard
+from verification.judging.tolerances import FACTOR, apart, norm, over, unit_roundoff
+from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
 from verification.subjects import Reply
 
@@ -30,23 +31,24 @@ Answer = Callable[[Question], Outcome]
 
 @dataclass(frozen=True)
 class Observation:
-    """One answer: the problem (in float64, on autograd), the precision it was asked in, and how many calls came before.
+    """One answer: the problem's standard, the precision it was asked in, and how many calls came before.
 
     `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about.
     """
 
-    problem: Problem
+    standard: Standard
     dtype: str
     reply: Reply
-    sensitivity: Sensitivity
     call: int = 0
     overwrote: bool = False
     wrong: tuple[str, ...] = ()
 
+    @property
+    def problem(self) -> Problem:
+        """The problem, in float64 on autograd."""
+        return self.standard.problem
 
-Predicted = dict[tuple[Answer, int], Outcome]
-#: What the faults of the catalogue answer to each problem; every subject is held against the same answers.
-_PREDICTED: WeakKeyDictionary[Problem, Predicted] = WeakKeyDictionary()
+
 _OF_CATALOGUE = frozenset(answer for fault in CATALOGUE.values() for answer in fault.variants.values())
 
 
@@ -72,33 +74,32 @@ class Evidence:
         self.not_finite = len(precise) - len(finite)
         #: The observations that decide; those in single precision only where there are no others.
         self.deciding = sorted(finite, key=lambda seen: cost_of_asking(seen.problem))
-        self._questions: dict[tuple[str, Any], Question] = {}
-        self._right: dict[tuple[str, Any], Outcome] = {}
-        self._predicted: dict[Problem, Predicted] = {}
+        self._questions: dict[Standard, Question] = {}
+        self._right: dict[Standard, Outcome] = {}
+        self._predicted: dict[tuple[Standard, Answer, int], Outcome] = {}
 
     def question(self, seen: Observation) -> Question:
-        """Return the question that an observation answers; its gradients are kept from one fault to the next."""
-        key = (seen.problem.name, seen.problem.order)
-        if key not in self._questions:
-            self._questions[key] = pose(seen.problem)
-        return replace(self._questions[key], call=seen.call)
+        """Return the question that an observation answers; what is worked out for one subject goes with it."""
+        if seen.standard not in self._questions:
+            self._questions[seen.standard] = seen.standard.question.copied()
+        return replace(self._questions[seen.standard], call=seen.call)
 
     def right(self, seen: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
-        key = (seen.problem.name, seen.problem.order)
-        if key not in self._right:
-            self._right[key] = self._declared.right(self.question(seen))
-        return self._right[key]
+        if seen.standard not in self._right:
+            self._right[seen.standard] = self._declared.right(self.question(seen))
+        return self._right[seen.standard]
 
     def predict(self, seen: Observation, answer: Answer) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""
         asked = self.question(seen)
+        if answer in _OF_CATALOGUE:
+            return self._declared.of(seen.standard.predict(answer, seen.call), asked)
         # What is fitted or paired for one subject is of no use to the next one.
-        memory = _PREDICTED if answer in _OF_CATALOGUE else self._predicted
-        known = memory.setdefault(seen.problem, {})
-        if (answer, seen.call) not in known:
-            known[answer, seen.call] = answer(asked)
-        return self._declared.of(known[answer, seen.call], asked)
+        key = seen.standard, answer, seen.call
+        if key not in self._predicted:
+            self._predicted[key] = answer(asked)
+        return self._declared.of(self._predicted[key], asked)
 
     def mismatch(self, seen: Observation, predicted: Outcome) -> float:
         """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""
@@ -109,7 +110,7 @@ class Evidence:
             there = np.zeros_like(here) if got is None else got
             if here.shape != there.shape or (expected is None and np.any(there)):
                 return float("inf")
-            worst = max(worst, _ratio(there - here, allowed(seen, chain, here)))
+            worst = max(worst, over(apart(there, here), allowed(seen, chain, here)))
         return worst
 
     def matches(self, seen: Observation, predicted: Outcome) -> bool:
@@ -138,7 +139,7 @@ class Evidence:
                 return True
             here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
             there = np.zeros_like(here) if other is None else other
-            if here.shape != there.shape or _ratio(there - here, allowed(seen, chain, here)) > 2:
+            if here.shape != there.shape or over(apart(there, here), allowed(seen, chain, here)) > DECIDES:
                 return True
         return False
 
@@ -160,8 +161,7 @@ def lost(seen: Observation, chain: str) -> bool:
 
 def allowed(seen: Observation, chain: str, expected: NDArray[Any]) -> float:
     """Return how far a leaf may be from what a fault predicts."""
-    moves = seen.sensitivity.gradients
-    size = float(np.linalg.norm(expected))
+    moves, size = seen.standard.sensitivity.gradients, norm(expected)
     return _MARGIN * FACTOR * unit_roundoff(seen.dtype) * max(size, size * _kappa(seen), moves.get(chain, 0.0))
 
 
@@ -171,21 +171,6 @@ def _is_finite(seen: Observation) -> bool:
 
 def _kappa(seen: Observation) -> float:
     """Return the condition number of the whole gradient."""
-    moves = np.array(list(seen.sensitivity.gradients.values()))
-    sizes = np.array(list(seen.sensitivity.sizes.values()))
-    total = float(np.linalg.norm(sizes))
-    return float(np.linalg.norm(moves)) / total if total else 1.0
-
-
-def _ratio(difference: NDArray[Any], bound: float) -> float:
-    size = float(np.linalg.norm(difference))
-    if not np.isfinite(size):
-        return float("inf")
-    return size / bound if bound else (0.0 if size == 0 else float("inf"))
-
-
-def cost_of_asking(problem: Problem) -> int:
-    """Return roughly how long a fault takes on a problem: cheap ones first, since one mismatch is enough."""
-    size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
-    # Problems with fewer than two steps tell little; they come last.
-    return size * problem.num_tasks * problem.inner_grad_steps + (10_000 if problem.inner_grad_steps < 2 else 0)
+    sensitivity = seen.standard.sensitivity
+    total = norm(list(sensitivity.sizes.values()))
+    return norm(list(sensitivity.gradients.values())) / total if total else 1.0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults import Outcome, Question, parameters, scales, state, tasks
+from verification.judging.tolerances import norm
 from verification.naming.evidence import Answer, Evidence, Observation
 
 Named = tuple[str, str, Answer]
@@ -33,7 +34,7 @@ def fitted(evidence: Evidence) -> Iterator[Named]:
     # Where one clip explains all, no other form of it is looked for; and a clip of the mean makes it smaller.
     explained = any(evidence.matched_by(answer) for _, _, answer in clips)
     got = returned(first)
-    smaller = got is not None and _length(got) < _length(vector(evidence.right(first)))
+    smaller = got is not None and norm(got) < norm(vector(evidence.right(first)))
     for id_, words, make, starts in _searches(first):
         if id_ == "G07" and (explained or not (smaller or words.startswith(_EACH_TASK))):
             continue
@@ -111,7 +112,7 @@ def _factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
 
 def _clips(evidence: Evidence) -> Iterator[Named]:
     """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
-    for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, _length)):
+    for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
         for seen in evidence.deciding:
             got = returned(seen)
             if got is not None and size(got) < 0.999 * size(vector(evidence.right(seen))):
@@ -128,10 +129,6 @@ def _clips(evidence: Evidence) -> Iterator[Named]:
 
 def _largest(gradient: NDArray[Any]) -> float:
     return float(np.max(np.abs(gradient)))
-
-
-def _length(gradient: NDArray[Any]) -> float:
-    return float(np.linalg.norm(gradient))
 
 
 def _search(

@@ -14,19 +14,19 @@ import numpy as np
 
 from verification.faults import pose
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import FACTOR, unit_roundoff
+from verification.judging.tolerances import FACTOR, norm, unit_roundoff
 from verification.naming.diagnosis import Diagnosis, several
 from verification.naming.evidence import Observation
 from verification.naming.fits import vector
 from verification.orders import Order
-from verification.problems import suite
+from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
 from verification.relations import check_problem
 from verification.relations.taylor import order_in_alpha
 from verification.subjects import SkippedError, Subject, ask
 
 _LADDER = tuple(2.0**-k for k in range(3, 9))
-_PROBES = ("mlp-tanh-mse", "quadratic")
+_PROBES = ("mlp-tanh-mse", "quadratic")  # of the built-in problems these show a growth best; else the cheapest does
 _OUTER = "the outer loop: its data, its scale, the tasks or variables that it takes"
 _INNER = "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate"
 _RECURSION = "the inner recursion: where the inner gradients of later steps are taken"
@@ -49,15 +49,21 @@ _CLOSE = 1e-4  # single precision is enough to tell points apart
 
 def family(subject: Subject, order: Order, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
     """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
-    asked = {each.problem.name for each in seen if each.reply.returned}
-    for name in _PROBES:
-        if name in asked:
-            problem = suite.made(name, order)
-            gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
-            fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
-            if fit.verdict == "pass":
-                return [several(_growth(fit.order, order, _is_moved(seen, declared)) + _broken(subject, problem))]
-    return [several("")] if asked else []
+    answered = [each for each in seen if each.reply.returned]
+    for problem in _probes(answered):
+        gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
+        fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
+        if fit.verdict == "pass":
+            return [several(_growth(fit.order, order, _is_moved(seen, declared)) + _broken(subject, problem))]
+    return [several("")] if answered else []
+
+
+def _probes(answered: list[Observation]) -> list[Problem]:
+    """Return the problems to ask again at other rates: two built-in ones, or the cheapest two of somebody's own."""
+    problems = {observation.standard: observation.problem for observation in answered}.values()
+    built_in = {problem.name: problem for problem in problems if problem.is_built_in}
+    own = [problem for problem in problems if not problem.is_built_in and np.isscalar(problem.inner_learning_rate)]
+    return [built_in[name] for name in _PROBES if name in built_in] + sorted(own, key=cost_of_asking)[:2]
 
 
 def _growth(measured: float, order: Order, moved: bool) -> str:
@@ -73,7 +79,7 @@ def _is_moved(seen: list[Observation], declared: Declared) -> bool:
     """Return whether adapted variables were told that are not the right ones."""
     for each in seen:
         given = {chain: leaf for chain, leaf in (each.reply.adapted or {}).items() if each.reply.returned}
-        right = declared.right(pose(each.problem)).adapted if given else []
+        right = declared.right(each.standard.question).adapted if given else []
         for task, adapted in enumerate(right):
             for chain, leaf in each.problem.split(adapted).items():
                 rows = given.get(chain, ())
@@ -100,11 +106,11 @@ def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) ->
     if not reply.returned:
         return float("nan"), 0.0
     right = declared.right(pose(changed))
-    size = float(np.linalg.norm(vector(right)))
+    size = norm(vector(right))
     noise = FACTOR * unit_roundoff("float64") * size
     parts: list[Any] = []
     for chain, leaf in right.gradients.items():
         got = reply.returned.get(chain)
         if leaf is not None:
             parts.append(np.ravel((np.zeros_like(leaf) if got is None or got.shape != leaf.shape else got) - leaf))
-    return float(np.linalg.norm(np.concatenate(parts))), noise
+    return norm(np.concatenate(parts)), noise

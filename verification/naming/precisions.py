@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.judging.tolerances import unit_roundoff
+from verification.judging.tolerances import norm, unit_roundoff
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.fits import ratio, returned, vector
 
@@ -75,4 +75,4 @@ def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
         return 1.0
     factor = ratio(got - right, right)
     rest = got - right - (factor or 0.0) * right
-    return float(np.linalg.norm(rest) / np.linalg.norm(got - right))
+    return norm(rest) / norm(got - right)

@@ -45,6 +45,8 @@ class Problem:
     options: Options
     framework: Framework
     order: Order
+    #: Whether `suite` makes it under this name.
+    is_built_in: bool = False
     #: The family's name of each variable by key chain, in order.
     names: Mapping[str, str] = field(init=False, repr=False)
     #: Where each variable lies in the flat vector, by key chain.

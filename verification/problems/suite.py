@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -162,9 +161,8 @@ _RECIPES = {**_PLAIN, **_WITH_OPTIONS}
 NAMES = tuple(_RECIPES)
 
 
-@lru_cache(maxsize=512)
-def made(name: str, order: Order) -> Problem:
-    """Return the one problem of a name and an order, in float64 on autograd; nobody may write into it."""
+def _made(name: str, order: Order) -> Problem:
+    """Return the problem of a name and an order, in float64 on autograd."""
     kind, _, seed = name.partition("@")
     recipe = _RECIPES[kind]
     if not seed:
@@ -202,6 +200,7 @@ def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: Order)
         options=recipe.options,
         framework=framework("autograd"),
         order=order,
+        is_built_in=True,
     )
 
 
@@ -234,7 +233,7 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
         raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
     if not exists(name):
         raise KeyError(f"name: expected one of {', '.join(NAMES)}, or one of them with @SEED, but got {name!r}.")
-    return made(name, order).native(framework, dtype)
+    return _made(name, order).native(framework, dtype)
 
 
 def exists(name: str) -> bool:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from verification.judging.comparison import compare_within
+from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import sensitivity
-from verification.judging.truth import from_reference
+from verification.judging.standard import Standard
 from verification.protocol import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
@@ -130,7 +129,8 @@ def _of_one_task(layout: Json) -> Json:
 def _answered(program: Program, capabilities: Capabilities, layout: Json, dtype: str) -> None:
     problem = to_problem(layout, name=f"{layout['family']} without an inner step", framework_name="numpy", dtype=dtype)
     reply = ask(subject_of(program, capabilities), problem)
-    findings, _ = compare_within(sensitivity(problem), problem, reply, [from_reference(problem)], Declared())
+    standard = Standard(problem.native("autograd", "float64"))
+    findings, _ = compare(standard, dtype, reply, standard.truths(own=False), Declared())
     if not findings:
         return
     first = findings[0]

@@ -6,20 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verification.judge import Progress, Run
-from verification.judging.conventions import Declared, convention
+from verification.judge import Progress, Run, run_of
+from verification.judging.standard import Standard
 from verification.judging.tolerances import norm
 from verification.naming.diagnosis import Diagnosis, diagnose
 from verification.naming.evidence import Observation
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
-from verification.problems.levels import LEVELS
 from verification.protocol import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
-from verification.report import UNDECLARED, Case, Report, conclude
+from verification.report import UNDECLARED, Case, Report, broken_case, conclude
 from verification.subjects import Finding, ProgramError, Reply, SkippedError, SubjectError
 from verification.vectors import Vector, from_problem
 
@@ -63,12 +62,7 @@ def verify_program(
         SubjectError: there is no such program, or it declares nothing of what it is asked for.
         ValueError: an option is not one of its values.
     """
-    declared = Declared(tuple(convention(name) for name in conventions))
-    if level not in LEVELS:
-        raise ValueError(f"level: expected one of {', '.join(LEVELS)}, but got {level!r}.")
-    for name in problems or ():
-        if not suite.exists(name):
-            raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {name!r}.")
+    run = run_of(dtypes, conventions, level, seed, problems)
     with Program(command, timeout) as program:
         try:
             capabilities = program.introduce()
@@ -78,13 +72,12 @@ def verify_program(
         asked = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
         if not asked:
             raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
-        run = Run(asked, declared, level, seed, tuple(problems) if problems is not None else None)
-        work = _Work(run, subject_of(program, capabilities))
+        work = _Work(replace(run, dtypes=asked), subject_of(program, capabilities))
         plan = work.plan(orders, vectors)
-        for index, (name, step, item, dtype) in enumerate(plan):
+        for index, item in enumerate(plan):
             if progress:
-                progress(index, len(plan), name)
-            work.ask(name, step, item, dtype)
+                progress(index, len(plan), item.name)
+            work.ask(item)
         if progress:
             progress(len(plan), len(plan), "naming the mistake" if work.has_failed else "done")
         return work.report(orders)
@@ -105,6 +98,17 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """One thing to ask a program: a built-in problem, by its standard, or a vector."""
+
+    name: str
+    order: Order
+    dtype: str
+    standard: Standard | None = None
+    vector: Vector | None = None
+
+
 @dataclass
 class _Work:
     """What has been asked of a program, and what came of it."""
@@ -120,19 +124,22 @@ class _Work:
     def has_failed(self) -> bool:
         return any(case.verdict == "fail" for case in self.cases)
 
-    def plan(self, orders: list[Order], vectors: bool) -> list[tuple[str, Order, Vector | None, str]]:
-        """Return what to ask: a name, an order, the vector if it is one, and a precision."""
-        found: list[tuple[str, Order, Vector | None, str]] = []
-        for order in orders:
-            for name in self.run.names(order):
-                if self._can(name, from_problem(suite.made(name, order))):
-                    found += [(name, order, None, dtype) for dtype in self.run.dtypes]
+    def plan(self, orders: list[Order], vectors: bool) -> list[_Item]:
+        """Return what to ask, each problem and vector in every precision."""
+        found = [
+            _Item(name=standard.problem.name, order=order, dtype=dtype, standard=standard)
+            for order in orders
+            for standard in self.run.standards_of(order)
+            if self._can(standard.problem.name, from_problem(standard.problem))
+            for dtype in self.run.dtypes
+        ]
         if not vectors:
             return found
         for vector in golden():
-            if BY_STEP[vector.problem["step"]] in orders and self._can(vector.id, vector.problem):
+            order = BY_STEP[vector.problem["step"]]
+            if order in orders and self._can(vector.id, vector.problem):
                 dtypes = [dtype for dtype in self.run.dtypes if dtype in vector.dtypes]
-                found += [(vector.id, BY_STEP[vector.problem["step"]], vector, dtype) for dtype in dtypes]
+                found += [_Item(name=vector.id, order=order, dtype=dtype, vector=vector) for dtype in dtypes]
         return found
 
     def _can(self, name: str, layout: dict[str, Any]) -> bool:
@@ -141,26 +148,30 @@ class _Work:
             self.left_out[name] = f"{UNDECLARED} {lacking}"
         return not lacking
 
-    def ask(self, name: str, order: Order, vector: Vector | None, dtype: str) -> None:
+    def ask(self, item: _Item) -> None:
         """Ask one question; whatever comes of it is a case, or is left out with the program's own reason."""
-        group = "vectors" if vector else "problems"
-        shell = snippet(self.subject.name, name, order, dtype)
+        shell = snippet(self.subject.name, item.name, item.order, item.dtype)
         if self.subject.program.given_up:
             finding = Finding("program", f"it was not asked: {self.subject.program.given_up}")
-            nothing = float("inf"), float("nan")
-            self.cases.append(Case(name, order, dtype, "fail", [finding], *nothing, shell, group))
+            group = "vectors" if item.vector else "problems"
+            case = broken_case(item.name, item.order, item.dtype, finding, snippet=shell, group=group)
+            self.cases.append(case)
             return
         try:
-            if vector:
-                case, reply = vector_case(self.subject, vector, order, dtype, self.run.declared)
-                self.answered.append((vector, dtype, reply))
-            else:
-                case, observed = self.run.case(self.subject, suite.made(name, order).native("numpy", dtype))
-                self.seen += observed
+            case = self._answered_case(item)
         except SkippedError as skipped:
-            self.left_out[name] = f"it skipped it: {skipped}"
+            self.left_out[item.name] = f"it skipped it: {skipped}"
             return
-        self.cases.append(replace(case, snippet=shell, group=group))
+        self.cases.append(replace(case, snippet=shell))
+
+    def _answered_case(self, item: _Item) -> Case:
+        if item.standard is not None:
+            case, observations = self.run.case(self.subject, item.standard, item.dtype)
+            self.seen += observations
+        elif item.vector is not None:
+            case, reply = vector_case(self.subject, item.vector, item.order, item.dtype, self.run.declared)
+            self.answered.append((item.vector, item.dtype, reply))
+        return case
 
     def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
@@ -168,9 +179,9 @@ class _Work:
         named = [each for order in orders for each in self._named(order)]
         complaint = program.stop()
         if complaint:
-            finding, order = Finding("program", complaint), orders[0]
-            parts = ("stop", order, self.run.dtypes[0], "fail", [finding], float("inf"), float("nan"))
-            self.cases.append(Case(*parts, f"refmaml smoke --command {self.subject.name!r}", "protocol"))  # type: ignore[arg-type]
+            shell = f"refmaml smoke --command {self.subject.name!r}"
+            finding, dtype = Finding("program", complaint), self.run.dtypes[0]
+            self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group="protocol"))
         report = conclude(self.subject, self.cases, named, [], list(self.left_out), self._overlooked(orders))
         report = replace(report, kind="program", framework=program.language, why_left_out=dict(self.left_out))
         return replace(report, reason=_reason(report, program, complaint))
@@ -182,10 +193,11 @@ class _Work:
         """
         if self.has_failed:
             return []
-        answered = {(case.problem, case.order): case for case in self.cases if case.group == "problems"}
-        names = {name for order in orders for name in self.run.names(order)}
-        able = [(self.subject, order, name) for name, order in answered]
-        overlooked = self.run.overlooked(able, [name for name in self.left_out if name in names]) if able else []
+        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems"}
+        standards = [standard for order in orders for standard in self.run.standards_of(order)]
+        tested = [each for each in standards if (each.problem.name, each.problem.order) in answered]
+        left_out = [each.problem.name for each in standards if each.problem.name in self.left_out]
+        overlooked = self.run.overlooked(tested, left_out) if tested else []
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
 
@@ -196,7 +208,7 @@ class _Work:
         seen = [each for each in self.seen if each.problem.order == order] + self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
             return diagnose(seen, order, self.run.declared) if seen else []
-        return self.run.named(self.subject, order, self.cases, seen)
+        return self.run.name(self.subject, order, self.cases, seen)
 
     def _seen_on_vectors(self, order: Order) -> list[Observation]:
         """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""
@@ -253,5 +265,5 @@ def layout_of(name: str, order: Order) -> dict[str, Any]:
         KeyError: there is none of that name.
     """
     if suite.exists(name):
-        return from_problem(suite.made(name, order))
+        return from_problem(suite.problem(name, order=order))
     return golden()[name].problem

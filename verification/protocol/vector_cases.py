@@ -6,8 +6,9 @@ from functools import cache
 from typing import Any
 
 from verification.judging import tolerances
-from verification.judging.comparison import compare_within
+from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
+from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
 from verification.judging.truth import Truth
 from verification.naming.evidence import Observation
@@ -15,7 +16,7 @@ from verification.orders import Order
 from verification.problems.answers import Answer
 from verification.protocol.subject import ProgramSubject
 from verification.report import Case
-from verification.subjects import Finding, Reply, ask
+from verification.subjects import Reply, ask
 from verification.vectors import Vector, VectorSet, load
 from verification.vectors.matrix import MARGIN, distance
 
@@ -34,26 +35,25 @@ def vector_case(
     Raises:
         SkippedError: the program skipped it.
     """
-    problem = vector.to_problem("numpy", dtype)
-    reply = ask(subject, problem)
+    reply = ask(subject, vector.to_problem("numpy", dtype))
     expected = vector.expected
     answer = Answer(float(expected.cost), dict(expected.gradients), dict(expected.adapted))
     truth = Truth("the certified answer", answer, dict.fromkeys(expected.gradients, 0.0))
-    findings, worst = compare_within(_sensitivity(vector, dtype), problem, reply, [truth], declared)
-    return Case(vector.id, order, dtype, _verdict(findings), findings, worst, _separation(vector, dtype), ""), reply
+    standard = Standard(vector.to_problem(), certified=truth, allowance=_allowance(vector, dtype))
+    findings, worst = compare(standard, dtype, reply, [truth], declared)
+    case = Case(
+        problem=vector.id, order=order, dtype=dtype, verdict="fail" if findings else "pass", findings=findings,
+        worst=worst, separation=_separation(vector, dtype), snippet="", group="vectors",
+    )  # fmt: skip
+    return case, reply
 
 
 def observation(vector: Vector, dtype: str, reply: Reply) -> Observation:
     """Return the answer to a vector as evidence for the name of a mistake."""
-    problem = vector.to_problem()
-    return Observation(problem, dtype, reply, tolerances.sensitivity(problem))
+    return Observation(Standard(vector.to_problem()), dtype, reply)
 
 
-def _verdict(findings: list[Finding]) -> Any:
-    return "fail" if findings else "pass"
-
-
-def _sensitivity(vector: Vector, dtype: str) -> Sensitivity:
+def _allowance(vector: Vector, dtype: str) -> Sensitivity:
     """Return what makes the bounds of the comparison those of the vector."""
 
     def moves(part: Any, name: str | None = None) -> float:

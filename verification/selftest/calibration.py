@@ -13,22 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verification.faults import CATALOGUE, Fault, Outcome, pose
+from verification.faults import CATALOGUE, Fault
 from verification.faults.question import Answer as FaultAnswer
-from verification.judging import comparison, tolerances
-from verification.judging.comparison import over
+from verification.judging import tolerances
+from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import Sensitivity, unit_roundoff
-from verification.judging.truth import from_reference
+from verification.judging.standard import DECIDES, Standard
+from verification.judging.tolerances import unit_roundoff
 from verification.orders import DTYPES, Order
 from verification.problems import suite
-from verification.problems.answers import Answer
 from verification.problems.problem import Problem
 from verification.selftest import correct
 from verification.selftest.correct import Variant
-from verification.subjects import Reply, Subject, ask
+from verification.subjects import Subject, ask
 
 PROBLEMS = ("quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear")
 #: Powers of two from 0.001 to 0.5: a learning rate that is rounded in float32 is another question, not an error.
@@ -93,7 +91,7 @@ class Setting:
     @property
     def decided(self) -> bool:
         """Whether the judge would say "pass" to a right answer here, and not "inconclusive"."""
-        return self.separation >= comparison.DECIDES
+        return self.separation >= DECIDES
 
     @property
     def overlooked(self) -> bool:
@@ -162,43 +160,36 @@ def climb(ladder: Ladder) -> list[Setting]:
         return [setting for rate in ladder.rates for setting in _settings(ladder, rate, showing)]
 
 
-def _at(ladder: Ladder, rate: float) -> Problem:
-    made = suite.made(ladder.problem, ladder.order)
+def _at(ladder: Ladder, rate: float) -> Standard:
+    made = suite.problem(ladder.problem, order=ladder.order)
     name = f"{ladder.name}, α = {rate:g}"
-    return replace(made, name=name, inner_grad_steps=ladder.steps, inner_learning_rate=rate)
+    return Standard(
+        replace(made, name=name, inner_grad_steps=ladder.steps, inner_learning_rate=rate, is_built_in=False)
+    )
 
 
 def _settings(ladder: Ladder, rate: float, showing: list[str]) -> Iterator[Setting]:
-    problem = _at(ladder, rate)
-    moves = tolerances.sensitivity(problem)
-    distances = fault_distances(problem, moves)
+    standard = _at(ladder, rate)
+    distances = fault_distances(standard)
     for dtype in DTYPES:
         coarser = unit_roundoff("float64") / unit_roundoff(dtype)
-        units = {name: coarser * each for name, each in distances.items() if dtype in _fault(name).dtypes}
+        units = {name: coarser * distance for name, distance in distances.items() if dtype in _fault(name).dtypes}
         yield Setting(
             ladder.problem, ladder.order, ladder.steps, rate, dtype,
-            correct=largest_error(problem, moves, dtype),
+            correct=largest_error(standard, dtype),
             faintest=min((Measured(units[name], name) for name in showing if name in units), default=_NOTHING),
-            separation=coarser * _separation(ladder.order, distances),
+            separation=standard.separation(dtype),
         )  # fmt: skip
 
 
-def _separation(order: Order, units: dict[str, float]) -> float:
-    """Return what `comparison.separation` would be of this problem in float64: it is no built-in one."""
-    return comparison.nearest(order, lambda id_: units.get(id_, 0.0) / tolerances.FACTOR)
-
-
-def fault_distances(problem: Problem, moves: Sensitivity | None = None) -> dict[str, float]:
+def fault_distances(standard: Standard) -> dict[str, float]:
     """Return how far each fault's gradients are from the right ones, in float64 units, on the leaf that shows it best.
 
     Faults are worked in float64, exactly enough: what is measured is the fault, without rounding. A fault whose answer
     is the right one, to the bit, is left out: a clip that nothing exceeds changes nothing.
     """
-    moves = moves or tolerances.sensitivity(problem)
-    asked = pose(problem)
-    right = Declared().right(asked)
-    wrong = {name: answer(asked) for name, answer in _answers(problem)}
-    return {name: _farthest(right, each, moves) for name, each in wrong.items() if _differ(right, each)}
+    distances = {name: standard.distance(answer, "float64") for name, answer in _answers(standard.problem)}
+    return {name: tolerances.FACTOR * distance for name, distance in distances.items() if distance}
 
 
 def _answers(problem: Problem) -> Iterator[tuple[str, FaultAnswer]]:
@@ -212,30 +203,15 @@ def _named(fault: Fault, variant: str) -> str:
     return f"{fault.id} ({variant})" if variant else fault.id
 
 
-def _differ(right: Outcome, wrong: Outcome) -> bool:
-    pairs = ((leaf, wrong.gradients[chain]) for chain, leaf in right.gradients.items())
-    return any(leaf is None or other is None or not np.array_equal(leaf, other) for leaf, other in pairs)
-
-
 def _fault(name: str) -> Fault:
     return CATALOGUE[name.partition(" ")[0]]
 
 
-def _farthest(right: Outcome, wrong: Outcome, moves: Sensitivity) -> float:
-    """Return the largest distance of a leaf in units; a leaf that is missing or has another shape is told at once."""
-    farthest = 0.0
-    for chain, leaf in right.gradients.items():
-        other = wrong.gradients[chain]
-        if leaf is None or other is None or other.shape != leaf.shape:
-            return float("inf")
-        farthest = max(farthest, _units(leaf, other, moves.gradients[chain], "float64"))
-    return farthest
-
-
-def largest_error(problem: Problem, moves: Sensitivity, dtype: str) -> Measured:
+def largest_error(standard: Standard, dtype: str) -> Measured:
     """Return the largest error of cost, gradients and adapted variables over all correct variants, and the variant."""
-    expected = from_reference(problem).answer
-    measured = [Measured(_error(problem, each, expected, moves, dtype), each.name) for each in _variants(problem.order)]
+    measured = [
+        Measured(_error(standard, variant, dtype), variant.name) for variant in _variants(standard.problem.order)
+    ]
     return max(measured)
 
 
@@ -248,26 +224,14 @@ def _variants(order: Order) -> list[Variant]:
     ]
 
 
-def _error(problem: Problem, variant: Variant, expected: Answer, moves: Sensitivity, dtype: str) -> float:
-    subject = Subject(variant.make(problem.order), variant.kind, variant.framework, variant.name)  # type: ignore[arg-type]
-    reply = ask(subject, problem.native(variant.framework, dtype))
+def _error(standard: Standard, variant: Variant, dtype: str) -> float:
+    subject = Subject(variant.make(standard.problem.order), variant.kind, variant.framework, variant.name)
+    reply = ask(subject, standard.problem.native(variant.framework, dtype))
     if reply.findings:
         return float("inf")  # what is missing or misshapen is no rounding
-    return max(_errors(reply, expected, moves, dtype))
-
-
-def _errors(reply: Reply, expected: Answer, moves: Sensitivity, dtype: str) -> Iterator[float]:
-    yield _units(np.asarray(expected.cost), np.asarray(reply.cost), moves.cost, dtype)
-    for chain, leaf in expected.gradients.items():
-        yield _units(leaf, reply.gradients[chain], moves.gradients[chain], dtype)
-    for chain, leaf in (reply.adapted or {}).items():
-        yield _units(expected.adapted[chain], leaf, moves.adapted[chain], dtype)
-
-
-def _units(right: NDArray[Any], other: NDArray[Any], moves: float, dtype: str) -> float:
-    """Return ‖other − right‖ in units u · max(‖right‖, s), by the bound that the judge applies."""
-    distance = float(np.linalg.norm(np.asarray(other, np.float64) - right))
-    return tolerances.FACTOR * over(distance, tolerances.bound(right, moves, dtype))
+    # Measured against the reference, and in units: C times the error over its bound.
+    _, worst = compare(standard, dtype, reply, standard.truths(own=False), Declared())
+    return tolerances.FACTOR * worst
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,10 @@ from verification.faults.question import Answer, Outcome, Question, combined, ea
 from verification.faults.subject import FaultySubject
 from verification.faults.work import Points, Solved, Work, descend, hessian_product, mean, solve
 from verification.oracles.view import Vector
-from verification.orders import SPELLINGS, Order
+from verification.orders import ORDERS, SPELLINGS, Order
 from verification.problems.problem import Problem
 from verification.problems.trees import leaves
-
-EVERY: tuple[Order, ...] = (1, 2, "reptile")
+from verification.subjects import Kind
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Variant:
     name: str
     make: Callable[[Order], Callable[..., Any]]
     framework: str = "numpy"
-    kind: str = "problem"
-    orders: tuple[Order, ...] = EVERY
+    kind: Kind = "problem"
+    orders: tuple[Order, ...] = ORDERS
     conventions: tuple[str, ...] = field(default=())
 
 

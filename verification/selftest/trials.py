@@ -7,7 +7,7 @@ float64 that are computed in another way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import numpy as np
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.judge import verify
+from verification.judging.standard import Standards
 from verification.naming.pairs import under
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems.levels import QUICK
@@ -100,11 +101,15 @@ def random_trials(count: int, seed: int) -> Iterator[Trial]:
         yield replace(able[int(rng.integers(len(able)))], seed=numbers)
 
 
-def run(trial: Trial) -> Result:
-    """Try one subject."""
+def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = None) -> Result:
+    """Try one subject, on the problems named or on those of the trial's level; the standards serve the next trial."""
     subject, options = _subject(trial)
-    problems = None if trial.seed is None else [f"{name}@{trial.seed}" for name in QUICK]
-    report = verify(subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, **options)
+    if trial.seed is not None:
+        problems = [f"{name}@{trial.seed}" for name in QUICK]
+    report = verify(
+        subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, standards=standards,
+        **options,
+    )  # fmt: skip
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     named = report.diagnosis[0].name if report.diagnosis else ""
     return Result(trial, _outcome(trial, report), tuple(caught), named)
@@ -138,10 +143,23 @@ def _outcome(trial: Trial, report: Report) -> Outcome:
 
 def run_all(asked: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None) -> list[Result]:
     """Try all subjects, in as many processes as asked, and return the results in order."""
-    results = []
+    results: list[Result] = []
     with ProcessPoolExecutor(jobs) as pool:
-        for index, result in enumerate(pool.map(run, asked, chunksize=_SHARING)):
+        for result in pool.map(_run_shared, asked, chunksize=_SHARING):
             results.append(result)
             if progress:
-                progress(index + 1, len(asked), result.trial.name)
+                progress(len(results), len(asked), result.trial.name)
     return results
+
+
+class _Worker:
+    """What a process of the pool keeps from one trial to the next: the standards, while their numbers are tested."""
+
+    standards = Standards()
+    seed: int | None = None
+
+
+def _run_shared(trial: Trial) -> Result:
+    if trial.seed != _Worker.seed:  # numbers of another seed are asked no more
+        _Worker.standards, _Worker.seed = Standards(), trial.seed
+    return run(trial, _Worker.standards)

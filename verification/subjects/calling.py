@@ -60,12 +60,16 @@ def supported(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(declared)
 
 
-def kind_of(function: Callable[..., Any]) -> Kind:
-    """Tell a subject's kind by its required positional parameters: one for a problem subject, five or six for a step.
+def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
+    """Return the declared kind of a subject, or infer it from its required positional parameters.
+
+    A problem subject has one of them, a step five or six.
 
     Raises:
         SubjectError: it is neither, or its parameters cannot be read.
     """
+    if declared is not None:
+        return "step" if declared == "step" else "problem"
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:

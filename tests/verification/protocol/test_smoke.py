@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import harness as smoke
+from verification.protocol import smoke
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 

@@ -1,0 +1,37 @@
+"""Which faults a run would not have noticed, on the problems that it asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from verification.faults import CATALOGUE
+from verification.faults.question import Answer
+from verification.judging.standard import DECIDES, Standard
+from verification.orders import Order
+from verification.problems.levels import cost_of_asking, is_asked_twice
+
+#: A problem as it was asked: its standard, and the precision.
+Asked = tuple[Standard, str]
+
+
+def overlooked(tested: Iterable[Asked], order: Order) -> list[str]:
+    """Return the faults of an order that none of these problems, in its precision, shows, by their ids."""
+    cheapest_first = sorted(tested, key=lambda pair: cost_of_asking(pair[0].problem))
+    found = []
+    for fault in CATALOGUE.values():
+        able = [
+            (standard, dtype)
+            for standard, dtype in cheapest_first
+            if dtype in fault.dtypes and standard.problem.inner_grad_steps <= fault.most_steps
+        ]
+        if order in fault.orders and not all(_is_shown(answer, able) for answer in fault.variants.values()):
+            found.append(fault.id)
+    return found
+
+
+def _is_shown(answer: Answer, tested: Iterable[Asked]) -> bool:
+    return any(
+        standard.distance(answer, dtype, call=call) >= DECIDES
+        for standard, dtype in tested
+        for call in range(1 + is_asked_twice(standard.problem))
+    )

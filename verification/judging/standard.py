@@ -1,0 +1,136 @@
+"""What replies to one problem are held against: made once, and handed along with the problem.
+
+Truth, sensitivity, the question that faults answer, and the distance to the nearest wrong answer are worked out when
+they are first wanted, since each takes a noticeable part of a second. A problem of the suite and a problem that
+somebody brings are treated alike: nothing is looked up by a problem's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from verification.faults import CATALOGUE, Outcome, Question, pose, pose_roughly
+from verification.faults.question import Answer
+from verification.judging import tolerances
+from verification.judging.conventions import Declared
+from verification.judging.tolerances import Sensitivity, norm, over, unit_roundoff
+from verification.judging.truth import Truth, from_oracles, from_reference
+from verification.orders import Order
+from verification.problems import suite
+from verification.problems.problem import Problem
+
+#: The faults that a single answer is held against to tell whether it decides anything. The central ones show on every
+#: problem with an inner step and change its answer by α; the subtle one by α², so that it fades first, and on some
+#: problems (one step, a linear inner cost) it is no fault at all.
+_CENTRAL = ("A01", "A04", "B01", "B02", "B03", "G04")
+_SUBTLE = ("B06",)
+#: Below this distance, in bounds, an answer decides nothing.
+DECIDES = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """A problem in float64 on autograd, with what is known of its answers.
+
+    `certified` is an answer that was worked out elsewhere, such as a golden vector's: it then stands in place of the
+    reference and of the oracles. `allowance` likewise is a sensitivity that need not be measured.
+    """
+
+    problem: Problem
+    certified: Truth | None = None
+    allowance: Sensitivity | None = None
+    _predictions: dict[tuple[Answer, int], Outcome] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def sensitivity(self) -> Sensitivity:
+        """How far the answer moves per unit of relative change on the way."""
+        return self.allowance or tolerances.sensitivity(self.problem)
+
+    def truths(self, *, own: bool) -> list[Truth]:
+        """Return the expected answers: the reference's, or for `refmaml`'s own code those of the oracles alone."""
+        if self.certified is not None:
+            return [self.certified]
+        return self._oracles if own else [self._reference]
+
+    @cached_property
+    def _reference(self) -> Truth:
+        return from_reference(self.problem)
+
+    @cached_property
+    def _oracles(self) -> list[Truth]:
+        return from_oracles(self.problem)
+
+    @cached_property
+    def question(self) -> Question:
+        """The question that the problem puts to faults; gradients are kept from one fault to the next."""
+        return pose(self.problem)
+
+    def predict(self, answer: Answer, call: int = 0) -> Outcome:
+        """Return what a fault of the catalogue answers after `call` earlier calls; it is kept for the next subject."""
+        if (answer, call) not in self._predictions:
+            self._predictions[answer, call] = answer(replace(self.question, call=call))
+        return self._predictions[answer, call]
+
+    # How far wrong answers are
+
+    def distance(self, answer: Answer, dtype: str, *, call: int = 0) -> float:
+        """Return how many bounds a fault's gradients are from the right ones, on the leaf that shows it best.
+
+        It is infinite where a fault loses a gradient or writes into the caller's variables; `call` counts the calls
+        before. Bounds are proportional to the unit roundoff, so that one measurement serves every precision.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge
+            wrong = answer(replace(self._rough_question, call=call))
+        if wrong.overwritten is not None:
+            return float("inf")
+        ratios = []
+        for chain, leaf in self._roughly_right.gradients.items():
+            other = wrong.gradients[chain]
+            if leaf is None or other is None or other.shape != leaf.shape:
+                return float("inf")
+            bound = tolerances.bound(leaf, self.sensitivity.gradients[chain], "float64")
+            ratios.append(over(norm(other - leaf), bound))
+        return max(ratios) * unit_roundoff("float64") / unit_roundoff(dtype)
+
+    def separation(self, dtype: str) -> float:
+        """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
+        return self._separation * unit_roundoff("float64") / unit_roundoff(dtype)
+
+    @cached_property
+    def _separation(self) -> float:
+        if not self.problem.inner_grad_steps:
+            return float("inf")  # nothing adapts: there is nothing that such a fault could change
+        return nearest(self.problem.order, lambda fault: self.distance(CATALOGUE[fault].variants[""], "float64"))
+
+    @cached_property
+    def _rough_question(self) -> Question:
+        # At first order a Hessian has a part in faults alone that are far off; at second order, in the right answer.
+        return pose_roughly(self.problem) if self.problem.order == 1 else self.question
+
+    @cached_property
+    def _roughly_right(self) -> Outcome:
+        return Declared().right(self._rough_question)
+
+
+def nearest(order: Order, distance_of: Callable[[str], float]) -> float:
+    """Return the least distance of the central faults, and of the subtle ones where float64 shows them to be faults."""
+    central = [distance_of(fault) for fault in _CENTRAL if order in CATALOGUE[fault].orders]
+    subtle = [distance_of(fault) for fault in _SUBTLE if order in CATALOGUE[fault].orders]
+    return min([*central, *(distance for distance in subtle if distance >= DECIDES)])
+
+
+class Standards:
+    """The standards of built-in problems, each made when it is first wanted: what several runs can share."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, Order], Standard] = {}
+
+    def of(self, name: str, order: Order) -> Standard:
+        """Return the standard of a built-in problem."""
+        if (name, order) not in self._made:
+            self._made[name, order] = Standard(suite.problem(name, order=order))
+        return self._made[name, order]
