@@ -4,7 +4,7 @@
 `problem` returns one of the built-in problems, `load` a subject by name. The command line is ``refmaml verify``.
 """
 
-from verification.frameworks.framework import MissingFrameworkError
+from verification.frameworks import MissingFrameworkError
 from verification.judge import verify, verify_own
 from verification.problems.suite import problem
 from verification.relations import check_relations

@@ -9,21 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks.framework import framework as framework_named
+from verification.frameworks import framework as framework_named
 from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared, convention
 from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
-from verification.naming.diagnosis import Diagnosis, diagnose
+from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
 from verification.naming.growth import family
+from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, ORDERS, SPELLINGS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
-from verification.report import Case, Related, Report, Verdict, conclude
+from verification.report import Case, Related, Report, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
+from verification.verdicts import Verdict
 
 _AGAIN = "the same call, made a second time, has another answer"
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.

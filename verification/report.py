@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from verification.naming.diagnosis import Diagnosis
+from verification.naming.wording import Diagnosis
 from verification.orders import Order
 from verification.relations import Result
 from verification.subjects import Finding, Subject
+from verification.verdicts import EXIT_CODES, Verdict
 
-Verdict = Literal["pass", "fail", "inconclusive"]
 #: How the reason begins for which a program was not asked a problem that it did not say it can do.
 UNDECLARED = "it does not declare"
 
@@ -76,7 +76,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 pass, 1 fail, 3 inconclusive; 2 is wrong usage, which makes no report."""
-        return {"pass": 0, "fail": 1, "inconclusive": 3}[self.verdict]
+        return EXIT_CODES[self.verdict]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values; NaN and infinities are strings."""
@@ -84,12 +84,12 @@ class Report:
             "verdict": self.verdict,
             "reason": self.reason,
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
-            "diagnosis": [_diagnosis(each) for each in self.diagnosis],
+            "diagnosis": [_diagnosis(diagnosis) for diagnosis in self.diagnosis],
             "left_out": self.left_out,
             "why_left_out": self.why_left_out,
             "overlooked": self.overlooked,
             "cases": [_case(case) for case in self.cases],
-            "relations": [_related(each) for each in self.relations],
+            "relations": [_related(relation) for relation in self.relations],
         }
 
 
@@ -103,7 +103,7 @@ def conclude(
 ) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
     verdict, reason = _verdict(
-        cases, list(dict.fromkeys(each.result.name for each in relations if each.result.verdict == "fail"))
+        cases, list(dict.fromkeys(relation.result.name for relation in relations if relation.result.verdict == "fail"))
     )
     about = (subject.name, subject.framework, subject.kind)
     return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
@@ -111,7 +111,7 @@ def conclude(
 
 def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
     """Return the verdict, and the reason in one sentence."""
-    wrong, hidden = (sum(case.verdict == each for case in cases) for each in ("fail", "inconclusive"))
+    wrong, hidden = (sum(case.verdict == verdict for case in cases) for verdict in ("fail", "inconclusive"))
     if wrong:
         return "fail", f"{wrong} of {len(cases)} answers {'is' if wrong == 1 else 'are'} wrong."
     if broken:
@@ -150,7 +150,7 @@ def _case(case: Case) -> dict[str, Any]:
         "worst_error_over_bound": _plain(case.worst),
         "separation_in_bounds": _plain(case.separation),
         "snippet": case.snippet,
-        "findings": [{key: _plain(value) for key, value in vars(each).items()} for each in case.findings],
+        "findings": [{key: _plain(value) for key, value in vars(finding).items()} for finding in case.findings],
     }
 
 
@@ -159,7 +159,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(entry) for entry in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124  # NaN
         return str(value)
     return value

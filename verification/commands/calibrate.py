@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from verification.commands.shared import shown_progress, writable, write_file, write_json
-from verification.frameworks.framework import MissingFrameworkError
+from verification.frameworks import MissingFrameworkError
 from verification.orders import BY_OPTION
 from verification.problems import suite
 

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from verification.frameworks.framework import MissingFrameworkError
+from verification.frameworks import MissingFrameworkError
 from verification.protocol.limits import TIMEOUT
 from verification.subjects import SubjectError
 

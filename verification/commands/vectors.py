@@ -53,12 +53,12 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
       2  wrong usage: there is no such fault
     """
     every = _loaded()
-    chosen = [each for each in every if _matches(each, family, step, kills)]
+    chosen = [vector for vector in every if _matches(vector, family, step, kills)]
     if kills and not chosen and not _is_fault(every, kills):
         known = ", ".join(every.manifest["faults"])
         raise click.UsageError(f"--kills: expected one of {known}, but got {kills!r}.")
-    for each in chosen:
-        click.echo(f"{each.id}  kills {len(each.kills['float64'])}")
+    for vector in chosen:
+        click.echo(f"{vector.id}  kills {len(vector.kills['float64'])}")
     click.echo(f"{len(chosen)} of {len(every)} vectors, version {every.version}, {len(every.errata)} errata.")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from verification import judge
 from verification.commands.shared import shown_progress, timeout_option, usage_errors, writable, write_json
-from verification.frameworks.framework import FRAMEWORKS
+from verification.frameworks import FRAMEWORKS
 from verification.judging.conventions import NAMES as CONVENTIONS
 from verification.judging.conventions import convention
 from verification.orders import BY_OPTION, DTYPES

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verification.faults import data, order, parameters, place, scales, state, tasks
-from verification.faults.question import Answer
+from verification.faults.question import AnswerFunction
 from verification.orders import Order
 
 EVERY: tuple[Order, ...] = (1, 2, "reptile")
@@ -31,7 +31,7 @@ class Fault:
     source: str
     shows: str
     advice: str
-    variants: dict[str, Answer]
+    variants: dict[str, AnswerFunction]
     orders: tuple[Order, ...] = MAML
     convention: str | None = None
     dtypes: tuple[str, ...] = ("float64", "float32")

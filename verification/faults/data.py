@@ -28,13 +28,13 @@ both_exchanged = misread(
 )
 
 
-def _support_in_average(work: Work, asked: Question) -> Solved:
+def _support_in_average(work: Work, question: Question) -> Solved:
     """The first K terms of the average come from the support data, where one cost function serves both loops."""
-    if not (work.view.average and asked.problem.options.same_cost):
-        return solve(work, asked.order)
+    if not (work.view.average and question.problem.options.same_cost):
+        return solve(work, question.order)
     on_support = work.changed(outer_costs=work.view.inner_costs, average=False)
-    early = [solve(on_support.changed(steps=k), asked.order) for k in range(work.view.steps)]
-    parts = [*early, solve(work.changed(average=False), asked.order)]
+    early = [solve(on_support.changed(steps=k), question.order) for k in range(work.view.steps)]
+    parts = [*early, solve(work.changed(average=False), question.order)]
     cost, gradient = mean([part.cost for part in parts]), mean([part.gradient for part in parts])
     return Solved(cost, gradient, descend(work)[-1])
 
@@ -48,7 +48,7 @@ def at_rate(work: Work, factor: Any) -> Work:
     return work.changed(inner_mask=mask * np.asarray(factor, mask.dtype))
 
 
-not_reduced = misread(lambda work, asked: at_rate(work, asked.examples))
-reduced_twice = misread(lambda work, asked: at_rate(work, 1 / asked.examples))
-not_reduced_by_rows = misread(lambda work, asked: at_rate(work, asked.rows))
-reduced_twice_by_rows = misread(lambda work, asked: at_rate(work, 1 / asked.rows))
+not_reduced = misread(lambda work, question: at_rate(work, question.examples))
+reduced_twice = misread(lambda work, question: at_rate(work, 1 / question.examples))
+not_reduced_by_rows = misread(lambda work, question: at_rate(work, question.rows))
+reduced_twice_by_rows = misread(lambda work, question: at_rate(work, 1 / question.rows))

@@ -8,42 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults.order import no_such_gradient
-from verification.faults.question import Answer, Outcome, Question, each_task, misread
+from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, solve
 from verification.oracles.view import Vector
 
 
-def unused_is_none(asked: Question) -> Outcome:
+def unused_is_none(question: Question) -> Outcome:
     """F02: None for the variables that the outer cost ignores."""
-    problem = asked.problem
+    problem = question.problem
     ignored = problem.family.inner_ignores if problem.options.same_cost else problem.family.outer_ignores
-    return no_such_gradient(asked, [chain for chain, name in problem.names.items() if name in ignored])
+    return no_such_gradient(question, [chain for chain, name in problem.names.items() if name in ignored])
 
 
-def never_adapted(*chains: str) -> Answer:
+def never_adapted(*chains: str) -> AnswerFunction:
     """F03: φ_K[n] = θ[n] for some variables."""
 
-    def change(work: Work, asked: Question) -> Work:
+    def change(work: Work, question: Question) -> Work:
         mask = work.view.inner_mask.copy()
         for chain in chains:
-            mask[asked.spots()[chain]] = 0
+            mask[question.spots()[chain]] = 0
         return work.changed(inner_mask=mask)
 
     return misread(change)
 
 
-def last_leaf_kept(asked: Question) -> Outcome:
+def last_leaf_kept(question: Question) -> Outcome:
     """F03: the last variable of the inner cost, as a head that is not among the fast weights."""
-    return never_adapted(*adapting(asked)[-1:])(asked)
+    return never_adapted(*adapting(question)[-1:])(question)
 
 
-def adapting(asked: Question) -> list[str]:
+def adapting(question: Question) -> list[str]:
     """Return the variables that the inner cost takes and the inner loop adapts, in order."""
-    moving = np.any([work.view.inner_mask for work in asked.works], axis=0)
+    moving = np.any([work.view.inner_mask for work in question.works], axis=0)
     return [
         chain
-        for chain, name in asked.problem.names.items()
-        if name not in asked.problem.family.inner_ignores and np.any(moving[asked.spots()[chain]])
+        for chain, name in question.problem.names.items()
+        if name not in question.problem.family.inner_ignores and np.any(moving[question.spots()[chain]])
     ]
 
 
@@ -52,23 +52,23 @@ selections_swapped = misread(
 )
 
 
-def paired_wrongly(asked: Question) -> Outcome:
+def paired_wrongly(question: Question) -> Outcome:
     """F05: each variable moves by the gradient of the next one of its shape."""
-    permutation = _permutation(asked, asked.spots())
-    return each_task(lambda work, question: _permuted(work, question, permutation))(asked)
+    permutation = _permutation(question, question.spots())
+    return each_task(lambda work, question: _permuted(work, question, permutation))(question)
 
 
-def adapting_paired_wrongly(asked: Question) -> Outcome:
+def adapting_paired_wrongly(question: Question) -> Outcome:
     """F05: the same among the variables that adapt."""
-    moving = np.any([work.view.inner_mask for work in asked.works], axis=0)
-    spots = {chain: where for chain, where in asked.spots().items() if np.any(moving[where])}
-    permutation = _permutation(asked, spots)
-    return each_task(lambda work, question: _permuted(work, question, permutation))(asked)
+    moving = np.any([work.view.inner_mask for work in question.works], axis=0)
+    spots = {chain: where for chain, where in question.spots().items() if np.any(moving[where])}
+    permutation = _permutation(question, spots)
+    return each_task(lambda work, question: _permuted(work, question, permutation))(question)
 
 
-def _permutation(asked: Question, spots: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
+def _permutation(question: Question, spots: dict[str, NDArray[Any]]) -> NDArray[np.intp]:
     """Return, for each coordinate, the one whose gradient it gets: equal shapes in a ring."""
-    taking = np.arange(asked.works[0].theta.size)
+    taking = np.arange(question.works[0].theta.size)
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for chain, where in spots.items():
         by_shape.setdefault(where.shape, []).append(chain)
@@ -78,7 +78,7 @@ def _permutation(asked: Question, spots: dict[str, NDArray[Any]]) -> NDArray[np.
     return taking
 
 
-def _permuted(work: Work, asked: Question, taking: NDArray[np.intp]) -> Solved:
+def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solved:
     def descend(work: Work) -> Points:
         points = [work.theta]
         for _ in range(work.view.steps):
@@ -90,4 +90,4 @@ def _permuted(work: Work, asked: Question, taking: NDArray[np.intp]) -> Solved:
             u = u - hessian[taking].T @ (work.alpha * u)
         return u
 
-    return solve(work, asked.order, descend=descend, pull_back=pull_back)
+    return solve(work, question.order, descend=descend, pull_back=pull_back)

@@ -10,14 +10,14 @@ import numpy as np
 from autograd import grad
 
 from verification.faults import order
-from verification.faults.question import Answer, Outcome, Question, each_task, misread
+from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
 from verification.oracles.view import Vector
 
 graph_lost = order.lost_beyond_first_step
 
 
-def _with_steps(steps: Callable[[int], int]) -> Answer:
+def _with_steps(steps: Callable[[int], int]) -> AnswerFunction:
     return misread(lambda work, _: work.changed(steps=steps(work.view.steps)))
 
 
@@ -45,7 +45,7 @@ def _pull_back_from_theta(work: Work, points: Points, u: Vector) -> Vector:
 
 
 every_step_from_theta = each_task(
-    lambda work, asked: solve(work, asked.order, descend=_from_theta, pull_back=_pull_back_from_theta)
+    lambda work, question: solve(work, question.order, descend=_from_theta, pull_back=_pull_back_from_theta)
 )
 
 
@@ -62,7 +62,7 @@ def _pull_back_to_start(work: Work, points: Points, u: Vector) -> Vector:
 
 
 all_at_start = each_task(
-    lambda work, asked: solve(work, asked.order, descend=_all_from_start, pull_back=_pull_back_to_start)
+    lambda work, question: solve(work, question.order, descend=_all_from_start, pull_back=_pull_back_to_start)
 )
 
 
@@ -79,30 +79,30 @@ def _stage(work: Work, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda theta: before(theta) - work.alpha * by_theta(theta)
 
 
-def _through_unrolled(work: Work, asked: Question) -> Solved:
+def _through_unrolled(work: Work, question: Question) -> Solved:
     stages = _unrolled(work)
     points = [np.asarray(stage(work.theta)) for stage in stages]
-    if asked.order == 2:
+    if question.order == 2:
         ks = range(len(points)) if work.view.average else [len(points) - 1]
         gradients = [
             grad(lambda theta, k=k: anp.sum(work.view.outer_costs(stages[k](theta)[None])))(work.theta) for k in ks
         ]
         cost = mean([work.outer_cost(points[k]) for k in ks])
         return Solved(cost, mean(gradients) * work.view.outer_mask, points[-1])
-    return solve(work, asked.order, descend=lambda _: points)
+    return solve(work, question.order, descend=lambda _: points)
 
 
 through_the_unrolled_loop = each_task(_through_unrolled)
 
 
-def _averaged(weights: Callable[[int], list[float]]) -> Answer:
+def _averaged(weights: Callable[[int], list[float]]) -> AnswerFunction:
     """Make an answer of the gradients at φ_0, …, φ_K with other weights, where averaging was asked for."""
 
-    def one_task(work: Work, asked: Question) -> Solved:
+    def one_task(work: Work, question: Question) -> Solved:
         if not work.view.average:
-            return solve(work, asked.order)
+            return solve(work, question.order)
         steps = range(work.view.steps + 1)
-        parts = [solve(work.changed(steps=k, average=False), asked.order) for k in steps]
+        parts = [solve(work.changed(steps=k, average=False), question.order) for k in steps]
         shares = weights(work.view.steps)
         cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
         gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)

@@ -91,28 +91,31 @@ class Outcome:
     overwritten: Vector | None = None
 
 
-Answer = Callable[[Question], Outcome]
+#: What a step answers to a question: the right one, or one with a fault.
+AnswerFunction = Callable[[Question], Outcome]
 
 
-def outcome(asked: Question, cost: Any, gradient: Vector, adapted: list[Vector]) -> Outcome:
+def outcome(question: Question, cost: Any, gradient: Vector, adapted: list[Vector]) -> Outcome:
     """Return an outcome with a whole gradient vector cut into the selected leaves."""
     leaves: dict[str, NDArray[Any] | None] = {
-        chain: leaf for chain, leaf in asked.problem.split(gradient).items() if chain in selected(asked.problem)
+        chain: leaf for chain, leaf in question.problem.split(gradient).items() if chain in selected(question.problem)
     }
     return Outcome(float(cost), leaves, adapted)
 
 
-def combined(asked: Question, solved: list[Solved]) -> Outcome:
+def combined(question: Question, solved: list[Solved]) -> Outcome:
     """Return the mean over tasks: the right way to put them together."""
-    gradient = mean([each.gradient for each in solved])
-    return outcome(asked, mean([each.cost for each in solved]), gradient, [each.adapted for each in solved])
+    gradient = mean([solution.gradient for solution in solved])
+    return outcome(
+        question, mean([solution.cost for solution in solved]), gradient, [solution.adapted for solution in solved]
+    )
 
 
-def each_task(one_task: Callable[[Work, Question], Solved]) -> Answer:
+def each_task(one_task: Callable[[Work, Question], Solved]) -> AnswerFunction:
     """Make an answer of what is done to each task, with the right mean over tasks."""
 
-    def answer(asked: Question) -> Outcome:
-        return combined(asked, [one_task(work, asked) for work in asked.works])
+    def answer(question: Question) -> Outcome:
+        return combined(question, [one_task(work, question) for work in question.works])
 
     return answer
 
@@ -123,12 +126,12 @@ class Misreading:
 
     change: Callable[[Question], Question]
 
-    def __call__(self, asked: Question) -> Outcome:
-        """Answer the changed question; leaves and tasks stay those of the asked one."""
-        changed = self.change(asked)
-        return combined(asked, [solve(work, changed.order) for work in changed.works])
+    def __call__(self, question: Question) -> Outcome:
+        """AnswerFunction the changed question; leaves and tasks stay those of the asked one."""
+        changed = self.change(question)
+        return combined(question, [solve(work, changed.order) for work in changed.works])
 
 
 def misread(change: Callable[[Work, Question], Work]) -> Misreading:
     """Make a misreading of what is changed in each task."""
-    return Misreading(lambda asked: replace(asked, works=[change(work, asked) for work in asked.works]))
+    return Misreading(lambda question: replace(question, works=[change(work, question) for work in question.works]))

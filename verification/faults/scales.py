@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import Answer, Outcome, Question, each_task, misread, pose_in
+from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, pose_in
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import Vector
 
@@ -23,12 +23,12 @@ _CLIP = 0.1
 _NORM = 0.25
 
 
-def with_rate(rate: float) -> Answer:
+def with_rate(rate: float) -> AnswerFunction:
     """G01: another inner rate, one for every variable and problem; what divides by α still has the right one."""
     return misread(lambda work, _: at_rate(work, rate / work.view.rate))
 
 
-def with_scaled_loss(factor: float) -> Answer:
+def with_scaled_loss(factor: float) -> AnswerFunction:
     """G10, G02: α_eff = cα."""
     return misread(lambda work, _: at_rate(work, factor))
 
@@ -37,36 +37,36 @@ another_rate = with_rate(OUTER_RATE)
 ascent = with_scaled_loss(-1.0)
 scaled_loss = with_scaled_loss(_LOSS_SCALE)
 loss_over_steps = misread(lambda work, _: at_rate(work, 1 / max(work.view.steps, 1)))
-loss_over_tasks = misread(lambda work, asked: at_rate(work, 1 / asked.tasks))
+loss_over_tasks = misread(lambda work, question: at_rate(work, 1 / question.tasks))
 
 
-def with_decay(keep: float) -> Answer:
+def with_decay(keep: float) -> AnswerFunction:
     """G06: φ_{k+1} = γφ_k − α∇S on what adapts."""
     return _shrinking(
         lambda work, _: np.where(work.view.inner_mask != 0, work.theta.dtype.type(keep), work.theta.dtype.type(1))
     )
 
 
-def with_weight_decay(strength: float) -> Answer:
+def with_weight_decay(strength: float) -> AnswerFunction:
     """G06: φ_{k+1} = φ_k − α(∇S + λφ_k), as optimizers have it: γ = 1 − αλ."""
     return _shrinking(lambda work, _: 1 - work.alpha * work.theta.dtype.type(strength))
 
 
-def with_weight_decay_of_used(strength: float) -> Answer:
+def with_weight_decay_of_used(strength: float) -> AnswerFunction:
     """G06: the same, as in PyTorch, whose optimizers pass over a variable that has no gradient."""
 
-    def shrink(work: Work, asked: Question) -> Vector:
+    def shrink(work: Work, question: Question) -> Vector:
         used = np.zeros_like(work.theta)
-        for chain in adapting(asked):
-            used[asked.spots()[chain]] = 1
+        for chain in adapting(question):
+            used[question.spots()[chain]] = 1
         return 1 - used * work.alpha * work.theta.dtype.type(strength)
 
     return _shrinking(shrink)
 
 
-def _shrinking(shrink: Callable[[Work, Question], Vector]) -> Answer:
-    def one_task(work: Work, asked: Question) -> Solved:
-        kept = shrink(work, asked)
+def _shrinking(shrink: Callable[[Work, Question], Vector]) -> AnswerFunction:
+    def one_task(work: Work, question: Question) -> Solved:
+        kept = shrink(work, question)
 
         def descending(work: Work) -> Points:
             points = [work.theta]
@@ -79,7 +79,7 @@ def _shrinking(shrink: Callable[[Work, Question], Vector]) -> Answer:
                 u = kept * u - hessian.T @ (work.alpha * u)
             return u
 
-        return solve(work, asked.order, descend=descending, pull_back=shrinking_pull_back)
+        return solve(work, question.order, descend=descending, pull_back=shrinking_pull_back)
 
     return each_task(one_task)
 
@@ -90,9 +90,9 @@ decayed = with_decay(_DECAY)
 Gradients = dict[str, NDArray[Any] | None]
 
 
-def _on_gradients(change: Callable[[Gradients], Gradients]) -> Answer:
-    def answer(asked: Question) -> Outcome:
-        found = right(asked)
+def _on_gradients(change: Callable[[Gradients], Gradients]) -> AnswerFunction:
+    def answer(question: Question) -> Outcome:
+        found = right(question)
         return replace(found, gradients=change(found.gradients))
 
     return answer
@@ -122,17 +122,17 @@ def _shortened(size: float, limit: float, added: float) -> float:
     return min(1.0, limit / (size + added)) if size else 1.0
 
 
-def clip_by_value(limit: float) -> Answer:
+def clip_by_value(limit: float) -> AnswerFunction:
     """G07: every entry of the meta-gradient within ±c."""
     return _on_gradients(lambda leaves: clipped(leaves, limit))
 
 
-def clip_by_norm(limit: float, added: float = 0.0) -> Answer:
+def clip_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: g · min(1, c/‖g‖), or as in PyTorch g · min(1, c/(‖g‖ + 1e-6))."""
     return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
 
 
-def clip_by_largest(limit: float, added: float = 0.0) -> Answer:
+def clip_by_largest(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: g · min(1, c/max |g|), over all leaves together."""
 
     def change(leaves: Gradients) -> Gradients:
@@ -143,19 +143,19 @@ def clip_by_largest(limit: float, added: float = 0.0) -> Answer:
     return _on_gradients(change)
 
 
-def clip_leaves_by_norm(limit: float, added: float = 0.0) -> Answer:
+def clip_leaves_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: the norm of each leaf at most c."""
     return _on_gradients(
         lambda leaves: {chain: norm_clipped({chain: leaf}, limit, added)[chain] for chain, leaf in leaves.items()}
     )
 
 
-def clip_each_by_value(limit: float) -> Answer:
+def clip_each_by_value(limit: float) -> AnswerFunction:
     """G07: every entry of each task's gradient within ±c, before the mean over tasks."""
     return _each_gradient(lambda gradient: np.clip(gradient, -limit, limit))
 
 
-def clip_each_by_norm(limit: float, added: float = 0.0) -> Answer:
+def clip_each_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: the norm of each task's gradient at most c, before the mean over tasks."""
 
     def change(gradient: Vector) -> Vector:
@@ -164,9 +164,9 @@ def clip_each_by_norm(limit: float, added: float = 0.0) -> Answer:
     return _each_gradient(change)
 
 
-def _each_gradient(change: Callable[[Vector], Vector]) -> Answer:
-    def one_task(work: Work, asked: Question) -> Solved:
-        found = solve(work, asked.order)
+def _each_gradient(change: Callable[[Vector], Vector]) -> AnswerFunction:
+    def one_task(work: Work, question: Question) -> Solved:
+        found = solve(work, question.order)
         return replace(found, gradient=change(found.gradient))
 
     return each_task(one_task)
@@ -190,25 +190,25 @@ def _hessian_at_start(work: Work, points: Points, u: Vector) -> Vector:
     return pull_back(work, [work.theta] * len(points), u)
 
 
-hessian_at_end = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_at_end))
-hessian_at_start = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_at_start))
-hessian_shifted = each_task(lambda work, asked: solve(work, asked.order, pull_back=_hessian_shifted))
+hessian_at_end = each_task(lambda work, question: solve(work, question.order, pull_back=_hessian_at_end))
+hessian_at_start = each_task(lambda work, question: solve(work, question.order, pull_back=_hessian_at_start))
+hessian_shifted = each_task(lambda work, question: solve(work, question.order, pull_back=_hessian_shifted))
 
 
-def half_precision(asked: Question) -> Outcome:
+def half_precision(question: Question) -> Outcome:
     """G11: everything in float16."""
     with np.errstate(over="ignore", invalid="ignore"):  # costs beyond 65,504 are infinite there
-        return right(pose_in(asked.problem, np.float16))
+        return right(pose_in(question.problem, np.float16))
 
 
-def single_precision(asked: Question) -> Outcome:
+def single_precision(question: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
-    return right(pose_in(asked.problem, np.float32))
+    return right(pose_in(question.problem, np.float32))
 
 
-def _reptile(change: Callable[[Work, Solved], Vector]) -> Answer:
-    def one_task(work: Work, asked: Question) -> Solved:
-        found = solve(work, asked.order)
+def _reptile(change: Callable[[Work, Solved], Vector]) -> AnswerFunction:
+    def one_task(work: Work, question: Question) -> Solved:
+        found = solve(work, question.order)
         return Solved(found.cost, change(work, found), found.adapted)
 
     return each_task(one_task)

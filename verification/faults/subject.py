@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.faults.question import Answer, pose_in
+from verification.faults.question import AnswerFunction, pose_in
 from verification.problems.problem import Problem
 from verification.problems.trees import leaves
 
@@ -20,7 +20,7 @@ class FaultySubject:
 
     supports = CAPABILITIES
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: AnswerFunction) -> None:
         self._answer = answer
         self._calls: Counter[tuple[Any, ...]] = Counter()
 

@@ -10,54 +10,54 @@ import numpy as np
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
-from verification.faults.question import Answer, Misreading, Outcome, Question, each_task, misread, outcome
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task, misread, outcome
 from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
 from verification.oracles.view import Vector
 
 
-def summed(asked: Question) -> Outcome:
+def summed(question: Question) -> Outcome:
     """D01: T·g, with the cost summed as well."""
-    found = scaled(right(asked), asked.tasks)
-    return replace(found, cost=found.cost * asked.tasks)
+    found = scaled(right(question), question.tasks)
+    return replace(found, cost=found.cost * question.tasks)
 
 
-def divided_twice(asked: Question) -> Outcome:
+def divided_twice(question: Question) -> Outcome:
     """D02: g/T."""
-    return scaled(right(asked), 1 / asked.tasks)
+    return scaled(right(question), 1 / question.tasks)
 
 
-def multiplied(factor: float) -> Answer:
+def multiplied(factor: float) -> AnswerFunction:
     """D11: c·g."""
-    return lambda asked: scaled(right(asked), factor)
+    return lambda question: scaled(right(question), factor)
 
 
 by_a_factor = multiplied(0.375)
 
 
-def _only(asked: Question, task: int, divisor: int) -> Outcome:
-    found = right(asked)
-    solved = solve(asked.works[task], asked.order)
-    return outcome(asked, found.cost, solved.gradient / solved.gradient.dtype.type(divisor), found.adapted)
+def _only(question: Question, task: int, divisor: int) -> Outcome:
+    found = right(question)
+    solved = solve(question.works[task], question.order)
+    return outcome(question, found.cost, solved.gradient / solved.gradient.dtype.type(divisor), found.adapted)
 
 
-def last_only(asked: Question) -> Outcome:
+def last_only(question: Question) -> Outcome:
     """D03: g_T."""
-    return _only(asked, -1, 1)
+    return _only(question, -1, 1)
 
 
-def last_over_count(asked: Question) -> Outcome:
+def last_over_count(question: Question) -> Outcome:
     """D03: g_T/T."""
-    return _only(asked, -1, asked.tasks)
+    return _only(question, -1, question.tasks)
 
 
-def first_only(asked: Question) -> Outcome:
+def first_only(question: Question) -> Outcome:
     """D04: g_1/T, with the cost of all tasks."""
-    return _only(asked, 0, asked.tasks)
+    return _only(question, 0, question.tasks)
 
 
-def not_cleared(asked: Question) -> Outcome:
+def not_cleared(question: Question) -> Outcome:
     """D05: the n-th call returns the sum of n."""
-    return scaled(right(asked), asked.call + 1)
+    return scaled(right(question), question.call + 1)
 
 
 def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:
@@ -67,13 +67,13 @@ def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved
     return Solved(found.cost, found.gradient + inner * both * inner.dtype.type(weight), found.adapted)
 
 
-def _inner_left_in(work: Work, asked: Question) -> Solved:
-    return _left_in(work, solve(work, asked.order), descend(work)[:-1], 1)
+def _inner_left_in(work: Work, question: Question) -> Solved:
+    return _left_in(work, solve(work, question.order), descend(work)[:-1], 1)
 
 
-def _left_in_through_graph(work: Work, asked: Question) -> Solved:
-    found, points = solve(work, asked.order), descend(work)
-    if asked.order != 2:
+def _left_in_through_graph(work: Work, question: Question) -> Solved:
+    found, points = solve(work, question.order), descend(work)
+    if question.order != 2:
         return _left_in(work, found, points[:-1], 1)
     both = work.view.inner_mask * work.view.outer_mask
     carried = [pull_back(work, points[:k], work.inner_gradient(phi)) for k, phi in enumerate(points[:-1])]
@@ -81,12 +81,12 @@ def _left_in_through_graph(work: Work, asked: Question) -> Solved:
     return Solved(found.cost, found.gradient + inner * both, found.adapted)
 
 
-def _last_left_in(work: Work, asked: Question) -> Solved:
-    return _left_in(work, solve(work, asked.order), descend(work)[:-1][-1:], 1)
+def _last_left_in(work: Work, question: Question) -> Solved:
+    return _left_in(work, solve(work, question.order), descend(work)[:-1][-1:], 1)
 
 
-def _undivided_left_in(work: Work, asked: Question) -> Solved:
-    return _left_in(work, solve(work, asked.order), descend(work)[:-1], asked.tasks)
+def _undivided_left_in(work: Work, question: Question) -> Solved:
+    return _left_in(work, solve(work, question.order), descend(work)[:-1], question.tasks)
 
 
 def _accumulating(work: Work) -> Points:
@@ -106,16 +106,16 @@ def _accumulating_pull_back(work: Work, points: Points, u: Vector) -> Vector:
     return u
 
 
-def _accumulated(work: Work, asked: Question) -> Solved:
-    return solve(work, asked.order, descend=_accumulating, pull_back=_accumulating_pull_back)
+def _accumulated(work: Work, question: Question) -> Solved:
+    return solve(work, question.order, descend=_accumulating, pull_back=_accumulating_pull_back)
 
 
-def _never_cleared(work: Work, asked: Question) -> Solved:
-    return _left_in(work, _accumulated(work, asked), _accumulating(work)[:-1], 1)
+def _never_cleared(work: Work, question: Question) -> Solved:
+    return _left_in(work, _accumulated(work, question), _accumulating(work)[:-1], 1)
 
 
-def _never_cleared_undivided(work: Work, asked: Question) -> Solved:
-    return _left_in(work, _accumulated(work, asked), _accumulating(work)[:-1], asked.tasks)
+def _never_cleared_undivided(work: Work, question: Question) -> Solved:
+    return _left_in(work, _accumulated(work, question), _accumulating(work)[:-1], question.tasks)
 
 
 inner_left_in = each_task(_inner_left_in)
@@ -127,9 +127,9 @@ never_cleared = each_task(_never_cleared)
 never_cleared_undivided = each_task(_never_cleared_undivided)
 
 
-def own_axis_summed(asked: Question) -> Outcome:
+def own_axis_summed(question: Question) -> Outcome:
     """D07: Σ_j g[j, …], where a variable has an axis of its own."""
-    found = right(asked)
+    found = right(question)
     gradients = {
         chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0))
         for chain, leaf in found.gradients.items()
@@ -138,12 +138,14 @@ def own_axis_summed(asked: Question) -> Outcome:
 
 
 def _in_batched_mode(factor: Callable[[int], float]) -> Misreading:
-    return misread(lambda work, asked: at_rate(work, factor(asked.tasks) if asked.problem.options.batched else 1))
+    return misread(
+        lambda work, question: at_rate(work, factor(question.tasks) if question.problem.options.batched else 1)
+    )
 
 
-def own_axis_kept(asked: Question) -> Outcome:
+def own_axis_kept(question: Question) -> Outcome:
     """D07: the same, with the axis kept at length 1."""
-    found = right(asked)
+    found = right(question)
     gradients = {
         chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0, keepdims=True))
         for chain, leaf in found.gradients.items()
@@ -152,39 +154,39 @@ def own_axis_kept(asked: Question) -> Outcome:
 
 
 batched_sum = _in_batched_mode(lambda tasks: tasks)
-summed_everywhere = misread(lambda work, asked: at_rate(work, asked.tasks))
+summed_everywhere = misread(lambda work, question: at_rate(work, question.tasks))
 batched_mean = _in_batched_mode(lambda tasks: 1 / tasks)
 
 
-def batched_sum_of_both(asked: Question) -> Outcome:
+def batched_sum_of_both(question: Question) -> Outcome:
     """D08: the outer gradient is T times what it should be as well."""
-    return scaled(batched_sum(asked), asked.tasks if asked.problem.options.batched else 1)
+    return scaled(batched_sum(question), question.tasks if question.problem.options.batched else 1)
 
 
-def batched_mean_of_both(asked: Question) -> Outcome:
+def batched_mean_of_both(question: Question) -> Outcome:
     """D08: the outer gradient is divided by T as well."""
-    return scaled(batched_mean(asked), 1 / asked.tasks if asked.problem.options.batched else 1)
+    return scaled(batched_mean(question), 1 / question.tasks if question.problem.options.batched else 1)
 
 
-def _path_twice(asked: Question, share: float) -> Outcome:
+def _path_twice(question: Question, share: float) -> Outcome:
     """Count one of the two paths of a leaf that a three-parameter cost gets in both of its containers again."""
-    found = right(asked)
-    if not asked.problem.options.three_parameters:
+    found = right(question)
+    if not question.problem.options.three_parameters:
         return found
-    masks = [work.view.inner_mask * work.view.outer_mask for work in asked.works]
+    masks = [work.view.inner_mask * work.view.outer_mask for work in question.works]
     twice = 1 + share * np.max(masks, axis=0)
     gradients = {
-        chain: None if leaf is None else leaf * twice[asked.spots()[chain]].astype(leaf.dtype)
+        chain: None if leaf is None else leaf * twice[question.spots()[chain]].astype(leaf.dtype)
         for chain, leaf in found.gradients.items()
     }
     return replace(found, gradients=gradients)
 
 
-def outer_path_twice(asked: Question) -> Outcome:
+def outer_path_twice(question: Question) -> Outcome:
     """D09: the path through the outer variables (three quarters of a leaf in the problems) counts twice."""
-    return _path_twice(asked, 0.75)
+    return _path_twice(question, 0.75)
 
 
-def inner_path_twice(asked: Question) -> Outcome:
+def inner_path_twice(question: Question) -> Outcome:
     """D09: the path through the inner variables (a quarter of a leaf in the problems) counts twice."""
-    return _path_twice(asked, 0.25)
+    return _path_twice(question, 0.25)

@@ -1,1 +1,16 @@
-"""Array frameworks: the namespace that costs are evaluated in, and how arrays get in and out of it."""
+"""Array frameworks, one file each: `framework` returns one by its name."""
+
+from verification.frameworks import autograd, numpy, torch
+from verification.frameworks.base import Framework, MissingFrameworkError
+
+__all__ = ["FRAMEWORKS", "Framework", "MissingFrameworkError", "framework"]
+
+_MAKERS = {"autograd": autograd.make, "numpy": numpy.make, "torch": torch.make}
+FRAMEWORKS = tuple(_MAKERS)
+
+
+def framework(name: str) -> Framework:
+    """Return the framework of that name; a `MissingFrameworkError` says what to install."""
+    if name not in _MAKERS:
+        raise ValueError(f"framework: expected one of {', '.join(FRAMEWORKS)}, but got {name!r}.")
+    return _MAKERS[name]()

@@ -14,7 +14,7 @@ from functools import partial
 from verification.faults import Outcome, Question
 from verification.faults.order import right
 from verification.faults.place import average_without_start, scaled, sum_over_points, sum_without_start
-from verification.faults.question import Answer
+from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP, Gradients, clipped, norm_clipped
 
 
@@ -29,28 +29,28 @@ class Convention:
     name: str
     meaning: str
     after: Callable[[Outcome, Question], Outcome] | None = None
-    answer: Answer | None = None
+    answer: AnswerFunction | None = None
     keeps_cost: bool = True
     or_after: Callable[[Outcome, Question], Outcome] | None = None
 
 
-def _summed(outcome: Outcome, asked: Question) -> Outcome:
-    return scaled(outcome, asked.tasks)
+def _summed(outcome: Outcome, question: Question) -> Outcome:
+    return scaled(outcome, question.tasks)
 
 
-def _displacement(outcome: Outcome, asked: Question) -> Outcome:
-    rates = asked.problem.split(asked.works[0].view.rate)
+def _displacement(outcome: Outcome, question: Question) -> Outcome:
+    rates = question.problem.split(question.works[0].view.rate)
     gradients = {chain: None if leaf is None else leaf * rates[chain] for chain, leaf in outcome.gradients.items()}
     return replace(outcome, gradients=gradients)
 
 
-def _per_step(outcome: Outcome, asked: Question) -> Outcome:
-    return scaled(outcome, 1 / max(asked.problem.inner_grad_steps, 1))
+def _per_step(outcome: Outcome, question: Question) -> Outcome:
+    return scaled(outcome, 1 / max(question.problem.inner_grad_steps, 1))
 
 
 _PLAIN = {
-    each.name: each
-    for each in (
+    convention.name: convention
+    for convention in (
         Convention("sum-over-tasks", "gradients are the sum over tasks", after=_summed, keeps_cost=False),
         Convention(
             "average-adapted-points",
@@ -101,35 +101,38 @@ class Declared:
 
     conventions: tuple[Convention, ...] = ()
 
-    def right(self, asked: Question) -> Outcome:
+    def right(self, question: Question) -> Outcome:
         """Return the right answer under the conventions."""
-        answers = {each.answer for each in self.conventions if each.answer is not None}
+        answers = {convention.answer for convention in self.conventions if convention.answer is not None}
         # Both weightings of points together mean the sum over φ_1, …, φ_K.
         answer = sum_without_start if len(answers) > 1 else next(iter(answers), right)
-        return self.of(answer(asked), asked)
+        return self.of(answer(question), question)
 
-    def of(self, outcome: Outcome, asked: Question) -> Outcome:
+    def of(self, outcome: Outcome, question: Question) -> Outcome:
         """Return what an answer becomes under the conventions."""
-        for each in self.conventions:
-            if each.after is not None:
-                outcome = each.after(outcome, asked)
+        for convention in self.conventions:
+            if convention.after is not None:
+                outcome = convention.after(outcome, question)
         return outcome
 
     @property
     def readings(self) -> tuple[Declared, ...]:
         """The conventions as they stand, and where one of them can be kept in another way, that."""
-        if all(each.or_after is None for each in self.conventions):
+        if all(convention.or_after is None for convention in self.conventions):
             return (self,)
         return self, Declared(
-            tuple(replace(each, after=each.or_after or each.after, or_after=None) for each in self.conventions)
+            tuple(
+                replace(convention, after=convention.or_after or convention.after, or_after=None)
+                for convention in self.conventions
+            )
         )
 
     @property
     def keep_cost(self) -> bool:
         """Whether the cost is what it is without the conventions."""
-        return all(each.keeps_cost for each in self.conventions)
+        return all(convention.keeps_cost for convention in self.conventions)
 
     @property
     def weights_points(self) -> bool:
         """Whether averages over steps are declared to be others."""
-        return any(each.answer is not None for each in self.conventions)
+        return any(convention.answer is not None for convention in self.conventions)

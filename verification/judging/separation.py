@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from verification.faults import CATALOGUE
-from verification.faults.question import Answer
+from verification.faults.question import AnswerFunction
 from verification.judging.standard import DECIDES, Standard
 from verification.orders import Order
 from verification.problems.levels import cost_of_asking, is_asked_twice
@@ -29,7 +29,7 @@ def overlooked(tested: Iterable[Asked], order: Order) -> list[str]:
     return found
 
 
-def _is_shown(answer: Answer, tested: Iterable[Asked]) -> bool:
+def _is_shown(answer: AnswerFunction, tested: Iterable[Asked]) -> bool:
     return any(
         standard.distance(answer, dtype, call=call) >= DECIDES
         for standard, dtype in tested

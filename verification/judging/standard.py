@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from verification.faults import CATALOGUE, Outcome, Question, pose, pose_roughly
-from verification.faults.question import Answer
+from verification.faults.question import AnswerFunction
 from verification.judging import tolerances
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import Sensitivity, norm, over, unit_roundoff
@@ -43,7 +43,7 @@ class Standard:
     problem: Problem
     certified: Truth | None = None
     allowance: Sensitivity | None = None
-    _predictions: dict[tuple[Answer, int], Outcome] = field(default_factory=dict, init=False, repr=False)
+    _predictions: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def sensitivity(self) -> Sensitivity:
@@ -69,7 +69,7 @@ class Standard:
         """The question that the problem puts to faults; gradients are kept from one fault to the next."""
         return pose(self.problem)
 
-    def predict(self, answer: Answer, call: int = 0) -> Outcome:
+    def predict(self, answer: AnswerFunction, call: int = 0) -> Outcome:
         """Return what a fault of the catalogue answers after `call` earlier calls; it is kept for the next subject."""
         if (answer, call) not in self._predictions:
             self._predictions[answer, call] = answer(replace(self.question, call=call))
@@ -77,7 +77,7 @@ class Standard:
 
     # How far wrong answers are
 
-    def distance(self, answer: Answer, dtype: str, *, call: int = 0) -> float:
+    def distance(self, answer: AnswerFunction, dtype: str, *, call: int = 0) -> float:
         """Return how many bounds a fault's gradients are from the right ones, on the leaf that shows it best.
 
         It is infinite where a fault loses a gradient or writes into the caller's variables; `call` counts the calls

@@ -74,11 +74,11 @@ def sensitivity(problem: Problem) -> Sensitivity:
     base = _answer(problem, rng, 0.0)
     moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
     ends = ends_over_rate(problem)
-    gradients = _movement(base.gradients, [each.gradients for each in moved])
+    gradients = _movement(base.gradients, [answer.gradients for answer in moved])
     return Sensitivity(
-        cost=_response(np.asarray(base.cost), [np.asarray(each.cost) for each in moved]),
+        cost=_response(np.asarray(base.cost), [np.asarray(answer.cost) for answer in moved]),
         gradients={chain: max(movement, ends.get(chain, 0.0)) for chain, movement in gradients.items()},
-        adapted=_movement(base.adapted, [each.adapted for each in moved]),
+        adapted=_movement(base.adapted, [answer.adapted for answer in moved]),
         sizes={chain: norm(leaf) for chain, leaf in base.gradients.items()},
     )
 
@@ -88,7 +88,7 @@ def ends_over_rate(problem: Problem) -> dict[str, float]:
     if problem.order != "reptile":
         return {}
     parts = [problem.split(view.theta / view.rate) for view in problem.views(np)]
-    return {chain: max(norm(each[chain]) for each in parts) for chain in problem.names}
+    return {chain: max(norm(part[chain]) for part in parts) for chain in problem.names}
 
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
@@ -97,7 +97,7 @@ def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
-    return {chain: _response(leaf, [each[chain] for each in moved]) for chain, leaf in base.items()}
+    return {chain: _response(leaf, [answer[chain] for answer in moved]) for chain, leaf in base.items()}
 
 
 def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:

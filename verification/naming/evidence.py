@@ -9,14 +9,14 @@ a gradient is matched by None and by zeros to the bit, and by nothing that is me
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import CATALOGUE, Outcome, Question
+from verification.faults import CATALOGUE, AnswerFunction, Outcome, Question
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import FACTOR, apart, norm, over, unit_roundoff
@@ -26,7 +26,6 @@ from verification.subjects import Reply
 
 _MARGIN = 4.0
 _UNUSED = re.compile("allow_unused|not have been used|unused")
-Answer = Callable[[Question], Outcome]
 
 
 @dataclass(frozen=True)
@@ -57,120 +56,134 @@ class Evidence:
 
     def __init__(self, observations: Iterable[Observation], declared: Declared) -> None:
         self._declared = declared
-        seen = list(observations)
         #: Every answer, those too that cannot be compared.
-        self.seen = seen
+        self.observations = list(observations)
         #: Whether some gradients came in another form than they should.
-        self.malformed = any(each.reply.malformed for each in seen)
+        self.malformed = any(observation.reply.malformed for observation in self.observations)
         #: Whether the subject stumbled over a variable that a cost does not use.
-        self.unused_raised = any(_UNUSED.search(found.message) for each in seen for found in each.reply.findings)
-        told = [each for each in seen if each.reply.returned and not each.reply.malformed]
-        if declared.weights_points:  # what a fault makes of other weights is not known
-            told = [each for each in told if not each.problem.options.average_across_steps]
-        precise = [each for each in told if each.dtype == "float64"] or told
-        finite = [each for each in precise if _is_finite(each)] or precise
+        self.unused_raised = any(
+            _UNUSED.search(finding.message)
+            for observation in self.observations
+            for finding in observation.reply.findings
+        )
+        comparable = [
+            observation
+            for observation in self.observations
+            if observation.reply.returned and not observation.reply.malformed
+            # What a fault makes of other weights of the points is not known.
+            if not (declared.weights_points and observation.problem.options.average_across_steps)
+        ]
+        precise = [observation for observation in comparable if observation.dtype == "float64"] or comparable
+        finite = [observation for observation in precise if _is_finite(observation)] or precise
         #: How many answers hold NaN or infinity beside others that do not: a fault that diverges overflows somewhere,
         #: and where it does depends on the precision that it is worked in.
         self.not_finite = len(precise) - len(finite)
         #: The observations that decide; those in single precision only where there are no others.
-        self.deciding = sorted(finite, key=lambda seen: cost_of_asking(seen.problem))
+        self.deciding = sorted(finite, key=lambda observation: cost_of_asking(observation.problem))
         self._questions: dict[Standard, Question] = {}
         self._right: dict[Standard, Outcome] = {}
-        self._predicted: dict[tuple[Standard, Answer, int], Outcome] = {}
+        self._predicted: dict[tuple[Standard, AnswerFunction, int], Outcome] = {}
 
-    def question(self, seen: Observation) -> Question:
+    def question(self, observation: Observation) -> Question:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""
-        if seen.standard not in self._questions:
-            self._questions[seen.standard] = seen.standard.question.copied()
-        return replace(self._questions[seen.standard], call=seen.call)
+        if observation.standard not in self._questions:
+            self._questions[observation.standard] = observation.standard.question.copied()
+        return replace(self._questions[observation.standard], call=observation.call)
 
-    def right(self, seen: Observation) -> Outcome:
+    def right(self, observation: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
-        if seen.standard not in self._right:
-            self._right[seen.standard] = self._declared.right(self.question(seen))
-        return self._right[seen.standard]
+        if observation.standard not in self._right:
+            self._right[observation.standard] = self._declared.right(self.question(observation))
+        return self._right[observation.standard]
 
-    def predict(self, seen: Observation, answer: Answer) -> Outcome:
+    def predict(self, observation: Observation, answer: AnswerFunction) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""
-        asked = self.question(seen)
+        question = self.question(observation)
         if answer in _OF_CATALOGUE:
-            return self._declared.of(seen.standard.predict(answer, seen.call), asked)
+            return self._declared.of(observation.standard.predict(answer, observation.call), question)
         # What is fitted or paired for one subject is of no use to the next one.
-        key = seen.standard, answer, seen.call
+        key = observation.standard, answer, observation.call
         if key not in self._predicted:
-            self._predicted[key] = answer(asked)
-        return self._declared.of(self._predicted[key], asked)
+            self._predicted[key] = answer(question)
+        return self._declared.of(self._predicted[key], question)
 
-    def mismatch(self, seen: Observation, predicted: Outcome) -> float:
+    def mismatch(self, observation: Observation, predicted: Outcome) -> float:
         """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""
         worst = 0.0
         for chain, expected in predicted.gradients.items():
-            got = seen.reply.returned.get(chain)
-            here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
+            got = observation.reply.returned.get(chain)
+            here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
             there = np.zeros_like(here) if got is None else got
             if here.shape != there.shape or (expected is None and np.any(there)):
                 return float("inf")
-            worst = max(worst, over(apart(there, here), allowed(seen, chain, here)))
+            worst = max(worst, over(apart(there, here), allowed(observation, chain, here)))
         return worst
 
-    def matches(self, seen: Observation, predicted: Outcome) -> bool:
+    def matches(self, observation: Observation, predicted: Outcome) -> bool:
         """Return whether every leaf of the gradients is what was predicted."""
-        return self.mismatch(seen, predicted) <= 1
+        return self.mismatch(observation, predicted) <= 1
 
-    def matched_by(self, answer: Answer) -> bool:
+    def matched_by(self, answer: AnswerFunction) -> bool:
         """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
-        return bool(self.deciding) and all(self.matches(seen, self.predict(seen, answer)) for seen in self.deciding)
+        return bool(self.deciding) and all(
+            self.matches(observation, self.predict(observation, answer)) for observation in self.deciding
+        )
 
-    def is_right(self, seen: Observation) -> bool:
+    def is_right(self, observation: Observation) -> bool:
         """Return whether the gradients are right, None where 0 is right included."""
-        return self.matches(seen, self.right(seen))
+        return self.matches(observation, self.right(observation))
 
-    def shows(self, seen: Observation, answer: Answer) -> bool:
+    def shows(self, observation: Observation, answer: AnswerFunction) -> bool:
         """Return whether a fault's answer to this problem can be told from the right one.
 
         What leaves the gradients right has to be seen: arrays of the caller that changed, or None for a zero.
         """
-        correct, predicted = self.right(seen), self.predict(seen, answer)
-        if predicted.overwritten is not None and seen.overwrote:
+        correct, predicted = self.right(observation), self.predict(observation, answer)
+        if predicted.overwritten is not None and observation.overwrote:
             return True
         for chain, expected in correct.gradients.items():
             other = predicted.gradients[chain]
-            if other is None and lost(seen, chain):
+            if other is None and lost(observation, chain):
                 return True
-            here = np.zeros(seen.problem.shape(chain)) if expected is None else expected
+            here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
             there = np.zeros_like(here) if other is None else other
-            if here.shape != there.shape or over(apart(there, here), allowed(seen, chain, here)) > DECIDES:
+            if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
                 return True
         return False
 
-    def relative_error(self, seen: Observation, predicted: Outcome) -> float:
+    def relative_error(self, observation: Observation, predicted: Outcome) -> float:
         """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""
         off = size = 0.0
         for chain, expected in predicted.gradients.items():
-            got = seen.reply.returned.get(chain)
+            got = observation.reply.returned.get(chain)
             if expected is not None:
                 off += float(np.sum((expected if got is None else got - expected) ** 2))
                 size += float(np.sum(expected**2))
         return float(np.sqrt(off / size)) if size else float(np.sqrt(off))
 
 
-def lost(seen: Observation, chain: str) -> bool:
+def lost(observation: Observation, chain: str) -> bool:
     """Return whether a gradient is None, or was left out."""
-    return not seen.reply.malformed and seen.reply.returned.get(chain) is None
+    return not observation.reply.malformed and observation.reply.returned.get(chain) is None
 
 
-def allowed(seen: Observation, chain: str, expected: NDArray[Any]) -> float:
+def allowed(observation: Observation, chain: str, expected: NDArray[Any]) -> float:
     """Return how far a leaf may be from what a fault predicts."""
-    moves, size = seen.standard.sensitivity.gradients, norm(expected)
-    return _MARGIN * FACTOR * unit_roundoff(seen.dtype) * max(size, size * _kappa(seen), moves.get(chain, 0.0))
+    moves, size = observation.standard.sensitivity.gradients, norm(expected)
+    return (
+        _MARGIN
+        * FACTOR
+        * unit_roundoff(observation.dtype)
+        * max(size, size * _kappa(observation), moves.get(chain, 0.0))
+    )
 
 
-def _is_finite(seen: Observation) -> bool:
-    return all(leaf is None or bool(np.all(np.isfinite(leaf))) for leaf in seen.reply.returned.values())
+def _is_finite(observation: Observation) -> bool:
+    return all(leaf is None or bool(np.all(np.isfinite(leaf))) for leaf in observation.reply.returned.values())
 
 
-def _kappa(seen: Observation) -> float:
+def _kappa(observation: Observation) -> float:
     """Return the condition number of the whole gradient."""
-    sensitivity = seen.standard.sensitivity
+    sensitivity = observation.standard.sensitivity
     total = norm(list(sensitivity.sizes.values()))
     return norm(list(sensitivity.gradients.values())) / total if total else 1.0

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import Outcome, Question, parameters, scales, state, tasks
+from verification.faults import AnswerFunction, Outcome, Question, parameters, scales, state, tasks
 from verification.judging.tolerances import norm
-from verification.naming.evidence import Answer, Evidence, Observation
+from verification.naming.evidence import Evidence, Observation
 
-Named = tuple[str, str, Answer]
+Named = tuple[str, str, AnswerFunction]
 
 _RATES = (0.1, 0.3, 0.6, 1.6, 3.0, 8.0, 30.0, -0.3, -3.0)  # where a search for a factor of α begins
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
@@ -46,12 +46,18 @@ def fitted(evidence: Evidence) -> Iterator[Named]:
 
 def _first_wrong(evidence: Evidence) -> Observation | None:
     """Return the cheapest wrong answer with all its leaves."""
-    wrong = [seen for seen in evidence.deciding if not evidence.matches(seen, evidence.right(seen))]
-    whole = [seen for seen in wrong if all(leaf is not None for leaf in seen.reply.returned.values())]
+    wrong = [
+        observation
+        for observation in evidence.deciding
+        if not evidence.matches(observation, evidence.right(observation))
+    ]
+    whole = [
+        observation for observation in wrong if all(leaf is not None for leaf in observation.reply.returned.values())
+    ]
     return whole[0] if whole else None
 
 
-Search = tuple[str, str, Callable[[float], Answer], tuple[float, ...]]
+Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
 
 def _searches(first: Observation) -> Iterator[Search]:
@@ -71,14 +77,14 @@ def _searches(first: Observation) -> Iterator[Search]:
 
 
 #: Clips that a search finds; those of the whole gradient by its norm can be read off.
-_NORMS: dict[str, Callable[..., Answer]] = {
+_NORMS: dict[str, Callable[..., AnswerFunction]] = {
     "by the largest entry": scales.clip_by_largest,
     "of each leaf, by norm": scales.clip_leaves_by_norm,
     f"{_EACH_TASK} by norm": scales.clip_each_by_norm,
 }
 
 
-def _momentum_within_a_call(mu: float) -> Answer:
+def _momentum_within_a_call(mu: float) -> AnswerFunction:
     return state.with_momentum(mu, across_calls=False)
 
 
@@ -87,11 +93,11 @@ def vector(outcome: Outcome) -> NDArray[Any]:
     return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
 
 
-def returned(seen: Observation) -> NDArray[Any] | None:
+def returned(observation: Observation) -> NDArray[Any] | None:
     """Return all gradients of an answer in one vector, or None where one is missing or not of its shape."""
     parts = []
-    for chain, leaf in seen.reply.returned.items():
-        if leaf is None or leaf.shape != seen.problem.shape(chain) or not np.all(np.isfinite(leaf)):
+    for chain, leaf in observation.reply.returned.items():
+        if leaf is None or leaf.shape != observation.problem.shape(chain) or not np.all(np.isfinite(leaf)):
             return None
         parts.append(np.ravel(leaf).astype(np.float64))
     return np.concatenate(parts)
@@ -113,12 +119,12 @@ def _factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
 def _clips(evidence: Evidence) -> Iterator[Named]:
     """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
     for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
-        for seen in evidence.deciding:
-            got = returned(seen)
-            if got is not None and size(got) < 0.999 * size(vector(evidence.right(seen))):
+        for observation in evidence.deciding:
+            got = returned(observation)
+            if got is not None and size(got) < 0.999 * size(vector(evidence.right(observation))):
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
-                    limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(seen))))
+                    limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(observation))))
                     yield (
                         "G07",
                         f"by norm as in PyTorch, at {limit:.6g}",
@@ -132,15 +138,15 @@ def _largest(gradient: NDArray[Any]) -> float:
 
 
 def _search(
-    evidence: Evidence, seen: Observation, make: Callable[[float], Answer], starts: tuple[float, ...]
+    evidence: Evidence, observation: Observation, make: Callable[[float], AnswerFunction], starts: tuple[float, ...]
 ) -> float | None:
     """Return the value at which a fault gives this answer, by Gauss-Newton from several starts, or None."""
-    got = returned(seen)
+    got = returned(observation)
     if got is None:
         return None
     for start in starts:
-        value = _gauss_newton(lambda x: vector(evidence.predict(seen, make(x))) - got, start)
-        if value is not None and evidence.matches(seen, evidence.predict(seen, make(value))):
+        value = _gauss_newton(lambda x: vector(evidence.predict(observation, make(x))) - got, start)
+        if value is not None and evidence.matches(observation, evidence.predict(observation, make(value))):
             return value
     return None
 
@@ -164,25 +170,25 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> fl
 def _left_out(evidence: Evidence) -> Iterator[Named]:
     """Find which variables stayed where they were, for each choice of variables that adapt."""
     stayed: dict[Adapting, tuple[str, ...]] = {}
-    for seen in evidence.deciding:
-        key = _adapting(evidence.question(seen))
-        if key not in stayed and not evidence.matches(seen, evidence.right(seen)):
-            found = next((kept for kept in _some(key[1]) if _stay(evidence, seen, kept)), None)
+    for observation in evidence.deciding:
+        key = _adapting(evidence.question(observation))
+        if key not in stayed and not evidence.matches(observation, evidence.right(observation)):
+            found = next((kept for kept in _some(key[1]) if _stay(evidence, observation, kept)), None)
             if found is None:
                 return
             stayed[key] = found
     # Where nothing at all adapts, wherever something is wrong, the inner loop is what is wrong.
     if any(kept != adapting for (_, adapting), kept in stayed.items()):
         names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
-        yield "F03", f"never adapted: {names}", lambda asked: _with_left_out(asked, stayed)
+        yield "F03", f"never adapted: {names}", lambda question: _with_left_out(question, stayed)
 
 
 #: The variables of a problem and those of them that adapt.
 Adapting = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _adapting(asked: Question) -> Adapting:
-    return tuple(asked.problem.names), tuple(parameters.adapting(asked))
+def _adapting(question: Question) -> Adapting:
+    return tuple(question.problem.names), tuple(parameters.adapting(question))
 
 
 def _some(adapting: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -191,9 +197,9 @@ def _some(adapting: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from combinations(adapting, count)
 
 
-def _stay(evidence: Evidence, seen: Observation, kept: tuple[str, ...]) -> bool:
-    return evidence.matches(seen, evidence.predict(seen, parameters.never_adapted(*kept)))
+def _stay(evidence: Evidence, observation: Observation, kept: tuple[str, ...]) -> bool:
+    return evidence.matches(observation, evidence.predict(observation, parameters.never_adapted(*kept)))
 
 
-def _with_left_out(asked: Question, stayed: dict[Adapting, tuple[str, ...]]) -> Outcome:
-    return parameters.never_adapted(*stayed.get(_adapting(asked), ()))(asked)
+def _with_left_out(question: Question, stayed: dict[Adapting, tuple[str, ...]]) -> Outcome:
+    return parameters.never_adapted(*stayed.get(_adapting(question), ()))(question)

@@ -15,9 +15,9 @@ import numpy as np
 from verification.faults import pose
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import FACTOR, norm, unit_roundoff
-from verification.naming.diagnosis import Diagnosis, several
 from verification.naming.evidence import Observation
 from verification.naming.fits import vector
+from verification.naming.wording import Diagnosis, several
 from verification.orders import Order
 from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
@@ -49,7 +49,7 @@ _CLOSE = 1e-4  # single precision is enough to tell points apart
 
 def family(subject: Subject, order: Order, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
     """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
-    answered = [each for each in seen if each.reply.returned]
+    answered = [observation for observation in seen if observation.reply.returned]
     for problem in _probes(answered):
         gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
         fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
@@ -77,11 +77,11 @@ def _growth(measured: float, order: Order, moved: bool) -> str:
 
 def _is_moved(seen: list[Observation], declared: Declared) -> bool:
     """Return whether adapted variables were told that are not the right ones."""
-    for each in seen:
-        given = {chain: leaf for chain, leaf in (each.reply.adapted or {}).items() if each.reply.returned}
-        right = declared.right(each.standard.question).adapted if given else []
+    for observation in seen:
+        given = {chain: leaf for chain, leaf in (observation.reply.adapted or {}).items() if observation.reply.returned}
+        right = declared.right(observation.standard.question).adapted if given else []
         for task, adapted in enumerate(right):
-            for chain, leaf in each.problem.split(adapted).items():
+            for chain, leaf in observation.problem.split(adapted).items():
                 rows = given.get(chain, ())
                 if task < len(rows) and not np.allclose(rows[task], leaf, rtol=_CLOSE, atol=_CLOSE):
                     return True

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from verification.faults import Outcome, Question
+from verification.faults import AnswerFunction, Outcome, Question
 from verification.faults.place import scaled
 from verification.faults.question import Misreading
-from verification.naming.evidence import Answer, Evidence, Observation
+from verification.naming.evidence import Evidence, Observation
 from verification.naming.fits import Named, ratio, returned, vector
 
-Pair = tuple[tuple[str, str], str, Answer]
+Pair = tuple[tuple[str, str], str, AnswerFunction]
 
 _SCALES = {"D01", "D02", "D11", "D05", "G03", "G07"}  # a scale on a scale is one scale
 _STEADY = 1e-3  # relative; factors of float32 answers agree to 1e-5, those of a coincidence do not
@@ -21,7 +21,11 @@ def pairs(
     evidence: Evidence, named: Sequence[Named], misreadings: Sequence[tuple[str, str, Misreading]]
 ) -> Iterator[Pair]:
     """Yield the pairs that give the first wrong answers; the caller holds them against all."""
-    telling = [seen for seen in evidence.deciding if not evidence.matches(seen, evidence.right(seen))]
+    telling = [
+        observation
+        for observation in evidence.deciding
+        if not evidence.matches(observation, evidence.right(observation))
+    ]
     if not telling:
         return
     for id_, detail, answer in named:
@@ -38,46 +42,46 @@ def pairs(
                     yield (inner_id, outer_id), words, together
 
 
-def after(outer: Answer, inner: Misreading) -> Answer:
+def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
     """Return the fault `outer` answering the question that the misreading `inner` makes of what was asked."""
-    return lambda asked: outer(inner.change(asked))
+    return lambda question: outer(inner.change(question))
 
 
-def under(factor: Any, answer: Answer) -> Answer:
+def under(factor: Any, answer: AnswerFunction) -> AnswerFunction:
     """Return a fault's answer multiplied by a factor, which may depend on the question."""
 
-    def multiplied(asked: Question) -> Outcome:
-        return scaled(answer(asked), factor(asked))
+    def multiplied(question: Question) -> Outcome:
+        return scaled(answer(question), factor(question))
 
     return multiplied
 
 
-def _mirrored(outer: Answer, outer_id: str, inner_id: str) -> bool:
+def _mirrored(outer: AnswerFunction, outer_id: str, inner_id: str) -> bool:
     """Two misreadings are tried in one order only: most commute."""
     return isinstance(outer, Misreading) and outer_id < inner_id
 
 
 def _under_a_scale(
-    evidence: Evidence, telling: list[Observation], id_: str, detail: str, answer: Answer
+    evidence: Evidence, telling: list[Observation], id_: str, detail: str, answer: AnswerFunction
 ) -> Iterator[Pair]:
     """Look for one factor, T or 1/T on every telling answer, or the same number on all."""
     factors = []
-    for seen in telling:
-        got, asked = returned(seen), evidence.question(seen)
-        predicted = evidence.predict(seen, answer)
+    for observation in telling:
+        got, question = returned(observation), evidence.question(observation)
+        predicted = evidence.predict(observation, answer)
         if got is None or any(leaf is None for leaf in predicted.gradients.values()):
             return
         factor = ratio(got, vector(predicted)) if got.shape == vector(predicted).shape else None
-        if not factor or not evidence.matches(seen, scaled(predicted, factor)):
+        if not factor or not evidence.matches(observation, scaled(predicted, factor)):
             return
-        factors.append((factor, asked))
+        factors.append((factor, question))
     kinds: list[tuple[str, str, Any]] = [
-        ("D01", "", lambda asked: asked.tasks),
-        ("D02", "", lambda asked: 1 / asked.tasks),
+        ("D01", "", lambda question: question.tasks),
+        ("D02", "", lambda question: 1 / question.tasks),
         ("D11", f"c = {factors[0][0]:.6g}", lambda _: factors[0][0]),
     ]
     for scale_id, words, factor_of in kinds:
-        if all(abs(factor / factor_of(asked) - 1) <= _STEADY for factor, asked in factors):
+        if all(abs(factor / factor_of(question) - 1) <= _STEADY for factor, question in factors):
             told = ", ".join(word for word in (words, detail) if word)
             yield (scale_id, id_), told, under(factor_of, answer)
             return

@@ -18,7 +18,7 @@ _SPREAD = 0.1  # of an error, beyond a constant factor; rounding errors differ f
 
 def precision_of(evidence: Evidence) -> str:
     """Return the precision that answers to float64 problems are right to and no further, or "" where it is none."""
-    if not evidence.deciding or any(seen.dtype != "float64" for seen in evidence.deciding):
+    if not evidence.deciding or any(observation.dtype != "float64" for observation in evidence.deciding):
         return ""
     if _is_single_precision(evidence):
         return SINGLE
@@ -27,9 +27,9 @@ def precision_of(evidence: Evidence) -> str:
 
 def _is_single_precision(evidence: Evidence) -> bool:
     """Tell answers to float64 problems that are right to single precision, and to no more than that."""
-    off = [evidence.mismatch(seen, evidence.right(seen)) for seen in evidence.deciding]
+    off = [evidence.mismatch(observation, evidence.right(observation)) for observation in evidence.deciding]
     coarser = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
-    if np.median([_beyond_a_factor(evidence, seen) for seen in evidence.deciding]) < _SPREAD:
+    if np.median([_beyond_a_factor(evidence, observation) for observation in evidence.deciding]) < _SPREAD:
         return False
     # The median is far above what double precision leaves, and none is beyond what single precision may leave.
     return bool(np.median(off) > np.sqrt(coarser) / 100 and max(off) <= coarser)
@@ -57,20 +57,20 @@ _SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
 
 def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], roundoff: float) -> bool:
     """Tell answers to float64 problems whose numbers are all of a short precision, and off by no more than that."""
-    for seen in evidence.deciding:
-        got = returned(seen)
+    for observation in evidence.deciding:
+        got = returned(observation)
         if got is None or not np.array_equal(short(got), got):
             return False
-        if not np.any(got) and np.any(vector(evidence.right(seen))):
+        if not np.any(got) and np.any(vector(evidence.right(observation))):
             return False  # zeros are numbers of every precision
-        if evidence.mismatch(seen, evidence.right(seen)) > roundoff / unit_roundoff("float64"):
+        if evidence.mismatch(observation, evidence.right(observation)) > roundoff / unit_roundoff("float64"):
             return False
     return True
 
 
-def _beyond_a_factor(evidence: Evidence, seen: Observation) -> float:
+def _beyond_a_factor(evidence: Evidence, observation: Observation) -> float:
     """Return which part of an error is left where the right answer may be multiplied: rounding leaves most of it."""
-    got, right = returned(seen), vector(evidence.right(seen))
+    got, right = returned(observation), vector(evidence.right(observation))
     if got is None or got.shape != right.shape or not np.any(got - right):
         return 1.0
     factor = ratio(got - right, right)

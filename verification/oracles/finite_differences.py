@@ -94,7 +94,7 @@ def extrapolated_gradient(function: Callable[[Points], Vector], point: Vector) -
         noise = noise[1:] * factor / (factor - 1) + noise[:-1] / (factor - 1)
         doubt = np.maximum(np.abs(extrapolated - finer), np.abs(extrapolated - coarser)) + noise
         row = np.argmin(doubt, axis=0)[None]
-        candidate, its_doubt = (np.take_along_axis(each, row, axis=0)[0] for each in (extrapolated, doubt))
+        candidate, its_doubt = (np.take_along_axis(table, row, axis=0)[0] for table in (extrapolated, doubt))
         better = its_doubt < error
         best, error = np.where(better, candidate, best), np.where(better, its_doubt, error)
         column = extrapolated

@@ -40,7 +40,7 @@ def solve(view: TaskView, order: Order) -> Solution:
         gradients = [_gradient(costs, points[k]) for k in ks]
         if order == 2:
             hessians = _hessians(view.inner_costs, np.stack(points[:-1])) if view.steps else []
-            gradients = [_pull_back(view, hessians[:k], each) for k, each in zip(ks, gradients, strict=True)]
+            gradients = [_pull_back(view, hessians[:k], gradient) for k, gradient in zip(ks, gradients, strict=True)]
         gradient = np.mean(gradients, axis=0) * view.outer_mask
     cost = float(np.mean([costs(points[k][None])[0] for k in ks]))
     error = 8 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))

@@ -42,4 +42,4 @@ def selected(problem: Problem) -> list[str]:
     everything = tuple(problem.names)
     outer = problem.options.outer_v
     meant = [set(outer.of_task(t, everything)) for t in range(problem.num_tasks)]
-    return [chain for chain in everything if any(chain in each for each in meant)]
+    return [chain for chain in everything if any(chain in selection for selection in meant)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.frameworks.framework import Framework, framework
+from verification.frameworks import Framework, framework
 from verification.oracles import Quadratic, TaskView
 from verification.orders import Order
 from verification.problems.families import Costs, Family
@@ -184,7 +184,7 @@ class Problem:
         if measure is None:
             return np.full(len(points), np.inf)
         data = [_cut(self.batch[name], slice(t, t + 1)) for name in ("support", "query")]
-        distances: NDArray[Any] = np.min([self._flat(measure, each, np)(points) for each in data], axis=0)
+        distances: NDArray[Any] = np.min([self._flat(measure, batch, np)(points) for batch in data], axis=0)
         return distances
 
     def split(self, vector: NDArray[Any]) -> dict[str, NDArray[Any]]:

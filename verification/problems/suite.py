@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.frameworks.framework import framework
+from verification.frameworks import framework
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import families
 from verification.problems.awkwardness import assert_awkward
@@ -185,16 +185,16 @@ def _entropy(own: int, seed: int, attempt: int) -> list[int]:
 def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: Order) -> Problem:
     rng = np.random.default_rng(seed)
     family = recipe.family()
-    nest = recipe.nest or {each: each for each in family.shapes}
+    nest = recipe.nest or {variable: variable for variable in family.shapes}
     rows = (recipe.tasks,) if recipe.options.batched else ()
-    values = {each: _nonzero(rng, rows + shape) for each, shape in family.shapes.items()}
+    values = {variable: _nonzero(rng, rows + shape) for variable, shape in family.shapes.items()}
     return Problem(
         name=name,
         family=family,
         nest=nest,
         # Numbers of float32 in float64: both precisions are asked the same question.
         batch=map_leaves(_short, _arrays(recipe, family, rng)),
-        variables=map_leaves(lambda each: _short(values[each]), nest),
+        variables=map_leaves(lambda variable: _short(values[variable]), nest),
         inner_grad_steps=recipe.steps,
         inner_learning_rate=_leaf_rates(nest) if recipe.leaf_rates else recipe.rate,
         options=recipe.options,

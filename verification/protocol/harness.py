@@ -120,7 +120,7 @@ def _of_one_task(layout: Json) -> Json:
     """Return a problem with the first of its tasks alone."""
 
     def first(data: Json | None) -> Json | None:
-        return data and {name: from_array(to_array(each)[:1]) for name, each in data.items()}
+        return data and {name: from_array(to_array(array)[:1]) for name, array in data.items()}
 
     rows = {"support": first(layout["support"]), "query": first(layout["query"])}
     return {**layout, **rows, "num_tasks": 1, "inner": layout["inner"][:1], "outer": layout["outer"][:1]}

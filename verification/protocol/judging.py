@@ -9,8 +9,9 @@ from typing import Any
 from verification.judge import Progress, Run, run_of
 from verification.judging.standard import Standard
 from verification.judging.tolerances import norm
-from verification.naming.diagnosis import Diagnosis, diagnose
+from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
+from verification.naming.wording import Diagnosis
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
 from verification.protocol import limits
@@ -84,7 +85,7 @@ def verify_program(
 
 
 def _orders(order: Order | None, capabilities: Capabilities, program: Program) -> list[Order]:
-    declared = [each for step, each in BY_STEP.items() if step in capabilities.steps]
+    declared = [order for step, order in BY_STEP.items() if step in capabilities.steps]
     if program.given_up:
         return [1 if order is None else order]
     if order is None:
@@ -176,7 +177,7 @@ class _Work:
     def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
         program = self.subject.program
-        named = [each for order in orders for each in self._named(order)]
+        named = [diagnosis for order in orders for diagnosis in self._named(order)]
         complaint = program.stop()
         if complaint:
             shell = f"refmaml smoke --command {self.subject.name!r}"
@@ -195,8 +196,8 @@ class _Work:
             return []
         answered = {(case.problem, case.order) for case in self.cases if case.group == "problems"}
         standards = [standard for order in orders for standard in self.run.standards_of(order)]
-        tested = [each for each in standards if (each.problem.name, each.problem.order) in answered]
-        left_out = [each.problem.name for each in standards if each.problem.name in self.left_out]
+        tested = [standard for standard in standards if (standard.problem.name, standard.problem.order) in answered]
+        left_out = [standard.problem.name for standard in standards if standard.problem.name in self.left_out]
         overlooked = self.run.overlooked(tested, left_out) if tested else []
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
@@ -205,20 +206,21 @@ class _Work:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
-        seen = [each for each in self.seen if each.problem.order == order] + self._seen_on_vectors(order)
+        mine = [observation for observation in self.seen if observation.problem.order == order]
+        mine += self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
-            return diagnose(seen, order, self.run.declared) if seen else []
-        return self.run.name(self.subject, order, self.cases, seen)
+            return diagnose(mine, order, self.run.declared) if mine else []
+        return self.run.name(self.subject, order, self.cases, mine)
 
     def _seen_on_vectors(self, order: Order) -> list[Observation]:
         """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""
         failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail"}
-        mine = [each for each in self.answered if _is_evidence(each[0], order) and each[2].returned]
-        mine = [each for each in mine if each[1] == "float64"] or mine  # single precision decides nothing beside it
-        wrong = [each for each in mine if (each[0].id, each[1]) in failed]
-        right = [each for each in mine if (each[0].id, each[1]) not in failed]
+        mine = [item for item in self.answered if _is_evidence(item[0], order) and item[2].returned]
+        mine = [item for item in mine if item[1] == "float64"] or mine  # single precision decides nothing beside it
+        wrong = [item for item in mine if (item[0].id, item[1]) in failed]
+        right = [item for item in mine if (item[0].id, item[1]) not in failed]
         some = wrong[:: max(1, -(-len(wrong) // (_EVIDENCE // 2)))]
-        return [observation(*each) for each in (*some, *_refuting(right, _EVIDENCE // 2))]
+        return [observation(*item) for item in (*some, *_refuting(right, _EVIDENCE // 2))]
 
 
 def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
@@ -226,7 +228,7 @@ def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
     chosen: list[_Answered] = []
     left, refuted = list(right), set[str]()
     while left and len(chosen) < most:
-        best = max(left, key=lambda each: len(set(each[0].kills[each[1]]) - refuted))
+        best = max(left, key=lambda item: len(set(item[0].kills[item[1]]) - refuted))
         left.remove(best)
         chosen.append(best)
         refuted |= set(best[0].kills[best[1]])
@@ -247,7 +249,7 @@ def _reason(report: Report, program: Program, complaint: str | None) -> str:
     if skipped and not report.cases:
         reason = f"Everything was skipped: {skipped} of {skipped} problems that were asked, so nothing is known."
     if program.given_up:
-        unanswered = sum(any(each.what == "program" for each in case.findings) for case in report.cases)
+        unanswered = sum(any(finding.what == "program" for finding in case.findings) for case in report.cases)
         reason = f"{unanswered} of {len(report.cases)} answers are missing: the program was given up. The cause: "
         reason += f"{program.given_up}."
     return f"{reason} After the last, {complaint}." if complaint else reason

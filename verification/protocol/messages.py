@@ -92,7 +92,7 @@ def read_capabilities(result: Json) -> Capabilities:
 
 
 def _names(key: str, declared: Any, known: Iterable[str]) -> frozenset[str]:
-    if not isinstance(declared, list) or not all(isinstance(each, str) for each in declared):
+    if not isinstance(declared, list) or not all(isinstance(entry, str) for entry in declared):
         raise MalformedError(f"{key}: expected a list of names, but got {shown(declared)}")
     unknown = set(declared) - set(known)
     if unknown:
@@ -129,7 +129,7 @@ def read_array(value: Any, where: str) -> NDArray[np.float64]:
         raise MalformedError(f"{where}: expected a shape such as [2, 3], but got {shown(shape)}")
     if math.prod(shape) != len(values):
         raise MalformedError(f"{where}: its shape {shown(shape)} and its {len(values)} values contradict each other")
-    return np.array([read_number(each, where) for each in values], np.float64).reshape(shape)
+    return np.array([read_number(entry, where) for entry in values], np.float64).reshape(shape)
 
 
 def _is_length(value: Any) -> bool:

@@ -137,11 +137,11 @@ class Child:
         deadline = time.monotonic() + GRACE
         while self._left() and time.monotonic() < deadline:
             self._descendants.look()
-            for each in self._descendants.running():
-                self._descendants.kill(each)
-            for each in _marked(self._mark):
+            for process in self._descendants.running():
+                self._descendants.kill(process)
+            for process in _marked(self._mark):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(each, signal.SIGKILL)
+                    os.kill(process, signal.SIGKILL)
             time.sleep(_GLANCE / 10)
         self._process.wait()
         self._drain()

@@ -22,4 +22,6 @@ def printable(text: str | bytes, longest: int = _LONGEST) -> str:
         text = text.decode("utf-8", "backslashreplace")
     if len(text) > longest:
         text = f"{text[: longest * 2 // 3]} … {text[-longest // 3 :]}"
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -71,4 +71,4 @@ def _allowance(vector: Vector, dtype: str) -> Sensitivity:
 def _separation(vector: Vector, dtype: str) -> float:
     """Return how far the nearest fault that the vector kills is, in bounds; each vector kills one."""
     apart = [distance(vector, wrong, dtype) for _, wrong in vector.counterfactuals]
-    return min((each for each in apart if each > MARGIN), default=float("inf"))
+    return min((bounds for bounds in apart if bounds > MARGIN), default=float("inf"))

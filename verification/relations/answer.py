@@ -43,11 +43,13 @@ def dot(one: Arrays, other: Arrays) -> float:
 def mean(answers: Sequence[Answer]) -> Answer:
     """Return the answer for all tasks together from those for each: means, and rows of φ_K one after the other."""
     count = len(answers)
-    chains = list(dict.fromkeys(chain for each in answers for chain in each.gradients))
-    rows = [each.adapted for each in answers if each.adapted is not None]
+    chains = list(dict.fromkeys(chain for answer in answers for chain in answer.gradients))
+    rows = [answer.adapted for answer in answers if answer.adapted is not None]
     return Answer(
-        cost=sum(each.cost for each in answers) / count,
-        gradients={c: _total([each.gradients[c] for each in answers if c in each.gradients]) / count for c in chains},
+        cost=sum(answer.cost for answer in answers) / count,
+        gradients={
+            c: _total([answer.gradients[c] for answer in answers if c in answer.gradients]) / count for c in chains
+        },
         adapted={c: np.concatenate([row[c] for row in rows]) for c in rows[0]} if rows else None,
     )
 

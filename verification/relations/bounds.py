@@ -14,11 +14,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from verification.judging.tolerances import FACTOR
+from verification.judging.tolerances import FACTOR, apart, norm, over
 from verification.problems.trees import Tree, map_leaves
 from verification.relations.answer import Answer, Array
 from verification.relations.case import Case, StepError
-from verification.relations.result import Result, Verdict
+from verification.relations.result import Result
+from verification.verdicts import Verdict
 
 _DRAWS = 4
 _SEED = 1994
@@ -46,7 +47,7 @@ def _measured(case: Case) -> Moves:
         for name, leaf in base.items():
             if name not in moved:
                 raise StepError(f"{name} is there in one call and missing in another")
-            moves[name] = max(moves[name], _distance(moved[name], leaf) / delta)
+            moves[name] = max(moves[name], apart(moved[name], leaf) / delta)
     return moves
 
 
@@ -58,14 +59,6 @@ def _disturbed(case: Case, rng: np.random.Generator, delta: float) -> Case:
 
     rate: Tree = case.scaled_rate(1 + delta) if np.isscalar(case.rate) else map_leaves(disturb, case.rate)
     return case.but(batch=map_leaves(disturb, case.batch), variables=map_leaves(disturb, case.variables), rate=rate)
-
-
-def _distance(one: Array, other: Array) -> float:
-    return float(np.linalg.norm(np.ravel(np.asarray(one, np.float64) - other)))
-
-
-def _size(leaf: Array) -> float:
-    return float(np.linalg.norm(np.ravel(np.asarray(leaf, np.float64))))
 
 
 def compare(
@@ -82,27 +75,27 @@ def compare(
     if {p: leaf.shape for p, leaf in ours.items()} != {p: leaf.shape for p, leaf in theirs.items()}:
         return Result(name, "fail", np.inf, 0.0, f"{equation}: the two answers have different leaves or shapes.")
     u = case.unit_roundoff
-    bounds = {p: FACTOR * u * max(_size(leaf), moves.get(p, 0.0)) for p, leaf in theirs.items()}
-    errors = {p: _distance(ours[p], leaf) for p, leaf in theirs.items()}
-    decided = {p: e for p, e in errors.items() if np.isfinite(_size(ours[p])) or np.isfinite(_size(theirs[p]))}
+    bounds = {p: FACTOR * u * max(norm(leaf), moves.get(p, 0.0)) for p, leaf in theirs.items()}
+    errors = {p: apart(ours[p], leaf) for p, leaf in theirs.items()}
+    decided = {p: e for p, e in errors.items() if np.isfinite(norm(ours[p])) or np.isfinite(norm(theirs[p]))}
     if not decided:
         return Result(name, "inconclusive", np.nan, np.nan, f"{equation}: both answers hold NaN or infinity.")
-    worst = max(decided, key=lambda p: _ratio(errors[p], bounds[p]))
-    apart = np.inf if wrong is None else _apart(wrong.parts(), theirs, bounds)
+    worst = max(decided, key=lambda p: over(errors[p], bounds[p]))
+    distance = np.inf if wrong is None else _bounds_between(wrong.parts(), theirs, bounds)
     if len(decided) < len(errors):
-        apart = np.nan
-    unit = u * (_size(theirs[worst]) or 1.0)
-    return judged(name, errors[worst] / unit, bounds[worst] / unit, apart, f"{equation} ({worst})")
+        distance = np.nan
+    unit = u * (norm(theirs[worst]) or 1.0)
+    return judged(name, errors[worst] / unit, bounds[worst] / unit, distance, f"{equation} ({worst})")
 
 
-def judged(name: str, error: float, bound: float, apart: float, equation: str) -> Result:
-    """Return the verdict on an error, with `apart` the distance in bounds to the answer that a mistake would give."""
+def judged(name: str, error: float, bound: float, distance: float, equation: str) -> Result:
+    """Return the verdict on an error, with `distance` that in bounds to the answer that a mistake would give."""
     verdict: Verdict = "pass"
     says = f"{error:.3g} units of rounding off, where {bound:.3g} are allowed"
     if not error <= bound:
         verdict = "fail"
-    elif not apart >= _SEPARATION:
-        verdict, says = "inconclusive", f"a mistake would change it by {apart:.2g} bounds only"
+    elif not distance >= _SEPARATION:
+        verdict, says = "inconclusive", f"a mistake would change it by {distance:.2g} bounds only"
     return Result(name, verdict, error, bound, f"{equation}: {says}.")
 
 
@@ -113,23 +106,16 @@ def same_bits(name: str, case: Case, got: Answer, expected: Answer, equation: st
         return Result(name, "fail", np.inf, 0.0, f"{equation}: the two answers have different leaves or shapes.")
     off = {p: 0.0 if np.array_equal(leaf, ours[p], equal_nan=True) else _units(case, ours[p], leaf)
            for p, leaf in theirs.items()}  # fmt: skip
-    worst = max(off, key=lambda p: _ratio(off[p], 1.0))
+    worst = max(off, key=lambda p: over(off[p], 1.0))
     finite = all(np.all(np.isfinite(leaf)) for leaf in theirs.values())
     return judged(name, off[worst], 0.0, np.inf if finite else np.nan, f"{equation} ({worst})")
 
 
 def _units(case: Case, ours: Array, theirs: Array) -> float:
-    return _distance(ours, theirs) / (case.unit_roundoff * (_size(theirs) or 1.0))
+    return apart(ours, theirs) / (case.unit_roundoff * (norm(theirs) or 1.0))
 
 
-def _ratio(error: float, bound: float) -> float:
-    """Return error over bound; NaN counts as infinite, so that a NaN is the worst there is."""
-    if not np.isfinite(error):
-        return float("inf")
-    return error / bound if bound else (0.0 if error == 0 else float("inf"))
-
-
-def _apart(wrong: Mapping[str, Array], right: Mapping[str, Array], bounds: Mapping[str, float]) -> float:
+def _bounds_between(wrong: Mapping[str, Array], right: Mapping[str, Array], bounds: Mapping[str, float]) -> float:
     """Return how many bounds a wrong answer is away, in the part where it is furthest."""
     shared = [p for p in right if p in wrong and wrong[p].shape == right[p].shape]
-    return max((_ratio(_distance(wrong[p], right[p]), bounds[p]) for p in shared), default=float("inf"))
+    return max((over(apart(wrong[p], right[p]), bounds[p]) for p in shared), default=float("inf"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks.framework import Framework
+from verification.frameworks import Framework
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations.answer import Answer, Array, Arrays, norm
@@ -179,8 +179,8 @@ class Case:
 
     def nested(self, arrays: Arrays) -> Tree:
         """Return `arrays`, in θ's order, in the nesting and the dtypes of the variables."""
-        each = iter(self.theta)
-        return map_leaves(lambda leaf: np.asarray(arrays[next(each)], leaf.dtype), self.variables)
+        chains = iter(self.theta)
+        return map_leaves(lambda leaf: np.asarray(arrays[next(chains)], leaf.dtype), self.variables)
 
     def moved(self, direction: Arrays, length: float) -> Case:
         """Return the case at θ + length · direction, the same for every task."""
@@ -206,7 +206,7 @@ class Case:
         start = {chain: leaf[0] if self.batched else leaf for chain, leaf in self.theta.items()}
         length = float(np.sqrt(sum(np.sum(leaf.astype(np.float64) ** 2) for leaf in start.values()))) or 1.0
         drawn = [{chain: rng.normal(size=np.shape(leaf)) for chain, leaf in start.items()} for _ in range(count)]
-        return [{c: v * (length / norm(each)) for c, v in each.items()} for each in drawn]
+        return [{c: v * (length / norm(direction)) for c, v in direction.items()} for direction in drawn]
 
 
 def per_task(selection: Any) -> bool:

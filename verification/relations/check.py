@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks.framework import framework as framework_named
+from verification.frameworks import framework as framework_named
 from verification.problems.problem import Problem
 from verification.relations import calls, curvature, points, tasks
 from verification.relations.case import Case, NotAsked, StepError, case_of, make_case
@@ -17,8 +17,8 @@ Relation = Callable[[Case], Result]
 
 #: Every relation by name, in the order asked: the simplest questions first.
 RELATIONS: dict[str, Relation] = {
-    each.__name__: each
-    for each in (
+    relation.__name__: relation
+    for relation in (
         calls.purity,
         calls.second_call,
         points.no_steps,

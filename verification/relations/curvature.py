@@ -78,7 +78,7 @@ def _shifted(one: Case, bend: Arrays, *, known: bool) -> Answer:
     """Return the answer shifted by −α B ∇Q(φ_1); without φ_1 a first-order gradient is ∇Q(φ_1) itself."""
     share = 0.5 if one.options.get("average_across_steps") else 1.0
     at_end = (
-        mean([outer_gradient_at_end(each) for each in separately(one)]).gradients if known else one.answer.gradients
+        mean([outer_gradient_at_end(single) for single in separately(one)]).gradients if known else one.answer.gradients
     )
     shift = {c: share * one.rate_of(c) * bend[c] * g for c, g in at_end.items()}
     return Answer(one.answer.cost, {c: g - shift[c] for c, g in one.answer.gradients.items()}, one.answer.adapted)
@@ -122,7 +122,7 @@ def chain_rule(case: Case, name: str, equation: str) -> Result:
         total, error = dot(v, case.answer.gradients), _rounding(case, v, case.answer.gradients, moves)
     else:
         total, error = _cost_slope(case, along, moves)
-    rows = [outer_gradient_at_end(each) if case.order == 2 else each.answer for each in _each_task(case)]
+    rows = [outer_gradient_at_end(single) if case.order == 2 else single.answer for single in _each_task(case)]
     parts = [_pushed(case, along, t, row.gradients, moves) for t, row in enumerate(rows)]
     chained = float(np.mean([slope for slope, _ in parts]))
     bound = error + float(
@@ -182,10 +182,10 @@ def gap_order(case: Case) -> Result:
     moves, factors = sensitivity(case), [2.0**-j for j in range(4, 9)]
     weaker = [case.but(rate=case.scaled_rate(factor)) for factor in factors]
     if case.order == 2:
-        pairs = [_whole_gap(each, moves) for each in weaker]
+        pairs = [_whole_gap(single, moves) for single in weaker]
     else:
         v = _along_gradient(case)
-        pairs = [_gap_along(each, v, moves) for each in weaker]
+        pairs = [_gap_along(single, v, moves) for single in weaker]
     fit = order_in_alpha([case.rate_size * f for f in factors], [g for g, _ in pairs], [n for _, n in pairs])
     return _judged_order(fit)
 
@@ -200,7 +200,7 @@ def _along_gradient(case: Case) -> Arrays:
 
 
 def _whole_gap(case: Case, moves: Moves) -> tuple[float, float]:
-    plain = mean([outer_gradient_at_end(each) for each in separately(case)]).gradients
+    plain = mean([outer_gradient_at_end(single) for single in separately(case)]).gradients
     gap = norm({c: g - plain[c] for c, g in case.answer.gradients.items()})
     return gap, case.unit_roundoff * norm({c: np.asarray(moves[f"gradients, {c}"]) for c in plain})
 

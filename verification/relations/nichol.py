@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks.framework import framework as framework_named
+from verification.frameworks import framework as framework_named
 from verification.oracles.finite_differences import extrapolated_gradient
 from verification.problems.trees import Tree, map_leaves
 from verification.relations.answer import Array, Arrays
 from verification.relations.case import Case, make_case
 from verification.relations.differences import derivative
 from verification.relations.points import outer_cost
-from verification.relations.taylor import Verdict
+from verification.verdicts import Verdict
 
 _RATE = 2.0**-4  # times 1/‖H‖: where the expansion starts
 _HALVINGS = 5
@@ -52,7 +52,7 @@ class Coefficients:
             raise ValueError(f"order: expected 1 or 2, but got {order!r}.")
         off = (abs(self.avg_grad - 1), abs(self.avg_grad_inner - order), self.residual)
         doubts = (*self.errors, self.errors[1])
-        if not all(each <= _TOLERANCE + doubt for each, doubt in zip(off, doubts, strict=True)):
+        if not all(number <= _TOLERANCE + doubt for number, doubt in zip(off, doubts, strict=True)):
             return "fail"
         return "pass" if max(self.errors) < 0.25 else "inconclusive"
 
@@ -117,7 +117,7 @@ class _Pairs:
         native = framework_named(framework)
         data = map_leaves(lambda leaf: np.array(native.to_numpy(leaf)), minibatches)
         single = make_case(step, native, data, cost, cost, variables, 0, 0.0, batched=False, **options)
-        first, second = (each.ravel() for each in np.indices((single.tasks, single.tasks)))
+        first, second = (number.ravel() for number in np.indices((single.tasks, single.tasks)))
         pairs = {name: map_leaves(lambda leaf, i=index: leaf[i], data)  # type: ignore[misc]
                  for name, index in (("support", first), ("query", second))}  # fmt: skip
         self.minibatches: Case = single

@@ -75,7 +75,7 @@ def _worst_line(name: str, case: Case, lines: list[tuple[float, float, float]], 
     """Judge the (error, bound, effect) that is worst; all are absolute numbers."""
     error, bound, effect = max(lines, key=lambda line: np.inf if np.isnan(line[0]) else line[0] / (line[1] or 1e-300))
     unit = case.unit_roundoff * (effect or 1.0)
-    apart = max(each / (limit or 1e-300) for _, limit, each in lines)
+    apart = max(distance / (limit or 1e-300) for _, limit, distance in lines)
     return judged(name, error / unit, bound / unit, apart, equation)
 
 
@@ -84,7 +84,7 @@ def outer_cost(case: Case) -> float:
     batch, variables, _ = case.native()
     rows = [slice(None)] if case.batched else [slice(t, t + 1) for t in range(case.tasks)]
     batch_fn = case.options.get("outer_batch_fn") or _same
-    parts = [batch_fn(_cut(batch, each)) for each in rows]
+    parts = [batch_fn(_cut(batch, row)) for row in rows]
     values = [case.framework.to_numpy(case.query_cost(part, variables)) for part in parts]
     return float(np.mean([np.reshape(value, ()) for value in values]))
 
@@ -125,7 +125,7 @@ def composition(case: Case) -> Result:
     whole = _without_gradients(case.answer) if case.order == 2 else case.answer
     results = []
     for first in sorted({1, (case.steps + 1) // 2, case.steps}):
-        answer = mean([continued(each, first) for each in separately(case)])
+        answer = mean([continued(single, first) for single in separately(case)])
         answer = _without_gradients(answer) if case.order == 2 else answer
         wrong = None if case.order == 2 else case.but(steps=case.steps - 1).answer
         equation = f"{first} + {case.steps - first} inner steps against {case.steps}"

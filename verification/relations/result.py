@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Verdict = Literal["pass", "fail", "inconclusive"]
+from verification.verdicts import Verdict, worst
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,7 @@ class RelationsReport:
     @property
     def verdict(self) -> Verdict:
         """Return "fail" where a relation broke, "pass" where each that was asked held, otherwise "inconclusive"."""
-        verdicts = [result.verdict for result in self.results]
-        if "fail" in verdicts:
-            return "fail"
-        return "pass" if verdicts and set(verdicts) == {"pass"} else "inconclusive"
+        return worst(result.verdict for result in self.results) if self.results else "inconclusive"
 
     @property
     def broken(self) -> list[str]:
@@ -57,14 +54,15 @@ class RelationsReport:
         return {
             "verdict": self.verdict,
             "relations": [
-                {**vars(each), "error": _finite(each.error), "bound": _finite(each.bound)} for each in self.results
+                {**vars(result), "error": _finite(result.error), "bound": _finite(result.bound)}
+                for result in self.results
             ],
             "not_asked": dict(self.not_asked),
         }
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {len(self.results)} relations asked, {len(self.broken)} broken"]
-        lines += [f"  {each.verdict:<12} {each.name:<24} {each.sentence}" for each in self.results]
+        lines += [f"  {result.verdict:<12} {result.name:<24} {result.sentence}" for result in self.results]
         lines += [f"  {'not asked':<12} {name:<24} {reason}." for name, reason in self.not_asked.items()]
         return "\n".join(lines)
 

@@ -23,4 +23,4 @@ def _names(spelled: Any, chain: str) -> bool:
         named = [key for key, flag in leaves(spelled).items() if flag]
     else:
         named = [spelled] if isinstance(spelled, str) else list(spelled)
-    return any(chain == each or chain.startswith(f"{each}/") for each in named)
+    return any(chain == selected or chain.startswith(f"{selected}/") for selected in named)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.frameworks.framework import framework as framework_named
+from verification.frameworks import framework as framework_named
 from verification.problems.problem import Problem
 from verification.relations.answer import Array, Arrays
 from verification.relations.case import Case, NotAsked, StepError, case_of, make_case, per_task
@@ -109,11 +109,11 @@ def _surrogate(case: Case, point: Array) -> Function:
     if three_parameters(case.query_cost):
         raise NotAsked("a cost of three parameters takes what the step selects, and cannot be called from outside")
     tasks = separately(case)
-    adapted = [each.answer.adapted for each in tasks]
+    adapted = [task.answer.adapted for task in tasks]
 
     def function(at: Array) -> float:
         shift = _shift(case, at - point)
-        return float(np.mean([_moved_cost(each, phi, shift) for each, phi in zip(tasks, adapted, strict=True)]))
+        return float(np.mean([_moved_cost(task, phi, shift) for task, phi in zip(tasks, adapted, strict=True)]))
 
     return function
 

@@ -98,7 +98,7 @@ def batched_against_loop(case: Case) -> Result:
     together = case if case.batched else _tiled(case)
     alone = [_loop(case, t) for t in range(case.tasks)]
     _require_means(case, together, alone)
-    expected = mean([each.answer for each in alone])
+    expected = mean([single.answer for single in alone])
     equation = "all tasks in one batch against one after the other"
     shorter = together.but(rate=together.scaled_rate(1 / case.tasks)) if case.tasks > 1 else None
     wrong = _gradients_of(shorter.answer) if shorter and case.steps else None
@@ -123,14 +123,14 @@ def _require_means(case: Case, together: Case, alone: list[Case]) -> None:
     spread = together.but(
         variables=together.nested({c: (leaf.T * shift.astype(leaf.dtype)).T for c, leaf in together.theta.items()})
     )
-    each = [
+    single = [
         one.but(variables=one.nested({c: leaf * shift[t].astype(leaf.dtype) for c, leaf in one.theta.items()}))
         for t, one in enumerate(alone)
     ]
     for name in ("inner", "outer"):
         try:
             whole = outer_cost(_as_outer(spread, name))
-            parts = float(np.mean([outer_cost(_as_outer(one, name)) for one in each]))
+            parts = float(np.mean([outer_cost(_as_outer(one, name)) for one in single]))
         except Exception as error:
             raise NotAsked(f"the {name} cost does not work with and without a leading task axis ({error})") from error
         if not abs(whole - parts) <= 16 * FACTOR * case.unit_roundoff * max(abs(whole), abs(parts)):

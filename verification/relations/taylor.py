@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Verdict = Literal["pass", "fail", "inconclusive"]
-Vector = NDArray[np.float64]
+from verification.oracles.view import Vector
+from verification.verdicts import Verdict, worst
 
 _ABOVE_NOISE = 16.0  # a size counts where noise changes it by less than a sixteenth
 _LEAST, _MOST = 3, 5  # points of a fit: one more than a slope needs; more would reach into the bend
@@ -172,10 +171,9 @@ def taylor_test(
     noise = _noise(function, value, point, unit_roundoff, rng)
     length = float(np.linalg.norm(point)) or 1.0
     lines = [_line(function, value, gradient, point, _towards(rng, point, length), noise) for _ in range(directions)]
-    verdicts: list[Verdict] = [_judged(fit, slope, noise) for fit, slope in lines]
-    worst: Verdict = next((each for each in ("fail", "inconclusive") if each in verdicts), "pass")
+    verdict = worst(_judged(fit, slope, noise) for fit, slope in lines)
     fits = tuple(fit for fit, _ in lines)
-    return TaylorResult(target, worst, _said(target, worst, fits), fits)
+    return TaylorResult(target, verdict, _said(target, verdict, fits), fits)
 
 
 def _towards(rng: np.random.Generator, point: Vector, length: float) -> Vector:
@@ -187,7 +185,7 @@ def _noise(
     function: Callable[[Vector], float], value: float, point: Vector, u: float, rng: np.random.Generator
 ) -> float:
     moved = [function(point * (1 + 2 * u * rng.choice([-1.0, 1.0], point.shape))) for _ in range(_DRAWS)]
-    return float(max(u * abs(value), *(abs(each - value) for each in moved)))
+    return float(max(u * abs(value), *(abs(other - value) for other in moved)))
 
 
 def _line(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verification.frameworks.framework import MissingFrameworkError
+from verification.frameworks import MissingFrameworkError
 from verification.judging import tolerances
 from verification.selftest.calibration import Setting, Summary, objections, summaries
 
@@ -39,8 +39,8 @@ def _table(settings: list[Setting]) -> Table:
     for name in ("correct code", "faintest fault", "ratio", "hidden", "undecided", "overlooked"):
         table.add_column(name, justify="right")
     for summary in summaries(settings):
-        for steps in sorted({each.steps for each in summary.settings}):
-            row = Summary(summary.dtype, [each for each in summary.settings if each.steps == steps])
+        for steps in sorted({setting.steps for setting in summary.settings}):
+            row = Summary(summary.dtype, [setting for setting in summary.settings if setting.steps == steps])
             table.add_row(summary.dtype, str(steps), *_cells(row))
         table.add_section()
     return table
@@ -93,12 +93,12 @@ def _matplotlib(module: str) -> Any:
 def draw(settings: list[Setting], path: Path) -> None:
     """Draw both measurements against the learning rate, a panel for each precision and number of steps."""
     precisions = summaries(settings)
-    counts = sorted({each.steps for each in settings})
+    counts = sorted({setting.steps for setting in settings})
     figure = _matplotlib("figure").Figure(figsize=(2.2 + 2.9 * len(counts), 1.6 + 3 * len(precisions)))
     panels = figure.subplots(len(precisions), len(counts), sharex=True, sharey="row", squeeze=False)
     for row, summary in zip(panels, precisions, strict=True):
         for panel, steps in zip(row, counts, strict=True):
-            _panel(panel, [each for each in summary.settings if each.steps == steps])
+            _panel(panel, [setting for setting in summary.settings if setting.steps == steps])
             panel.set_title(f"{summary.dtype}, K = {steps}", fontsize=11)
         row[0].set_ylabel("units  u · max(‖x‖, s)")
     for panel in panels[-1]:
@@ -109,15 +109,17 @@ def draw(settings: list[Setting], path: Path) -> None:
 
 def _panel(panel: Any, settings: list[Setting]) -> None:
     """Draw each problem faintly, and over them the most that correct code errs and the least that a fault differs."""
-    rates = sorted({each.rate for each in settings})
-    by_rate = [Summary("", [each for each in settings if each.rate == rate]) for rate in rates]
-    most = [max(each.correct.units for each in of_rate.settings) for of_rate in by_rate]
-    least = [min(each.faintest for each in of_rate.settings) for of_rate in by_rate]
-    alphas = [each.rate for each in settings]
-    panel.plot(alphas, [each.correct.units for each in settings], "o", color=_BLUE, markersize=3, alpha=0.35)
-    panel.plot(alphas, [each.faintest.units for each in settings], "s", color=_ORANGE, markersize=3, alpha=0.35)
+    rates = sorted({setting.rate for setting in settings})
+    by_rate = [Summary("", [setting for setting in settings if setting.rate == rate]) for rate in rates]
+    most = [max(setting.correct.units for setting in of_rate.settings) for of_rate in by_rate]
+    least = [min(setting.faintest for setting in of_rate.settings) for of_rate in by_rate]
+    alphas = [setting.rate for setting in settings]
+    panel.plot(alphas, [setting.correct.units for setting in settings], "o", color=_BLUE, markersize=3, alpha=0.35)
+    panel.plot(alphas, [setting.faintest.units for setting in settings], "s", color=_ORANGE, markersize=3, alpha=0.35)
     panel.plot(rates, most, "o-", color=_BLUE, markersize=5, label="largest error of correct code")
-    panel.plot(rates, [each.units for each in least], "s--", color=_ORANGE, markersize=5, label="faintest fault")
+    panel.plot(
+        rates, [measured.units for measured in least], "s--", color=_ORANGE, markersize=5, label="faintest fault"
+    )
     label = f"the bound, C = {tolerances.FACTOR:g}"
     panel.axhline(tolerances.FACTOR, color=_GREY, linewidth=1.5, label=label)
     panel.axvspan(*_BUILT_IN, color="#e6e6e6", zorder=0, label="rates of the built-in problems")

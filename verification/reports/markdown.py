@@ -32,7 +32,7 @@ def page(results: list[Result], command: str) -> str:
 
 def catalogue() -> str:
     """Return the catalogue: what comes back, and on what problem it shows; then what no single step shows."""
-    rows = [(each.id, each.title, each.formula, each.shows, each.source) for each in CATALOGUE.values()]
+    rows = [(fault.id, fault.title, fault.formula, fault.shows, fault.source) for fault in CATALOGUE.values()]
     shown = _table(("id", "fault", "what comes back", "shows on", "seen in"), rows)
     hidden = _table(("id", "why no single step shows it"), NOT_SHOWN.items())
     return f"{shown}\n\nKnown, and shown by no single step of these interfaces:\n\n{hidden}"
@@ -89,4 +89,4 @@ def _caught_by(row: list[Result]) -> list[str]:
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     cells = [list(head)]
     cells += [["---"] * len(cells[0]), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells)

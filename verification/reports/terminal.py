@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from verification.naming.diagnosis import Diagnosis
+from verification.naming.wording import Diagnosis
 from verification.report import UNDECLARED, Case, Report
 from verification.subjects import Finding
 
@@ -111,12 +111,14 @@ def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
 
 def _relations(report: Report) -> RenderableType:
     """Tell each relation that did not hold, and how many did."""
-    held = sum(each.result.verdict == "pass" for each in report.relations)
+    held = sum(relation.result.verdict == "pass" for relation in report.relations)
     lines = [Text(f"{held} of {len(report.relations)} relations hold in float64.")]
-    for each in report.relations:
-        if each.result.verdict != "pass":
-            verdict = (each.result.verdict, _STYLES[each.result.verdict])
-            where = f"  {each.result.name} · {each.problem} · order {each.order}: {each.result.sentence}"
+    for relation in report.relations:
+        if relation.result.verdict != "pass":
+            verdict = (relation.result.verdict, _STYLES[relation.result.verdict])
+            where = (
+                f"  {relation.result.name} · {relation.problem} · order {relation.order}: {relation.result.sentence}"
+            )
             lines.append(Text.assemble(verdict, where))
     return Group(*lines)
 

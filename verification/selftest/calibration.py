@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verification.faults import CATALOGUE, Fault
-from verification.faults.question import Answer as FaultAnswer
+from verification.faults.question import AnswerFunction
 from verification.judging import tolerances
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
@@ -192,7 +192,7 @@ def fault_distances(standard: Standard) -> dict[str, float]:
     return {name: tolerances.FACTOR * distance for name, distance in distances.items() if distance}
 
 
-def _answers(problem: Problem) -> Iterator[tuple[str, FaultAnswer]]:
+def _answers(problem: Problem) -> Iterator[tuple[str, AnswerFunction]]:
     for fault in CATALOGUE.values():
         if problem.order in fault.orders and problem.inner_grad_steps <= fault.most_steps:
             for variant, answer in fault.variants.items():
@@ -218,9 +218,9 @@ def largest_error(standard: Standard, dtype: str) -> Measured:
 def _variants(order: Order) -> list[Variant]:
     """Return the correct variants that need no extra and declare nothing."""
     return [
-        each
-        for each in correct.variants()
-        if order in each.orders and each.framework != "torch" and not each.conventions
+        variant
+        for variant in correct.variants()
+        if order in variant.orders and variant.framework != "torch" and not variant.conventions
     ]
 
 
@@ -244,13 +244,13 @@ class Summary:
     @property
     def correct(self) -> Setting:
         """The setting in which correct code errs most."""
-        return max(self.settings, key=lambda each: each.correct.units)
+        return max(self.settings, key=lambda setting: setting.correct.units)
 
     @property
     def faintest(self) -> Setting:
         """The setting in which a fault is faintest, of those that the judge decides; of all where it decides none."""
-        decided = [each for each in self.settings if each.decided]
-        return min(decided or self.settings, key=lambda each: each.faintest.units)
+        decided = [setting for setting in self.settings if setting.decided]
+        return min(decided or self.settings, key=lambda setting: setting.faintest.units)
 
     @property
     def separation(self) -> float:
@@ -259,37 +259,38 @@ class Summary:
 
     def count(self, what: str) -> int:
         """Count the settings of which a property is true."""
-        return sum(bool(getattr(each, what)) for each in self.settings)
+        return sum(bool(getattr(setting, what)) for setting in self.settings)
 
 
 def summaries(settings: list[Setting]) -> list[Summary]:
     """Return a summary for each precision."""
-    dtypes = dict.fromkeys(each.dtype for each in settings)
-    return [Summary(dtype, [each for each in settings if each.dtype == dtype]) for dtype in dtypes]
+    dtypes = dict.fromkeys(setting.dtype for setting in settings)
+    return [Summary(dtype, [setting for setting in settings if setting.dtype == dtype]) for dtype in dtypes]
 
 
 def objections(settings: list[Setting]) -> list[str]:
     """Return what speaks against the bound, in sentences; nothing where it stands between right and wrong."""
     found = []
-    for each in settings:
-        where = f"{each.problem}, order {each.order}, K = {each.steps}, α = {each.rate:g}, {each.dtype}"
+    for setting in settings:
+        faintest = setting.faintest
+        where = f"{setting.problem}, order {setting.order}, K = {setting.steps}, α = {setting.rate:g}, {setting.dtype}"
         bound = f"the bound of {tolerances.FACTOR:g} units"
-        if each.accused:
+        if setting.accused:
             found.append(
-                f"{where}: expected correct code within {bound}, but {each.correct.by!r} errs by "
-                f"{each.correct.units:.3g}. Widen the bound, or mend the variant."
+                f"{where}: expected correct code within {bound}, but {setting.correct.by!r} errs by "
+                f"{setting.correct.units:.3g}. Widen the bound, or mend the variant."
             )
-        if each.overlooked:
+        if setting.overlooked:
             found.append(
-                f"{where}: expected every fault outside {bound} or the judge to be undecided, but {each.faintest.by} "
-                f"is {each.faintest.units:.3g} units away. Narrow the bound, or let the judge ask for this fault too."
+                f"{where}: expected every fault outside {bound} or the judge to be undecided, but {faintest.by} "
+                f"is {faintest.units:.3g} units away. Narrow the bound, or let the judge test for this fault too."
             )
     return found
 
 
 def to_dict(settings: list[Setting]) -> dict[str, Any]:
     """Return everything measured in plain types for JSON."""
-    told = [each.to_dict() for each in settings]
+    told = [setting.to_dict() for setting in settings]
     return {"bound": tolerances.FACTOR, "settings": told, "objections": objections(settings)}
 
 

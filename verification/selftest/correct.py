@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.faults.question import Answer, Outcome, Question, combined, each_task, outcome
+from verification.faults.question import AnswerFunction, Outcome, Question, combined, each_task, outcome
 from verification.faults.subject import FaultySubject
 from verification.faults.work import Points, Solved, Work, descend, hessian_product, mean, solve
 from verification.oracles.view import Vector
@@ -37,18 +37,18 @@ class Variant:
     conventions: tuple[str, ...] = field(default=())
 
 
-def _answering(answer: Answer) -> Callable[[Order], Callable[..., Any]]:
+def _answering(answer: AnswerFunction) -> Callable[[Order], Callable[..., Any]]:
     return lambda _: FaultySubject(answer)
 
 
-def _plainly(work: Work, asked: Question) -> Solved:
-    return solve(work, asked.order)
+def _plainly(work: Work, question: Question) -> Solved:
+    return solve(work, question.order)
 
 
-def _backwards(asked: Question) -> Outcome:
+def _backwards(question: Question) -> Outcome:
     """Take the tasks, and with them the terms of every mean, from the last to the first."""
-    found = [solve(work, asked.order) for work in reversed(asked.works)]
-    turned = combined(asked, found)
+    found = [solve(work, question.order) for work in reversed(question.works)]
+    turned = combined(question, found)
     return Outcome(turned.cost, turned.gradients, turned.adapted[::-1])
 
 
@@ -92,53 +92,54 @@ def _rates_first(work: Work) -> Points:
     return points
 
 
-def _dummy_pass(work: Work, asked: Question) -> Solved:
+def _dummy_pass(work: Work, question: Question) -> Solved:
     """H03: the costs are evaluated once more than they are used."""
     work.outer_cost(work.theta)
-    return solve(work, asked.order)
+    return solve(work, question.order)
 
 
-def _shadowed(work: Work, asked: Question) -> Solved:
+def _shadowed(work: Work, question: Question) -> Solved:
     """H01: a comprehension shadows a name of the loop around it, which changes nothing."""
     phi = descend(work)[-1]
     _ = [phi.size for phi in (work.theta,)]
-    found = solve(work, asked.order)
+    found = solve(work, question.order)
     return Solved(found.cost, found.gradient, phi)
 
 
-def _in_running_means(asked: Question) -> Outcome:
+def _in_running_means(question: Question) -> Outcome:
     """M ← m + (g − m)/t, task by task."""
-    solved = [solve(work, asked.order) for work in asked.works]
+    solved = [solve(work, question.order) for work in question.works]
     gradient = solved[0].gradient
-    for count, each in enumerate(solved[1:], 2):
-        gradient = gradient + (each.gradient - gradient) / count
-    same = [Solved(each.cost, gradient, each.adapted) for each in solved]
-    return combined(asked, same)
+    for count, solution in enumerate(solved[1:], 2):
+        gradient = gradient + (solution.gradient - gradient) / count
+    same = [Solved(solution.cost, gradient, solution.adapted) for solution in solved]
+    return combined(question, same)
 
 
-def _summed(asked: Question) -> Outcome:
+def _summed(question: Question) -> Outcome:
     """H04: a sum over tasks, which is declared."""
-    found = combined(asked, [solve(work, asked.order) for work in asked.works])
+    found = combined(question, [solve(work, question.order) for work in question.works])
     gradients = {
-        chain: None if leaf is None else leaf * leaf.dtype.type(asked.tasks) for chain, leaf in found.gradients.items()
+        chain: None if leaf is None else leaf * leaf.dtype.type(question.tasks)
+        for chain, leaf in found.gradients.items()
     }
     return Outcome(found.cost, gradients, found.adapted)
 
 
-def _negated_twice(work: Work, asked: Question) -> Solved:
+def _negated_twice(work: Work, question: Question) -> Solved:
     """H02: the displacement φ_K − θ, negated for an optimiser that minimises."""
-    found = solve(work, asked.order)
+    found = solve(work, question.order)
     return Solved(found.cost, -((found.adapted - work.theta) / work.view.rate), found.adapted)
 
 
-def _from_the_mean_point(asked: Question) -> Outcome:
+def _from_the_mean_point(question: Question) -> Outcome:
     """(θ − mean φ_K)/α: Reptile's weights are averaged first, and the mean of equal numbers is rounded."""
-    solved = [solve(work, asked.order) for work in asked.works]
-    if asked.problem.options.batched:  # each task has θ of its own, and there is no one point to subtract from
-        return combined(asked, solved)
-    end = mean([each.adapted for each in solved])
-    found = outcome(asked, 0.0, (asked.works[0].theta - end) / asked.works[0].view.rate, [])
-    return replace(combined(asked, solved), gradients=found.gradients)
+    solved = [solve(work, question.order) for work in question.works]
+    if question.problem.options.batched:  # each task has θ of its own, and there is no one point to subtract from
+        return combined(question, solved)
+    end = mean([solution.adapted for solution in solved])
+    found = outcome(question, 0.0, (question.works[0].theta - end) / question.works[0].view.rate, [])
+    return replace(combined(question, solved), gradients=found.gradients)
 
 
 class TorchSubject:
@@ -152,9 +153,9 @@ class TorchSubject:
         import torch
 
         solved = [self._task(torch, problem, *data) for data in problem.tasks()]
-        gradients = {chain: mean([each[1][chain] for each in solved]) for chain in problem.names}
-        adapted = {chain: torch.stack([each[2][chain] for each in solved]) for chain in problem.names}
-        return mean([each[0] for each in solved]), gradients, adapted
+        gradients = {chain: mean([solution[1][chain] for solution in solved]) for chain in problem.names}
+        adapted = {chain: torch.stack([solution[2][chain] for solution in solved]) for chain in problem.names}
+        return mean([solution[0] for solution in solved]), gradients, adapted
 
     def _task(self, torch: Any, problem: Problem, support: Any, query: Any) -> tuple[Any, ...]:
         theta = {chain: leaf.clone().requires_grad_() for chain, leaf in leaves(problem.variables).items()}
@@ -209,5 +210,5 @@ def variants() -> list[Variant]:
     return found
 
 
-def _with(**parts: Any) -> Answer:
-    return each_task(lambda work, asked: solve(work, asked.order, **parts))
+def _with(**parts: Any) -> AnswerFunction:
+    return each_task(lambda work, question: solve(work, question.order, **parts))

@@ -117,7 +117,7 @@ def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = Non
 
 def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
     if not trial.faults:
-        variant: Variant = next(each for each in variants() if each.name == trial.variant)
+        variant: Variant = next(choice for choice in variants() if choice.name == trial.variant)
         options = {"framework": variant.framework, "kind": variant.kind, "conventions": variant.conventions}
         return variant.make(trial.order), options
     answer = CATALOGUE[trial.faults[-1]].variants[trial.variant]

@@ -75,7 +75,11 @@ def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
     except (TypeError, ValueError) as error:
         raise SubjectError(f"its parameters cannot be read ({error}); name its kind, step or problem.") from error
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [each.name for each in parameters if each.kind in positional and each.default is each.empty]
+    required = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in positional and parameter.default is parameter.empty
+    ]
     if len(required) == 1:
         return "problem"
     if len(required) in (5, 6):

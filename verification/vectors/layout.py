@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.frameworks.framework import framework
+from verification.frameworks import framework
 from verification.orders import BY_STEP, SPELLINGS
 from verification.problems import families
 from verification.problems.families import Costs, Data, Family, Namespace
@@ -47,12 +47,12 @@ def hex_float(number: float) -> str:
 
 def to_array(layout: Json) -> NDArray[np.float64]:
     """Return the array that {"shape", "values"} holds."""
-    return np.array([float.fromhex(each) for each in layout["values"]]).reshape(layout["shape"])
+    return np.array([float.fromhex(number) for number in layout["values"]]).reshape(layout["shape"])
 
 
 def from_array(array: NDArray[Any]) -> Json:
     """Return an array as {"shape", "values"}."""
-    return {"shape": list(array.shape), "values": [hex_float(each) for each in array.ravel().tolist()]}
+    return {"shape": list(array.shape), "values": [hex_float(number) for number in array.ravel().tolist()]}
 
 
 def to_problem(
@@ -65,16 +65,16 @@ def to_problem(
     Raises:
         ValueError: the family is not one that is documented.
     """
-    variables = {each: to_array(leaf) for each, leaf in layout["variables"].items()}
+    variables = {name: to_array(leaf) for name, leaf in layout["variables"].items()}
     skip = 1 if layout["batched"] else 0
-    shapes = {each: leaf.shape[skip:] for each, leaf in variables.items()}
-    support = {each: to_array(leaf) for each, leaf in layout["support"].items()}
-    query = {each: to_array(leaf) for each, leaf in (layout["query"] or layout["support"]).items()}
+    shapes = {name: leaf.shape[skip:] for name, leaf in variables.items()}
+    support = {name: to_array(leaf) for name, leaf in layout["support"].items()}
+    query = {name: to_array(leaf) for name, leaf in (layout["query"] or layout["support"]).items()}
     rows = len(next(iter(support.values())))
     problem = Problem(
         name=name,
         family=family(layout["family"], shapes),
-        nest={each: each for each in variables},
+        nest={name: name for name in variables},
         batch={"support": support, "query": query},
         variables=variables,
         inner_grad_steps=layout["steps"],
@@ -98,11 +98,11 @@ def family(name: str, shapes: Shapes) -> Family:
     if name not in FAMILIES:
         raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, but got {name!r}.")
     made = FAMILIES[name]()
-    known = {each: shapes[each] for each in made.shapes if each in shapes}
+    known = {name: shapes[name] for name in made.shapes if name in shapes}
     if set(known) != set(shapes):
         takes = ", ".join(made.shapes)
         raise ValueError(f"variables: expected some of {takes} for {name}, but got {', '.join(shapes)}.")
-    absent = tuple(each for each in made.shapes if each not in shapes)
+    absent = tuple(name for name in made.shapes if name not in shapes)
     return replace(
         made,
         shapes=known,
@@ -118,16 +118,16 @@ def _completed(costs: Costs, absent: tuple[str, ...]) -> Costs:
     def of_present(xp: Namespace, data: Data, v: Data) -> Any:
         first = next(iter(v.values()))
         zero = xp.zeros_like(xp.reshape(first, (first.shape[0], -1))[:, :1])
-        return costs(xp, data, {**v, **{each: zero[:, :0] if each in _EMPTY else zero for each in absent}})
+        return costs(xp, data, {**v, **{name: zero[:, :0] if name in _EMPTY else zero for name in absent}})
 
     return of_present
 
 
 def _rates(rates: dict[str, str]) -> Any:
-    numbers = {each: float.fromhex(rate) for each, rate in rates.items()}
+    numbers = {name: float.fromhex(rate) for name, rate in rates.items()}
     if len(set(numbers.values())) == 1:
         return next(iter(numbers.values()))
-    return {each: np.asarray(rate) for each, rate in numbers.items()}
+    return {name: np.asarray(rate) for name, rate in numbers.items()}
 
 
 def _selection(by_task: list[list[str]], everything: tuple[str, ...]) -> Selection:
@@ -164,7 +164,7 @@ def from_problem(problem: Problem) -> Json:
         "same_cost": options.same_cost,
         "inner": named(options.inner_v),
         "outer": named(options.outer_v),
-        "rates": {names[chain]: hex_float(float(problem.framework.to_numpy(each))) for chain, each in rates.items()},
+        "rates": {names[chain]: hex_float(float(problem.framework.to_numpy(leaf))) for chain, leaf in rates.items()},
         "variables": {names[chain]: leaf for chain, leaf in arrays(problem.variables).items()},
         "support": arrays(problem.batch["support"]),
         "query": None if problem.order == "reptile" else arrays(problem.batch["query"]),

@@ -40,7 +40,7 @@ class VectorSet:
         """Return the vector with an id, or with the only id that begins so."""
         if identity in self.vectors:
             return self.vectors[identity]
-        found = [each for each in self.vectors if each.startswith(identity)]
+        found = [vector for vector in self.vectors if vector.startswith(identity)]
         if len(found) != 1:
             some = f" It begins {len(found)} ids, for example {', '.join(found[:3])}." if found else ""
             raise KeyError(f"id: expected one of the {len(self)} ids of the manifest, but got {identity!r}.{some}")

@@ -101,7 +101,7 @@ class Vector:
     def findings(self, reply: Reply, dtype: str = "float64") -> list[str]:
         """Return a sentence for each part of an answer that is not within its bound."""
         expected = self.expected
-        found = [f"{each.what} {each.leaf or ''}: {each.message}" for each in reply.findings]
+        found = [f"{finding.what} {finding.leaf or ''}: {finding.message}" for finding in reply.findings]
         if reply.cost is not None:
             found += self._compared("cost", None, expected.cost, np.asarray(reply.cost), dtype)
         for name, got in reply.gradients.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.frameworks.framework import framework
+from verification.frameworks import framework
 from verification.problems.families import Family
 from verification.problems.options import Options
 from verification.problems.problem import Problem

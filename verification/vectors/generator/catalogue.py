@@ -43,7 +43,7 @@ def _mapped(problem: Json, change: Any) -> Json:
     """Return the problem with every number of its data and variables changed."""
 
     def leaf(node: Json) -> Json:
-        return {**node, "values": [hex_float(change(float.fromhex(each))) for each in node["values"]]}
+        return {**node, "values": [hex_float(change(float.fromhex(entry))) for entry in node["values"]]}
 
     parts = ("variables", "support", "query")
     changed = {part: {k: leaf(v) for k, v in (problem[part] or {}).items()} for part in parts}
@@ -58,7 +58,7 @@ def _lower_precision(s: Setting) -> Gradients | None:
     numbers = [
         float.fromhex(v) for part in ("variables", "support") for a in s.problem[part].values() for v in a["values"]
     ]
-    if max(map(abs, numbers)) > 2.0**120 or all(_binary32(each) == each for each in numbers):
+    if max(map(abs, numbers)) > 2.0**120 or all(_binary32(number) == number for number in numbers):
         return None
     return setting_of(_mapped(s.problem, _binary32)).under()
 

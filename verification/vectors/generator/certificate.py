@@ -69,11 +69,11 @@ def _expected(problem: Json) -> tuple[Answer, Json, int]:
         "gradients": {name: _leaf(Array(shapes[name], leaf)) for name, leaf in right.gradients.items()},
         "adapted": {name: _leaf(Array((len(tasks), *shapes[name]), leaf)) for name, leaf in adapted.items()},
     }
-    return right, layout, min(relative_radius_bits(each) for each in entries)
+    return right, layout, min(relative_radius_bits(entry) for entry in entries)
 
 
 def _leaf(leaf: Array, rounding: Callable[[Scalar], float] = rounded) -> Json:
-    return array_layout(leaf.shape, [rounding(each) for each in leaf.values])
+    return array_layout(leaf.shape, [rounding(value) for value in leaf.values])
 
 
 def _counterfactuals(problem: Json, expected: Json) -> list[Json]:
@@ -129,4 +129,4 @@ def _apart(right: Json, kappa: Json, wrong: Json, dtype: str) -> bool:
 
 
 def _numbers(leaf: Json) -> list[float]:
-    return [float.fromhex(each) for each in leaf["values"]]
+    return [float.fromhex(entry) for entry in leaf["values"]]

@@ -92,7 +92,7 @@ def file_of(recipe: Recipe) -> str:
 def file_text(family: str, step: str, vectors: Iterable[Json]) -> str:
     """Return the text of a file: a JSON object with one vector on each line."""
     head = compact({"format": FORMAT, "version": VERSION, "family": family, "step": step})
-    return f'{head[:-1]},"vectors":[\n' + ",\n".join(compact(each) for each in vectors) + "\n]}\n"
+    return f'{head[:-1]},"vectors":[\n' + ",\n".join(compact(vector) for vector in vectors) + "\n]}\n"
 
 
 def collect(plan: list[Recipe], processes: int, progress: Callable[[str], None]) -> tuple[dict[str, str], Json]:
@@ -141,9 +141,9 @@ def manifest_text(document: Json) -> str:
     lines = []
     for key, value in document.items():
         if isinstance(value, list):
-            body = "[\n" + ",\n".join(compact(each) for each in value) + "\n]"
+            body = "[\n" + ",\n".join(compact(entry) for entry in value) + "\n]"
         elif isinstance(value, dict):
-            body = "{\n" + ",\n".join(f"{compact(name)}:{compact(each)}" for name, each in value.items()) + "\n}"
+            body = "{\n" + ",\n".join(f"{compact(name)}:{compact(entry)}" for name, entry in value.items()) + "\n}"
         else:
             body = compact(value)
         lines.append(f"{compact(key)}:{body}")

@@ -35,10 +35,10 @@ def condition(problem: Json, name: str) -> Json:
         base = _answer(problem, None)
         moved = [_answer(problem, _disturbance(rng)) for _ in range(_DRAWS)]
         return {
-            "cost": _kappa([base.cost], [[each.cost] for each in moved]),
-            "gradients": {k: _kappa(leaf, [each.gradients[k] for each in moved]) for k, leaf in base.gradients.items()},
+            "cost": _kappa([base.cost], [[entry.cost] for entry in moved]),
+            "gradients": {k: _kappa(leaf, [run.gradients[k] for run in moved]) for k, leaf in base.gradients.items()},
             "adapted": {
-                k: _kappa(_stacked(base, k), [_stacked(each, k) for each in moved]) for k in base.adapted[0]
+                k: _kappa(_stacked(base, k), [_stacked(entry, k) for entry in moved]) for k in base.adapted[0]
             },
         }  # fmt: skip
 
@@ -78,7 +78,7 @@ def _stacked(one: Answer, name: str) -> list[Scalar]:
 
 def _kappa(base: list[Scalar], moved: list[list[Scalar]]) -> float:
     size = _norm(base)
-    change = max((_norm([a - b for a, b in zip(each, base, strict=True)]) for each in moved), key=_size)
+    change = max((_norm([a - b for a, b in zip(entry, base, strict=True)]) for entry in moved), key=_size)
     if size.is_zero():
         if not change.is_zero():
             raise UnfitProblemError("A leaf is exactly 0 and ill-conditioned: no relative bound fits it.")

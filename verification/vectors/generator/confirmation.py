@@ -120,12 +120,12 @@ def _route(problem: Json, t: int, step: Any, arithmetic: Arithmetic) -> Route:
     number = arithmetic.number
     theta, adapts, rates = [], [], []
     for name, leaf in problem["variables"].items():
-        entries = [Fraction(float.fromhex(each)) for each in leaf["values"]]
+        entries = [Fraction(float.fromhex(entry)) for entry in leaf["values"]]
         if problem["batched"]:
             size = len(entries) // leaf["shape"][0]
             entries = entries[t * size : (t + 1) * size]
         rate = number(Fraction(float.fromhex(problem["rates"][name])))
-        theta += [number(each) for each in entries]
+        theta += [number(entry) for entry in entries]
         rates += [rate] * len(entries)
         adapts += [rate if name in problem["inner"][t] else number(0)] * len(entries)
     inner = cost_of(problem, t, "inner", arithmetic)
@@ -146,7 +146,7 @@ def _solution(problem: Json, t: int, route: Route) -> tuple[Any, Vector, Vector]
             total = route.pulled_back(points[k], total)
         if problem["average"]:
             total = [a + b for a, b in zip(total, route.gradient(route.outer, points[k]), strict=True)]
-    gradient = [each / len(ks) for each in total]
+    gradient = [entry / len(ks) for entry in total]
     if problem["step"] == "maml":
         _check_direction(problem, t, route, ks, gradient)
     cost = sum(route.outer(points[k]) for k in ks) / len(ks)
@@ -184,7 +184,7 @@ def _selected(problem: Json, t: int, gradient: Vector) -> Vector:
 
 def _agree(problem: Json, what: str, expected: list[Any], got: Vector, arithmetic: Arithmetic) -> None:
     """Compare entry by entry: exactly within the ball for rationals, to 80 bits of the leaf's largest otherwise."""
-    values = [_fraction(each) for each in got]
+    values = [_fraction(entry) for entry in got]
     balls = [(to_fraction(ball.mid()), to_fraction(ball.rad())) for ball in expected]
     largest = max(abs(mid) for mid, _ in balls)
     allowed = 0 if arithmetic.is_exact else _AGREEMENT * largest

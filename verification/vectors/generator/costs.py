@@ -61,7 +61,7 @@ class Cost:
             gradient = self.gradient(curve)
         except ValueError as error:  # of a polynomial divided by one whose constant term may be 0
             raise UndecidedError from error
-        return {name: [slope(each) for each in leaf] for name, leaf in gradient.items()}
+        return {name: [slope(entry) for entry in leaf] for name, leaf in gradient.items()}
 
     def value_and_gradient(self, v: Point) -> tuple[Scalar, Point]:
         """Return the cost and its gradient; with a gain g it is exp(g) · base + ½ g²."""
@@ -69,7 +69,7 @@ class Cost:
         if self.gain in v:
             copy = self.gain_copy or self.gain
             factor, squared = v[self.gain][0].exp(), v[copy][0]
-            partial = {name: [factor * each for each in leaf] for name, leaf in partial.items()}
+            partial = {name: [factor * entry for entry in leaf] for name, leaf in partial.items()}
             base = factor * base
             partial[self.gain] = [base] if copy != self.gain else [base + squared]
             if copy != self.gain:
@@ -135,8 +135,8 @@ def _mse(cost: Cost, output: Matrix) -> tuple[Scalar, Matrix]:
     target = cost.rows("y")
     count = len(output) * len(output[0])
     r = [[a - b for a, b in zip(row, aim, strict=True)] for row, aim in zip(output, target, strict=True)]
-    value = total([each * each for row in r for each in row]) / count
-    return value, [[2 * each / count for each in row] for row in r]
+    value = total([entry * entry for row in r for entry in row]) / count
+    return value, [[2 * entry / count for entry in row] for row in r]
 
 
 def _softmax(cost: Cost, logits: Matrix) -> tuple[Scalar, Matrix]:
@@ -144,9 +144,9 @@ def _softmax(cost: Cost, logits: Matrix) -> tuple[Scalar, Matrix]:
     count = len(logits)
     terms, delta = [], []
     for row, y in zip(logits, cost.rows("y"), strict=True):
-        o = [cost.touch("logit", each) for each in row]
+        o = [cost.touch("logit", entry) for entry in row]
         # No shift is needed: a ball's exponent has no bound, and what cancels is seen and met with more bits.
-        terms.append(total([each.exp() for each in o]).log() - total([a * b for a, b in zip(y, o, strict=True)]))
+        terms.append(total([entry.exp() for entry in o]).log() - total([a * b for a, b in zip(y, o, strict=True)]))
         p = [cost.touch("probability", 1 / total([(b - a).exp() for b in o])) for a in o]
         delta.append([(a - b) / count for a, b in zip(p, y, strict=True)])
     return total(terms) / count, delta
@@ -163,8 +163,8 @@ def _logistic_regression(cost: Cost, v: Point) -> tuple[Scalar, Point]:
     """Mean log(1 + exp z) − y z with z = x w + b; by z: (σ(z) − y)/N."""
     x, y = cost.rows("x"), cost.data["y"].values
     z = [cost.touch("logit", row[0]) for row in _affine(x, [[w] for w in v["weight"]], v["bias"])]
-    value = total([(1 + each.exp()).log() - label * each for each, label in zip(z, y, strict=True)]) / len(z)
-    p = [cost.touch("probability", 1 / (1 + (-each).exp())) for each in z]
+    value = total([(1 + entry.exp()).log() - label * entry for entry, label in zip(z, y, strict=True)]) / len(z)
+    p = [cost.touch("probability", 1 / (1 + (-entry).exp())) for entry in z]
     delta = [[(a - b) / len(z)] for a, b in zip(p, y, strict=True)]
     weight, bias = _affine_gradient(x, delta)
     return value, {"weight": weight, "bias": bias}
@@ -176,7 +176,7 @@ def _bilinear(cost: Cost, v: Point) -> tuple[Scalar, Point]:
     mean = [total(list(column)) / len(x) for column in zip(*x, strict=True)]
     latent, weight = v["latent"], v["weight"]
     by_latent = [-(m * w) for m, w in zip(mean, weight, strict=True)]
-    by_weight = [-(m * each) for m, each in zip(mean, latent, strict=True)]
+    by_weight = [-(m * entry) for m, entry in zip(mean, latent, strict=True)]
     return total([a * b for a, b in zip(by_latent, latent, strict=True)]), {"latent": by_latent, "weight": by_weight}
 
 
@@ -206,7 +206,7 @@ def _mlp(activation: str, loss: str) -> Base:
     def value_and_gradient(cost: Cost, v: Point) -> tuple[Scalar, Point]:
         x, w2 = cost.rows("x"), as_rows(v["w2"], len(v["b2"]))
         z = _affine(x, as_rows(v["w1"], len(v["b1"])), v["b1"])
-        pairs = [[act(cost.touch("before", each)) for each in row] for row in z]
+        pairs = [[act(cost.touch("before", entry)) for entry in row] for row in z]
         hidden = [[cost.touch("hidden", h) for h, _ in row] for row in pairs]
         slopes = [
             [cost.touch("slope", derivative(h)) for (_, derivative), h in zip(row, touched, strict=True)]

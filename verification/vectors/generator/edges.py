@@ -119,6 +119,6 @@ def _sensitive() -> Iterator[Recipe]:
 
 def _near_minimum(problem: Json) -> None:
     """Put the query's centres beside θ."""
-    theta = [float.fromhex(each) for each in problem["variables"]["vector"]["values"]]
+    theta = [float.fromhex(entry) for entry in problem["variables"]["vector"]["values"]]
     rows = problem["query"]["centre"]["shape"][0]
-    problem["query"]["centre"]["values"] = [hex_float(each + 2.0**-12) for _ in range(rows) for each in theta]
+    problem["query"]["centre"]["values"] = [hex_float(entry + 2.0**-12) for _ in range(rows) for entry in theta]

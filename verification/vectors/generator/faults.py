@@ -44,7 +44,7 @@ def zeros(s: Setting) -> Gradients:
 def scaled(s: Setting, factor: Scalar) -> Gradients:
     """Return the right gradients times a factor."""
     return {
-        name: Array(leaf.shape, [factor * each for each in leaf.values]) for name, leaf in s.under().items() if leaf
+        name: Array(leaf.shape, [factor * value for value in leaf.values]) for name, leaf in s.under().items() if leaf
     }
 
 
@@ -54,7 +54,7 @@ def one_task(t: int, share: int) -> Wrong:
     def wrong(s: Setting) -> Gradients:
         gradient = s.by_task()[t]
         count = len(s.tasks) if share else 1
-        return s.shaped({name: [each / count for each in leaf] for name, leaf in gradient.items()})
+        return s.shaped({name: [entry / count for entry in leaf] for name, leaf in gradient.items()})
 
     return when(many, wrong)
 
@@ -157,7 +157,7 @@ def untied(s: Setting) -> Gradients | None:
 def unused_missing(s: Setting) -> Gradients | None:
     """Return nothing for the variables whose gradient is exactly 0."""
     right = s.under()
-    unused = [name for name, leaf in right.items() if leaf and all(each.is_zero() for each in leaf.values)]
+    unused = [name for name, leaf in right.items() if leaf and all(value.is_zero() for value in leaf.values)]
     return {name: None if name in unused else leaf for name, leaf in right.items()} if unused else None
 
 
@@ -191,7 +191,7 @@ def displacement_over(factor: Callable[[Setting, Scalar], Scalar]) -> Wrong:
     def wrong(s: Setting) -> Gradients:
         def gradient(task: Task) -> Point:
             moved = displacement(task, iterates(task, s.rule))
-            return {name: [each * factor(s, task.rates[name]) for each in leaf] for name, leaf in moved.items()}
+            return {name: [entry * factor(s, task.rates[name]) for entry in leaf] for name, leaf in moved.items()}
 
         return s.of_tasks(gradient)
 
@@ -204,7 +204,7 @@ def mean_gradient_over_rate(s: Setting) -> Gradients:
     def gradient(task: Task) -> Point:
         cost = task.inner_cost(s.rule)
         average = mean_point([cost.gradient(point) for point in iterates(task, s.rule)])
-        return {name: [each / task.rates[name] for each in leaf] for name, leaf in average.items()}
+        return {name: [entry / task.rates[name] for entry in leaf] for name, leaf in average.items()}
 
     return s.of_tasks(gradient)
 
@@ -217,10 +217,10 @@ def last_gradient(s: Setting) -> Gradients:
 def clipped(s: Setting) -> Gradients | None:
     """Return the right gradients with each entry clipped."""
     right, high = s.under(), exact(CLIP)
-    if not any(leaf and any(abs(float(each)) > CLIP for each in leaf.values) for leaf in right.values()):
+    if not any(leaf and any(abs(float(value)) > CLIP for value in leaf.values) for leaf in right.values()):
         return None
     return {
-        name: Array(leaf.shape, [_clip(each, high) for each in leaf.values]) for name, leaf in right.items() if leaf
+        name: Array(leaf.shape, [_clip(value, high) for value in leaf.values]) for name, leaf in right.items() if leaf
     }
 
 

@@ -58,7 +58,7 @@ def _data(part: Json, t: int, arithmetic: Arithmetic) -> dict[str, Any]:
     """Return one task's arrays as nested lists."""
     result = {}
     for name, leaf in part.items():
-        values = [arithmetic.number(Fraction(float.fromhex(each))) for each in leaf["values"]]
+        values = [arithmetic.number(Fraction(float.fromhex(entry))) for entry in leaf["values"]]
         result[name] = _nested(values, leaf["shape"])[t]
     return result
 
@@ -96,7 +96,9 @@ def _cross_entropy(outputs: list[Vector], targets: list[Vector], a: Arithmetic) 
     terms = []
     for o, y in zip(outputs, targets, strict=True):
         top = max(o)
-        terms.append(top + a.log(sum(a.exp(each - top) for each in o)) - sum(p * q for p, q in zip(o, y, strict=True)))
+        terms.append(
+            top + a.log(sum(a.exp(entry - top) for entry in o)) - sum(p * q for p, q in zip(o, y, strict=True))
+        )
     return sum(terms) / len(terms)
 
 
@@ -110,7 +112,7 @@ def _softplus(z: Any, a: Arithmetic) -> Any:
 
 def _logistic(_: str, data: Any, v: Named, a: Arithmetic) -> Any:
     z = [_outputs(x, v["weight"], v["bias"])[0] for x in data["x"]]
-    return sum(_softplus(each, a) - y * each for each, y in zip(z, data["y"], strict=True)) / len(z)
+    return sum(_softplus(entry, a) - y * entry for entry, y in zip(z, data["y"], strict=True)) / len(z)
 
 
 def _mlp(family: str, data: Any, v: Named, a: Arithmetic) -> Any:

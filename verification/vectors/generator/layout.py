@@ -27,7 +27,7 @@ class Array:
 
 def array(layout: Json) -> Array:
     """Read {"shape", "values"}."""
-    return Array(tuple(layout["shape"]), [exact(float.fromhex(each)) for each in layout["values"]])
+    return Array(tuple(layout["shape"]), [exact(float.fromhex(entry)) for entry in layout["values"]])
 
 
 def hex_float(number: float) -> str:
@@ -40,7 +40,7 @@ def hex_float(number: float) -> str:
 
 def array_layout(shape: tuple[int, ...], numbers: list[float]) -> Json:
     """Write {"shape", "values"}."""
-    return {"shape": list(shape), "values": [hex_float(each) for each in numbers]}
+    return {"shape": list(shape), "values": [hex_float(number) for number in numbers]}
 
 
 def variable_shapes(problem: Json) -> dict[str, tuple[int, ...]]:

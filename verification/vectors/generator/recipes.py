@@ -110,7 +110,7 @@ def _selecting(family: str, index: int) -> Iterator[Recipe]:
 def _ordered(selections: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     """Return the selections with their names in the order of the variables."""
     order = ("inner_only", "vector", "matrix", "outer_only", "w1", "b1", "w2", "b2", "latent", "weight", "bias")
-    return tuple(tuple(sorted(each, key=order.index)) for each in selections)
+    return tuple(tuple(sorted(selection, key=order.index)) for selection in selections)
 
 
 def _rates_and_rows(family: str, index: int) -> Iterator[Recipe]:

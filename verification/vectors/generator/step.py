@@ -109,7 +109,7 @@ def tasks_of(problem: Json, touch: Touch = untouched, move: Move = still) -> lis
         rows = {part: {k: leaf.row(t) for k, leaf in data.items()} for part, data in batch.items()}
         made.append(
             Task(
-                theta={name: [move(each) for each in leaf.values] for name, leaf in theta.items()},
+                theta={name: [move(value) for value in leaf.values] for name, leaf in theta.items()},
                 data={p: {k: _moved(leaf, move) for k, leaf in data.items()} for p, data in rows.items()},
                 family=problem["family"],
                 same_cost=problem["same_cost"],
@@ -124,7 +124,7 @@ def tasks_of(problem: Json, touch: Touch = untouched, move: Move = still) -> lis
 
 
 def _moved(leaf: Array, move: Move) -> Array:
-    return Array(leaf.shape, [move(each) for each in leaf.values])
+    return Array(leaf.shape, [move(value) for value in leaf.values])
 
 
 def rule_of(problem: Json) -> Rule:
@@ -148,7 +148,7 @@ def _update(task: Task, rule: Rule, gradient: Point) -> Point:
     """Return D g: what is taken away from the variables; empty for those that stay."""
     source = _exchange(rule)
     return {
-        name: [rate * task.move(each) for each in gradient[source.get(name, name)]]
+        name: [rate * task.move(entry) for entry in gradient[source.get(name, name)]]
         for name, rate in _rates(task, rule).items()
     }
 
@@ -178,7 +178,7 @@ def _pulled_back(task: Task, rule: Rule, points: list[Point], gradient: Point) -
     for point in reversed(points):
         direction = {name: [flint.arb(0)] * len(leaf) for name, leaf in gradient.items()}
         for name, rate in rates.items():
-            direction[back.get(name, name)] = [rate * each for each in gradient[name]]
+            direction[back.get(name, name)] = [rate * entry for entry in gradient[name]]
         curved = cost.hessian_times(point, direction)
         stay = {name: rule.decay if name in rates else 1 for name in gradient}
         gradient = {
@@ -208,7 +208,7 @@ def solve(task: Task, rule: Rule) -> Solution:
 
 def outer_gradient(task: Task, rule: Rule, points: list[Point], k: int, outer: Cost) -> Point:
     """Return ∇Q(φ_k), through the inner loop where the rule is MAML's."""
-    gradient = {name: [task.move(each) for each in leaf] for name, leaf in outer.gradient(points[k]).items()}
+    gradient = {name: [task.move(entry) for entry in leaf] for name, leaf in outer.gradient(points[k]).items()}
     if rule.kind != "maml":
         return gradient
     if rule.at_start:

@@ -1,0 +1,24 @@
+"""PyTorch's tensors, on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.frameworks.base import Framework, optional
+
+
+def make() -> Framework:
+    """Return the framework.
+
+    Raises:
+        MissingFrameworkError: PyTorch is not installed.
+    """
+    torch = optional("torch", "torch")
+
+    def to_numpy(value: Any) -> NDArray[Any]:
+        return np.asarray(value.detach().cpu().numpy() if torch.is_tensor(value) else value)
+
+    return Framework("torch", torch, torch.tensor, to_numpy)

@@ -1,0 +1,107 @@
+"""A name for a mistake, in the words of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verification.faults import CATALOGUE, Fault
+from verification.naming.candidates import Candidate
+from verification.naming.evidence import Evidence
+
+#: In place of a catalogue id where nothing of the catalogue gives the answers.
+SEVERAL = "several"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A name for a mistake: catalogue ids, one or a pair, with the evidence and what to do.
+
+    `cannot_tell_from` lists names that match the same evidence as well.
+    """
+
+    faults: tuple[str, ...]
+    title: str
+    formula: str
+    evidence: str
+    source: str
+    advice: str
+    cannot_tell_from: tuple[str, ...] = ()
+    convention: str | None = None
+
+    @property
+    def convincing(self) -> bool:
+        """Whether a fault of the catalogue is named, and not only that there is something wrong."""
+        return self.faults != (SEVERAL,)
+
+    @property
+    def name(self) -> str:
+        """The ids, joined: "B02", or "D01 + B02" for a pair."""
+        return " + ".join(self.faults)
+
+
+def several(known: str) -> Diagnosis:
+    """Return what is said where nothing of the catalogue gives the answers, with what is known all the same."""
+    evidence = "no fault of the catalogue, and no pair of them, gives these answers"
+    return Diagnosis(
+        faults=(SEVERAL,),
+        title="several mistakes, or one that is not in the catalogue",
+        formula="",
+        evidence=f"{evidence}; {known.removeprefix('; ')}" if known else evidence,
+        source="",
+        advice="Mend what the details below show first, and run again: a mistake of the catalogue is then named.",
+    )
+
+
+#: What faults do whose formula is none.
+_CLAIMS = {
+    "D05": "gives in the n-th call the sum of n answers",
+    "E02": "gives the right gradients and changes the caller's arrays",
+    "E04": "gives what an inner optimizer does that keeps its state",
+    "F02": "gives the right gradients with None for zeros",
+    "F04": "gives the gradient for the other set of variables",
+    "F05": "gives what permuted updates do",
+}
+
+
+def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]) -> Diagnosis:
+    """Return the diagnosis that a candidate makes; `others` are the names that match as well."""
+    rows = [CATALOGUE[id_] for id_ in candidate.faults]
+    count = len(evidence.deciding)
+    shown = [observation for observation in evidence.deciding if evidence.shows(observation, candidate.answer)]
+    error = max(
+        evidence.relative_error(observation, evidence.predict(observation, candidate.answer))
+        for observation in evidence.deciding
+    )
+    sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
+    if "G11" in candidate.faults:
+        sentence = f"right to {candidate.detail} and no further on {count} of {count} answers"
+    if candidate.detail and "G11" not in candidate.faults:
+        sentence += f" ({candidate.detail})"
+    if len(shown) < count:
+        sentence += f"; {len(shown)} of them tell it from the right answer"
+    if evidence.not_finite:
+        sentence += f"; {evidence.not_finite} more that hold NaN or infinity are left aside"
+    return Diagnosis(
+        faults=candidate.faults,
+        title=" and ".join(row.title for row in rows),
+        formula=_formula(rows),
+        evidence=sentence,
+        source="; ".join(row.source for row in rows),
+        advice=" ".join(row.advice for row in rows),
+        cannot_tell_from=others,
+        convention=rows[0].convention if len(rows) == 1 else None,
+    )
+
+
+def _claim(rows: list[Fault]) -> str:
+    """Return what the answers are: a formula, or in words what is none."""
+    formulas = [row for row in rows if row.id not in _CLAIMS]
+    words = [f"equals {_formula(formulas)}"] if formulas else []
+    claims = [_CLAIMS[row.id] for row in rows if row.id in _CLAIMS]
+    if len(rows) > 1:
+        claims = [claim.removeprefix("gives the right gradients ").removeprefix("and ") for claim in claims]
+    return ", ".join(words + claims)
+
+
+def _formula(rows: list[Fault]) -> str:
+    return " with ".join(row.formula for row in rows)
