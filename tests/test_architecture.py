@@ -1,5 +1,8 @@
 """The arrows between modules, held by reading the imports of every module (see CONTRIBUTING.md, "The layout").
 
+What counts as an import: every statement, inside functions and under ``if TYPE_CHECKING:`` too, and every string that
+names a module of ours.
+
 Each rule is a function from a mapping {module name: imports} to a list of sentences, one for each violation, that tell
 a newcomer what is wrong and what to do. Every rule runs twice: on the packages, where it must be silent, and on planted
 source, where it must speak.
@@ -34,6 +37,19 @@ ARITHMETIC = ("refmaml.reference", "refmaml.tasks", "refmaml.differentiation")
 #: The one module of the compiled engine that may call the reference: it hands over what cannot be compiled, and
 #: what runs inside an enclosing autograd trace.
 HANDS_OVER = "refmaml.compiled.steps"
+#: The rooms of each package from the ground floor up: a room imports from rooms that stand before it alone.
+FLOORS: Mapping[str, tuple[str, ...]] = {
+    "refmaml": (
+        "containers", "differentiation", "updates", "validation", "tasks", "preparation", "reference", "compiled",
+    ),
+    "refmaml.compiled": (
+        "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
+    ),
+    "verification": (
+        "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
+        "relations", "naming", "report", "judge", "protocol", "selftest", "reports", "commands",
+    ),
+}  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.
 MACHINE_PATHS = re.compile(r"(?<![\w.~:/-])/(?:root|work|home|Users)/[\w.]")
 
@@ -88,16 +104,39 @@ def imports_of(source: str, name: str, *, is_package: bool, known: Iterable[str]
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import | ast.ImportFrom):
                 yield from (Import(target, child.lineno, at_top) for target in targets(child))
-            elif not _is_type_checking(child):
+            else:
                 deferred = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-                yield from walk(child, at_top and not deferred)
+                yield from walk(child, at_top and not deferred and not _is_type_checking(child))
 
-    return list(walk(ast.parse(source), at_top=True))
+    tree = ast.parse(source)
+    # A package that the module lies in is named by loggers, and is no news.
+    named = (Import(each, line, False) for each, line in modules_named_in(tree, modules) if not within(name, each))
+    return [*walk(tree, at_top=True), *named]
 
 
 def _is_type_checking(node: ast.AST) -> bool:
-    """Return whether a node is ``if TYPE_CHECKING:``, whose imports never run."""
+    """Return whether a node is ``if TYPE_CHECKING:``, whose imports never run, but say what a module needs to know."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def strings_in(tree: ast.AST, *, docstrings: bool) -> Iterator[tuple[str, int]]:
+    """Yield the strings of a module with their lines; strings that stand as statements, docstrings, if wanted."""
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and (docstrings or id(node) not in statements)
+        ):
+            yield node.value, node.lineno
+
+
+def modules_named_in(tree: ast.AST, modules: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Yield the modules of ours that strings name: a whole string, or what stands before its colon."""
+    for string, line in strings_in(tree, docstrings=False):
+        module = string.partition(":")[0]
+        if "." in module and module in modules:
+            yield module, line
 
 
 def read_imports(root: Path, packages: Iterable[str] = PACKAGES) -> Imports:
@@ -201,6 +240,67 @@ def no_circles(imports: Imports) -> list[str]:
     return sentences
 
 
+def room_of(module: str, package: str) -> str | None:
+    """Return the room of a package that a module lies in, or None where it lies in no room of it."""
+    if module == package or not within(module, package):
+        return None
+    return module.removeprefix(f"{package}.").split(".")[0]
+
+
+def rooms_in(imports: Imports, package: str) -> dict[str, dict[str, str]]:
+    """Return {room: {other room: who imports what}} of a package."""
+    rooms: dict[str, dict[str, str]] = {}
+    for name, found in imports.items():
+        room = room_of(name, package)
+        if room is None:
+            continue
+        others = rooms.setdefault(room, {})
+        for each in found:
+            other = room_of(each.module, package)
+            if other is not None and other != room:
+                others.setdefault(other, f"{name}, line {each.line}, imports {each.module}")
+    return rooms
+
+
+def rooms_stand_on_lower_ones(imports: Imports) -> list[str]:
+    """No room imports from a floor above its own, and each room has its floor."""
+    sentences = []
+    for package, floors in FLOORS.items():
+        for room, others in rooms_in(imports, package).items():
+            if room not in floors:
+                sentences.append(
+                    f"{package}.{room} has no floor: put it into FLOORS of tests/test_architecture.py, above all that it "
+                    "imports and below all that import it."
+                )
+                continue
+            sentences += [
+                f"{where}, which stands on a higher floor than {package}.{room}: a room is understood from those below "
+                "it alone. Move what is needed down, or hand it along as an argument."
+                for other, where in others.items()
+                if other in floors and floors.index(other) > floors.index(room)
+            ]
+    return sentences
+
+
+def no_circles_between_folders(imports: Imports) -> list[str]:
+    """Folders can be read in an order, at every level, even where no module is part of a circle itself."""
+    folders = {".".join(name.split(".")[:depth]) for name in imports for depth in range(1, name.count(".") + 1)}
+    sentences = []
+    for folder in sorted(folders):
+        rooms = rooms_in(imports, folder)
+        graph = {room: [Import(other, 0, at_top=True) for other in others] for room, others in rooms.items()}
+        for room, others in rooms.items():
+            for other, where in others.items():
+                back = reachable(graph, other).get(room)
+                # Circles of modules alone are told by `no_circles`.
+                if back and room == min(back) and any(f"{folder}.{step}" in folders for step in back):
+                    sentences.append(
+                        f"{' → '.join([room, *back])} is a circle of folders in {folder} ({where}): none of them can "
+                        "be understood first. Move what they share into a folder of its own."
+                    )
+    return sentences
+
+
 RULES: list[Rule] = [
     refmaml_stands_alone,
     reference_knows_no_engine,
@@ -208,7 +308,78 @@ RULES: list[Rule] = [
     oracles_share_no_code,
     heavy_packages_wait,
     no_circles,
+    rooms_stand_on_lower_ones,
+    no_circles_between_folders,
 ]
+
+
+def names_of_what_is_gone(root: Path, packages: Iterable[str] = PACKAGES) -> list[str]:
+    """Return a sentence for each string, docstrings included, that names a module or a file of ours that is not there.
+
+    A dotted name has to be a module, or something in a module that its source names; a file's name one of the package.
+    """
+    paths = {name: path for package in packages for name, path in modules_of(root, package).items()}
+    files = {path.name for path in paths.values()}
+    words = {name: names_bound_in(ast.parse(path.read_text("utf-8"))) for name, path in paths.items()}
+    dotted = re.compile(rf"(?<![\w./-])(?:{'|'.join(packages)})(?:\.\w+)+(?![\w/-])")
+    sentences = []
+    for name, path in paths.items():
+        for string, line in strings_in(ast.parse(path.read_text("utf-8")), docstrings=True):
+            gone = [mention for mention in dotted.findall(string) if not _is_there(mention, words)]
+            if re.fullmatch(r"\w+\.py", string) and string not in files:
+                gone.append(string)
+            sentences += [
+                f"{name}, line {line}, names {mention}, which is not there: name what took its place, or better the "
+                "imported object itself."
+                for mention in gone
+            ]
+    return sentences
+
+
+def names_bound_in(tree: ast.AST) -> frozenset[str]:
+    """Return the names that a module defines, assigns or imports, those of methods and attributes included."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+    return frozenset(names)
+
+
+def _is_there(mention: str, words: Mapping[str, frozenset[str]]) -> bool:
+    parts = mention.split(".")
+    for cut in range(len(parts), 0, -1):
+        module = ".".join(parts[:cut])
+        if module in words:
+            return cut == len(parts) or parts[cut] in words[module]
+    return False
+
+
+def shadowed_modules(root: Path, packages: Iterable[str] = PACKAGES) -> list[str]:
+    """Return a sentence for each name that a package binds although one of its modules is called so."""
+    paths = {name: path for package in packages for name, path in modules_of(root, package).items()}
+    sentences = []
+    for package, path in paths.items():
+        if path.name != "__init__.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            sentences += [
+                f"{package} binds {name}, which hides its module {package}.{name}: `import {package}.{name}` would not "
+                "give the module. Rename one of the two."
+                for name in _bound_by(node, package)
+                if f"{package}.{name}" in paths
+            ]
+    return sentences
+
+
+def _bound_by(node: ast.AST, package: str) -> list[str]:
+    """Return the names that a statement binds, without the modules that a package imports from itself."""
+    if isinstance(node, ast.ImportFrom) and node.module != package:
+        return [alias.asname or alias.name for alias in node.names]
+    return [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
 
 
 def logic_in(source: str) -> list[str]:
@@ -252,6 +423,18 @@ def tracked_files() -> list[Path]:
 def test_the_packages_keep_every_arrow(rule: Rule) -> None:
     """No module of either package crosses an arrow."""
     violations = rule(read_imports(ROOT))
+    assert not violations, "\n".join(violations)
+
+
+def test_no_string_names_what_is_gone() -> None:
+    """Strings and docstrings of both packages name modules and files that exist."""
+    violations = names_of_what_is_gone(ROOT)
+    assert not violations, "\n".join(violations)
+
+
+def test_no_public_name_hides_a_module() -> None:
+    """Every module can be imported by its dotted name."""
+    violations = shadowed_modules(ROOT)
     assert not violations, "\n".join(violations)
 
 
@@ -334,6 +517,46 @@ PLANTED: list[tuple[Rule, dict[str, str], str]] = [
         {"refmaml__b": "from refmaml import c\n", "refmaml__c": "def later():\n    from refmaml.b import x\n"},
         "refmaml.b → refmaml.c → refmaml.b is a circle of imports",
     ),
+    (
+        no_circles,
+        {
+            "refmaml__b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from refmaml.c import C\n",
+            "refmaml__c": "from refmaml.b import b\n",
+        },
+        "refmaml.b → refmaml.c → refmaml.b is a circle of imports",
+    ),
+    (
+        refmaml_stands_alone,
+        {
+            "refmaml__tasks": "from importlib import import_module\njudge = import_module('verification.judge')\n",
+            "verification__judge": "x = 1\n",
+        },
+        "refmaml.tasks, line 2, imports verification.judge: refmaml says what",
+    ),
+    (
+        rooms_stand_on_lower_ones,
+        {
+            "verification__problems__suite": "from verification.judging import standard\n",
+            "verification__judging__standard": "x = 1\n",
+        },
+        "verification.problems.suite, line 1, imports verification.judging.standard, which stands on a higher floor",
+    ),
+    (
+        rooms_stand_on_lower_ones,
+        {"verification__cellar": "x = 1\n"},
+        "verification.cellar has no floor: put it into FLOORS",
+    ),
+    (
+        no_circles_between_folders,
+        {
+            "verification__naming__fits": "from verification.naming.inner import b\n",
+            "verification__judging__a": "from verification.oracles import b\n",
+            "verification__judging__c": "x = 1\n",
+            "verification__oracles__b": "x = 1\n",
+            "verification__oracles__d": "def later():\n    from verification.judging.c import x\n",
+        },
+        "judging → oracles → judging is a circle of folders in verification",
+    ),
 ]
 
 
@@ -370,6 +593,30 @@ ALLOWED: list[tuple[Rule, dict[str, str]]] = [
 def test_no_rule_speaks_about_what_is_allowed(tmp_path: Path, rule: Rule, sources: dict[str, str]) -> None:
     """The exceptions that the rules name are exceptions."""
     assert rule(planted(tmp_path, **sources)) == []
+
+
+def test_a_planted_name_of_what_is_gone_is_seen(tmp_path: Path) -> None:
+    """Modules, files and functions that are named in strings and do not exist are told; those that exist are not."""
+    planted(
+        tmp_path,
+        refmaml__boxes='"""See `refmaml.trace`, and `refmaml.tasks.run`."""\nTRACER = "trace.py"\nOWN = "boxes.py"\n',
+        refmaml__tasks='def run():\n    return "refmaml.tasks:walk", "refmaml.tasks.walk", "path/to/refmaml.py"\n',
+    )
+    assert [each.partition(", which")[0] for each in names_of_what_is_gone(tmp_path)] == [
+        "refmaml.boxes, line 1, names refmaml.trace",
+        "refmaml.boxes, line 2, names trace.py",
+        "refmaml.tasks, line 2, names refmaml.tasks.walk",
+    ]
+
+
+def test_a_planted_name_that_hides_a_module_is_seen(tmp_path: Path) -> None:
+    """A function that is called like a module of its package is told; a module that is re-exported is not."""
+    planted(tmp_path, verification__problem="problem = 1\n", verification__suite="def problem():\n    pass\n")
+    screen = tmp_path / "verification" / "__init__.py"
+    screen.write_text("from verification import suite\nfrom verification.suite import problem\n", "utf-8")
+    assert [each.partition(":")[0] for each in shadowed_modules(tmp_path)] == [
+        "verification binds problem, which hides its module verification.problem"
+    ]
 
 
 def test_planted_logic_in_the_public_screen_is_seen() -> None:

@@ -39,8 +39,8 @@ def usage_errors() -> Iterator[None]:
         raise
     except Exception as error:
         click.echo(traceback.format_exc(), err=True)
-        told = "The judge itself failed, which says nothing about what it was asked: please report it"
-        click.echo(f"{told}, with the lines above.", err=True)
+        text = "The judge itself failed, which says nothing about what it was asked: please report it"
+        click.echo(f"{text}, with the lines above.", err=True)
         raise SystemExit(_INTERNAL) from error
 
 

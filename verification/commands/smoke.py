@@ -39,8 +39,8 @@ def smoke(command: str, timeout: float) -> None:
         raise click.UsageError(str(error)) from error
     console = Console()
     for check in checks:
-        told = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
-        console.print(Text.assemble(told, check.name, f"\n      {check.cause}." if check.cause else ""))
+        text = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
+        console.print(Text.assemble(text, check.name, f"\n      {check.cause}." if check.cause else ""))
     broken = {check.part for check in checks if not check.is_passed}
     costs = [check for check in checks if check.part == "cost"]
     unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from verification.faults.question import Misreading, Outcome, Question, each_task
 from verification.faults.work import Points, Solved, Work, pull_back, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 first_for_second = Misreading(lambda question: replace(question, order=1))
 second_for_first = Misreading(lambda question: replace(question, order=2))
@@ -50,7 +50,7 @@ def detached_in_the_loop(question: Question) -> Outcome:
     return detached_copy(question) if question.problem.inner_grad_steps else right(question)
 
 
-def _last_jacobian(work: Work, points: Points, u: Vector) -> Vector:
+def _last_jacobian(work: Work, points: Points, u: FlatArray) -> FlatArray:
     return pull_back(work, points[-1:], u)
 
 

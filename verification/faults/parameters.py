@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from verification.faults.order import no_such_gradient
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 
 def unused_is_none(question: Question) -> Outcome:
@@ -85,7 +85,7 @@ def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solve
             points.append(points[-1] - work.alpha * work.inner_gradient(points[-1])[taking])
         return points
 
-    def pull_back(work: Work, points: Points, u: Vector) -> Vector:
+    def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
         for hessian in reversed(work.inner_hessians(points)):
             u = u - hessian[taking].T @ (work.alpha * u)
         return u

@@ -12,7 +12,7 @@ from autograd import grad
 from verification.faults import order
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 graph_lost = order.lost_beyond_first_step
 
@@ -35,7 +35,7 @@ def _from_theta(work: Work) -> Points:
     return points
 
 
-def _pull_back_from_theta(work: Work, points: Points, u: Vector) -> Vector:
+def _pull_back_from_theta(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """J_{k+1} = I − D H_k J_k: θ enters each step anew."""
     total, moving = np.zeros_like(u), u
     for hessian in reversed(work.inner_hessians(points)):
@@ -56,7 +56,7 @@ def _all_from_start(work: Work) -> Points:
     return points
 
 
-def _pull_back_to_start(work: Work, points: Points, u: Vector) -> Vector:
+def _pull_back_to_start(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """(I − k D H_0)ᵀ u, with k the number of steps taken."""
     return u - len(points) * (work.inner_hessian(work.theta).T @ (work.alpha * u))
 

@@ -20,7 +20,7 @@ from verification.faults.work import (
     mean,
     solve,
 )
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 from verification.orders import Order
 from verification.problems.answers import selected
 from verification.problems.problem import Problem
@@ -87,15 +87,15 @@ class Outcome:
 
     cost: float
     gradients: dict[str, NDArray[Any] | None]
-    adapted: list[Vector] = field(default_factory=list)
-    overwritten: Vector | None = None
+    adapted: list[FlatArray] = field(default_factory=list)
+    overwritten: FlatArray | None = None
 
 
 #: What a step answers to a question: the right one, or one with a fault.
 AnswerFunction = Callable[[Question], Outcome]
 
 
-def outcome(question: Question, cost: Any, gradient: Vector, adapted: list[Vector]) -> Outcome:
+def outcome(question: Question, cost: Any, gradient: FlatArray, adapted: list[FlatArray]) -> Outcome:
     """Return an outcome with a whole gradient vector cut into the selected leaves."""
     leaves: dict[str, NDArray[Any] | None] = {
         chain: leaf for chain, leaf in question.problem.split(gradient).items() if chain in selected(question.problem)

@@ -14,7 +14,7 @@ from verification.faults.order import right
 from verification.faults.parameters import adapting
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, pose_in
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 OUTER_RATE = 0.01
 _LOSS_SCALE = 0.4
@@ -55,7 +55,7 @@ def with_weight_decay(strength: float) -> AnswerFunction:
 def with_weight_decay_of_used(strength: float) -> AnswerFunction:
     """G06: the same, as in PyTorch, whose optimizers pass over a variable that has no gradient."""
 
-    def shrink(work: Work, question: Question) -> Vector:
+    def shrink(work: Work, question: Question) -> FlatArray:
         used = np.zeros_like(work.theta)
         for chain in adapting(question):
             used[question.spots()[chain]] = 1
@@ -64,7 +64,7 @@ def with_weight_decay_of_used(strength: float) -> AnswerFunction:
     return _shrinking(shrink)
 
 
-def _shrinking(shrink: Callable[[Work, Question], Vector]) -> AnswerFunction:
+def _shrinking(shrink: Callable[[Work, Question], FlatArray]) -> AnswerFunction:
     def one_task(work: Work, question: Question) -> Solved:
         kept = shrink(work, question)
 
@@ -74,7 +74,7 @@ def _shrinking(shrink: Callable[[Work, Question], Vector]) -> AnswerFunction:
                 points.append(kept * points[-1] - work.alpha * work.inner_gradient(points[-1]))
             return points
 
-        def shrinking_pull_back(work: Work, points: Points, u: Vector) -> Vector:
+        def shrinking_pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
             for hessian in reversed(work.inner_hessians(points)):
                 u = kept * u - hessian.T @ (work.alpha * u)
             return u
@@ -158,13 +158,13 @@ def clip_each_by_value(limit: float) -> AnswerFunction:
 def clip_each_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: the norm of each task's gradient at most c, before the mean over tasks."""
 
-    def change(gradient: Vector) -> Vector:
+    def change(gradient: FlatArray) -> FlatArray:
         return gradient * gradient.dtype.type(_shortened(float(np.linalg.norm(gradient)), limit, added))
 
     return _each_gradient(change)
 
 
-def _each_gradient(change: Callable[[Vector], Vector]) -> AnswerFunction:
+def _each_gradient(change: Callable[[FlatArray], FlatArray]) -> AnswerFunction:
     def one_task(work: Work, question: Question) -> Solved:
         found = solve(work, question.order)
         return replace(found, gradient=change(found.gradient))
@@ -176,17 +176,17 @@ clipped_by_value = clip_by_value(_CLIP)
 clipped_by_norm = clip_by_norm(_NORM)
 
 
-def _hessian_shifted(work: Work, points: Points, u: Vector) -> Vector:
+def _hessian_shifted(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """H_k taken at φ_{k+1}: the fast weights have moved on before the product is evaluated."""
     return pull_back(work, [phi - work.alpha * work.inner_gradient(phi) for phi in points], u)
 
 
-def _hessian_at_end(work: Work, points: Points, u: Vector) -> Vector:
+def _hessian_at_end(work: Work, points: Points, u: FlatArray) -> FlatArray:
     last = [phi - work.alpha * work.inner_gradient(phi) for phi in points[-1:]]
     return pull_back(work, last * len(points), u)
 
 
-def _hessian_at_start(work: Work, points: Points, u: Vector) -> Vector:
+def _hessian_at_start(work: Work, points: Points, u: FlatArray) -> FlatArray:
     return pull_back(work, [work.theta] * len(points), u)
 
 
@@ -206,7 +206,7 @@ def single_precision(question: Question) -> Outcome:
     return right(pose_in(question.problem, np.float32))
 
 
-def _reptile(change: Callable[[Work, Solved], Vector]) -> AnswerFunction:
+def _reptile(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
     def one_task(work: Work, question: Question) -> Solved:
         found = solve(work, question.order)
         return Solved(found.cost, change(work, found), found.adapted)

@@ -9,7 +9,7 @@ import numpy as np
 from verification.faults.order import right
 from verification.faults.question import AnswerFunction, Outcome, Question, combined
 from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 _MOMENTUM = 0.9  # the default that most optimisers are used with
 
@@ -28,7 +28,7 @@ def carried_whole(question: Question) -> Outcome:
     solved: list[Solved] = []
     before: list[tuple[Work, Points]] = []
 
-    def through(work: Work, points: Points, u: Vector) -> Vector:
+    def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
         u = pull_back(work, points, u)
         for earlier, path in reversed(before):
             u = pull_back(earlier, path[:-1], u)
@@ -69,7 +69,7 @@ momentum_kept = with_momentum(_MOMENTUM)
 momentum_kept_within = with_momentum(_MOMENTUM, across_calls=False)
 
 
-def _run(question: Question, velocity: Vector, mu: float) -> tuple[list[Solved], Vector]:
+def _run(question: Question, velocity: FlatArray, mu: float) -> tuple[list[Solved], FlatArray]:
     solved = []
     for work in question.works:
         points, velocity = _moving(work, velocity, mu)
@@ -81,7 +81,7 @@ def _along(work: Work, question: Question, points: Points) -> Solved:
     return solve(work, question.order, descend=lambda _: points)
 
 
-def _moving(work: Work, velocity: Vector, mu: float) -> tuple[Points, Vector]:
+def _moving(work: Work, velocity: FlatArray, mu: float) -> tuple[Points, FlatArray]:
     points = [work.theta]
     for _ in range(work.view.steps):
         velocity = velocity.dtype.type(mu) * velocity + work.inner_gradient(points[-1])

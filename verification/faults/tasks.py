@@ -12,7 +12,7 @@ from verification.faults.order import right
 from verification.faults.place import scaled
 from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task, misread, outcome
 from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 
 
 def summed(question: Question) -> Outcome:
@@ -62,7 +62,7 @@ def not_cleared(question: Question) -> Outcome:
 
 def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:
     """Add the inner gradients at `points` to what was found, where a variable has both kinds."""
-    inner: Vector = sum((work.inner_gradient(phi) for phi in points), np.zeros_like(work.theta))
+    inner: FlatArray = sum((work.inner_gradient(phi) for phi in points), np.zeros_like(work.theta))
     both = work.view.inner_mask * work.view.outer_mask
     return Solved(found.cost, found.gradient + inner * both * inner.dtype.type(weight), found.adapted)
 
@@ -77,7 +77,7 @@ def _left_in_through_graph(work: Work, question: Question) -> Solved:
         return _left_in(work, found, points[:-1], 1)
     both = work.view.inner_mask * work.view.outer_mask
     carried = [pull_back(work, points[:k], work.inner_gradient(phi)) for k, phi in enumerate(points[:-1])]
-    inner: Vector = sum(carried, np.zeros_like(work.theta))
+    inner: FlatArray = sum(carried, np.zeros_like(work.theta))
     return Solved(found.cost, found.gradient + inner * both, found.adapted)
 
 
@@ -98,7 +98,7 @@ def _accumulating(work: Work) -> Points:
     return points
 
 
-def _accumulating_pull_back(work: Work, points: Points, u: Vector) -> Vector:
+def _accumulating_pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
     total = np.zeros_like(u)
     for hessian in reversed(work.inner_hessians(points)):
         total = total - work.alpha * u

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.oracles.view import Costs, Vector
+from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
 
-Points = list[Vector]
+Points = list[FlatArray]
 _HESSIAN_STEP = 2.0**-17
 
 
@@ -34,17 +34,17 @@ class Work:
     """
 
     view: TaskView
-    derive: Callable[[Costs, Vector], Vector]
+    derive: Callable[[Costs, FlatArray], FlatArray]
     curve: Callable[[Costs, NDArray[Any]], NDArray[Any]]
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def theta(self) -> Vector:
+    def theta(self) -> FlatArray:
         """θ."""
         return self.view.theta
 
     @property
-    def alpha(self) -> Vector:
+    def alpha(self) -> FlatArray:
         """α on the coordinates that adapt, 0 on the others."""
         return self.view.step_size
 
@@ -52,29 +52,29 @@ class Work:
         """Return the task with parts of its view exchanged; the costs keep what is known of them."""
         return Work(replace(self.view, **changes), self.derive, self.curve, self.memory)
 
-    def inner_cost(self, phi: Vector) -> Any:
+    def inner_cost(self, phi: FlatArray) -> Any:
         """S(φ)."""
         return self.view.inner_costs(phi[None])[0]
 
-    def outer_cost(self, phi: Vector) -> Any:
+    def outer_cost(self, phi: FlatArray) -> Any:
         """Q(φ)."""
         return self.view.outer_costs(phi[None])[0]
 
-    def inner_gradient(self, phi: Vector) -> Vector:
+    def inner_gradient(self, phi: FlatArray) -> FlatArray:
         """∇S(φ)."""
-        found: Vector = self._kept("gradient", self.view.inner_costs, phi, self.derive)
+        found: FlatArray = self._kept("gradient", self.view.inner_costs, phi, self.derive)
         return found
 
-    def outer_gradient(self, phi: Vector) -> Vector:
+    def outer_gradient(self, phi: FlatArray) -> FlatArray:
         """∇_O Q(φ)."""
         return self.full_outer_gradient(phi) * self.view.outer_mask
 
-    def full_outer_gradient(self, phi: Vector) -> Vector:
+    def full_outer_gradient(self, phi: FlatArray) -> FlatArray:
         """∇Q(φ) in every coordinate."""
-        found: Vector = self._kept("gradient", self.view.outer_costs, phi, self.derive)
+        found: FlatArray = self._kept("gradient", self.view.outer_costs, phi, self.derive)
         return found
 
-    def inner_hessian(self, phi: Vector) -> NDArray[Any]:
+    def inner_hessian(self, phi: FlatArray) -> NDArray[Any]:
         """∇²S(φ)."""
         return self.inner_hessians([phi])[0]
 
@@ -88,22 +88,22 @@ class Work:
             self.memory.update(zip(missing, found, strict=True))
         return [self.memory[key] for key in keys]
 
-    def _kept(self, what: str, costs: Costs, phi: Vector, compute: Callable[[Costs, Vector], Any]) -> Any:
+    def _kept(self, what: str, costs: Costs, phi: FlatArray, compute: Callable[[Costs, FlatArray], Any]) -> Any:
         key = (what, costs, phi.tobytes())  # the costs themselves, not their ids, which are given out again
         if key not in self.memory:
             self.memory[key] = compute(costs, phi)
         return self.memory[key]
 
 
-def by_complex_step(costs: Costs, phi: Vector) -> Vector:
+def by_complex_step(costs: Costs, phi: FlatArray) -> FlatArray:
     """Return the gradient of costs at one point of float64 numbers."""
-    found: Vector = complex_step_gradients(costs, phi[None])[0]
+    found: FlatArray = complex_step_gradients(costs, phi[None])[0]
     return found
 
 
-def by_autograd(costs: Costs, phi: Vector) -> Vector:
+def by_autograd(costs: Costs, phi: FlatArray) -> FlatArray:
     """Return the gradient of costs at one point, in its precision."""
-    found: Vector = grad(lambda points: anp.sum(costs(points)))(phi[None])[0]
+    found: FlatArray = grad(lambda points: anp.sum(costs(points)))(phi[None])[0]
     return found
 
 
@@ -131,8 +131,8 @@ class Solved:
     """One task's outer cost, gradient [n] and adapted variables φ_K [n]."""
 
     cost: Any
-    gradient: Vector
-    adapted: Vector
+    gradient: FlatArray
+    adapted: FlatArray
 
 
 def descend(work: Work) -> Points:
@@ -143,7 +143,7 @@ def descend(work: Work) -> Points:
     return points
 
 
-def pull_back(work: Work, points: Points, u: Vector) -> Vector:
+def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from each of `points`."""
     for hessian in reversed(work.inner_hessians(points)):
         u = u - hessian.T @ (work.alpha * u)
@@ -155,7 +155,7 @@ def solve(
     order: Order,
     *,
     descend: Callable[[Work], Points] = descend,
-    pull_back: Callable[[Work, Points, Vector], Vector] = pull_back,
+    pull_back: Callable[[Work, Points, FlatArray], FlatArray] = pull_back,
 ) -> Solved:
     """Return the right answer of one task, or what comes of another inner loop or another Jacobian."""
     points = descend(work)
@@ -180,7 +180,7 @@ def mean(terms: list[Any]) -> Any:
     return total / len(terms)
 
 
-def hessian_product(costs: Costs, phi: Vector, u: Vector) -> Vector:
+def hessian_product(costs: Costs, phi: FlatArray, u: FlatArray) -> FlatArray:
     """Return H u, the gradient of ∇S · u."""
-    product: Vector = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * u))(phi[None])[0]
+    product: FlatArray = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * u))(phi[None])[0]
     return product

@@ -80,7 +80,7 @@ def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield pairs: a scale on any fault, and any fault that answers a misread question."""
-    named = [(c.faults[0], c.detail, c.answer) for c in candidates(order) if c.faults[0] != "G11"]
-    misreadings = [(id_, detail, answer) for id_, detail, answer in named if isinstance(answer, Misreading)]
-    for ids, detail, answer in pairs(evidence, named, misreadings):
+    singles = [(c.faults[0], c.detail, c.answer) for c in candidates(order) if c.faults[0] != "G11"]
+    misreadings = [(id_, detail, answer) for id_, detail, answer in singles if isinstance(answer, Misreading)]
+    for ids, detail, answer in pairs(evidence, singles, misreadings):
         yield Candidate(ids, detail, answer)

@@ -47,14 +47,14 @@ _FROM_THE_START = "the inner loop, wrong from its first step on: where it begins
 _CLOSE = 1e-4  # single precision is enough to tell points apart
 
 
-def family(subject: Subject, order: Order, seen: list[Observation], declared: Declared) -> list[Diagnosis]:
+def family(subject: Subject, order: Order, observations: list[Observation], declared: Declared) -> list[Diagnosis]:
     """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
-    answered = [observation for observation in seen if observation.reply.returned]
+    answered = [observation for observation in observations if observation.reply.returned]
     for problem in _probes(answered):
         gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
         fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
         if fit.verdict == "pass":
-            return [several(_growth(fit.order, order, _is_moved(seen, declared)) + _broken(subject, problem))]
+            return [several(_growth(fit.order, order, _is_moved(observations, declared)) + _broken(subject, problem))]
     return [several("")] if answered else []
 
 
@@ -75,9 +75,9 @@ def _growth(measured: float, order: Order, moved: bool) -> str:
     return f"{grown}, which points to {where}" if where else ""
 
 
-def _is_moved(seen: list[Observation], declared: Declared) -> bool:
+def _is_moved(observations: list[Observation], declared: Declared) -> bool:
     """Return whether adapted variables were told that are not the right ones."""
-    for observation in seen:
+    for observation in observations:
         given = {chain: leaf for chain, leaf in (observation.reply.adapted or {}).items() if observation.reply.returned}
         right = declared.right(observation.standard.question).adapted if given else []
         for task, adapted in enumerate(right):

@@ -18,7 +18,7 @@ _STEADY = 1e-3  # relative; factors of float32 answers agree to 1e-5, those of a
 
 
 def pairs(
-    evidence: Evidence, named: Sequence[Named], misreadings: Sequence[tuple[str, str, Misreading]]
+    evidence: Evidence, singles: Sequence[Named], misreadings: Sequence[tuple[str, str, Misreading]]
 ) -> Iterator[Pair]:
     """Yield the pairs that give the first wrong answers; the caller holds them against all."""
     telling = [
@@ -28,10 +28,10 @@ def pairs(
     ]
     if not telling:
         return
-    for id_, detail, answer in named:
+    for id_, detail, answer in singles:
         if id_ not in _SCALES:
             yield from _under_a_scale(evidence, telling, id_, detail, answer)
-    for outer_id, outer_detail, outer in named:
+    for outer_id, outer_detail, outer in singles:
         if outer_id in _SCALES:
             continue
         for inner_id, inner_detail, inner in misreadings:
@@ -82,6 +82,6 @@ def _under_a_scale(
     ]
     for scale_id, words, factor_of in kinds:
         if all(abs(factor / factor_of(question) - 1) <= _STEADY for factor, question in factors):
-            told = ", ".join(word for word in (words, detail) if word)
-            yield (scale_id, id_), told, under(factor_of, answer)
+            text = ", ".join(word for word in (words, detail) if word)
+            yield (scale_id, id_), text, under(factor_of, answer)
             return

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.oracles.view import Quadratic, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import FlatArray, Quadratic, Solution, TaskView, outer_steps
 from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
@@ -41,20 +41,20 @@ def solve(view: TaskView, order: Order) -> Solution:
     return Solution(cost=cost, gradient=gradient, adapted=adapted, error=error)
 
 
-def _power(view: TaskView, inner: Quadratic, k: int) -> Vector:
+def _power(view: TaskView, inner: Quadratic, k: int) -> FlatArray:
     step = np.eye(view.theta.size) - view.step_size[:, None] * inner.matrix
     return np.linalg.matrix_power(step, k)
 
 
-def _iterate(view: TaskView, inner: Quadratic, k: int) -> Vector:
+def _iterate(view: TaskView, inner: Quadratic, k: int) -> FlatArray:
     return inner.centre + _power(view, inner, k) @ (view.theta - inner.centre)
 
 
-def _gradient(view: TaskView, order: Order, inner: Quadratic, outer: Quadratic, k: int) -> Vector:
-    at_iterate: Vector = outer.matrix @ (_iterate(view, inner, k) - outer.centre)
+def _gradient(view: TaskView, order: Order, inner: Quadratic, outer: Quadratic, k: int) -> FlatArray:
+    at_iterate: FlatArray = outer.matrix @ (_iterate(view, inner, k) - outer.centre)
     return at_iterate if order == 1 else _power(view, inner, k).T @ at_iterate
 
 
-def _cost(quadratic: Quadratic, point: Vector) -> float:
+def _cost(quadratic: Quadratic, point: FlatArray) -> float:
     r = point - quadratic.centre
     return float(0.5 * r @ quadratic.matrix @ r)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.oracles.view import Costs, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import Costs, FlatArray, Solution, TaskView, outer_steps
 from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
@@ -54,18 +54,18 @@ def _iterates(view: TaskView, theta: Points) -> list[Points]:
     return points
 
 
-def _first_order(view: TaskView, iterates: list[Points], ks: list[int]) -> tuple[Vector, Vector]:
+def _first_order(view: TaskView, iterates: list[Points], ks: list[int]) -> tuple[FlatArray, FlatArray]:
     gradients = [complex_step_gradients(view.outer_costs, iterates[k])[0] for k in ks]
     gradient = np.mean(gradients, axis=0) * view.outer_mask
     return gradient, _rounding(gradient, view)
 
 
-def _rounding(gradient: Vector, view: TaskView) -> Vector:
+def _rounding(gradient: FlatArray, view: TaskView) -> FlatArray:
     return 4 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))
 
 
-def _second_order(view: TaskView, ks: list[int]) -> tuple[Vector, Vector]:
-    def meta_objective(theta: Points) -> Vector:
+def _second_order(view: TaskView, ks: list[int]) -> tuple[FlatArray, FlatArray]:
+    def meta_objective(theta: Points) -> FlatArray:
         iterates = _iterates(view, theta)
         return np.asarray(np.mean([view.outer_costs(iterates[k]) for k in ks], axis=0))
 
@@ -73,7 +73,7 @@ def _second_order(view: TaskView, ks: list[int]) -> tuple[Vector, Vector]:
     return gradient * view.outer_mask, error * view.outer_mask
 
 
-def extrapolated_gradient(function: Callable[[Points], Vector], point: Vector) -> tuple[Vector, Vector]:
+def extrapolated_gradient(function: Callable[[Points], FlatArray], point: FlatArray) -> tuple[FlatArray, FlatArray]:
     """Return the gradient of `function` at `point` and an estimate of its absolute error, coordinate by coordinate.
 
     Column m of Ridders' table removes the error term of order h^(2m); an entry's error estimate is its distance to

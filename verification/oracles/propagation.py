@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from verification.oracles import Solution, TaskView
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.oracles.view import Vector, outer_steps
+from verification.oracles.view import FlatArray, outer_steps
 from verification.orders import Order
 
 _HESSIAN_STEP = 2.0**-17
@@ -30,8 +30,8 @@ def exactly(array: NDArray[Any]) -> NDArray[Any]:
 def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
     """Return the solution of a task made for `numpy`, with `disturb` applied to every vector on the way."""
 
-    def gradient_at(costs: Any, point: Vector) -> Vector:
-        exact: Vector = disturb(complex_step_gradients(costs, point[None])[0])
+    def gradient_at(costs: Any, point: FlatArray) -> FlatArray:
+        exact: FlatArray = disturb(complex_step_gradients(costs, point[None])[0])
         return exact
 
     points = [disturb(view.theta)]
@@ -51,7 +51,7 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
     return Solution(cost=float(cost), gradient=gradient, adapted=points[-1], error=np.zeros_like(gradient))
 
 
-def _pulled_back(view: TaskView, points: list[Vector], gradient: Vector, disturb: Disturb) -> Vector:
+def _pulled_back(view: TaskView, points: list[FlatArray], gradient: FlatArray, disturb: Disturb) -> FlatArray:
     """Multiply by (I − D H_k)ᵀ from the last step to the first; H_k (D u) is a difference of exact gradients."""
     for phi in reversed(points):
         direction = _HESSIAN_STEP * view.step_size * gradient

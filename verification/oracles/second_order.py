@@ -19,7 +19,7 @@ import numpy as np
 from autograd import grad
 from numpy.typing import NDArray
 
-from verification.oracles.view import Costs, Solution, TaskView, Vector, outer_steps
+from verification.oracles.view import Costs, FlatArray, Solution, TaskView, outer_steps
 from verification.orders import Order
 
 Matrix = NDArray[np.float64]
@@ -47,7 +47,7 @@ def solve(view: TaskView, order: Order) -> Solution:
     return Solution(cost=cost, gradient=gradient, adapted=points[-1], error=error)
 
 
-def _pull_back(view: TaskView, hessians: Sequence[Matrix], gradient: Vector) -> Vector:
+def _pull_back(view: TaskView, hessians: Sequence[Matrix], gradient: FlatArray) -> FlatArray:
     """Multiply a gradient at φ_k by the transposed Jacobians of the steps that led there, the last one first."""
     for hessian in reversed(hessians):
         jacobian = np.eye(gradient.size) - view.step_size[:, None] * hessian
@@ -61,8 +61,8 @@ def _gradients(costs: Costs) -> Callable[[Any], Any]:
     return gradients
 
 
-def _gradient(costs: Costs, phi: Vector) -> Vector:
-    gradient: Vector = _gradients(costs)(phi[None])[0]
+def _gradient(costs: Costs, phi: FlatArray) -> FlatArray:
+    gradient: FlatArray = _gradients(costs)(phi[None])[0]
     return gradient
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+#: One number for each entry of the variables, in one axis.
+FlatArray = NDArray[np.float64]
 #: Points [P, n] to costs [P], in the array namespace that the view was made for.
 Costs = Callable[[Any], Any]
 
@@ -23,7 +24,7 @@ class Quadratic:
     """½ (v − centre)ᵀ matrix (v − centre) in the full vector of variables: matrix [n, n], symmetric; centre [n]."""
 
     matrix: NDArray[np.float64]
-    centre: Vector
+    centre: FlatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,12 @@ class TaskView:
     implementation may evaluate, and no right one does.
     """
 
-    theta: Vector
+    theta: FlatArray
     inner_costs: Costs
     outer_costs: Costs
-    inner_mask: Vector
-    outer_mask: Vector
-    rate: Vector
+    inner_mask: FlatArray
+    outer_mask: FlatArray
+    rate: FlatArray
     steps: int
     average: bool = False
     quadratics: tuple[Quadratic, Quadratic] | None = None
@@ -48,7 +49,7 @@ class TaskView:
     outer_costs_on_support: Costs = _not_exchanged
 
     @property
-    def step_size(self) -> Vector:
+    def step_size(self) -> FlatArray:
         """α on the coordinates that adapt, 0 on the others."""
         return self.rate * self.inner_mask
 
@@ -58,9 +59,9 @@ class Solution:
     """Cost, gradient [n] and adapted variables φ_K [n] of one task; `error` [n] bounds the gradient's own error."""
 
     cost: float
-    gradient: Vector
-    adapted: Vector
-    error: Vector
+    gradient: FlatArray
+    adapted: FlatArray
+    error: FlatArray
 
 
 def outer_steps(view: TaskView) -> list[int]:

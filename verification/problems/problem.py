@@ -98,13 +98,13 @@ class Problem:
     def needs(self) -> frozenset[str]:
         """Which of the `EXTRAS` this problem asks for."""
         o = self.options
-        asked = {
+        needed = {
             "batched": o.batched,
             "averaging": o.average_across_steps,
             "selections": not (o.inner_v.selects_all and o.outer_v.selects_all),
             "leaf-rates": not np.isscalar(self.inner_learning_rate),
         }
-        return frozenset(name for name, needed in asked.items() if needed)
+        return frozenset(name for name, wanted in needed.items() if wanted)
 
     # How a step is called
 
@@ -205,8 +205,10 @@ class Problem:
         return self._named_costs(costs, xp, batch, leaves(v))
 
     def _named_costs(self, costs: Costs, xp: Any, batch: Tree, given: Mapping[str, Any]) -> Any:
-        named = {name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()}
-        return costs(xp, batch, named)
+        by_name = {
+            name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()
+        }
+        return costs(xp, batch, by_name)
 
     def _gradient(self, costs: Costs, batch: Tree, v: Tree) -> Tree:
         import autograd.numpy as anp

@@ -42,7 +42,7 @@ EVERYTHING = Capabilities(*(frozenset(values) for values in VALUES.values()))
 def needs(problem: Json) -> frozenset[str]:
     """Return the options that a problem in its layout asks for."""
     every = set(problem["variables"])
-    asked = {
+    needed = {
         "averaging": problem["average"],
         "batched": problem["batched"],
         "gains": bool(every & {"inner_gain", "outer_gain"}),
@@ -50,4 +50,4 @@ def needs(problem: Json) -> frozenset[str]:
         "same-cost": problem["same_cost"],
         "selections": any(set(names) != every for names in (*problem["inner"], *problem["outer"])),
     }
-    return frozenset(name for name, needed in asked.items() if needed)
+    return frozenset(name for name, wanted in needed.items() if wanted)

@@ -107,11 +107,11 @@ def _refused(program: Program) -> None:
 
 def _simplest(capabilities: Capabilities) -> Iterator[tuple[Json, str]]:
     """Yield for each family, step and precision that are declared a problem of one task without inner steps."""
-    seen = set()
+    known = set()
     for vector in golden():
         key = vector.problem["family"], vector.problem["step"]
-        if vector.problem["steps"] == 0 and not vector.problem["batched"] and key not in seen:
-            seen.add(key)
+        if vector.problem["steps"] == 0 and not vector.problem["batched"] and key not in known:
+            known.add(key)
             layout = _of_one_task(vector.problem)
             yield from ((layout, dtype) for dtype in vector.dtypes if not capabilities.lacks(layout, dtype))
 

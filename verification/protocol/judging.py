@@ -70,10 +70,10 @@ def verify_program(
         except ProgramError:
             capabilities = EVERYTHING  # it is given up: every problem that it might have been asked fails for that
         orders = _orders(order, capabilities, program)
-        asked = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
-        if not asked:
+        precisions = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
+        if not precisions:
             raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
-        work = _Work(replace(run, dtypes=asked), subject_of(program, capabilities))
+        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities))
         plan = work.plan(orders, vectors)
         for index, item in enumerate(plan):
             if progress:
@@ -118,7 +118,7 @@ class _Work:
     subject: ProgramSubject
     cases: list[Case] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    seen: list[Observation] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     answered: list[_Answered] = field(default_factory=list)
 
     @property
@@ -168,7 +168,7 @@ class _Work:
     def _answered_case(self, item: _Item) -> Case:
         if item.standard is not None:
             case, observations = self.run.case(self.subject, item.standard, item.dtype)
-            self.seen += observations
+            self.observations += observations
         elif item.vector is not None:
             case, reply = vector_case(self.subject, item.vector, item.order, item.dtype, self.run.declared)
             self.answered.append((item.vector, item.dtype, reply))
@@ -177,13 +177,13 @@ class _Work:
     def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
         program = self.subject.program
-        named = [diagnosis for order in orders for diagnosis in self._named(order)]
+        names = [diagnosis for order in orders for diagnosis in self._named(order)]
         complaint = program.stop()
         if complaint:
             shell = f"refmaml smoke --command {self.subject.name!r}"
             finding, dtype = Finding("program", complaint), self.run.dtypes[0]
             self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group="protocol"))
-        report = conclude(self.subject, self.cases, named, [], list(self.left_out), self._overlooked(orders))
+        report = conclude(self.subject, self.cases, names, [], list(self.left_out), self._overlooked(orders))
         report = replace(report, kind="program", framework=program.language, why_left_out=dict(self.left_out))
         return replace(report, reason=_reason(report, program, complaint))
 
@@ -206,7 +206,7 @@ class _Work:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
-        mine = [observation for observation in self.seen if observation.problem.order == order]
+        mine = [observation for observation in self.observations if observation.problem.order == order]
         mine += self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
             return diagnose(mine, order, self.run.declared) if mine else []

@@ -1,10 +1,10 @@
 """What must hold without an expected value: relations between answers of one step, on anybody's costs and sizes.
 
-`check_relations` asks all of them; each is a function of a `Case` that returns a `Result` or raises `NotAsked`.
+`check_relations` asks all of them; each is a function of a `Case` that returns a `Result` or raises `NotTested`.
 `check_taylor` tests what function the gradients are the gradient of.
 """
 
-from verification.relations.case import Case, NotAsked, StepError, case_of, make_case
+from verification.relations.case import Case, NotTested, StepError, case_of, make_case
 from verification.relations.check import RELATIONS, check_case, check_problem, check_relations
 from verification.relations.result import RelationsReport, Result
 from verification.relations.targets import check_taylor, taylor_of_case, taylor_of_problem
@@ -12,7 +12,7 @@ from verification.relations.targets import check_taylor, taylor_of_case, taylor_
 __all__ = [
     "RELATIONS",
     "Case",
-    "NotAsked",
+    "NotTested",
     "RelationsReport",
     "Result",
     "StepError",

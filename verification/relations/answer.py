@@ -15,7 +15,7 @@ Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
-class Answer:
+class StepAnswer:
     """What a step returned, in NumPy: `adapted`, where there is one, has a leading task axis."""
 
     cost: float
@@ -24,10 +24,10 @@ class Answer:
 
     def parts(self) -> dict[str, Array]:
         """Return every array under a name: "cost", "gradients, w", "adapted, w"."""
-        named = {"cost": np.asarray(self.cost)}
-        named.update({f"gradients, {chain}": leaf for chain, leaf in self.gradients.items()})
-        named.update({f"adapted, {chain}": leaf for chain, leaf in (self.adapted or {}).items()})
-        return named
+        parts = {"cost": np.asarray(self.cost)}
+        parts.update({f"gradients, {chain}": leaf for chain, leaf in self.gradients.items()})
+        parts.update({f"adapted, {chain}": leaf for chain, leaf in (self.adapted or {}).items()})
+        return parts
 
 
 def norm(arrays: Arrays) -> float:
@@ -40,12 +40,12 @@ def dot(one: Arrays, other: Arrays) -> float:
     return float(sum(np.sum(np.asarray(leaf, np.float64) * other[chain]) for chain, leaf in one.items()))
 
 
-def mean(answers: Sequence[Answer]) -> Answer:
+def mean(answers: Sequence[StepAnswer]) -> StepAnswer:
     """Return the answer for all tasks together from those for each: means, and rows of φ_K one after the other."""
     count = len(answers)
     chains = list(dict.fromkeys(chain for answer in answers for chain in answer.gradients))
     rows = [answer.adapted for answer in answers if answer.adapted is not None]
-    return Answer(
+    return StepAnswer(
         cost=sum(answer.cost for answer in answers) / count,
         gradients={
             c: _total([answer.gradients[c] for answer in answers if c in answer.gradients]) / count for c in chains
@@ -61,7 +61,7 @@ def _total(leaves: Sequence[Array]) -> Array:
     return total
 
 
-def scaled(answer: Answer, factor: float) -> Answer:
+def scaled(answer: StepAnswer, factor: float) -> StepAnswer:
     """Return the answer with cost and gradients multiplied."""
     gradients = {chain: factor * leaf for chain, leaf in answer.gradients.items()}
-    return Answer(factor * answer.cost, gradients, answer.adapted)
+    return StepAnswer(factor * answer.cost, gradients, answer.adapted)

@@ -16,7 +16,7 @@ import numpy as np
 
 from verification.judging.tolerances import FACTOR, apart, norm, over
 from verification.problems.trees import Tree, map_leaves
-from verification.relations.answer import Answer, Array
+from verification.relations.answer import Array, StepAnswer
 from verification.relations.case import Case, StepError
 from verification.relations.result import Result
 from verification.verdicts import Verdict
@@ -62,7 +62,14 @@ def _disturbed(case: Case, rng: np.random.Generator, delta: float) -> Case:
 
 
 def compare(
-    name: str, case: Case, got: Answer, expected: Answer, wrong: Answer | None, equation: str, *, moves: Moves
+    name: str,
+    case: Case,
+    got: StepAnswer,
+    expected: StepAnswer,
+    wrong: StepAnswer | None,
+    equation: str,
+    *,
+    moves: Moves,
 ) -> Result:
     """Return whether two answers are equal within the bounds of `moves`.
 
@@ -99,7 +106,7 @@ def judged(name: str, error: float, bound: float, distance: float, equation: str
     return Result(name, verdict, error, bound, f"{equation}: {says}.")
 
 
-def same_bits(name: str, case: Case, got: Answer, expected: Answer, equation: str) -> Result:
+def same_bits(name: str, case: Case, got: StepAnswer, expected: StepAnswer, equation: str) -> Result:
     """Return whether two answers are the same numbers, bit by bit."""
     ours, theirs = got.parts(), expected.parts()
     if {p: leaf.shape for p, leaf in ours.items()} != {p: leaf.shape for p, leaf in theirs.items()}:

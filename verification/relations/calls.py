@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from verification.problems.trees import Tree, leaves
-from verification.relations.answer import Answer, Array, Arrays, scaled
+from verification.relations.answer import Array, Arrays, StepAnswer, scaled
 from verification.relations.bounds import compare, same_bits, sensitivity
-from verification.relations.case import Case, NotAsked
+from verification.relations.case import Case, NotTested
 from verification.relations.costs import altered, on_batch, three_parameters
 from verification.relations.points import worst_of
 from verification.relations.result import Result
@@ -31,10 +31,10 @@ def purity(case: Case) -> Result:
 
 
 def _views(case: Case, native: tuple[Tree, Tree, Any]) -> Arrays:
-    named = zip(("batch", "variables", "inner_learning_rate"), native, strict=True)
+    chosen = zip(("batch", "variables", "inner_learning_rate"), native, strict=True)
     return {
         f"{what}, {chain}" if chain else what: np.asarray(case.framework.to_numpy(leaf))
-        for what, tree in named
+        for what, tree in chosen
         for chain, leaf in leaves(tree).items()
     }
 
@@ -94,7 +94,7 @@ def _inner_scale(case: Case) -> Result:
     return _scale_result(case, times_four.answer, "four times the inner cost at a quarter of α")
 
 
-def _scale_result(case: Case, got: Answer, equation: str) -> Result:
+def _scale_result(case: Case, got: StepAnswer, equation: str) -> Result:
     return compare("cost_scale", case, got, case.answer, None, equation, moves=sensitivity(case))
 
 
@@ -106,9 +106,9 @@ def keep_complement(case: Case) -> Result:
     """
     case.require("inner_v", "keep_inner_v", "outer_v", "keep_outer_v")
     if len(case.theta) < 2:
-        raise NotAsked("there is one variable only")
+        raise NotTested("there is one variable only")
     if three_parameters(case.inner_cost) or three_parameters(case.query_cost):
-        raise NotAsked("a cost of three parameters takes what is selected, and changes with the selection")
+        raise NotTested("a cost of three parameters takes what is selected, and changes with the selection")
     chains = list(case.theta)
     one, rest = chains[::2], chains[1::2]
     free = case.with_options(inner_v=None, outer_v=None, keep_inner_v=True, keep_outer_v=True)
@@ -124,7 +124,7 @@ def _outer_selection(case: Case, one: list[str], rest: list[str]) -> Result:
             f"{equation}: expected gradients for {one} and for {rest}, got {[*kept.gradients]}, {[*left.gradients]}."
         )
         return Result("keep_complement", "fail", np.inf, 0.0, sentence)
-    joined = Answer(kept.cost, {c: {**kept.gradients, **left.gradients}[c] for c in case.theta}, kept.adapted)
+    joined = StepAnswer(kept.cost, {c: {**kept.gradients, **left.gradients}[c] for c in case.theta}, kept.adapted)
     return compare("keep_complement", case, joined, case.answer, None, equation, moves=sensitivity(case))
 
 

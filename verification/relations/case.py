@@ -13,7 +13,7 @@ import numpy as np
 from verification.frameworks import Framework
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
-from verification.relations.answer import Answer, Array, Arrays, norm
+from verification.relations.answer import Array, Arrays, StepAnswer, norm
 from verification.relations.costs import Cost
 
 _SELECTIONS = ("inner_v", "outer_v")
@@ -23,7 +23,7 @@ class StepError(Exception):
     """The step raised, or returned what cannot be compared; the message says what."""
 
 
-class NotAsked(Exception):  # noqa: N818  # not an error: a relation that has nothing to say, with its reason
+class NotTested(Exception):  # noqa: N818  # not an error: a relation that has nothing to say, with its reason
     """A relation does not apply to a case; the message says why."""
 
 
@@ -81,25 +81,25 @@ class Case:
         return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
     def require(self, *keywords: str) -> None:
-        """Raise `NotAsked` unless the step takes all these keywords."""
+        """Raise `NotTested` unless the step takes all these keywords."""
         missing = [keyword for keyword in keywords if not self.takes(keyword)]
         if missing:
-            raise NotAsked(f"the step does not take {', '.join(missing)}")
+            raise NotTested(f"the step does not take {', '.join(missing)}")
 
     def forbid(self, *keywords: str) -> None:
-        """Raise `NotAsked` if the caller uses one of these options."""
+        """Raise `NotTested` if the caller uses one of these options."""
         used = [keyword for keyword in keywords if self.options.get(keyword) not in (None, False)]
         if used:
-            raise NotAsked(f"it does not hold with {', '.join(used)}")
+            raise NotTested(f"it does not hold with {', '.join(used)}")
 
     # Asking
 
     @cached_property
-    def answer(self) -> Answer:
+    def answer(self) -> StepAnswer:
         """What the step says, asked once."""
         return self.ask()
 
-    def ask(self) -> Answer:
+    def ask(self) -> StepAnswer:
         """Call the step with fresh native arrays and read what it returns."""
         return self.read(self.call(*self.native()))
 
@@ -121,7 +121,7 @@ class Case:
         except Exception as error:
             raise StepError(f"the step raised {type(error).__name__}: {error}") from error
 
-    def read(self, result: Any) -> Answer:
+    def read(self, result: Any) -> StepAnswer:
         """Return the arrays in a step's result, as copies."""
         if not isinstance(result, Sequence) or len(result) not in (2, 3):
             raise StepError(f"expected (cost, grads) or (cost, grads, adapted), but got {type(result).__name__}")
@@ -133,7 +133,7 @@ class Case:
         used = self.options.get("num_tasks") or self.tasks
         rows = {chain: (used, *shape) for chain, shape in shapes.items()}
         adapted = self._arrays("adapted", result[2], rows) if len(result) == 3 else None
-        return Answer(float(cost.reshape(())), gradients, adapted)
+        return StepAnswer(float(cost.reshape(())), gradients, adapted)
 
     def _arrays(self, what: str, tree: Tree, shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
         found = {chain: leaf for chain, leaf in leaves(tree).items() if leaf is not None or chain in shapes}

@@ -10,7 +10,7 @@ import numpy as np
 from verification.frameworks import framework as framework_named
 from verification.problems.problem import Problem
 from verification.relations import calls, curvature, points, tasks
-from verification.relations.case import Case, NotAsked, StepError, case_of, make_case
+from verification.relations.case import Case, NotTested, StepError, case_of, make_case
 from verification.relations.result import RelationsReport, Result
 
 Relation = Callable[[Case], Result]
@@ -73,7 +73,7 @@ def check_relations(
 
     Returns:
         A report: ``report.verdict`` is "pass", "fail" or "inconclusive", ``report.results`` has a result for each
-        relation that was asked, and ``report.not_asked`` the reason for each that was not.
+        relation that was asked, and ``report.not_tested`` the reason for each that was not.
 
     Raises:
         ValueError: `order` or a name in `relations` is not one of its values, or a leading task axis is missing or of
@@ -98,21 +98,21 @@ def check_problem(
 def check_case(case: Case, relations: Iterable[str] | None = None) -> RelationsReport:
     """Ask relations of a case; a step that raises or returns what cannot be read breaks the one that asked."""
     results: list[Result] = []
-    not_asked: dict[str, str] = {}
+    not_tested: dict[str, str] = {}
     for name in _known(RELATIONS if relations is None else relations):
         found = _asked(name, case)
         if isinstance(found, Result):
             results.append(found)
         else:
-            not_asked[name] = found
-    return RelationsReport(results, not_asked)
+            not_tested[name] = found
+    return RelationsReport(results, not_tested)
 
 
 def _asked(name: str, case: Case) -> Result | str:
     """Return the result of one relation, or the reason why it has none."""
     try:
         return RELATIONS[name](case)
-    except NotAsked as reason:
+    except NotTested as reason:
         return str(reason)
     except StepError as error:
         return Result(name, "fail", np.inf, 0.0, f"{error}.")

@@ -14,9 +14,9 @@ import numpy as np
 
 from verification.judging.tolerances import FACTOR
 from verification.problems.trees import Tree, leaves
-from verification.relations.answer import Answer, Array, Arrays, dot, mean, norm
+from verification.relations.answer import Array, Arrays, StepAnswer, dot, mean, norm
 from verification.relations.bounds import Moves, compare, judged, sensitivity
-from verification.relations.case import Case, NotAsked, StepError
+from verification.relations.case import Case, NotTested, StepError
 from verification.relations.costs import Cost, altered
 from verification.relations.differences import derivative
 from verification.relations.points import reach, separately
@@ -25,7 +25,7 @@ from verification.relations.selections import adapted_chains
 from verification.relations.taylor import OrderFit, order_in_alpha
 
 #: The answer at θ + ε v.
-Line = Callable[[float], Answer]
+Line = Callable[[float], StepAnswer]
 _CAUTION = 4.0  # an error estimate of differences is one of its size, and no bound
 
 
@@ -39,15 +39,15 @@ def hessian_blindness(case: Case) -> Result:
     one = case.but(steps=1)
     moving = adapted_chains(one)
     if not case.rate_size:
-        raise NotAsked("α = 0")
+        raise NotTested("α = 0")
     if not any(chain in one.answer.gradients for chain in moving):
-        raise NotAsked("no variable is in both inner_v and outer_v")
+        raise NotTested("no variable is in both inner_v and outer_v")
     bend = _bend(case, moving)
     bent = one.but(inner_cost=_bent(one, bend), outer_cost=one.query_cost)
     shifted = _shifted(one, bend, known=case.order == 2)
     expected, wrong = (shifted, one.answer) if case.order == 2 else (one.answer, shifted)
-    named = "a curved term in the inner cost shifts second order by −αB∇Q"
-    equation = named if case.order == 2 else "a curved term in the inner cost leaves first order alone"
+    second_order = "a curved term in the inner cost shifts second order by −αB∇Q"
+    equation = second_order if case.order == 2 else "a curved term in the inner cost leaves first order alone"
     return compare("hessian_blindness", case, bent.answer, expected, wrong, equation, moves=sensitivity(one))
 
 
@@ -74,17 +74,17 @@ def _bent(case: Case, bend: Arrays) -> Cost:
     return altered(case.inner_cost, change)
 
 
-def _shifted(one: Case, bend: Arrays, *, known: bool) -> Answer:
+def _shifted(one: Case, bend: Arrays, *, known: bool) -> StepAnswer:
     """Return the answer shifted by −α B ∇Q(φ_1); without φ_1 a first-order gradient is ∇Q(φ_1) itself."""
     share = 0.5 if one.options.get("average_across_steps") else 1.0
     at_end = (
         mean([outer_gradient_at_end(single) for single in separately(one)]).gradients if known else one.answer.gradients
     )
     shift = {c: share * one.rate_of(c) * bend[c] * g for c, g in at_end.items()}
-    return Answer(one.answer.cost, {c: g - shift[c] for c, g in one.answer.gradients.items()}, one.answer.adapted)
+    return StepAnswer(one.answer.cost, {c: g - shift[c] for c, g in one.answer.gradients.items()}, one.answer.adapted)
 
 
-def outer_gradient_at_end(case: Case) -> Answer:
+def outer_gradient_at_end(case: Case) -> StepAnswer:
     """Return step(φ_K, 0), whose gradient is ∇Q(φ_K) in either order; of one task, or of all in batched mode."""
     case.require("return_inner_v")
     return case.but(steps=0).starting_at(_adapted(case.answer)).answer
@@ -107,7 +107,7 @@ def all_steps_gap(case: Case) -> Result:
     It is `one_step_gap` without the restriction to K = 1, and breaks on Jacobians of the inner loop that are left out.
     """
     if case.steps < 2:
-        raise NotAsked("K is less than 2, where it is the relation for K = 1")
+        raise NotTested("K is less than 2, where it is the relation for K = 1")
     return chain_rule(case, "all_steps_gap", f"K = {case.steps}: gM − gF against (dφ_K/dθ − I)ᵀ∇Q")
 
 
@@ -159,7 +159,7 @@ def _pushed(case: Case, along: Line, t: int, gradient: Arrays, moves: Moves) -> 
     return float(push @ flat), _CAUTION * error * float(np.linalg.norm(flat))
 
 
-def _adapted(answer: Answer) -> Arrays:
+def _adapted(answer: StepAnswer) -> Arrays:
     if answer.adapted is None:
         raise StepError("expected the adapted variables as a third result with return_inner_v=True, but got two")
     return answer.adapted
@@ -178,7 +178,7 @@ def gap_order(case: Case) -> Result:
     """
     case.forbid("inner_v", "outer_v", "average_across_steps")
     if case.steps == 0 or not case.rate_size:
-        raise NotAsked("K = 0 or α = 0")
+        raise NotTested("K = 0 or α = 0")
     moves, factors = sensitivity(case), [2.0**-j for j in range(4, 9)]
     weaker = [case.but(rate=case.scaled_rate(factor)) for factor in factors]
     if case.order == 2:
@@ -195,7 +195,7 @@ def _along_gradient(case: Case) -> Arrays:
     gradient = case.answer.gradients
     size, length = norm(gradient), norm(case.directions(1)[0])
     if not size:
-        raise NotAsked("the gradient is zero")
+        raise NotTested("the gradient is zero")
     return {c: np.asarray(g, np.float64) * (length / size) for c, g in gradient.items()}
 
 

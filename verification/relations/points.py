@@ -12,9 +12,9 @@ import numpy as np
 
 from verification.judging.tolerances import FACTOR
 from verification.problems.trees import Tree, leaves, map_leaves
-from verification.relations.answer import Answer, Arrays, dot, mean, norm
+from verification.relations.answer import Arrays, StepAnswer, dot, mean, norm
 from verification.relations.bounds import Moves, compare, judged, sensitivity
-from verification.relations.case import Case, NotAsked, StepError
+from verification.relations.case import Case, NotTested, StepError
 from verification.relations.costs import Cost, altered, in_place_of, three_parameters
 from verification.relations.differences import derivative
 from verification.relations.result import Result
@@ -46,7 +46,7 @@ def no_steps_gradient(case: Case) -> Result:
     """
     case.forbid("outer_v")
     if three_parameters(case.query_cost):
-        raise NotAsked("a cost of three parameters takes what the step selects, and cannot be called from outside")
+        raise NotTested("a cost of three parameters takes what the step selects, and cannot be called from outside")
     still = case.but(steps=0)
     gradient, moves = still.answer.gradients, sensitivity(still)
     _require_all(case, gradient)
@@ -105,7 +105,7 @@ def zero_rate(case: Case) -> Result:
     """
     case.forbid("inner_optimization_step")
     if case.steps == 0:
-        raise NotAsked("K = 0")
+        raise NotTested("K = 0")
     halted, still = case.but(rate=case.scaled_rate(0.0)), case.but(steps=0)
     moves = sensitivity(still)
     return compare("zero_rate", case, halted.answer, still.answer, case.answer, "α = 0 against K = 0", moves=moves)
@@ -121,7 +121,7 @@ def composition(case: Case) -> Result:
     case.forbid("average_across_steps", "inner_optimization_step")
     case.require("return_inner_v")
     if case.steps == 0:
-        raise NotAsked("K = 0")
+        raise NotTested("K = 0")
     whole = _without_gradients(case.answer) if case.order == 2 else case.answer
     results = []
     for first in sorted({1, (case.steps + 1) // 2, case.steps}):
@@ -138,7 +138,7 @@ def separately(case: Case) -> list[Case]:
     return [case] if case.batched else [case.task(t) for t in range(case.tasks)]
 
 
-def continued(case: Case, first: int) -> Answer:
+def continued(case: Case, first: int) -> StepAnswer:
     """Return step(φ_first, K − first)."""
     phi = case.but(steps=first).answer.adapted
     if phi is None:
@@ -146,8 +146,8 @@ def continued(case: Case, first: int) -> Answer:
     return case.but(steps=case.steps - first).starting_at(phi).answer
 
 
-def _without_gradients(answer: Answer) -> Answer:
-    return Answer(answer.cost, {}, answer.adapted)
+def _without_gradients(answer: StepAnswer) -> StepAnswer:
+    return StepAnswer(answer.cost, {}, answer.adapted)
 
 
 def worst_of(results: list[Result]) -> Result:
@@ -170,13 +170,13 @@ def linear_inner_cost(case: Case) -> Result:
     steps = max(case.steps, 1)
     moving = adapted_chains(case)
     if not case.rate_size:
-        raise NotAsked("α = 0")
+        raise NotTested("α = 0")
     slope = _slope(case, moving, steps)
     linear = case.but(steps=steps, inner_cost=_linear(case, slope), outer_cost=case.query_cost)
     points = [linear.but(steps=0, variables=_displaced(case, slope, k)) for k in range(steps + 1)]
     used = points if case.options.get("average_across_steps") else points[-1:]
     expected = mean([point.answer for point in used])
-    expected = Answer(expected.cost, expected.gradients, points[-1].answer.adapted)
+    expected = StepAnswer(expected.cost, expected.gradients, points[-1].answer.adapted)
     equation = f"a linear inner cost: {steps} steps against the point where they end"
     moves = sensitivity(points[-1])
     wrong = points[-2].answer

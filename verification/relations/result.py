@@ -25,7 +25,7 @@ class RelationsReport:
     """The results of the relations that were asked, and the reasons why others were not."""
 
     results: list[Result]
-    not_asked: dict[str, str]
+    not_tested: dict[str, str]
 
     @property
     def verdict(self) -> Verdict:
@@ -42,7 +42,7 @@ class RelationsReport:
         for result in self.results:
             if result.name == name:
                 return result
-        reason = self.not_asked.get(name, f"there is no such relation; asked were {', '.join(self._names)}")
+        reason = self.not_tested.get(name, f"there is no such relation; tested were {', '.join(self._names)}")
         raise KeyError(f"{name}: {reason}.")
 
     @property
@@ -57,13 +57,13 @@ class RelationsReport:
                 {**vars(result), "error": _finite(result.error), "bound": _finite(result.bound)}
                 for result in self.results
             ],
-            "not_asked": dict(self.not_asked),
+            "not_tested": dict(self.not_tested),
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.verdict}: {len(self.results)} relations asked, {len(self.broken)} broken"]
+        lines = [f"{self.verdict}: {len(self.results)} relations tested, {len(self.broken)} broken"]
         lines += [f"  {result.verdict:<12} {result.name:<24} {result.sentence}" for result in self.results]
-        lines += [f"  {'not asked':<12} {name:<24} {reason}." for name, reason in self.not_asked.items()]
+        lines += [f"  {'not tested':<12} {name:<24} {reason}." for name, reason in self.not_tested.items()]
         return "\n".join(lines)
 
 

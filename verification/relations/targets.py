@@ -10,7 +10,7 @@ import numpy as np
 from verification.frameworks import framework as framework_named
 from verification.problems.problem import Problem
 from verification.relations.answer import Array, Arrays
-from verification.relations.case import Case, NotAsked, StepError, case_of, make_case, per_task
+from verification.relations.case import Case, NotTested, StepError, case_of, make_case, per_task
 from verification.relations.costs import three_parameters
 from verification.relations.points import outer_cost, separately
 from verification.relations.taylor import TaylorResult, taylor_test
@@ -52,7 +52,7 @@ def check_taylor(
 
     Raises:
         ValueError: the target is neither of the two.
-        NotAsked: the step or the costs cannot be asked this; the message says why.
+        NotTested: the step or the costs cannot be asked this; the message says why.
         StepError: the step raised.
     """
     case = make_case(
@@ -73,7 +73,7 @@ def taylor_of_case(case: Case, target: str) -> TaylorResult:
         raise ValueError(f"target: expected one of {', '.join(TARGETS)}, but got {target!r}.")
     case.forbid("average_across_steps")
     if per_task(case.options.get("outer_v")):
-        raise NotAsked("each task has its own outer variables")
+        raise NotTested("each task has its own outer variables")
     point = _flat({c: _single(case, leaf) for c, leaf in case.theta.items() if c in case.answer.gradients})
     function = _surrogate(case, point) if target == "surrogate" else _meta_objective(case, point)
     gradient = _flat({c: case.answer.gradients[c] for c in case.theta if c in case.answer.gradients})
@@ -107,7 +107,7 @@ def _surrogate(case: Case, point: Array) -> Function:
     """Return θ ↦ mean_t Q_t(θ + (φ_K − θ_0)), from the cost function and the adapted variables alone."""
     case.require("return_inner_v")
     if three_parameters(case.query_cost):
-        raise NotAsked("a cost of three parameters takes what the step selects, and cannot be called from outside")
+        raise NotTested("a cost of three parameters takes what the step selects, and cannot be called from outside")
     tasks = separately(case)
     adapted = [task.answer.adapted for task in tasks]
 

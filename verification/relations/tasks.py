@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from verification.judging.tolerances import FACTOR
-from verification.relations.answer import Answer, mean, scaled
+from verification.relations.answer import StepAnswer, mean, scaled
 from verification.relations.bounds import compare, sensitivity
-from verification.relations.case import Case, NotAsked, per_task
+from verification.relations.case import Case, NotTested, per_task
 from verification.relations.points import outer_cost
 from verification.relations.result import Result
 
@@ -26,7 +26,7 @@ def permutation(case: Case) -> Result:
     order = np.roll(np.arange(case.tasks), 1)
     rolled = case.with_rows(order).answer
     back = None if rolled.adapted is None else {c: leaf[np.argsort(order)] for c, leaf in rolled.adapted.items()}
-    got = Answer(rolled.cost, rolled.gradients, back)
+    got = StepAnswer(rolled.cost, rolled.gradients, back)
     wrong = _gradients_of(case.task(case.tasks - 1).answer)
     equation = "tasks in another order"
     return compare("permutation", case, got, case.answer, wrong, equation, moves=sensitivity(case))
@@ -34,11 +34,11 @@ def permutation(case: Case) -> Result:
 
 def _require_tasks(case: Case) -> None:
     if case.tasks < 2:
-        raise NotAsked("the batch has one task")
+        raise NotTested("the batch has one task")
 
 
-def _gradients_of(answer: Answer) -> Answer:
-    return Answer(answer.cost, answer.gradients)
+def _gradients_of(answer: StepAnswer) -> StepAnswer:
+    return StepAnswer(answer.cost, answer.gradients)
 
 
 def duplication(case: Case) -> Result:
@@ -49,7 +49,7 @@ def duplication(case: Case) -> Result:
     twice = case.with_rows(np.tile(np.arange(case.tasks), 2)).answer
     adapted = case.answer.adapted
     rows = None if adapted is None else {c: np.concatenate([leaf, leaf]) for c, leaf in adapted.items()}
-    expected = Answer(case.answer.cost, case.answer.gradients, rows)
+    expected = StepAnswer(case.answer.cost, case.answer.gradients, rows)
     wrong = _gradients_of(scaled(expected, 2.0))
     return compare("duplication", case, twice, expected, wrong, "every task twice", moves=sensitivity(case))
 
@@ -94,7 +94,7 @@ def batched_against_loop(case: Case) -> Result:
     case.require("batched")
     case.forbid("inner_optimization_step")
     if any(per_task(case.options.get(name)) for name in ("inner_v", "outer_v")):
-        raise NotAsked("selections for each task have no batched form")
+        raise NotTested("selections for each task have no batched form")
     together = case if case.batched else _tiled(case)
     alone = [_loop(case, t) for t in range(case.tasks)]
     _require_means(case, together, alone)
@@ -118,7 +118,7 @@ def _loop(case: Case, t: int) -> Case:
 
 
 def _require_means(case: Case, together: Case, alone: list[Case]) -> None:
-    """Raise `NotAsked` unless both costs on all rows are the mean of the costs on each, at rows that differ."""
+    """Raise `NotTested` unless both costs on all rows are the mean of the costs on each, at rows that differ."""
     shift = 1 + 0.01 * np.arange(case.tasks)
     spread = together.but(
         variables=together.nested({c: (leaf.T * shift.astype(leaf.dtype)).T for c, leaf in together.theta.items()})
@@ -132,9 +132,9 @@ def _require_means(case: Case, together: Case, alone: list[Case]) -> None:
             whole = outer_cost(_as_outer(spread, name))
             parts = float(np.mean([outer_cost(_as_outer(one, name)) for one in single]))
         except Exception as error:
-            raise NotAsked(f"the {name} cost does not work with and without a leading task axis ({error})") from error
+            raise NotTested(f"the {name} cost does not work with and without a leading task axis ({error})") from error
         if not abs(whole - parts) <= 16 * FACTOR * case.unit_roundoff * max(abs(whole), abs(parts)):
-            raise NotAsked(f"the {name} cost on variables with a leading task axis is not the mean over tasks")
+            raise NotTested(f"the {name} cost on variables with a leading task axis is not the mean over tasks")
 
 
 def _as_outer(case: Case, name: str) -> Case:

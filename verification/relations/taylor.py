@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 from verification.verdicts import Verdict, worst
 
 _ABOVE_NOISE = 16.0  # a size counts where noise changes it by less than a sixteenth
@@ -81,7 +81,9 @@ def fit_order(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[fl
     return OrderFit(order, tuple(map(float, h)), "pass", error, tuple(map(float, local)), residual)
 
 
-def _ladder(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[float]) -> tuple[Vector, Vector, Vector]:
+def _ladder(
+    steps: Sequence[float], sizes: Sequence[float], noise: Sequence[float]
+) -> tuple[FlatArray, FlatArray, FlatArray]:
     """Return the three lists as vectors, the largest step first."""
     if not len(steps) == len(sizes) == len(noise):
         raise ValueError(
@@ -95,7 +97,7 @@ def _ladder(steps: Sequence[float], sizes: Sequence[float], noise: Sequence[floa
     return h[falling], np.asarray(sizes, np.float64)[falling], np.asarray(noise, np.float64)[falling]
 
 
-def _fitted(h: Vector, size: Vector, floor: Vector) -> tuple[float, float, float]:
+def _fitted(h: FlatArray, size: FlatArray, floor: FlatArray) -> tuple[float, float, float]:
     """Return the order p of size = C h^p (1 + b h) by least squares, its error, and the largest residual, all in logs.
 
     The term in b is the next order, which bends the slope; three points have to do without it. The error is what the
@@ -143,9 +145,9 @@ _SEED = 1715
 
 
 def taylor_test(
-    function: Callable[[Vector], float],
-    gradient: Vector,
-    point: Vector,
+    function: Callable[[FlatArray], float],
+    gradient: FlatArray,
+    point: FlatArray,
     *,
     target: str,
     unit_roundoff: float = 2.0**-53,
@@ -176,20 +178,25 @@ def taylor_test(
     return TaylorResult(target, verdict, _said(target, verdict, fits), fits)
 
 
-def _towards(rng: np.random.Generator, point: Vector, length: float) -> Vector:
+def _towards(rng: np.random.Generator, point: FlatArray, length: float) -> FlatArray:
     direction = rng.normal(size=point.shape)
     return direction * (length / float(np.linalg.norm(direction)))
 
 
 def _noise(
-    function: Callable[[Vector], float], value: float, point: Vector, u: float, rng: np.random.Generator
+    function: Callable[[FlatArray], float], value: float, point: FlatArray, u: float, rng: np.random.Generator
 ) -> float:
     moved = [function(point * (1 + 2 * u * rng.choice([-1.0, 1.0], point.shape))) for _ in range(_DRAWS)]
     return float(max(u * abs(value), *(abs(other - value) for other in moved)))
 
 
 def _line(
-    function: Callable[[Vector], float], value: float, gradient: Vector, point: Vector, direction: Vector, noise: float
+    function: Callable[[FlatArray], float],
+    value: float,
+    gradient: FlatArray,
+    point: FlatArray,
+    direction: FlatArray,
+    noise: float,
 ) -> tuple[OrderFit, float]:
     """Return the fitted order along one direction, and g·d."""
     slope = float(gradient @ direction)

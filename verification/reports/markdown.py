@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from verification.faults import CATALOGUE, NOT_SHOWN
 from verification.orders import SPELLINGS
 from verification.reports.matrix import totals
-from verification.selftest.trials import Result
+from verification.selftest.trials import TrialResult
 
 #: What a report can find wrong with an answer, in the order in which it looks.
 CHECKS = ("cost", "gradients", "adapted", "inputs", "second call")
 
 
-def page(results: list[Result], command: str) -> str:
+def page(results: list[TrialResult], command: str) -> str:
     """Return the whole page, which says what command made it."""
     parts = [
         "# The catalogue and the kill matrix",
@@ -38,10 +38,10 @@ def catalogue() -> str:
     return f"{shown}\n\nKnown, and shown by no single step of these interfaces:\n\n{hidden}"
 
 
-def matrix(results: list[Result]) -> str:
+def matrix(results: list[TrialResult]) -> str:
     """Return a row for each subject, with what became of it in each precision, and what it was caught by."""
     dtypes = list(dict.fromkeys(result.trial.dtype for result in results))
-    by_subject: dict[str, list[Result]] = {}
+    by_subject: dict[str, list[TrialResult]] = {}
     for result in results:
         by_subject.setdefault(result.trial.name, []).append(result)
     rows = []
@@ -51,9 +51,9 @@ def matrix(results: list[Result]) -> str:
     return _table(("subject", *dtypes, "caught by"), rows)
 
 
-def alone(results: list[Result]) -> str:
+def alone(results: list[TrialResult]) -> str:
     """Return, for each check, the faults that it catches and no other check does."""
-    caught: dict[str, list[Result]] = {}
+    caught: dict[str, list[TrialResult]] = {}
     for result in results:
         if result.trial.faults:
             caught.setdefault(f"{result.trial.name} in {SPELLINGS[result.trial.order].title.lower()}", []).append(
@@ -66,7 +66,7 @@ def alone(results: list[Result]) -> str:
     return _table(("check", "faults that it alone catches"), rows)
 
 
-def _matrices(results: list[Result]) -> Iterable[str]:
+def _matrices(results: list[TrialResult]) -> Iterable[str]:
     for order, spelling in SPELLINGS.items():
         of_order = [result for result in results if result.trial.order == order]
         if of_order:
@@ -74,14 +74,14 @@ def _matrices(results: list[Result]) -> Iterable[str]:
             yield matrix(of_order)
 
 
-def _became(result: Result) -> str:
+def _became(result: TrialResult) -> str:
     """Return the outcome, with the name that was told first where it is not the fault's own."""
-    if result.outcome in ("named", "named wrong") and result.named != " + ".join(result.trial.faults):
-        return f"{result.outcome}, as {result.named}"
+    if result.outcome in ("named", "named wrong") and result.name != " + ".join(result.trial.faults):
+        return f"{result.outcome}, as {result.name}"
     return result.outcome
 
 
-def _caught_by(row: list[Result]) -> list[str]:
+def _caught_by(row: list[TrialResult]) -> list[str]:
     found = {what for result in row for what in result.caught_by}
     return [check for check in CHECKS if check in found] + sorted(found.difference(CHECKS))
 

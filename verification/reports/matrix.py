@@ -8,24 +8,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verification.selftest.trials import BAD, Result
+from verification.selftest.trials import BAD, TrialResult
 
 _STYLES = {"named": "green", "correct": "green", "survived": "bold red", "false alarm": "bold red"}
 
 
-def show_matrix(results: list[Result], console: Console) -> None:
+def show_matrix(results: list[TrialResult], console: Console) -> None:
     """Print the matrix with its totals."""
     console.print(_table(results))
     for line in totals(results):
         console.print(line)
 
 
-def _table(results: list[Result]) -> Table:
+def _table(results: list[TrialResult]) -> Table:
     dtypes = list(dict.fromkeys(result.trial.dtype for result in results))
     table = Table(title="What became of every fault and every correct variant")
     for name in ("subject", "order", *dtypes, "caught by"):
         table.add_column(name)
-    rows: dict[tuple[str, str], list[Result]] = {}
+    rows: dict[tuple[str, str], list[TrialResult]] = {}
     for result in results:
         rows.setdefault((result.trial.name, str(result.trial.order)), []).append(result)
     for (name, order), row in rows.items():
@@ -35,12 +35,12 @@ def _table(results: list[Result]) -> Table:
     return table
 
 
-def _cell(result: Result) -> Text:
-    words = f"named {result.named}" if result.outcome == "named wrong" else result.outcome
+def _cell(result: TrialResult) -> Text:
+    words = f"named {result.name}" if result.outcome == "named wrong" else result.outcome
     return Text(words, style=_STYLES.get(result.outcome, "yellow"))
 
 
-def totals(results: list[Result]) -> list[str]:
+def totals(results: list[TrialResult]) -> list[str]:
     """Return the totals in sentences."""
     lines = []
     for dtype in dict.fromkeys(result.trial.dtype for result in results):
@@ -57,6 +57,6 @@ def totals(results: list[Result]) -> list[str]:
     return lines
 
 
-def is_clean(results: list[Result]) -> bool:
+def is_clean(results: list[TrialResult]) -> bool:
     """Return whether there is no survivor and no false alarm."""
     return not any(result.outcome in BAD for result in results)

@@ -33,14 +33,14 @@ def show(report: Report, console: Console) -> None:
     for diagnosis in report.diagnosis:
         console.print(_diagnosis(diagnosis))
     failing = [case for case in report.cases if case.verdict == "fail"]
-    told = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
-    for case in failing[:told]:
+    shown = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
+    for case in failing[:shown]:
         console.print(_failure(case))
         console.print(Text("To reproduce it:", style="dim"))
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
-    if len(failing) > told:
-        more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[told:])) else ""
-        count = len(failing) - told
+    if len(failing) > shown:
+        more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[shown:])) else ""
+        count = len(failing) - shown
         console.print(f"{count} more wrong {'answer is' if count == 1 else 'answers are'} in the table{more}.")
     if report.cases:
         console.print(_table(report))

@@ -133,23 +133,23 @@ def ladders(
 
 
 def measure(
-    asked: list[Ladder], jobs: int = 1, progress: Callable[[int, int, str], None] | None = None
+    climbs: list[Ladder], jobs: int = 1, progress: Callable[[int, int, str], None] | None = None
 ) -> list[Setting]:
     """Climb all ladders, in as many processes as asked, and return the settings in order."""
     found: list[Setting] = []
-    for done, settings in enumerate(_climbed(asked, jobs), 1):
+    for done, settings in enumerate(_climbed(climbs, jobs), 1):
         found += settings
         if progress:
-            progress(done, len(asked), asked[done - 1].name)
+            progress(done, len(climbs), climbs[done - 1].name)
     return found
 
 
-def _climbed(asked: list[Ladder], jobs: int) -> Iterator[list[Setting]]:
+def _climbed(climbs: list[Ladder], jobs: int) -> Iterator[list[Setting]]:
     if jobs == 1:
-        yield from map(climb, asked)
+        yield from map(climb, climbs)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(climb, asked)
+        yield from pool.map(climb, climbs)
 
 
 def climb(ladder: Ladder) -> list[Setting]:
@@ -290,8 +290,8 @@ def objections(settings: list[Setting]) -> list[str]:
 
 def to_dict(settings: list[Setting]) -> dict[str, Any]:
     """Return everything measured in plain types for JSON."""
-    told = [setting.to_dict() for setting in settings]
-    return {"bound": tolerances.FACTOR, "settings": told, "objections": objections(settings)}
+    text = [setting.to_dict() for setting in settings]
+    return {"bound": tolerances.FACTOR, "settings": text, "objections": objections(settings)}
 
 
 def _finite(number: float) -> float | None:

@@ -18,7 +18,7 @@ import numpy as np
 from verification.faults.question import AnswerFunction, Outcome, Question, combined, each_task, outcome
 from verification.faults.subject import FaultySubject
 from verification.faults.work import Points, Solved, Work, descend, hessian_product, mean, solve
-from verification.oracles.view import Vector
+from verification.oracles.view import FlatArray
 from verification.orders import ORDERS, SPELLINGS, Order
 from verification.problems.problem import Problem
 from verification.problems.trees import leaves
@@ -61,14 +61,14 @@ def _accumulated(work: Work) -> Points:
     return points
 
 
-def _by_products(work: Work, points: Points, u: Vector) -> Vector:
+def _by_products(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """Pull back by Hessian-vector products, where the plain formula has whole Hessians."""
     for phi in reversed(points):
         u = u - hessian_product(work.view.inner_costs, phi, work.alpha * u)
     return u
 
 
-def _by_one_matrix(work: Work, points: Points, u: Vector) -> Vector:
+def _by_one_matrix(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """Multiply the Jacobians together from the first step on, and pull back by the product."""
     product = np.eye(work.theta.size, dtype=work.theta.dtype)
     for hessian in work.inner_hessians(points):
@@ -76,7 +76,7 @@ def _by_one_matrix(work: Work, points: Points, u: Vector) -> Vector:
     return product.T @ u
 
 
-def _expanded(work: Work, points: Points, u: Vector) -> Vector:
+def _expanded(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """Accumulate the correction −Σ_k H_k D u_k apart from u, and add it last."""
     correction = np.zeros_like(u)
     for hessian in reversed(work.inner_hessians(points)):

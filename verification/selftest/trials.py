@@ -26,7 +26,7 @@ from verification.selftest.correct import Variant, variants
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
 #: a correct one that is passed, or accused.
-Outcome = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
+Fate = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
 BAD = ("survived", "false alarm")
 
 _SHARING = 10
@@ -49,18 +49,18 @@ class Trial:
     @property
     def name(self) -> str:
         """What is tried, in words."""
-        named = " + ".join(self.faults) or "correct"
-        return f"{named} ({self.variant})" if self.variant else named
+        name = " + ".join(self.faults) or "correct"
+        return f"{name} ({self.variant})" if self.variant else name
 
 
 @dataclass(frozen=True)
-class Result:
+class TrialResult:
     """What became of a trial: which checks caught it, and what it was named first."""
 
     trial: Trial
-    outcome: Outcome
+    outcome: Fate
     caught_by: tuple[str, ...]
-    named: str
+    name: str
 
 
 def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...]) -> list[Trial]:
@@ -101,7 +101,7 @@ def random_trials(count: int, seed: int) -> Iterator[Trial]:
         yield replace(able[int(rng.integers(len(able)))], seed=numbers)
 
 
-def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = None) -> Result:
+def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = None) -> TrialResult:
     """Try one subject, on the problems named or on those of the trial's level; the standards serve the next trial."""
     subject, options = _subject(trial)
     if trial.seed is not None:
@@ -111,8 +111,8 @@ def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = Non
         **options,
     )  # fmt: skip
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
-    named = report.diagnosis[0].name if report.diagnosis else ""
-    return Result(trial, _outcome(trial, report), tuple(caught), named)
+    name = report.diagnosis[0].name if report.diagnosis else ""
+    return TrialResult(trial, _outcome(trial, report), tuple(caught), name)
 
 
 def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -122,13 +122,13 @@ def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
         return variant.make(trial.order), options
     answer = CATALOGUE[trial.faults[-1]].variants[trial.variant]
     if trial.faults[0] == "D01" and len(trial.faults) == 2:
-        answer = under(lambda asked: asked.tasks, answer)
+        answer = under(lambda planned: planned.tasks, answer)
     elif len(trial.faults) == 2:
         answer = under(lambda _: 0.625, answer)
     return FaultySubject(answer), {"framework": "numpy", "kind": "problem"}
 
 
-def _outcome(trial: Trial, report: Report) -> Outcome:
+def _outcome(trial: Trial, report: Report) -> Fate:
     if not trial.faults:
         return "false alarm" if report.verdict == "fail" else "correct"
     if report.verdict != "fail":
@@ -141,14 +141,16 @@ def _outcome(trial: Trial, report: Report) -> Outcome:
     return "named" if right else "named wrong"
 
 
-def run_all(asked: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None) -> list[Result]:
+def run_all(
+    planned: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None
+) -> list[TrialResult]:
     """Try all subjects, in as many processes as asked, and return the results in order."""
-    results: list[Result] = []
+    results: list[TrialResult] = []
     with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(_run_shared, asked, chunksize=_SHARING):
+        for result in pool.map(_run_shared, planned, chunksize=_SHARING):
             results.append(result)
             if progress:
-                progress(len(results), len(asked), result.trial.name)
+                progress(len(results), len(planned), result.trial.name)
     return results
 
 
@@ -159,7 +161,7 @@ class _Worker:
     seed: int | None = None
 
 
-def _run_shared(trial: Trial) -> Result:
+def _run_shared(trial: Trial) -> TrialResult:
     if trial.seed != _Worker.seed:  # numbers of another seed are asked no more
         _Worker.standards, _Worker.seed = Standards(), trial.seed
     return run(trial, _Worker.standards)

@@ -109,18 +109,18 @@ def ask(subject: Subject, problem: Problem) -> Reply:
     except ProgramError as error:
         return Reply(findings=[Finding("program", str(error))])
     except (Exception, SystemExit) as error:
-        told = described(error)
-        hint = _hint(subject, problem, error, told)
-        said = f"{told.rstrip('.')}. {hint}" if hint else told
+        text = described(error)
+        hint = _hint(subject, problem, error, text)
+        said = f"{text.rstrip('.')}. {hint}" if hint else text
         return Reply(findings=[Finding("exception", f"it raised {said}")])
 
 
-def _hint(subject: Subject, problem: Problem, error: BaseException, told: str) -> str:
+def _hint(subject: Subject, problem: Problem, error: BaseException, text: str) -> str:
     """Return what the caller may have meant, in sentences without the last full stop; often nothing."""
     if isinstance(error, TypeError) and (other := _other_kind(subject, problem)):
         meant = "a function of one problem" if other == "problem" else "a step with the interface of fomaml_step"
         return f"Is it {meant}? Then pass --kind {other}"
-    if subject.framework != "torch" and _WANTS_TENSORS.search(told):
+    if subject.framework != "torch" and _WANTS_TENSORS.search(text):
         return "Is it written for PyTorch? Then pass --framework torch"
     return ""
 

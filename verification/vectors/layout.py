@@ -145,7 +145,7 @@ def from_problem(problem: Problem) -> Json:
     names, options = problem.names, problem.options
     everything = tuple(names)
 
-    def named(selection: Selection) -> list[list[str]]:
+    def names_of(selection: Selection) -> list[list[str]]:
         chosen = [selection.of_task(t, everything) for t in range(problem.num_tasks)]
         return [[names[chain] for chain in everything if chain in task] for task in chosen]
 
@@ -162,8 +162,8 @@ def from_problem(problem: Problem) -> Json:
         "batched": options.batched,
         "average": options.average_across_steps,
         "same_cost": options.same_cost,
-        "inner": named(options.inner_v),
-        "outer": named(options.outer_v),
+        "inner": names_of(options.inner_v),
+        "outer": names_of(options.outer_v),
         "rates": {names[chain]: hex_float(float(problem.framework.to_numpy(leaf))) for chain, leaf in rates.items()},
         "variables": {names[chain]: leaf for chain, leaf in arrays(problem.variables).items()},
         "support": arrays(problem.batch["support"]),

@@ -123,7 +123,7 @@ def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: 
     )  # fmt: skip
     report = check_relations(torch_step, data, torch_inner, torch_outer, variables, 3, 0.05, framework="torch")
     assert report.broken == [], str(report)
-    assert report.not_asked == {
+    assert report.not_tested == {
         "batch_functions": "the step does not take inner_batch_fn, outer_batch_fn",
         "keep_complement": "the step does not take inner_v, keep_inner_v, outer_v, keep_outer_v",
         "first_tasks": "the step does not take num_tasks",
@@ -159,11 +159,11 @@ def checked(step: Any, *, relations: Any = None, outer: Any = logarithmic, steps
     )
 
 
-def test_own_costs_that_have_no_batched_form_are_not_asked_for_it() -> None:
+def test_own_costs_that_have_no_batched_form_are_not_tested_for_it() -> None:
     report = checked(fomaml_step)
     assert report.verdict == "pass", str(report)
-    assert list(report.not_asked) == ["batched_against_loop"]
-    assert "leading task axis" in report.not_asked["batched_against_loop"]
+    assert list(report.not_tested) == ["batched_against_loop"]
+    assert "leading task axis" in report.not_tested["batched_against_loop"]
 
 
 def test_without_an_outer_cost_the_inner_cost_function_is_asked() -> None:
@@ -176,7 +176,7 @@ def test_an_inner_update_that_is_not_descent_is_asked_only_what_holds_for_it() -
 
     report = checked(fomaml_step, inner_optimization_step=signed, relations=["composition", "zero_rate", "permutation"])
     assert [each.name for each in report.results] == ["permutation"]
-    assert report.not_asked["composition"] == "it does not hold with inner_optimization_step"
+    assert report.not_tested["composition"] == "it does not hold with inner_optimization_step"
 
 
 def test_a_step_that_raises_breaks_the_relation_with_its_words() -> None:
@@ -208,13 +208,13 @@ def test_what_cannot_be_read_breaks_the_relation_with_a_reason(spoil: Any, words
     assert words in result.sentence
 
 
-def test_a_step_without_adapted_variables_is_not_asked_where_they_are_needed() -> None:
+def test_a_step_without_adapted_variables_is_not_tested_where_they_are_needed() -> None:
     def bare(batch: Any, inner: Any, outer: Any, variables: Any, steps: int, rate: float) -> Any:
         return fomaml_step(batch, inner, outer, variables, steps, rate, batched=False)
 
     report = checked(bare)
     assert report.broken == []
-    assert report.not_asked["composition"] == "the step does not take return_inner_v"
+    assert report.not_tested["composition"] == "the step does not take return_inner_v"
     assert report["linear_inner_cost"].verdict == "pass"
 
 
@@ -248,8 +248,8 @@ def test_one_task_and_no_steps_are_reasons_not_to_ask() -> None:
     alone = {n: leaf[:1] for n, leaf in data.items()}
     report = check_relations(fomaml_step, alone, squared, logarithmic, variables, 0, 0.05, batched=False)
     assert report.broken == []
-    assert report.not_asked["permutation"] == "the batch has one task"
-    assert report.not_asked["zero_rate"] == "K = 0"
+    assert report.not_tested["permutation"] == "the batch has one task"
+    assert report.not_tested["zero_rate"] == "K = 0"
 
 
 def test_a_report_reads_as_text_and_as_json() -> None:
@@ -257,7 +257,7 @@ def test_a_report_reads_as_text_and_as_json() -> None:
     shown = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert shown["verdict"] == "fail"
     assert [each["name"] for each in shown["relations"]] == ["duplication", "purity"]
-    assert list(shown["not_asked"]) == ["batched_against_loop"]
+    assert list(shown["not_tested"]) == ["batched_against_loop"]
     assert str(report).startswith("fail: 2 relations asked, 1 broken\n  fail         duplication")
     assert isinstance(report["purity"], Result)
     with pytest.raises(KeyError, match="leading task axis"):

@@ -49,7 +49,7 @@ def settings(recipe: Recipe) -> list[str]:
 class Novelty:
     """Which fault has been killed where: a place is a family, a step and one setting."""
 
-    seen: set[tuple[str, str, str, str]] = field(default_factory=set)
+    known: set[tuple[str, str, str, str]] = field(default_factory=set)
 
     def of(self, recipe: Recipe, vector: Json) -> dict[str, list[str]]:
         """Return the faults that the vector kills by setting, where none before it did, and remember them."""
@@ -57,8 +57,8 @@ class Novelty:
         for setting in settings(recipe):
             for fault in vector["kills"]["float64"]:
                 place = (recipe.family, recipe.step, setting, fault)
-                if place not in self.seen:
-                    self.seen.add(place)
+                if place not in self.known:
+                    self.known.add(place)
                     new.setdefault(setting, []).append(fault)
         return new
 

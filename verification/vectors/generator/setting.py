@@ -49,8 +49,8 @@ class Setting:
 
     def under(self, tasks: list[Task] | None = None, **changes: Any) -> Gradients:
         """Return the gradients of a step that follows another rule."""
-        asked, rule = replace(self, tasks=tasks or self.tasks), replace(self.rule, **changes)
-        return asked.shaped(answer(asked.tasks, [solve(task, rule) for task in asked.tasks]).gradients)
+        setting, rule = replace(self, tasks=tasks or self.tasks), replace(self.rule, **changes)
+        return setting.shaped(answer(setting.tasks, [solve(task, rule) for task in setting.tasks]).gradients)
 
     def by_task(self) -> list[Point]:
         """Return the right gradient of each task."""
