@@ -269,8 +269,8 @@ def rooms_stand_on_lower_ones(imports: Imports) -> list[str]:
         for room, others in rooms_in(imports, package).items():
             if room not in floors:
                 sentences.append(
-                    f"{package}.{room} has no floor: put it into FLOORS of tests/test_architecture.py, above all that it "
-                    "imports and below all that import it."
+                    f"{package}.{room} has no floor: put it into FLOORS in tests/test_architecture.py, above all that "
+                    "it imports and below all that import it."
                 )
                 continue
             sentences += [

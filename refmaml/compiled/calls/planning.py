@@ -14,9 +14,11 @@ from refmaml.compiled.calls.groups import nesting, static_key
 from refmaml.compiled.code.bodies import Data, Leaf, Role, Step
 from refmaml.compiled.code.driver import source_of
 from refmaml.compiled.errors import ValueDependence
-from refmaml.compiled.machine.runtime import Native, Run, executable
+from refmaml.compiled.lowering.traced import Traced, trace, traced_again
+from refmaml.compiled.machine.runtime import executable
 from refmaml.compiled.program.program import DType, Shape, in_order, stored_dtype
-from refmaml.compiled.recording.record import Program, Traced, inner_product, trace, traced_again, value_and_gradients
+from refmaml.compiled.recording.record import Program, inner_product, value_and_gradients
+from refmaml.compiled.running.plan import Plan
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
 from refmaml.updates import gradient_descent_update
 
@@ -75,27 +77,6 @@ class Request:
         return self.update is gradient_descent_update and one_rate
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A compiled step with what it takes to call it."""
-
-    run: Run | Native
-    source: str
-    leaves: list[Leaf]
-    inner_data: tuple[Data, ...]
-    outer_data: tuple[Data, ...]
-    same_data: bool
-    rates: list[Leaf]
-    sizes: dict[DType, int]  # of the workspace
-    totals: dict[DType, int]  # of all variables
-    constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
-    cost_dtype: DType
-    history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
-    traced: dict[str, dict[str, Any]]  # by program: cost and gradient on the data that was traced
-    fingerprints: dict[str, str | None]  # of the recordings
-    work: int  # arithmetic operations of one evaluation, roughly
-
-
 def plan(request: Request) -> Plan:
     """Trace, simplify, schedule, emit and compile."""
     leaves = _table(request.theta)
@@ -120,12 +101,22 @@ def plan(request: Request) -> Plan:
     kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)))
     run = executable(source, step.header, kinds)
     return Plan(
-        run, source, leaves, inner_data, () if request.same_data else outer_data,
-        request.same_data, rates, step.workspace.sizes, step.totals,
-        [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
-        traced["outer"].outputs["cost"].dtype, _history(step), {name: each.expected for name, each in traced.items()},
-        {name: each.fingerprint for name, each in traced.items()}, _work(traced),
-    )  # fmt: skip
+        run=run,
+        source=source,
+        leaves=leaves,
+        inner_data=inner_data,
+        outer_data=() if request.same_data else outer_data,
+        same_data=request.same_data,
+        rates=rates,
+        sizes=step.workspace.sizes,
+        totals=step.totals,
+        constants=[(value.dtype, start, value.array()) for value, start in step.workspace.constants],
+        cost_dtype=traced["outer"].outputs["cost"].dtype,
+        history=_history(step),
+        traced={name: each.expected for name, each in traced.items()},
+        fingerprints={name: each.fingerprint for name, each in traced.items()},
+        work=_work(traced),
+    )
 
 
 def _history(step: Step) -> dict[DType, int]:

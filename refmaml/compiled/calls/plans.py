@@ -14,12 +14,13 @@ from autograd.extend import vspace
 from autograd.tracer import getval
 
 from refmaml.compiled.calls.groups import Data, Group, Prepared, identity, nesting, signature, static_key
-from refmaml.compiled.calls.planning import Cost, Plan, Request, differs, plan
+from refmaml.compiled.calls.planning import Cost, Request, differs, plan
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.guarding.guards import Guard, global_random_states
 from refmaml.compiled.recording.derivatives import compact_derivatives
 from refmaml.compiled.recording.locks import making
 from refmaml.compiled.running.execution import Execution
+from refmaml.compiled.running.plan import Plan
 from refmaml.containers import Leaves, children, fill, flatten, owned, prune
 
 _KEPT = 64

@@ -1,9 +1,8 @@
-"""From a function of arrays to a program: record it on boxes, then lower every recorded primitive."""
+"""A function of arrays recorded onto a tape, with its gradients by autograd's own reverse mode."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,8 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, user_line
-from refmaml.compiled.lowering import lower
-from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, Value, stored_dtype
-from refmaml.compiled.program.simplify import simplify
-from refmaml.compiled.recording.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
+from refmaml.compiled.recording.boxes import RecordBox, Tape, recording, shape_and_dtype
 from refmaml.compiled.recording.derivatives import added, compact_derivatives
-from refmaml.compiled.recording.fingerprint import fingerprint
 
 Arrays = Mapping[str, Any]
 Program = Callable[[dict[str, Any]], dict[str, Any]]
@@ -41,16 +36,6 @@ class LocatedNode(VJPNode):  # type: ignore[misc]  # autograd has no types
 notrace_primitives[LocatedNode] = notrace_primitives[VJPNode]
 
 
-@dataclass(frozen=True)
-class Traced:
-    """A program with its inputs and outputs by name, and what the outputs were on the traced data."""
-
-    inputs: dict[str, Value]
-    outputs: dict[str, Value]
-    expected: dict[str, Any]
-    fingerprint: str | None
-
-
 def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
     """Record `function` on `arrays`; both map names to arrays. Return the tape with the inputs and results on it."""
     if not arrays:
@@ -59,36 +44,6 @@ def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
     return next(iter(boxes.values()))._node.tape, boxes, results
-
-
-def trace(function: Program, arrays: Arrays) -> Traced:
-    """Record `function` and return the program."""
-    return _lowered(*recorded(function, arrays))
-
-
-def traced_again(function: Program, arrays: Arrays) -> str | None:
-    """Record `function` once more, without lowering it, and return the recording's fingerprint."""
-    tape, _, results = recorded(function, arrays)
-    return fingerprint(tape, results)
-
-
-def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
-    builder = Builder()
-    names = {box._node.ref.index: name for name, box in boxes.items()}
-    inputs = {name: _input(builder, name, box) for name, box in boxes.items()}
-    starting = {index: inputs[name] for index, name in names.items()}
-    wanted = {name: box._node.ref if type(box) is RecordBox else box for name, box in results.items()}
-    values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
-    outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
-    expected = {name: np.array(held(box)) for name, box in results.items()}
-    return Traced(inputs, simplify(builder, outputs), expected, fingerprint(tape, results))
-
-
-def _input(builder: Builder, name: str, box: Any) -> Value:
-    shape, dtype = shape_and_dtype(box)
-    if stored_dtype(dtype) not in (FLOAT32, FLOAT64, INT64, BOOL) or dtype == np.uint64:
-        raise UnsupportedPrimitive(f"{name}: expected float32, float64, integers or booleans, but got {dtype}.")
-    return builder.input(name, shape, stored_dtype(dtype))
 
 
 def value_and_gradients(function: Callable[[Any], Any], leaves: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.calls.planning import Plan
 from refmaml.compiled.code.driver import ADAPTED, CHUNKS
 from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 from refmaml.compiled.running.crew import CREW
 from refmaml.compiled.running.native import functions
+from refmaml.compiled.running.plan import Plan
 from refmaml.compiled.running.posts import is_noted
 from refmaml.containers import Leaves
 

@@ -1,0 +1,56 @@
+"""From a function of arrays to a program: record it on boxes, then lower every recorded primitive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refmaml.compiled.errors import UnsupportedPrimitive
+from refmaml.compiled.lowering import lower
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, Value, stored_dtype
+from refmaml.compiled.program.simplify import simplify
+from refmaml.compiled.recording.boxes import RecordBox, Ref, Tape, held, shape_and_dtype
+from refmaml.compiled.recording.fingerprint import fingerprint
+from refmaml.compiled.recording.record import Arrays, Program, recorded
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A program with its inputs and outputs by name, and what the outputs were on the traced data."""
+
+    inputs: dict[str, Value]
+    outputs: dict[str, Value]
+    expected: dict[str, Any]
+    fingerprint: str | None
+
+
+def trace(function: Program, arrays: Arrays) -> Traced:
+    """Record `function` and return the program."""
+    return _lowered(*recorded(function, arrays))
+
+
+def traced_again(function: Program, arrays: Arrays) -> str | None:
+    """Record `function` once more, without lowering it, and return the recording's fingerprint."""
+    tape, _, results = recorded(function, arrays)
+    return fingerprint(tape, results)
+
+
+def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
+    builder = Builder()
+    names = {box._node.ref.index: name for name, box in boxes.items()}
+    inputs = {name: _input(builder, name, box) for name, box in boxes.items()}
+    starting = {index: inputs[name] for index, name in names.items()}
+    wanted = {name: box._node.ref if type(box) is RecordBox else box for name, box in results.items()}
+    values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
+    outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
+    expected = {name: np.array(held(box)) for name, box in results.items()}
+    return Traced(inputs, simplify(builder, outputs), expected, fingerprint(tape, results))
+
+
+def _input(builder: Builder, name: str, box: Any) -> Value:
+    shape, dtype = shape_and_dtype(box)
+    if stored_dtype(dtype) not in (FLOAT32, FLOAT64, INT64, BOOL) or dtype == np.uint64:
+        raise UnsupportedPrimitive(f"{name}: expected float32, float64, integers or booleans, but got {dtype}.")
+    return builder.input(name, shape, stored_dtype(dtype))
