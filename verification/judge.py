@@ -27,7 +27,7 @@ from verification.report import Case, Related, Report, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
 from verification.verdicts import Verdict
 
-_AGAIN = "the same call, made a second time, has another answer"
+_AGAIN = "the same call gives another answer the second time"
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
 
@@ -59,7 +59,7 @@ def verify(
         dtypes: the precisions to test in.
         conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
-            problems, the quick ones again with other random numbers, and of a step the relations.
+            problems, the quick ones again with other random numbers, and the relations of a step of order 1 or 2.
         seed: makes those other random numbers.
         problems: what to ask instead: names of built-in problems, or problems of one's own.
         progress: called before each problem.

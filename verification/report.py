@@ -118,11 +118,11 @@ def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
         return "fail", f"Every answer is right within its bound, but relations are broken: {', '.join(broken)}."
     if hidden:
         return "inconclusive", (
-            f"No answer is wrong, but for {hidden} of {len(cases)} rounding is as large as the difference to a wrong "
-            "one."
+            f"No answer is wrong, but for {hidden} of {len(cases)} answers rounding is as large as the difference "
+            "from a wrong answer."
         )
     if not cases:
-        return "inconclusive", "Nothing was asked, so nothing is known."
+        return "inconclusive", "The judge tested nothing, so there is no result."
     if len(cases) == 1:
         return "pass", "The one answer is right within its bound."
     return "pass", f"All {len(cases)} answers are right within their bounds."

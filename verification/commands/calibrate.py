@@ -13,8 +13,8 @@ from verification.orders import BY_OPTION
 from verification.problems import suite
 
 _HELP = """
-Measure where the bound of the judge stands: the largest error of correct code below it, the faintest fault of the
-catalogue above it, over learning rates, inner steps, problems and both precisions.
+Measure how well the judge's bound separates correct code from faults: the largest error of correct code, and the
+faintest fault of the catalogue, over learning rates, inner steps, problems and both precisions.
 
 \b
 Examples:
@@ -25,8 +25,8 @@ Examples:
 
 \b
 Exit codes:
-  0  the bound has correct code below it, and every fault that the judge would not call undecided above it
-  1  correct code is accused, or a fault would be overlooked; the last lines say which
+  0  correct code is below the bound, and every fault is above it, or the judge reports the setting as inconclusive
+  1  correct code is above the bound, or the judge would overlook a fault; the last lines show which
   2  wrong usage: an option cannot be used, or a file cannot be written
 """
 
@@ -59,7 +59,7 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
     "problems",
     type=click.Choice(suite.NAMES),
     multiple=True,
-    help="Measure on this built-in problem; by default on four.",
+    help="Measure on this built-in problem. Default: four of them. You can repeat this option.",
 )
 @click.option(
     "--order",
@@ -68,10 +68,10 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
     multiple=True,
     default=("1",),
     show_default=True,
-    help="Measure this kind of step.",
+    help="Measure this kind of step. You can repeat this option.",
 )
 @click.option(
-    "--steps", type=click.IntRange(1), multiple=True, help="Measure with K inner steps; by default 1, 3, 5, 20."
+    "--steps", type=click.IntRange(1), multiple=True, help="The number of inner steps. Default: 1, 3, 5 and 20."
 )
 @click.option(
     "--rate",
@@ -79,17 +79,19 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
     type=float,
     multiple=True,
     callback=_positive,
-    help="Measure at this learning rate; by default at powers of two from 0.001 to 0.5.",
+    help="The inner learning rate. Default: powers of two from 0.001 to 0.5.",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_drawable, help="Draw a figure here.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), callback=_drawable, help="Draw a figure to this file."
+)
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=writable,
-    help="Write every measurement here, as JSON.",
+    help="Write every measurement to this file, as JSON.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes.")
 def calibrate(
     problems: tuple[str, ...],
     orders: tuple[str, ...],
@@ -108,7 +110,7 @@ def calibrate(
         problems or calibration.PROBLEMS, kinds, steps or calibration.STEPS, sorted(rates) or calibration.RATES
     )
     if not asked:
-        raise click.UsageError("expected a problem that makes sense for the order, but no one named does.")
+        raise click.UsageError("expected a problem that exists for the order, but none of the given ones does.")
     with shown_progress() as progress:
         settings = calibration.measure(asked, jobs, progress)
     show_calibration(settings, Console())

@@ -21,11 +21,12 @@ Examples:
   refmaml faults B02
 
 \b
-Exit codes:
+Exit codes (each command lists its own):
   0  pass, or done
   1  fail
   2  wrong usage
   3  inconclusive
+  70 the judge itself failed
 """
 
 

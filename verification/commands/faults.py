@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 _FAULTS_HELP = """
-List the catalogue of faults, or explain one: its formula, its sources, what shows it and what to do.
+List the catalogue of faults, or explain one fault: its formula, its sources, what shows it and what to do.
 
 \b
 Examples:
@@ -15,7 +15,7 @@ Examples:
 
 \b
 Exit codes:
-  0  the catalogue or the fault was shown
+  0  done
   2  wrong usage: there is no such fault
 """
 

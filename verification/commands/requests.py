@@ -7,7 +7,7 @@ import click
 from verification.orders import BY_OPTION, BY_STEP, DTYPES
 
 _REQUESTS_HELP = """
-Print the lines by which the judge asks a program NAME, a built-in problem or a golden vector, to be piped into it.
+Print the request lines for NAME, a built-in problem or a golden vector. Pipe them into a program to debug it.
 
 \b
 Examples:
@@ -17,8 +17,8 @@ Examples:
 
 \b
 Exit codes:
-  0  the lines were printed
-  2  wrong usage: there is no such problem, or the vector is of another precision or order
+  0  done
+  2  wrong usage: there is no such problem, or the vector has another precision or order
 """
 
 
@@ -29,7 +29,7 @@ Exit codes:
     type=click.Choice(list(BY_OPTION)),
     default="1",
     show_default=True,
-    help="What to ask of a built-in problem.",
+    help="The step to request for a built-in problem: first- or second-order MAML, or Reptile.",
 )
 @click.option("--dtype", type=click.Choice(DTYPES), default="float64", show_default=True)
 @click.pass_context
@@ -59,7 +59,7 @@ def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, 
 
     dtypes = golden()[name].dtypes
     if dtype not in dtypes:
-        raise click.UsageError(f"--dtype: the vector {name} can be asked in {' or '.join(dtypes)}, but not in {dtype}.")
+        raise click.UsageError(f"--dtype: expected {name} for the vector {' or '.join(dtypes)}, but got {dtype}.")
     own = BY_STEP[step]
     if context.get_parameter_source("order") is not click.core.ParameterSource.DEFAULT and BY_OPTION[order] != own:
         raise click.UsageError(f"--order: the vector {name} is of order {own}, but got {order}.")

@@ -16,8 +16,8 @@ from verification.orders import BY_OPTION, DTYPES
 from verification.problems.levels import LEVELS
 
 _SELF_TEST_HELP = """
-Judge the judge: every fault of the catalogue, pairs of them, and correct code written in many ways go through the same
-path as a user's subject; the kill matrix tells who was caught, by what, and named as what.
+Test the judge: run every fault of the catalogue, and correct code in many forms, as if they were subjects. The kill
+matrix shows which faults the judge caught, in which part of the answer, and under which name.
 
 \b
 Examples:
@@ -29,8 +29,8 @@ Examples:
 
 \b
 Exit codes:
-  0  no fault survived and no correct code was accused
-  1  a survivor or a false alarm
+  0  every fault was caught, and no correct code failed
+  1  a fault survived, or correct code failed
   2  wrong usage
 """
 
@@ -41,33 +41,44 @@ Exit codes:
     "orders",
     type=click.Choice(list(BY_OPTION)),
     multiple=True,
-    help="Try this kind of step only; by default all.",
+    help="Test this kind of step only. Default: all.",
 )
 @click.option(
     "--dtype",
     "dtypes",
     type=click.Choice(DTYPES),
     multiple=True,
-    help="Ask in this precision only; by default in both.",
+    help="Test this precision only. Default: both.",
 )
 @click.option(
     "--vectors",
     "on_vectors",
     is_flag=True,
-    help="Hold every fault against the golden vectors "
-    "instead; some seconds. Float32 cannot show G11 and V02, which are no survivors.",
+    help="Test every fault on the golden vectors instead; takes seconds. Float32 cannot show G11 and V02, so they do "
+    "not count as survivors.",
 )
-@click.option("--pairs", is_flag=True, help="Try pairs of a scale and a structural fault instead.")
-@click.option("--random", "count", type=click.IntRange(1), help="Try this many by chance, on problems made for each.")
+@click.option("--pairs", is_flag=True, help="Test pairs instead: a scale together with a structural fault.")
+@click.option(
+    "--random",
+    "count",
+    type=click.IntRange(1),
+    help="Run this many random trials instead, each on problems with new random numbers.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
-@click.option("--level", type=click.Choice(LEVELS), default="quick", show_default=True, help="How much each is asked.")
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes to work in.")
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    default="quick",
+    show_default=True,
+    help="The level of each run, as in refmaml verify.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes.")
 @click.option(
     "--markdown",
     "page_file",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=writable,
-    help="Write the catalogue and the matrix to this file as well, as Markdown.",
+    help="Also write the catalogue and the matrix to this file, as Markdown.",
 )
 def self_test(
     orders: tuple[str, ...],
@@ -108,4 +119,4 @@ def _require_only_dtypes(context: click.Context) -> None:
     """Refuse options of the self-test that the golden vectors have no use for."""
     for name in ("orders", "pairs", "count", "page_file"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError("--vectors goes with --dtype alone.")
+            raise click.UsageError("--vectors allows no other option than --dtype.")

@@ -39,8 +39,8 @@ def usage_errors() -> Iterator[None]:
         raise
     except Exception as error:
         click.echo(traceback.format_exc(), err=True)
-        text = "The judge itself failed, which says nothing about what it was asked: please report it"
-        click.echo(f"{text}, with the lines above.", err=True)
+        text = "The judge itself failed. This says nothing about the subject. Please report it with the lines above."
+        click.echo(text, err=True)
         raise SystemExit(_INTERNAL) from error
 
 
@@ -86,5 +86,5 @@ timeout_option = click.option(
     show_default=True,
     metavar="SECONDS",
     callback=_seconds,
-    help="How long a program may take for one answer.",
+    help="The time limit of a program for one answer.",
 )

@@ -10,8 +10,9 @@ from verification.commands.shared import timeout_option
 from verification.subjects import SubjectError
 
 _SMOKE_HELP = """
-Tell a broken harness from a broken algorithm: start a program that speaks the protocol, have numbers sent back, ask it
-problems without an inner step, and stop it. What passes here and fails in refmaml verify is the algorithm.
+Distinguish a broken harness from a broken algorithm. This command starts a program that speaks the protocol, lets it
+send numbers back, gives it problems without an inner step, and stops it. If all of this passes, an error that refmaml
+verify finds is in the algorithm.
 
 \b
 Examples:
@@ -21,7 +22,7 @@ Examples:
 \b
 Exit codes:
   0  the harness works, and so do the costs that it declares
-  1  the harness or a cost is broken, or every problem was skipped; the lines above say where
+  1  the harness or a cost is broken, or the program skipped every problem; the lines above show where
   2  wrong usage: the program cannot be run
 """
 
@@ -44,13 +45,17 @@ def smoke(command: str, timeout: float) -> None:
     broken = {check.part for check in checks if not check.is_passed}
     costs = [check for check in checks if check.part == "cost"]
     unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)
-    console.print("Every problem was skipped: it is not known whether it works." if unknown else _conclusion(broken))
+    console.print(
+        "The program skipped every problem, so this command same answer whether it works."
+        if unknown
+        else _conclusion(broken)
+    )
     raise SystemExit(1 if broken or unknown else 0)
 
 
 def _conclusion(broken: set[str]) -> str:
     if "harness" in broken:
-        return "The harness is broken: nothing is known of the algorithm."
+        return "The harness is broken. This says nothing about the algorithm."
     if broken:
         return "The harness works, but a cost or its gradient is wrong even without an inner step."
-    return "The harness works: what refmaml verify finds wrong is the algorithm."
+    return "The harness works. An error that refmaml verify finds is in the algorithm."

@@ -27,18 +27,18 @@ def vectors() -> None:
 
     \b
     Exit codes:
-      0  it was done
+      0  done
       1  the vectors cannot be read, or a fault survives
       2  wrong usage
     """
 
 
 @vectors.command("list")
-@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Of this cost family only.")
-@click.option("--step", type=click.Choice(list(BY_STEP)), help="Of this step only.")
-@click.option("--kills", metavar="FAULT", help="Only those that tell this fault from a right answer, such as B02.")
+@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="List only vectors of this cost family.")
+@click.option("--step", type=click.Choice(list(BY_STEP)), help="List only vectors of this step.")
+@click.option("--kills", metavar="FAULT", help="List only vectors that kill this fault, for example B02.")
 def list_vectors(family: str | None, step: str | None, kills: str | None) -> None:
-    """List the vectors, one on each line, with how many faults each kills.
+    """List the vectors, one per line, with the number of faults that each vector kills.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
 
     \b
     Exit codes:
-      0  the vectors were listed
+      0  done
       1  the vectors cannot be read
       2  wrong usage: there is no such fault
     """
@@ -64,9 +64,9 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
 
 @vectors.command("show")
 @click.argument("identity", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print the vector's JSON as it is frozen.")
+@click.option("--json", "as_json", is_flag=True, help="Print the frozen JSON of the vector.")
 def show(identity: str, as_json: bool) -> None:
-    """Show a vector: its problem, its answer and bounds, and the faults that it kills. ID may be cut short.
+    """Show a vector: its problem, its answer, its bounds, and the faults that it kills. You can shorten ID.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def show(identity: str, as_json: bool) -> None:
 
     \b
     Exit codes:
-      0  the vector was shown
+      0  done
       1  the vectors cannot be read
       2  wrong usage: there is no such vector
     """
@@ -93,7 +93,7 @@ def show(identity: str, as_json: bool) -> None:
 @vectors.command("export")
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 def export(folder: Path) -> None:
-    """Copy the vectors, their manifest, errata and JSON Schemas to DIR, which must not hold others.
+    """Copy the vectors, their manifest, the errata and the JSON Schemas to DIR. DIR must not hold other vectors.
 
     \b
     Examples:
@@ -101,9 +101,9 @@ def export(folder: Path) -> None:
 
     \b
     Exit codes:
-      0  the files were written
+      0  done
       1  the vectors cannot be read
-      2  wrong usage: DIR cannot be written to, or holds others
+      2  wrong usage: DIR cannot be written to, or holds other vectors
     """
     every = _loaded()
     files = [*(DATA / entry["file"] for entry in every.manifest["files"]), DATA / "manifest.json", DATA / "errata.json"]
@@ -119,9 +119,9 @@ def export(folder: Path) -> None:
 @vectors.command("matrix")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 def matrix(dtype: str) -> None:
-    """Print the kill matrix: how many vectors of each step kill each fault.
+    """Print the kill matrix: the number of vectors that kill each fault, for each kind of step.
 
-    Float32 cannot show two faults, G11 and V02, which are killed in float64: these are no survivors.
+    Float32 cannot show the faults G11 and V02. Float64 vectors kill them, so they do not count as survivors.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def show_kills(dtype: str) -> None:
     """
     every = _loaded()
     found = kill_matrix(every, every.manifest["faults"], dtype)
-    table = Table("fault", *BY_STEP, "cannot tell", "what it is")
+    table = Table("fault", *BY_STEP, "same answer", "what it is")
     for fault, killers in found.kills.items():
         steps = [every[identity].problem["step"] for identity in killers]
         counts = [str(steps.count(step)) for step in BY_STEP]
@@ -153,11 +153,13 @@ def show_kills(dtype: str) -> None:
     Console().print(table)
     click.echo(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
     if dtype == "float64":
-        click.echo("No answer of one step shows these:")
+        click.echo("No answer of one step shows these faults:")
         for fault, reason in every.manifest["not_shown"].items():
             click.echo(f"  {fault}: {reason}")
     if found.survivors and dtype == "float32":
-        click.echo(f"Float32 cannot show {', '.join(found.survivors)}, which float64 does: they are no survivors.")
+        click.echo(
+            f"Float32 cannot show {', '.join(found.survivors)}. Float64 shows them, so they do not count as survivors."
+        )
     if found.survivors and dtype == "float64":
         raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
 
@@ -166,7 +168,7 @@ def _write(folder: Path, contents: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     other = [name for name, content in contents.items() if _differs(folder / name, content)]
     if other:
-        raise click.UsageError(f"DIR: expected none of the vectors' files in {folder}, but {other[0]} differs there.")
+        raise click.UsageError(f"DIR: expected no other vectors in {folder}, but {other[0]} differs there.")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 

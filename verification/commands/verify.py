@@ -23,14 +23,15 @@ from verification.reports import show
 command_option = click.option(
     "--command",
     metavar="COMMAND",
-    help="Judge this program in place of SUBJECT: it speaks the protocol of docs/protocol.md. No shell runs.",
+    help="Judge this program in place of SUBJECT. It must speak the protocol of docs/protocol.md. The command runs "
+    "without a shell.",
 )
 
 
 def refuse_timeout(context: click.Context) -> None:
     """Refuse a timeout where a function is called, which nothing can interrupt."""
     if context.get_parameter_source("timeout") is not click.core.ParameterSource.DEFAULT:
-        raise click.UsageError("--timeout says how long to wait for a program, and goes with --command.")
+        raise click.UsageError("--timeout needs --command.")
 
 
 def judged(context: click.Context, command: str, timeout: float, **options: Any) -> Report:
@@ -46,7 +47,7 @@ def judged(context: click.Context, command: str, timeout: float, **options: Any)
         raise click.UsageError("expected SUBJECT or --command, but got both.")
     for name in ("framework", "kind"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name} says how to call a Python SUBJECT, but --command is a program.")
+            raise click.UsageError(f"--{name} is for a Python SUBJECT, and does not go with --command.")
     if context.get_parameter_source("order") is click.core.ParameterSource.DEFAULT:
         options["order"] = None  # all that the program declares
     return verify_program(command, timeout=timeout, **options)
@@ -55,10 +56,10 @@ def judged(context: click.Context, command: str, timeout: float, **options: Any)
 _VERIFY_HELP = """
 Judge SUBJECT, an implementation of a meta-learning step: package.module:name or path/to/file.py:name.
 
-It is a step with the interface of refmaml.fomaml_step, or a function of one problem that returns (cost, grads) or
-(cost, grads, adapted). In its place --command takes a program in any language that speaks the protocol, which is asked
-what it declares, golden vectors included. Without either, refmaml's own steps are judged, against independent oracles
-alone.
+SUBJECT is either a step with the interface of refmaml.fomaml_step, or a function of one problem that returns
+(cost, grads) or (cost, grads, adapted). Use --command in place of SUBJECT for a program in another language; the judge
+then tests everything that the program declares, golden vectors included. Without SUBJECT and --command, the judge
+compares refmaml's own steps with independent oracles.
 
 \b
 Examples:
@@ -70,9 +71,9 @@ Examples:
 \b
 Exit codes:
   0  pass: every answer is right within its bound
-  1  fail: an answer is wrong; the report says where
+  1  fail: an answer is wrong, or a relation is broken; the report shows which
   2  wrong usage: the subject or an option cannot be used
-  3  inconclusive: rounding hides what a wrong answer would change
+  3  inconclusive: rounding could hide a wrong answer, or no problem was tested
   70 the judge itself failed, which says nothing about SUBJECT
 """
 
@@ -103,26 +104,27 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     type=click.Choice(FRAMEWORKS),
     default="autograd",
     show_default=True,
-    help="The arrays that SUBJECT works on.",
+    help="The arrays of SUBJECT.",
 )
 @click.option(
     "--order",
     type=click.Choice(list(BY_OPTION)),
     default="1",
     show_default=True,
-    help="What SUBJECT claims to compute: first- or second-order MAML, or Reptile. A program: all that it declares.",
+    help="What SUBJECT claims to compute: 1, first-order MAML; 2, second-order MAML; or Reptile. Default "
+    "for a program: all that it declares.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["step", "problem"]),
-    help="What SUBJECT is called with; by default told by its required parameters.",
+    help="A step, or a function of one problem. By default inferred from the number of required parameters.",
 )
 @click.option(
     "--dtype",
     "dtypes",
     type=click.Choice(DTYPES),
     multiple=True,
-    help="Ask in this precision only; by default in both.",
+    help="Test this precision only. Default: both.",
 )
 @click.option(
     "--convention",
@@ -130,7 +132,7 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     multiple=True,
     metavar="NAME",
     callback=_checked,
-    help=f"What SUBJECT means otherwise: {', '.join(CONVENTIONS)}. May be given several times.",
+    help=f"A convention of SUBJECT that differs from the default: {', '.join(CONVENTIONS)}. You can repeat it.",
 )
 @command_option
 @timeout_option
@@ -140,7 +142,7 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     default="quick",
     show_default=True,
     help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
-    "again with other random numbers, and for steps the relations.",
+    "again with other random numbers, and the relations of a first- or second-order step.",
 )
 @click.option(
     "--problem",
@@ -148,15 +150,21 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     multiple=True,
     metavar="NAME",
     callback=_existing,
-    help="Test on this built-in problem only, in place of a level. May be given several times.",
+    help="Test on this built-in problem only, in place of a level. You can repeat this option.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of those other numbers.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The seed of the other random numbers of --level full.",
+)
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=writable,
-    help="Write the report to this file as well, as JSON.",
+    help="Also write the report to this file, as JSON.",
 )
 def verify(
     subject: str | None,
@@ -209,4 +217,4 @@ def _require_subject(context: click.Context) -> None:
     for name in ("framework", "order", "kind", "declared"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = "convention" if name == "declared" else name
-            raise click.UsageError(f"--{option} says how to ask a SUBJECT, but there is none.")
+            raise click.UsageError(f"--{option} needs a SUBJECT.")

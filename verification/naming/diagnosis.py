@@ -3,7 +3,7 @@
 Every fault of the catalogue is asked the same problems, and the answers are compared. What matches on every problem is
 named, single faults first, then faults with one parameter to fit (a factor, an effective learning rate, a decay, a
 clip, a momentum, the variables left out), then pairs: a scale and any fault, and a misreading under any fault. What the
-evidence cannot tell apart is said to be so; where nothing matches, the family is told by how the error grows with α.
+evidence same answer apart is said to be so; where nothing matches, the family is told by how the error grows with α.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def diagnose(observations: list[Observation], order: Order, declared: Declared) 
 _PARTS = {
     "cost": "the cost is wrong",
     "adapted": "the adapted variables are wrong",
-    "exception": "an exception was raised",
+    "exception": "the subject raised an exception",
     "program": "the program broke down",
-    "result": "a result is no answer",
-    "dtype": "a dtype is another",
-    "inputs": "the caller's arrays are changed",
+    "result": "a result is not an answer",
+    "dtype": "a dtype is wrong",
+    "inputs": "the call changed the caller's arrays",
 }
 
 
@@ -67,12 +67,12 @@ def _beside_the_gradients(evidence: Evidence) -> str:
         if observation.reply.returned and id(observation) not in decided
     ]
     if not evidence.not_finite and not all(evidence.is_right(observation) for observation in others):
-        words.append("gradients of answers that do not, such as those in single precision, are wrong")
+        words.append("gradients of other answers, for example in single precision, are wrong")
     seen_none = any(
         lost(observation, chain) for observation in evidence.deciding for chain in observation.reply.returned
     )
     if not words and "gradients" in wrong and not seen_none:
-        words.append("they are off by little more than rounding")
+        words.append("their error is little more than rounding")
     if not words:
         return ""
     words += ["a gradient of 0 is None"] * seen_none + [_PARTS["inputs"]] * ("inputs" in wrong)

@@ -41,14 +41,15 @@ class Diagnosis:
 
 def several(known: str) -> Diagnosis:
     """Return what is said where nothing of the catalogue gives the answers, with what is known all the same."""
-    evidence = "no fault of the catalogue, and no pair of them, gives these answers"
+    evidence = "no fault and no pair of faults of the catalogue gives these answers"
     return Diagnosis(
         faults=(SEVERAL,),
         title="several mistakes, or one that is not in the catalogue",
         formula="",
         evidence=f"{evidence}; {known.removeprefix('; ')}" if known else evidence,
         source="",
-        advice="Mend what the details below show first, and run again: a mistake of the catalogue is then named.",
+        advice="First repair what the findings below show, and run again. The report can then name a "
+        "remaining mistake of the catalogue.",
     )
 
 
@@ -56,10 +57,10 @@ def several(known: str) -> Diagnosis:
 _CLAIMS = {
     "D05": "gives in the n-th call the sum of n answers",
     "E02": "gives the right gradients and changes the caller's arrays",
-    "E04": "gives what an inner optimizer does that keeps its state",
+    "E04": "equals an inner optimizer that keeps its state",
     "F02": "gives the right gradients with None for zeros",
     "F04": "gives the gradient for the other set of variables",
-    "F05": "gives what permuted updates do",
+    "F05": "equals permuted updates",
 }
 
 
@@ -74,13 +75,13 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
     )
     sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
     if "G11" in candidate.faults:
-        sentence = f"right to {candidate.detail} and no further on {count} of {count} answers"
+        sentence = f"right to {candidate.detail}, but not further, on {count} of {count} answers"
     if candidate.detail and "G11" not in candidate.faults:
         sentence += f" ({candidate.detail})"
     if len(shown) < count:
-        sentence += f"; {len(shown)} of them tell it from the right answer"
+        sentence += f"; {len(shown)} of them distinguish it from the right answer"
     if evidence.not_finite:
-        sentence += f"; {evidence.not_finite} more that hold NaN or infinity are left aside"
+        sentence += f"; {evidence.not_finite} more hold NaN or infinity and do not count"
     return Diagnosis(
         faults=candidate.faults,
         title=" and ".join(row.title for row in rows),

@@ -26,7 +26,7 @@ def applies(view: TaskView) -> bool:
 def solve(view: TaskView, order: Order) -> Solution:
     """Return the solution of a quadratic task."""
     if view.quadratics is None:
-        raise ValueError("closed_form: expected a task with quadratic costs; ask applies(view) first.")
+        raise ValueError("closed_form: expected a task with quadratic costs; call applies(view) first.")
     inner, outer = view.quadratics
     measured = inner if order == "reptile" else outer
     ks = list(range(view.steps + 1)) if order == "reptile" else outer_steps(view)

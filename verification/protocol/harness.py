@@ -54,7 +54,7 @@ def smoke(command: str, *, timeout: float = limits.TIMEOUT) -> list[Check]:
             if program.given_up:
                 return checks
         complaint = program.stop()
-        return [*checks, Check("it ends when it is told to stop", "harness", complaint or "")]
+        return [*checks, Check("it ends after `stop`", "harness", complaint or "")]
 
 
 def _checks(program: Program) -> Iterator[Check]:
@@ -66,7 +66,7 @@ def _checks(program: Program) -> Iterator[Check]:
 
     yield _tried("it starts, and declares what it can do", "harness", introduced)
     yield _tried("numbers survive reading and writing", "harness", lambda: _echoed(program))
-    yield _tried("an unknown command is answered with an error", "harness", lambda: _refused(program))
+    yield _tried("it answers an unknown command with an error", "harness", lambda: _refused(program))
     for layout, dtype in _simplest(capabilities):
         name = f"{layout['family']}, {layout['step']} of one task without an inner step, {dtype}"
         yield _tried(name, "cost", partial(_answered, program, capabilities, layout, dtype))

@@ -153,7 +153,7 @@ class _Work:
         """Ask one question; whatever comes of it is a case, or is left out with the program's own reason."""
         shell = snippet(self.subject.name, item.name, item.order, item.dtype)
         if self.subject.program.given_up:
-            finding = Finding("program", f"it was not asked: {self.subject.program.given_up}")
+            finding = Finding("program", f"the judge did not send this problem: {self.subject.program.given_up}")
             group = "vectors" if item.vector else "problems"
             case = broken_case(item.name, item.order, item.dtype, finding, snippet=shell, group=group)
             self.cases.append(case)
@@ -161,7 +161,7 @@ class _Work:
         try:
             case = self._answered_case(item)
         except SkippedError as skipped:
-            self.left_out[item.name] = f"it skipped it: {skipped}"
+            self.left_out[item.name] = f"the program skipped it: {skipped}"
             return
         self.cases.append(replace(case, snippet=shell))
 
@@ -247,11 +247,11 @@ def _reason(report: Report, program: Program, complaint: str | None) -> str:
     reason = report.reason
     skipped = sum(not why.startswith(UNDECLARED) for why in report.why_left_out.values())
     if skipped and not report.cases:
-        reason = f"Everything was skipped: {skipped} of {skipped} problems that were asked, so nothing is known."
+        reason = f"The program skipped all {skipped} problems, so there is no result."
     if program.given_up:
         unanswered = sum(any(finding.what == "program" for finding in case.findings) for case in report.cases)
-        reason = f"{unanswered} of {len(report.cases)} answers are missing: the program was given up. The cause: "
-        reason += f"{program.given_up}."
+        reason = f"{unanswered} of {len(report.cases)} answers are missing, because the judge gave the program up. "
+        reason += f"The cause: {program.given_up}."
     return f"{reason} After the last, {complaint}." if complaint else reason
 
 

@@ -119,7 +119,7 @@ class Child:
             time.sleep(_GLANCE / 5)
         left = self.kill()
         if self._process.returncode:
-            return f"{self._status()} after it was told to stop, where 0 was expected{self._last_words()}"
+            return f"{self._status()} after `stop`, where 0 was expected{self._last_words()}"
         if left:
             return f"left {left} running {'process' if left == 1 else 'processes'} behind, now killed"
         return None

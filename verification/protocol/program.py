@@ -115,7 +115,7 @@ class Program:
     def _ask(self, command: str, rest: Json) -> tuple[str, Any]:
         """Ask, starting the program if it does not run, and keep count of what becomes of it."""
         if self.given_up:
-            raise ProgramError(f"it was not asked: {self.given_up}")
+            raise ProgramError(f"the judge did not send this problem: {self.given_up}")
         try:
             answer = self._exchange(self._started(), command, rest)
         except BreakdownError as error:

@@ -5,7 +5,7 @@ unit roundoff and C = 64; s is how far x moves per unit of relative change when 
 changed by a relative ±√u with random signs, the condition estimate of Kenney and Laub (1994). A step on a user's own
 costs cannot be opened to disturb its iterates; disturbed inputs reach the same places.
 
-Where the answer that a mistake would give is less than two bounds away, the relation cannot tell: inconclusive.
+Where the answer that a mistake would give is less than two bounds away, the relation same answer: inconclusive.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ def compare(
 def judged(name: str, error: float, bound: float, distance: float, equation: str) -> Result:
     """Return the verdict on an error, with `distance` that in bounds to the answer that a mistake would give."""
     verdict: Verdict = "pass"
-    says = f"{error:.3g} units of rounding off, where {bound:.3g} are allowed"
+    says = f"an error of {error:.3g} units of rounding; {bound:.3g} are allowed"
     if not error <= bound:
         verdict = "fail"
     elif not distance >= _SEPARATION:
-        verdict, says = "inconclusive", f"a mistake would change it by {distance:.2g} bounds only"
+        verdict, says = "inconclusive", f"a mistake would change it by only {distance:.2g} bounds"
     return Result(name, verdict, error, bound, f"{equation}: {says}.")
 
 

@@ -42,7 +42,7 @@ class RelationsReport:
         for result in self.results:
             if result.name == name:
                 return result
-        reason = self.not_tested.get(name, f"there is no such relation; tested were {', '.join(self._names)}")
+        reason = self.not_tested.get(name, f"there is no such relation; this report has {', '.join(self._names)}")
         raise KeyError(f"{name}: {reason}.")
 
     @property

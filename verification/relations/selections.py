@@ -13,7 +13,7 @@ def adapted_chains(case: Case) -> list[str]:
     """Return the key chains of I, the variables that the inner loop adapts, where they are the same for all tasks."""
     spelled, keep = case.options.get("inner_v"), case.options.get("keep_inner_v", True)
     if per_task(spelled):
-        raise NotTested("each task adapts its own selection of variables")
+        raise NotTested("every task adapts its own selection of variables")
     return [chain for chain in case.theta if spelled is None or _names(spelled, chain) == bool(keep)]
 
 

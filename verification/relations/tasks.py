@@ -61,7 +61,7 @@ def linearity(case: Case) -> Result:
     """
     _require_tasks(case)
     alone = [case.task(t).answer for t in range(case.tasks)]
-    equation = "all tasks against the mean of each alone"
+    equation = "all tasks, compared with the mean of single tasks"
     wrong = _gradients_of(alone[0])
     return compare("linearity", case, case.answer, mean(alone), wrong, equation, moves=sensitivity(case))
 

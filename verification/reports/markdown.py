@@ -17,14 +17,14 @@ def page(results: list[TrialResult], command: str) -> str:
     """Return the whole page, which says what command made it."""
     parts = [
         "# The catalogue and the kill matrix",
-        f"This page is made by `{command}`; [Faults and their names](faults.md) says how to read it.",
+        f"The command `{command}` writes this page. [Faults and their names](faults.md) explains how to read it.",
         "## The catalogue",
         catalogue(),
         "## The kill matrix",
         *totals(results),
         *_matrices(results),
         "## What each check alone catches",
-        "Faults that no other check finds, on any problem and in any precision.",
+        "Faults that no other check finds, on any problem, in any precision.",
         alone(results),
     ]
     return "\n\n".join(parts) + "\n"
@@ -35,7 +35,7 @@ def catalogue() -> str:
     rows = [(fault.id, fault.title, fault.formula, fault.shows, fault.source) for fault in CATALOGUE.values()]
     shown = _table(("id", "fault", "what comes back", "shows on", "seen in"), rows)
     hidden = _table(("id", "why no single step shows it"), NOT_SHOWN.items())
-    return f"{shown}\n\nKnown, and shown by no single step of these interfaces:\n\n{hidden}"
+    return f"{shown}\n\nThese faults are known, but no single step shows them:\n\n{hidden}"
 
 
 def matrix(results: list[TrialResult]) -> str:
@@ -63,7 +63,7 @@ def alone(results: list[TrialResult]) -> str:
     for check in CHECKS:
         names = [name for name, row in caught.items() if _caught_by(row) == [check]]
         rows.append((check, "; ".join(names) or "none"))
-    return _table(("check", "faults that it alone catches"), rows)
+    return _table(("check", "faults that only this check catches"), rows)
 
 
 def _matrices(results: list[TrialResult]) -> Iterable[str]:

@@ -21,10 +21,12 @@ _GRAVITY = ("pass", "inconclusive", "fail")
 _SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
 _SHOWN_LEAVES = 4
 _SHOWN_REASONS = 6
-_CAPTION = "Error: the largest, as a part of its bound; above 1 it is wrong."
-_MISSING = "\n–: wrong, but not by its numbers."
-_OVERLOOKED = "No problem that was asked would have shown these faults (refmaml faults ID explains one):"
-_HOW_TO_SUPPORT = "They need options; a problem subject that handles an option names it in its attribute `supports`."
+_CAPTION = "Error: the largest error divided by its bound; above 1 it is wrong."
+_MISSING = "\n–: the numbers are right, but something else is wrong."
+_OVERLOOKED = "None of the tested problems shows these faults (refmaml faults ID explains one):"
+_HOW_TO_SUPPORT = (
+    "These problems need options. List the options that your subject supports in its attribute `supports`."
+)
 
 
 def show(report: Report, console: Console) -> None:
@@ -39,9 +41,9 @@ def show(report: Report, console: Console) -> None:
         console.print(Text("To reproduce it:", style="dim"))
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
     if len(failing) > shown:
-        more = ", the vectors one by one in the JSON report" if any(map(_is_vector, failing[shown:])) else ""
+        more = " The JSON report lists the vectors one by one." if any(map(_is_vector, failing[shown:])) else ""
         count = len(failing) - shown
-        console.print(f"{count} more wrong {'answer is' if count == 1 else 'answers are'} in the table{more}.")
+        console.print(f"The table has {count} more wrong {'answer' if count == 1 else 'answers'}.{more}")
     if report.cases:
         console.print(_table(report))
     if report.relations:
@@ -51,15 +53,15 @@ def show(report: Report, console: Console) -> None:
     if report.why_left_out:
         undeclared = sum(why.startswith(UNDECLARED) for why in report.why_left_out.values())
         if undeclared:
-            console.print(f"Not asked: {_problems(undeclared)} beyond what it declares.", style="dim")
+            console.print(f"Not tested: {_problems(undeclared)} beyond what the program declares.", style="dim")
         reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
         for why, count in reasons[:_SHOWN_REASONS]:
-            console.print(Text(f"Not answered: {_problems(count)}, since {why}.", style="dim"))  # no markup of theirs
+            console.print(Text(f"Not answered: {_problems(count)}, because {why}.", style="dim"))  # no markup of theirs
         if len(reasons) > _SHOWN_REASONS:
-            console.print("The JSON report has the reason of each of the others.", style="dim")
+            console.print("The JSON report has the other reasons.", style="dim")
     elif report.left_out:
         names = ", ".join(dict.fromkeys(report.left_out))
-        console.print(f"Not asked: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
+        console.print(f"Not tested: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
 
 
 def _problems(count: int) -> str:
@@ -75,12 +77,12 @@ def _headline(report: Report) -> RenderableType:
 def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
     text = Text.assemble((f"{diagnosis.name}: {diagnosis.title}\n", "bold"), f"{diagnosis.evidence}.\n")
     if diagnosis.cannot_tell_from:
-        text.append(f"These answers do not tell it from {' or '.join(diagnosis.cannot_tell_from)}.\n")
+        text.append(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}.\n")
     if diagnosis.convention:
-        text.append(f"If that is meant, declare it: --convention {diagnosis.convention}.\n")
+        text.append(f"If this is intended, declare it: --convention {diagnosis.convention}.\n")
     text.append(f"What to do: {diagnosis.advice}")
     if diagnosis.source:
-        text.append(f"\nSeen in: {diagnosis.source}", style="dim")
+        text.append(f"\nSource: {diagnosis.source}", style="dim")
     return Panel(text, title="The mistake", title_align="left")
 
 

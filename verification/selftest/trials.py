@@ -64,7 +64,7 @@ class TrialResult:
 
 
 def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...]) -> list[Trial]:
-    """Return every fault, every pair of a scale and a structure, and every correct variant."""
+    """Return every fault and every correct variant."""
     found = []
     for order in orders:
         for dtype in dtypes:

@@ -73,7 +73,9 @@ def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
-        raise SubjectError(f"its parameters cannot be read ({error}); name its kind, step or problem.") from error
+        raise SubjectError(
+            f"the judge cannot read its parameters ({error}); pass its kind, step or problem."
+        ) from error
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [
         parameter.name
@@ -85,8 +87,8 @@ def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
     if len(required) in (5, 6):
         return "step"
     raise SubjectError(
-        f"expected one required parameter (problem) or the six of fomaml_step, but it has {len(required)} "
-        f"({', '.join(required)}); name its kind, step or problem, if they are right."
+        f"expected one required parameter (problem) or the five or six of a step, but got {len(required)} "
+        f"({', '.join(required)}). If this is right, pass its kind, step or problem."
     )
 
 

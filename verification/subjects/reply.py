@@ -104,7 +104,7 @@ def _arrays(
     extra = [chain for chain in given if chain not in shapes]
     if extra:
         known = ", ".join(shapes)
-        findings.append(Finding(what, f"it returned {', '.join(map(repr, extra))}; expected the leaves {known} alone"))
+        findings.append(Finding(what, f"expected only the leaves {', '.join(map(repr, extra))}, but got also {known}"))
     arrays: Arrays = {}
     for chain, shape in shapes.items():
         problem_with_leaf = f"expected an array of shape {shape}, but "
@@ -128,7 +128,7 @@ def _number(problem: Problem, value: Any) -> NDArray[Any] | str:
     try:
         array = problem.framework.to_numpy(value)
     except Exception as error:
-        return f"{type(value).__name__}, which is no array: converting it raised {described(error)}"
+        return f"{type(value).__name__}, which is not an array: its conversion raised {described(error)}"
     if np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer):
         return array
     return f"{type(value).__name__} of dtype {array.dtype}"
