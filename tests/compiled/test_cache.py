@@ -125,7 +125,7 @@ _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_cache
-from refmaml.compiled import runtime
+from refmaml.compiled.machine import runtime
 made = []
 original = runtime._compiled
 runtime._compiled = lambda *args: made.append(args) or original(*args)

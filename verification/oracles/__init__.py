@@ -4,6 +4,7 @@ An oracle gets a `TaskView`, one task as functions of a flat vector, and returns
 own error. `closed_form` works on quadratic costs, `finite_differences` and `second_order` on any.
 """
 
+from verification.oracles import closed_form, finite_differences, second_order
 from verification.oracles.view import Quadratic, Solution, TaskView
 
 __all__ = ["Quadratic", "Solution", "TaskView", "closed_form", "finite_differences", "second_order"]
