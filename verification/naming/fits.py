@@ -20,7 +20,7 @@ _RATES = (0.1, 0.3, 0.6, 1.6, 3.0, 8.0, 30.0, -0.3, -3.0)  # where a search for 
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _EACH_TASK = "of each task,"
 _ITERATIONS = 25
-_SETTLED = 1e-13
+_SETTLED = 1e-13  # relative: a thousand roundings, less than any bound that the value is then held against
 
 
 def fitted(evidence: Evidence) -> Iterator[Named]:
@@ -121,9 +121,11 @@ def _clips(evidence: Evidence) -> Iterator[Named]:
     for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
         for observation in evidence.deciding:
             got = returned(observation)
+            # Smaller by more than float32 can leave: where a clip does not act, its limit cannot be read off.
             if got is not None and size(got) < 0.999 * size(vector(evidence.right(observation))):
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
+                    # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
                     limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(observation))))
                     yield (
                         "G07",
@@ -155,11 +157,15 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> fl
     for _ in range(_ITERATIONS):
         with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
             here = residual(value)
+            # A forward difference errs by the step and by rounding over the step: √u, about 1e-8, balances the two, and
+            # a search needs a slope to some digits only. Near 0 the step is that of a thousandth.
             step = 1e-7 * max(abs(value), 1e-3)
             slope = (residual(value + step) - here) / step
             square = float(slope @ slope)
         if not np.isfinite(square) or square == 0:
             return None
+        # Gauss-Newton for one unknown: the least squares of residual − slope · move. A move is cut to |value|, so that
+        # it at most doubles the value or brings it to 0, beyond which costs may overflow.
         move = float(here @ slope) / square
         value -= float(np.clip(move, -abs(value), abs(value))) if abs(move) > abs(value) else move
         if abs(move) <= _SETTLED * abs(value):

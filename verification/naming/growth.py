@@ -25,7 +25,7 @@ from verification.relations import check_problem
 from verification.relations.taylor import order_in_alpha
 from verification.subjects import SkippedError, Subject, ask
 
-_LADDER = tuple(2.0**-k for k in range(3, 9))
+_LADDER = tuple(2.0**-k for k in range(3, 9))  # exact in binary, from the rate of the built-in problems down
 _PROBES = ("mlp-tanh-mse", "quadratic")  # of the built-in problems these show a growth best; else the cheapest does
 _OUTER = "the outer loop: its data, its scale, the tasks or variables that it takes"
 _INNER = "the inner loop: the point at which the outer gradient is taken, the number of steps, their sign or rate"

@@ -31,7 +31,8 @@ def _is_single_precision(evidence: Evidence) -> bool:
     coarser = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
     if np.median([_beyond_a_factor(evidence, observation) for observation in evidence.deciding]) < _SPREAD:
         return False
-    # The median is far above what double precision leaves, and none is beyond what single precision may leave.
+    # In bounds of float64, single precision may leave 2²⁹ and double precision 1. On a logarithmic scale √2²⁹ is half
+    # way; rounding errors are mostly some hundredths of their bound, so that the line is drawn at a hundredth of that.
     return bool(np.median(off) > np.sqrt(coarser) / 100 and max(off) <= coarser)
 
 
