@@ -106,7 +106,7 @@ def prune(skeleton: Skeleton, chains: Iterable[str]) -> Skeleton:
 def below(chains: Iterable[str], chain: str) -> list[str]:
     """Return the key chains that `chain` names: the leaf of that name, or else every leaf of that branch."""
     everything = list(chains)
-    return [chain] if chain in everything else [each for each in everything if each.startswith(f"{chain}/")]
+    return [chain] if chain in everything else [other for other in everything if other.startswith(f"{chain}/")]
 
 
 def select(leaves: Leaves, chains: Iterable[str]) -> Leaves:

@@ -124,7 +124,11 @@ def takes_outer_variables(cost_fn: Callable[..., Array], name: str) -> bool:
     except ValueError as error:
         raise TypeError(f"{name}: its parameters cannot be read ({error}). Wrap it in a def or a lambda.") from error
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [each.name for each in parameters if each.kind in positional and each.default is each.empty]
+    required = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in positional and parameter.default is parameter.empty
+    ]
     if len(required) not in (2, 3):
         raise TypeError(
             f"{name}: expected two required parameters (batch, v) or three (batch, inner_v, outer_v), but it has "
@@ -194,7 +198,7 @@ class Selector:
                 f"{name}: expected one selection for each of {self.tasks} tasks, but got {len(selection)}."
             )
         each_task = enumerate(selection[: self.tasks])
-        return [_selected(each, keep, self.existing, f"{name}, task {t}") for t, each in each_task]
+        return [_selected(chosen, keep, self.existing, f"{name}, task {t}") for t, chosen in each_task]
 
 
 def _is_per_task(selection: Container) -> bool:
@@ -221,18 +225,18 @@ def _named(selection: Container, chains: Sequence[str], name: str) -> set[str]:
         if wrong:
             raise TypeError(f"{name}: expected True or False for each key chain, but got {wrong}.")
         _require_chains(name, flags, chains)
-        return {each for chain, flag in flags.items() if flag for each in below(chains, chain)}
+        return {leaf for chain, flag in flags.items() if flag for leaf in below(chains, chain)}
     listed = [selection] if isinstance(selection, str) else selection
-    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+    if not isinstance(listed, list | tuple) or not all(isinstance(chain, str) for chain in listed):
         raise TypeError(
             f"{name}: expected None, a key chain, a list of key chains or a mapping to booleans, but got {selection!r}."
         )
     _require_chains(name, listed, chains)
-    return {each for chain in listed for each in below(chains, chain)}
+    return {leaf for chain in listed for leaf in below(chains, chain)}
 
 
-def _require_chains(name: str, asked: Mapping[str, Any] | Sequence[str], chains: Sequence[str]) -> None:
-    unknown = [chain for chain in asked if not below(chains, chain)]
+def _require_chains(name: str, wanted: Mapping[str, Any] | Sequence[str], chains: Sequence[str]) -> None:
+    unknown = [chain for chain in wanted if not below(chains, chain)]
     if unknown:
         raise KeyError(f"{name}: expected key chains of the variables ({_list(chains)}), but got {_list(unknown)}.")
 
