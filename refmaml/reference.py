@@ -78,8 +78,8 @@ def fomaml_step(
     Args:
         batch: container of arrays, each with a leading task axis: [T, …].
         inner_cost_fn: S, a function ``cost(batch, v)`` or ``cost(batch, inner_v, outer_v)`` of a task's sub-batch
-            and container(s) of variables, written in `autograd.numpy`, that returns a real scalar. The form is inferred
-            by the number of required positional parameters; the second gets the selected leaves only.
+            and container(s) of variables, written in `autograd.numpy`, that returns a real scalar. The form is
+            inferred from the number of required positional parameters; the second gets the selected leaves only.
         outer_cost_fn: Q, likewise; None: the inner cost function on the outer batch.
         variables: θ, a container of float arrays; with ``batched=True`` each has a leading task axis, [T, …], and the
             costs see every row at once and return the mean over tasks.

@@ -115,7 +115,7 @@ def calibrate(
         settings = calibration.measure(asked, jobs, progress)
     show_calibration(settings, Console())
     if out:
-        write_file(out, lambda: draw(settings, out))
+        write_file(out, lambda beside: draw(settings, beside))
     if json_file:
         write_json(calibration.to_dict(settings), json_file)
     raise SystemExit(1 if calibration.objections(settings) else 0)

@@ -111,7 +111,7 @@ def self_test(
     show_matrix(results, Console())
     if page_file:
         text = page(results, "refmaml " + " ".join(sys.argv[1:]))
-        write_file(page_file, lambda: page_file.write_text(text, "utf-8"))
+        write_file(page_file, lambda beside: beside.write_text(text, "utf-8"))
     raise SystemExit(0 if is_clean(results) else 1)
 
 

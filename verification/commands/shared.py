@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,17 +59,25 @@ def shown_progress() -> Iterator[Callable[[int, int, str], None]]:
 
 def write_json(value: dict[str, Any], path: Path) -> None:
     """Write JSON into a file; NaN and infinities are refused, since JSON has none."""
-    write_file(path, lambda: path.write_text(_json(value), "utf-8"))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(path, lambda beside: beside.write_text(text, "utf-8"))
 
 
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file beside `path`, and put it into its place once it is whole.
 
-
-def write_file(path: Path, write: Callable[[], Any]) -> None:
-    """Run what writes a file; where the file cannot be written, say so in a sentence and exit with 2."""
+    So a run that is killed, or that finds the disk full, leaves the old file as it was, and two runs do not mix. A
+    device or a pipe is written to directly. Where a file cannot be written, the command says so and exits with 2.
+    """
+    target = path.resolve()  # a link stays a link
     try:
-        write()
+        if target.exists() and not target.is_file():
+            write(target)
+            return
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".refmaml-") as folder:
+            beside = Path(folder) / target.name
+            write(beside)
+            beside.replace(target)
     except OSError as error:
         raise click.UsageError(f"the file {path} cannot be written: {error.strerror}.") from error
 
