@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from verification.commands.shared import shown_progress, writable, write_file, write_json
+from verification.commands.shared import jobs_option, shown_progress, writable, write_file, write_json
 from verification.frameworks import MissingFrameworkError
 from verification.orders import BY_OPTION
 from verification.problems import suite
@@ -91,7 +91,7 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
     callback=writable,
     help="Write every measurement to this file, as JSON.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes.")
+@jobs_option
 def calibrate(
     problems: tuple[str, ...],
     orders: tuple[str, ...],

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from verification.commands.shared import shown_progress, writable, write_file
+from verification.commands.shared import dtypes_option, jobs_option, shown_progress, writable, write_file
 from verification.commands.vectors import show_kills
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems.levels import LEVELS
@@ -43,13 +43,7 @@ Exit codes:
     multiple=True,
     help="Test this kind of step only. Default: all.",
 )
-@click.option(
-    "--dtype",
-    "dtypes",
-    type=click.Choice(DTYPES),
-    multiple=True,
-    help="Test this precision only. Default: both.",
-)
+@dtypes_option
 @click.option(
     "--vectors",
     "on_vectors",
@@ -72,7 +66,7 @@ Exit codes:
     show_default=True,
     help="The level of each run, as in refmaml verify.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes.")
+@jobs_option
 @click.option(
     "--markdown",
     "page_file",

@@ -1,4 +1,4 @@
-"""What commands share: output files, the progress bar, wrong usage, and the option for time."""
+"""What commands share: output files, the progress bar, wrong usage, and options."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from verification.frameworks import MissingFrameworkError
+from verification.orders import DTYPES
 from verification.protocol.limits import TIMEOUT
 from verification.subjects import SubjectError
 
@@ -88,6 +89,16 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: float) -
     return value
 
 
+dtypes_option = click.option(
+    "--dtype",
+    "dtypes",
+    type=click.Choice(DTYPES),
+    multiple=True,
+    help="Test this precision only. Default: both.",
+)
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes."
+)
 timeout_option = click.option(
     "--timeout",
     type=float,

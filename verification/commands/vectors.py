@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from verification.orders import BY_STEP
+from verification.orders import BY_STEP, DTYPES
 from verification.vectors.layout import FAMILIES
 from verification.vectors.matrix import kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
@@ -117,7 +117,7 @@ def export(folder: Path) -> None:
 
 
 @vectors.command("matrix")
-@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float64", show_default=True)
 def matrix(dtype: str) -> None:
     """Print the kill matrix: the number of vectors that kill each fault, for each kind of step.
 

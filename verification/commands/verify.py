@@ -10,7 +10,14 @@ import click
 from rich.console import Console
 
 from verification import judge
-from verification.commands.shared import shown_progress, timeout_option, usage_errors, writable, write_json
+from verification.commands.shared import (
+    dtypes_option,
+    shown_progress,
+    timeout_option,
+    usage_errors,
+    writable,
+    write_json,
+)
 from verification.frameworks import FRAMEWORKS
 from verification.judging.conventions import NAMES as CONVENTIONS
 from verification.judging.conventions import convention
@@ -119,13 +126,7 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     type=click.Choice(["step", "problem"]),
     help="A step, or a function of one problem. By default inferred from the number of required parameters.",
 )
-@click.option(
-    "--dtype",
-    "dtypes",
-    type=click.Choice(DTYPES),
-    multiple=True,
-    help="Test this precision only. Default: both.",
-)
+@dtypes_option
 @click.option(
     "--convention",
     "declared",
