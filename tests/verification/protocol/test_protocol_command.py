@@ -15,7 +15,7 @@ from verification.cli import main
 from verification.protocol.vector_cases import golden
 from verification.report import schema
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "in_vain", "_surroundings")
 
 
 @pytest.fixture
