@@ -6,11 +6,11 @@
 
 from importlib.util import find_spec
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 collect_ignore = [] if find_spec("numba") else ["compiled"]
 
-# A first call imports and compiles nothing here, but a shared machine pauses at will: no deadline.
-settings.register_profile("ci", max_examples=30, deadline=None)
-settings.register_profile("nightly", max_examples=1000, deadline=None)
+# A shared machine pauses at will: no deadline, and no complaint that data are slow to draw.
+settings.register_profile("ci", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
