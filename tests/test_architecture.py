@@ -17,6 +17,8 @@ from typing import TypeAlias
 
 import pytest
 
+pytestmark = pytest.mark.once  # what the files say
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("refmaml", "verification")
 

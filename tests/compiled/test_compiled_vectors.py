@@ -16,6 +16,8 @@ from numba import config
 import refmaml.compiled as engine
 from verification.vectors import DATA, Vector, check
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {"fomaml": engine.fomaml_step, "maml": engine.maml_step, "reptile": engine.reptile_step}
 ALL = bool(os.environ.get("REFMAML_ALL_VECTORS"))
 IS_SHORT = not (ALL or config.DISABLE_JIT)

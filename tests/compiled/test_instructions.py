@@ -8,6 +8,8 @@ from refmaml.compiled.emit import Header
 from refmaml.compiled.kernels import MatMul, RowSum
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64
 
+pytestmark = pytest.mark.once  # arithmetic
+
 DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
 PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)
 HEADER = Header(kernels={"add_product": PRODUCT, "total": RowSum(5, 4)}, functions={"maximum", "where", "isnan"})

@@ -136,6 +136,7 @@ def test_each_primitive_alone(family):
     assert not failures
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_as_machine_code(family, dtype):
@@ -325,6 +326,7 @@ PARTS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.usefixtures("_as_python")
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("part", PARTS)

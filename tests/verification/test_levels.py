@@ -10,6 +10,8 @@ import verification
 from verification import levels, suite
 from verification.faults import CATALOGUE
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 @pytest.mark.parametrize("order", suite.ORDERS)
 def test_the_quick_level_shows_every_fault(order):

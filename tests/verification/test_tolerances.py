@@ -13,6 +13,8 @@ from verification.suite import Recipe
 from verification.trees import leaves
 from verification.truth import truths
 
+pytestmark = pytest.mark.once  # arithmetic
+
 PLAIN = list(suite.names(1, plain=True))
 
 

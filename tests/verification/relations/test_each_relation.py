@@ -16,6 +16,8 @@ from verification.frameworks import framework
 from verification.relations import RELATIONS, Result, case_of, check_problem, check_relations
 from verification.relations.case import make_case
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {1: fomaml_step, 2: maml_step}
 
 #: A fault that each relation breaks on: its name, and the order that the wrong step claims.
@@ -42,6 +44,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("order", "name", "dtype"),
     [

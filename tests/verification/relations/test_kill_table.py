@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import kill_table
+import pytest
+
+pytestmark = pytest.mark.nightly  # every relation on every fault
 
 
 def test_every_fault_breaks_some_relation() -> None:

@@ -12,6 +12,8 @@ import wrong_steps
 from refmaml import fomaml_step, maml_step
 from verification.nichol import Coefficients, expansion_coefficients
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 def cost(batch: Any, v: Any) -> Any:
     return anp.mean((anp.tanh(batch["x"] @ v["w"] + v["b"]) - batch["y"]) ** 2)

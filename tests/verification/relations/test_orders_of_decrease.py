@@ -7,6 +7,8 @@ import pytest
 
 from verification.taylor import fit_order, order_in_alpha, taylor_test
 
+pytestmark = pytest.mark.once  # arithmetic
+
 RATES = [0.1 / 2**i for i in range(7)]
 QUIET = [1e-14] * 7
 

@@ -13,11 +13,14 @@ from verification import problem
 from verification.relations import NotAsked, check_taylor
 from verification.relations.targets import taylor_of_problem
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {1: fomaml_step, 2: maml_step}
 OWN = {1: "surrogate", 2: "meta-objective"}
 OTHER = {1: "meta-objective", 2: "surrogate"}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("order", [1, 2])
 def test_each_order_is_the_gradient_of_its_own_function(order: int, dtype: str) -> None:
@@ -33,6 +36,7 @@ def test_each_order_is_not_the_gradient_of_the_other_function(order: int) -> Non
     assert result.order == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["batched", "outer-list", "branches", "leaf-rates"])
 def test_options_change_nothing_about_it(name: str) -> None:
     assert taylor_of_problem(fomaml_step, problem(name), "surrogate").verdict == "pass"
@@ -44,6 +48,7 @@ def local_orders(step: Any, order: int, target: str) -> tuple[float, ...]:
     return taylor_of_problem(step, problem("mlp-tanh-mse", order=order), target).fits[0].local[6:9]
 
 
+@pytest.mark.nightly
 def test_the_documented_orders_of_the_remainder() -> None:
     """First order against the meta-objective: 1.01, 1.005, 1.003 and so on, an excess that halves with h."""
     first = np.array(local_orders(fomaml_step, 1, "meta-objective")) - 1

@@ -10,6 +10,8 @@ from verification.cli import main
 from verification.vectors import DATA, command, load
 from verification.vectors.command import vectors
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(vectors, list(arguments))

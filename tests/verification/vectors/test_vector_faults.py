@@ -24,7 +24,10 @@ ALIKE = [
 #: They need a second call, a look at the inputs, and a cost of three parameters.
 NO_ANSWER_SHOWS = {"D05", "E02", "D09"}
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # some faults run away
+pytestmark = [
+    pytest.mark.once,  # arithmetic
+    pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning"),  # some faults run away
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,7 @@ def alike(one: dict, other: dict) -> bool:
     )
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("identity", ALIKE)
 def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Vector]) -> None:
     fault, compared, different = CATALOGUE[identity], 0, []

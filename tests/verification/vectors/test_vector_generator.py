@@ -31,6 +31,8 @@ from verification.vectors.generator.drawing import Recipe, draw
 from verification.vectors.generator.recipes import recipes
 from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
 
+pytestmark = pytest.mark.once  # arithmetic
+
 #: One of each kind that the plan has, as cheap as it comes.
 SLUGS = [
     "quadratic-maml-k2-t2-batched-double",

@@ -7,6 +7,8 @@ import pytest
 
 from verification.vectors import Vector, VectorSet
 
+pytestmark = pytest.mark.once  # arithmetic
+
 #: Faults of the catalogue (A to G) by what an answer of one step can show, written out by hand.
 SHOWN = {
     *("A01", "A02", "A03", "A04", "A05", "A06", "A08", "A09"),

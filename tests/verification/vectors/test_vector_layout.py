@@ -11,6 +11,8 @@ from verification.trees import leaves
 from verification.vectors import from_problem, to_problem
 from verification.vectors.layout import hex_float
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step, "reptile": refmaml.reptile_step}
 
 

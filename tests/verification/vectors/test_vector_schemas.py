@@ -9,6 +9,8 @@ from referencing import Registry, Resource
 
 from verification.vectors import DATA, SCHEMAS
 
+pytestmark = pytest.mark.once  # arithmetic
+
 DOCUMENTS = {path.name: json.loads(path.read_text("utf-8")) for path in sorted(SCHEMAS.glob("*.json"))}
 REGISTRY: Registry = Registry().with_resources(
     [(name, Resource.from_contents(document)) for name, document in DOCUMENTS.items()]
@@ -33,6 +35,7 @@ def test_the_manifest_and_the_errata_are_valid(name: str) -> None:
     validator(f"{name}.schema.json").validate(read(f"{name}.json"))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("file", [entry["file"] for entry in read("manifest.json")["files"]])
 def test_a_file_of_vectors_is_valid(file: str) -> None:
     validator("vectors.schema.json").validate(read(file))
