@@ -40,6 +40,7 @@ def chosen(file: str) -> list[Vector]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_engine_answers_every_vector_within_its_bound(file: str) -> None:
+    """In each precision that a golden vector may be run in the engine's answer is within the vector's bound."""
     wrong = {
         (vector.id, dtype): found
         for vector in chosen(file)
