@@ -90,6 +90,7 @@ def test_a_right_program_passes_all_that_it_declares(
 def test_its_wrong_twin_is_named(
     language: str, orders: set[object], least: int, fault: str, request: pytest.FixtureRequest
 ) -> None:
+    """The mistake of each wrong harness is the only one in its diagnosis."""
     report = verify_program(request.getfixturevalue(language)("fomaml_wrong"), timeout=PATIENCE)
     assert report.verdict == "fail"
     assert [each.name for each in report.diagnosis] == [fault]
@@ -104,6 +105,7 @@ def test_smoke_finds_nothing_in_a_harness_that_works(language: str, name: str, r
 
 
 def test_the_template_passes_what_it_declares() -> None:
+    """The template that harnesses are translated from passes smoke and the judge."""
     command = shlex.join([sys.executable, "-S", str(EXAMPLES / "template" / "harness.py")])
     report = verify_program(command, timeout=PATIENCE)
     assert report.verdict == "pass", report.reason
