@@ -172,6 +172,7 @@ def test_a_flood_on_standard_error_does_no_harm(hostile: Callable[..., str]) -> 
 
 
 def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[..., str]) -> None:
+    """A program that skips everything is inconclusive, with its own reason, whose brackets are no markup."""
     report = judged(hostile("skip"), vectors=False)
     assert report.verdict == "inconclusive"
     assert report.reason.startswith("Everything was skipped: ")

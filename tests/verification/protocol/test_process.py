@@ -39,6 +39,7 @@ def test_a_program_that_does_not_read_is_told_from_one_that_does_not_answer() ->
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    """A real-time signal, which has no name, is told as a number."""
     with pytest.raises(BreakdownError, match="was ended by signal 40 during `run`"):
         Child(["bash", "-c", "kill -40 $$"]).exchange(b"\n", PATIENCE, "run")
 
@@ -53,6 +54,7 @@ def test_an_answer_before_the_end_counts() -> None:
 
 
 def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, which has no process groups, the message names the systems that have them."""
     monkeypatch.setattr(process.sys, "platform", "win32")
     with pytest.raises(SubjectError, match="use Linux, macOS or WSL"):
         Child(["true"])
@@ -60,6 +62,7 @@ def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    """Zero, negative, infinite and undefined timeouts are refused."""
     with pytest.raises(SubjectError, match="--timeout: expected a number of seconds above 0"):
         Program("true", timeout)
 
@@ -73,6 +76,7 @@ def test_where_answers_are_slow_the_end_may_be_too() -> None:
 
 
 def test_wrong_options_are_refused_before_anything_runs() -> None:
+    """A wrong level or problem is an error although the program does not exist."""
     with pytest.raises(ValueError, match="level: expected one of quick, full, but got 'deep'"):
         verify_program("no-such-program", level="deep")
     with pytest.raises(ValueError, match=r"problems: expected names from quadratic, .*, but got 'cubic'"):
@@ -80,12 +84,14 @@ def test_wrong_options_are_refused_before_anything_runs() -> None:
 
 
 def test_a_malformed_echo_is_the_programs(hostile: Callable[..., str]) -> None:
+    """An echo without its array is an error of the program."""
     malformed = pytest.raises(ProgramError, match="its answer to `echo` is malformed")
     with Program(hostile("no echo"), PATIENCE) as program, malformed:
         program.echo({"shape": [1], "values": ["0x1p+0"]})
 
 
 def test_a_refusal_to_start_is_told() -> None:
+    """An error as the answer to `start` is repeated in the message."""
     with pytest.raises(MalformedError, match='expected a result, but got error: "not today"'):
         read_start(*envelope(b'{"id": 1, "error": "not today"}', 1))
 
