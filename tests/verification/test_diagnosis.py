@@ -302,6 +302,7 @@ def test_wrong_adapted_variables_point_to_the_inner_loop(monkeypatch, tells):
 
 
 def test_no_order_is_minus_zero():
+    """A measured order of −0.001 is told as 0.00."""
     assert "α^0.00," in _growth(-0.001, 1, False)
 
 
