@@ -1,16 +1,42 @@
-"""Hypothesis profiles, and which tests need what is not installed everywhere.
+"""Hypothesis profiles, which tests need what is not installed everywhere, how many run at once, and which every night.
 
-`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine needs the extra
-`compiled`; its tests run by `tox -e compiled`, and without it they are not collected.
+`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine's tests need
+Numba, and without it they are not collected.
 """
 
+from __future__ import annotations
+
+from collections import defaultdict
 from importlib.util import find_spec
 
-from hypothesis import settings
+import pytest
+import running
+from hypothesis import HealthCheck, settings
 
 collect_ignore = [] if find_spec("numba") else ["compiled"]
 
-# A first call imports and compiles nothing here, but a shared machine pauses at will: no deadline.
-settings.register_profile("ci", max_examples=30, deadline=None)
-settings.register_profile("nightly", max_examples=1000, deadline=None)
+# A shared machine pauses at will: no deadline, and no complaint that data are slow to draw.
+settings.register_profile("ci", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run in parallel where xdist is installed and nobody said otherwise."""
+    running.run_in_workers(config.option, config.args, is_worker=hasattr(config, "workerinput"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to the night what a test marked `sampled` has beyond its sample."""
+    by_test = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("sampled"):
+            by_test[item.nodeid.partition("[")[0]].append(item)
+    for found in by_test.values():
+        (count,) = found[0].get_closest_marker("sampled").args
+        chosen = running.sample({item.name: item.callspec.indices for item in found}, count)
+        for item in found:
+            if item.name not in chosen:
+                item.add_marker("nightly")

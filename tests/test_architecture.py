@@ -20,6 +20,8 @@ from typing import TypeAlias
 
 import pytest
 
+pytestmark = pytest.mark.once  # what the files say
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("refmaml", "verification")
 
@@ -629,3 +631,24 @@ def test_a_planted_machine_path_is_seen() -> None:
     """A home directory is told; a relative path, an address and a fraction are not."""
     text = "see /home/" + "somebody/data\nsee work/home/x\nsee https://example.org/home/x\na = b/root/2\n"
     assert [each.split(" names")[0] for each in machine_paths_in(text, "a.md")] == ["a.md, line 1,"]
+
+
+def claimless_in(source: str, file: str) -> list[str]:
+    """Return a sentence for each test that does not say what it claims."""
+    return [
+        f"{file}, line {node.lineno}: {node.name} has no docstring. Say in one sentence what it claims."
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+
+
+def test_every_test_says_what_it_claims() -> None:
+    """Each test has a docstring, as CONTRIBUTING.md asks."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert [each for path in files for each in claimless_in(path.read_text("utf-8"), path.name)] == []
+
+
+def test_a_planted_test_without_a_claim_is_seen() -> None:
+    """A test without a docstring is told, one with it and a helper are not."""
+    source = 'def test_a():\n    """It holds."""\ndef test_b():\n    assert True\ndef helper():\n    pass\n'
+    assert [each.split(" has")[0] for each in claimless_in(source, "t.py")] == ["t.py, line 3: test_b"]

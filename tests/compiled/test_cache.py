@@ -49,6 +49,7 @@ def expected():
 
 
 def test_an_entry_saves_the_next_compilation(folder, compilations):
+    """The second call finds the first one's machine code in a directory that only its owner may enter."""
     assert step()[0] == pytest.approx(expected(), rel=1e-14)
     assert step()[0] == pytest.approx(expected(), rel=1e-14)
     assert len(compilations) == 1
@@ -72,6 +73,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_an_entry_that_cannot_be_trusted_is_ignored_and_made_anew(folder, compilations, damage):
+    """A damaged entry, or one that others may write, costs one compilation, and what replaces it is used again."""
     step()
     (entry,) = folder.iterdir()
     damage(entry)
@@ -82,6 +84,7 @@ def test_an_entry_that_cannot_be_trusted_is_ignored_and_made_anew(folder, compil
 
 
 def test_an_entry_under_another_name_is_ignored(folder):
+    """Code that lies under a name which is not its own is not loaded."""
     step()
     (entry,) = folder.iterdir()
     stranger = folder / ("0" * 64)
@@ -90,6 +93,7 @@ def test_an_entry_under_another_name_is_ignored(folder):
 
 
 def test_a_directory_that_others_can_write_to_is_not_used(folder, compilations):
+    """Where others may put code into the directory nothing in it is run."""
     step()
     folder.chmod(0o777)
     step()
@@ -97,6 +101,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(folder, compilations):
 
 
 def test_a_link_to_an_entry_elsewhere_is_not_followed(folder, tmp_path, compilations):
+    """A symbolic link in place of an entry is compiled anew, whatever it leads to."""
     step()
     (entry,) = folder.iterdir()
     os.rename(entry, tmp_path / "elsewhere")
@@ -106,6 +111,7 @@ def test_a_link_to_an_entry_elsewhere_is_not_followed(folder, tmp_path, compilat
 
 
 def test_the_name_depends_on_source_types_and_surroundings(monkeypatch):
+    """Other source, other types or another machine look for their code under another name."""
     name = cache.key("source", "kernels", ["<f4"])
     assert name != cache.key("source ", "kernels", ["<f4"])
     assert name != cache.key("source", "kernels", ["<f8"])
@@ -114,6 +120,7 @@ def test_the_name_depends_on_source_types_and_surroundings(monkeypatch):
 
 
 def test_without_a_directory_nothing_is_kept(monkeypatch, folder, compilations):
+    """With an empty variable every call of a new plan compiles, and no directory is made."""
     monkeypatch.setenv(cache.VARIABLE, "")
     step()
     step()
@@ -134,6 +141,7 @@ print(test_cache.step()[0], len(made), "numba" in sys.modules)
 
 
 def test_another_process_compiles_nothing_and_none_loads_numba(folder):
+    """A second process has the first one's answer from its code, and neither of them imports Numba."""
     here = os.path.dirname(os.path.abspath(__file__))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
     answers = [
@@ -147,6 +155,7 @@ def test_another_process_compiles_nothing_and_none_loads_numba(folder):
 
 
 def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):
+    """With room for two plans no more than two programs stay in memory, however many were compiled."""
     for module in (plans, shortcut):
         monkeypatch.setattr(module, "_KEPT", 2)
     step()

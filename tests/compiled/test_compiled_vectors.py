@@ -16,6 +16,8 @@ from numba import config
 import refmaml.compiled as engine
 from verification.vectors import DATA, Vector, check
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {"fomaml": engine.fomaml_step, "maml": engine.maml_step, "reptile": engine.reptile_step}
 ALL = bool(os.environ.get("REFMAML_ALL_VECTORS"))
 IS_SHORT = not (ALL or config.DISABLE_JIT)
@@ -38,6 +40,7 @@ def chosen(file: str) -> list[Vector]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_engine_answers_every_vector_within_its_bound(file: str) -> None:
+    """In each precision that a golden vector may be run in the engine's answer is within the vector's bound."""
     wrong = {
         (vector.id, dtype): found
         for vector in chosen(file)

@@ -65,12 +65,14 @@ READS = {
 
 @pytest.mark.parametrize("cost", READS.values(), ids=READS)
 def test_reading_a_value_is_refused_with_the_line(cost):
+    """A cost that turns a traced value into a number or a truth is refused, and the message says where it does."""
     with pytest.raises(ValueDependence, match=r"test_hidden_values\.py:\d+"):
         engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, batched=False)
 
 
 @pytest.mark.parametrize("cost", [READS["float of data"], READS["if on a variable"]])
 def test_or_the_reference_answers_with_a_warning(cost):
+    """With `on_unsupported` the reference's own answer comes, bit by bit, and a warning says why."""
     options = {"batched": False}
     with pytest.warns(CompilationFallback, match="reads a value"):
         got = engine.fomaml_step(DATA, cost, None, THETA, 2, 0.1, on_unsupported="reference", **options)
@@ -80,6 +82,8 @@ def test_or_the_reference_answers_with_a_warning(cost):
 
 
 def test_isinstance_answers_as_in_the_reference():
+    """Data are arrays and variables are not, to `isinstance`, in the engine as in the reference."""
+
     def cost(b, v):
         return squares(2.0 if isinstance(b["x"], np.ndarray) and not isinstance(v["w"], np.ndarray) else 1.0, b, v)
 
@@ -93,11 +97,13 @@ def by_exact_type(b, v):
 @pytest.mark.parametrize("step", [engine.fomaml_step, engine.maml_step], ids=["first order", "second order"])
 @pytest.mark.parametrize("outer", [None, lambda b, v: squares(0.5, b, v)], ids=["both", "inner alone"])
 def test_looking_at_the_exact_type_is_refused(step, outer):
+    """A cost that asks for the exact type of an array would answer otherwise on plain arrays, and is refused."""
     with pytest.raises(ValueDependence, match="plain arrays"):
         step(DATA, by_exact_type, outer, THETA, 2, 0.1, batched=False)
 
 
 def test_looking_at_the_exact_type_is_refused_in_reptile():
+    """Reptile refuses a cost that asks for an exact type as the other steps do."""
     with pytest.raises(ValueDependence, match="plain arrays"):
         engine.reptile_step(DATA, by_exact_type, THETA, 2, {"w": 0.1}, batched=False)
 
@@ -618,6 +624,7 @@ OF_MODULES = [
 
 @pytest.mark.parametrize("make", CHANGES, ids=lambda each: each.__name__.strip("_"))
 def test_what_a_cost_sees_may_change_between_calls(make):
+    """What a cost reads besides its arguments may change between two calls: both answers are the reference's."""
     cost, change = make()
     args = (DATA, cost, None, THETA, 2, 0.1)
     before = assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
@@ -629,6 +636,7 @@ def test_what_a_cost_sees_may_change_between_calls(make):
 
 @pytest.mark.parametrize("make", OF_MODULES, ids=lambda each: each.__name__.strip("_"))
 def test_a_member_of_a_module_may_change_between_calls(make):
+    """A member of a module may change between calls, however the cost comes to it."""
     with _settings(scale=2.0, other=0.5) as module:
         test_what_a_cost_sees_may_change_between_calls(lambda: make(module))
 
@@ -646,6 +654,7 @@ READERS = {
 
 @pytest.mark.parametrize(("read", "write"), READERS.values(), ids=READERS)
 def test_a_file_may_change_between_calls(read, write, tmp_path):
+    """A cost that reads a file answers by what is in the file at each call."""
     path = str(tmp_path / "array.npy")
     write(path, np.array([2.0]))
     cost = lambda b, v: squares(read(path), b, v)  # noqa: E731 - so that the case is one line
@@ -653,6 +662,7 @@ def test_a_file_may_change_between_calls(read, write, tmp_path):
 
 
 def test_a_builtin_may_come_between_calls(monkeypatch):
+    """A name that the cost finds among the builtins may have another value at the next call."""
     cost, _ = _in_a_namespace("def cost(b, v): return squares(scale_of_all, b, v)")
     monkeypatch.setattr("builtins.scale_of_all", 2.0, raising=False)
     test_what_a_cost_sees_may_change_between_calls(
@@ -661,6 +671,8 @@ def test_a_builtin_may_come_between_calls(monkeypatch):
 
 
 def test_the_decimal_context_may_change_between_calls():
+    """A quotient of decimal numbers is computed anew when the context's precision has changed."""
+
     def cost(b, v):
         return squares(float(decimal.Decimal(1) / decimal.Decimal(3)), b, v)
 
@@ -670,6 +682,7 @@ def test_the_decimal_context_may_change_between_calls():
 
 @pytest.mark.parametrize("thing", [decimal, decimal.Decimal, decimal.Decimal(2), decimal.getcontext])
 def test_all_of_decimal_depends_on_its_context(thing):
+    """A guard on anything of the module `decimal` holds only in the context in which it was made."""
     guard = Guard(lambda: thing)
     assert guard.holds()
     with decimal.localcontext() as context:
@@ -679,6 +692,7 @@ def test_all_of_decimal_depends_on_its_context(thing):
 
 
 def test_a_function_of_the_interpreter_may_answer_differently():
+    """What a function of `sys` answers is asked again at each call."""
     limit = sys.getrecursionlimit()
     try:
         test_what_a_cost_sees_may_change_between_calls(
@@ -692,6 +706,7 @@ def test_a_function_of_the_interpreter_may_answer_differently():
 
 
 def test_a_thread_may_see_something_else():
+    """A thread that has another value in a `threading.local` has another answer, which is the reference's."""
     settings = threading.local()
     settings.scale = 2.0
 
@@ -711,6 +726,7 @@ def test_a_thread_may_see_something_else():
 
 @pytest.mark.parametrize("place", ["variables", "inside of the variables", "batch"])
 def test_a_method_of_a_container_may_change_between_calls(place):
+    """What a method of a container reads, of the batch or of the variables, may change between calls."""
     with _settings(scale=2.0) as module:
 
         class Part(NamedTuple):
@@ -801,10 +817,13 @@ ORDINARY = [
 
 @pytest.mark.parametrize("make", ORDINARY, ids=lambda each: each.__name__.strip("_"))
 def test_what_can_be_looked_into_is_traced_once(make):
+    """Enumerations, named tuples, cached functions and the like are looked into: their guard still holds."""
     assert Guard(make()).holds()
 
 
 def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
+    """A module that is imported only while the cost is traced is watched as well."""
+
     def cost(b, v):
         import colorsys
 
@@ -817,6 +836,8 @@ def test_a_module_that_the_first_call_imports_may_change(monkeypatch):
 
 
 def test_what_is_computed_once_and_kept_is_no_dependence():
+    """A cached property that the first call fills may be filled with something else for the second."""
+
     class Lazy:
         @cached_property
         def scale(self):
@@ -933,17 +954,20 @@ IMPURE = [_keeping_what_it_is_given, _keeping_a_variable, _writing_into_the_batc
 
 @pytest.mark.parametrize("make", DRAWING, ids=lambda each: each.__name__.strip("_"))
 def test_a_cost_that_differs_from_evaluation_to_evaluation_is_told_so(make):
+    """A cost that draws or counts is refused: two evaluations of it differ."""
     with pytest.raises(ValueDependence, match=r"different after an evaluation|two evaluations .* differ"):
         engine.fomaml_step(DATA, make(), None, THETA, 2, 0.1, batched=False)
 
 
 @pytest.mark.parametrize("make", IMPURE, ids=lambda each: each.__name__.strip("_"))
 def test_a_cost_that_is_no_function_of_its_arguments_is_refused(make):
+    """A cost that keeps what it is given, or writes into it, is refused."""
     with pytest.raises(ValueDependence):
         engine.fomaml_step(DATA, make(), None, THETA, 2, 0.1, batched=False)
 
 
 def test_an_unknown_primitive_is_named_with_its_line():
+    """A primitive of autograd without a rule is refused by its name, with the line that calls it."""
     with pytest.raises(UnsupportedPrimitive, match=r"^fft.*test_hidden_values\.py:\d+"):
         engine.fomaml_step(
             DATA, lambda b, v: anp.sum(anp.real(anp.fft.fft(v["w"]))), None, THETA, 1, 0.1, batched=False
@@ -961,11 +985,14 @@ ORDERED = {
 
 @pytest.mark.parametrize("name", ORDERED)
 def test_what_has_no_rule_is_named_with_its_line(name):
+    """Sorting, and attributes of an array that have no rule, are refused by name, with the line."""
     with pytest.raises(UnsupportedPrimitive, match=rf"^{name}: expected.*test_hidden_values\.py:\d+"):
         engine.fomaml_step(DATA, ORDERED[name], None, THETA, 1, 0.1, batched=False)
 
 
 def test_writing_into_an_element_is_refused_with_its_line():
+    """Writing into the batch is refused with its line, and into a variable with autograd's own error."""
+
     def cost(b, v):
         b["x"][0, 1] = 1.0
         return squares(1.0, b, v)
@@ -983,6 +1010,7 @@ def test_writing_into_an_element_is_refused_with_its_line():
 
 @pytest.mark.parametrize("several", [lambda cost: (cost, 1), lambda cost: [cost]], ids=["tuple", "list"])
 def test_a_cost_that_returns_several_is_an_error_as_in_the_reference(several):
+    """A cost that returns a tuple or a list is an error with the reference's own text."""
     messages = []
     for step in (engine.fomaml_step, refmaml.fomaml_step):
         with pytest.raises(ValueError, match="expected a real scalar") as caught:
@@ -992,6 +1020,8 @@ def test_a_cost_that_returns_several_is_an_error_as_in_the_reference(several):
 
 
 def test_other_shapes_are_a_new_trace():
+    """A cost that uses a shape as a number is traced again for data of another shape."""
+
     def cost(b, v):
         return squares(float(b["x"].shape[1]), b, v)
 
@@ -1001,6 +1031,8 @@ def test_other_shapes_are_a_new_trace():
 
 
 def test_an_exception_of_the_cost_comes_out_as_the_reference_raises_it():
+    """The cost's own exception is raised as it is, with a note on the task."""
+
     def cost(b, v):
         raise KeyError("mine")
 

@@ -69,6 +69,7 @@ RATES = {"a float": 0.1, "an integer": 1, "of its own": {"w": 0.1}, "of the leaf
 @pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
 @pytest.mark.parametrize("moved", UPDATES.values(), ids=UPDATES)
 def test_a_number_of_python_stays_one_in_arithmetic(moved, rate, order):
+    """A learning rate that is a number of Python does not widen float32 in whatever arithmetic an inner step does."""
     if moved in (halved_in_place, times_gradient_in_place) and isinstance(rate, np.float32):
         pytest.skip("a number of NumPy is refused here, since an array would be written into")
     args = (DATA, squares, None, THETA, 2, rate)
@@ -78,6 +79,8 @@ def test_a_number_of_python_stays_one_in_arithmetic(moved, rate, order):
 
 
 def test_a_comparison_with_a_number_of_python_is_one_in_the_arrays_dtype():
+    """A float32 array is compared with a number of Python in float32, where 0.1 equals 0.1."""
+
     # 0.1 is less than float32's 0.1, and equal to it in NumPy's promotion.
     def moved(w, g, lr):
         return w - anp.where(np.float32(0.1) + 0 * g > lr, g, 0.5 * g)
@@ -90,5 +93,6 @@ def test_a_comparison_with_a_number_of_python_is_one_in_the_arrays_dtype():
 
 @pytest.mark.parametrize("moved", [lambda w, g, lr: w - 1 / (1 - lr) * g, lambda w, g, lr: w - lr**0.5 * g])
 def test_an_operator_that_fails_for_some_rates_is_refused_with_its_line(moved):
+    """Dividing by, or taking a root of, what depends on the rate is refused, since another rate might fail."""
     with pytest.raises(UnsupportedPrimitive, match=r"for every learning rate.*test_inner_steps\.py:\d+"):
         engine.fomaml_step(DATA, squares, None, THETA, 1, 0.1, batched=False, inner_optimization_step=stepping(moved))

@@ -8,6 +8,8 @@ from refmaml.compiled.machine import runtime
 from refmaml.compiled.program.kernels import MatMul, RowSum
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
+pytestmark = pytest.mark.once  # arithmetic
+
 DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
 PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)
 HEADER = Header(kernels={"add_product": PRODUCT, "total": RowSum(5, 4)}, functions={"maximum", "where", "isnan"})
@@ -55,6 +57,7 @@ def run(setting, body, monkeypatch):
 
 @pytest.mark.parametrize("body", SOURCES.values(), ids=SOURCES)
 def test_the_three_ways_agree(body, monkeypatch):
+    """Plain Python, machine code and code with checked bounds write the same arrays from the same source."""
     plain, machine, checked = (run(setting, body, monkeypatch) for setting in ("DISABLE_JIT", None, "BOUNDSCHECK"))
     assert any(not np.array_equal(a, b) for a, b in zip(plain, arrays(), strict=True)) or "range(0)" in body
     for expected, *others in zip(plain, machine, checked, strict=True):
@@ -66,11 +69,13 @@ def test_the_three_ways_agree(body, monkeypatch):
 
 @pytest.mark.parametrize("body", ["w8[32] = 1.0", "w8[0] = total(w4, 28)", "add_product(w8, 27, 0, 8, 0.5)"])
 def test_where_bounds_are_checked_an_access_beyond_an_array_is_an_error(body, monkeypatch):
+    """With `BOUNDSCHECK` an index, or the reach of a kernel, beyond an array raises IndexError."""
     with pytest.raises(IndexError):
         run("BOUNDSCHECK", body, monkeypatch)
 
 
 @pytest.mark.parametrize("body", ["w8[0] = w8[1] ** 2", "del w8", "w8[0] = unknown(1.0)", "w8[0] = nothing"])
 def test_what_the_walk_does_not_know_is_an_error(body, monkeypatch):
+    """Source with an operator, a statement, a function or a name that has no instruction is turned down."""
     with pytest.raises((KeyError, TypeError)):
         run(None, body, monkeypatch)

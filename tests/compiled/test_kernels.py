@@ -8,6 +8,8 @@ from problems import assert_same_answer
 import refmaml
 import refmaml.compiled as engine
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 def cost(data, v):
     hidden = anp.tanh(anp.matmul(data["x"][0], v["w"]))
@@ -17,11 +19,13 @@ def cost(data, v):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("shots", "features", "units"), [(3, 13, 12), (11, 4, 31), (1, 9, 5)])
 def test_products_of_awkward_sizes(dtype, shots, features, units):
+    """Matrix products whose sizes are no multiple of a tile are right in both precisions."""
     args = problem(dtype, shots, features, units)
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False)
 
 
 def test_products_of_second_order_that_are_read_transposed_or_added():
+    """Second order reads factors transposed and adds to what is there, and is right at awkward sizes."""
     args = problem(np.float32, 11, 4, 31)
     assert_same_answer(engine.maml_step, refmaml.maml_step, *args, batched=False)
 

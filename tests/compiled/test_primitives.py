@@ -127,6 +127,7 @@ def _compare(functions, dtype, steps, order):
 @pytest.mark.usefixtures("_as_python")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_primitive_alone(family):
+    """A cost of one primitive, run as plain Python, has the reference's answer in each order that it has."""
     failures = {}
     for name, function in FAMILIES[family].items():
         for order in (1,) if name in FIRST_ORDER_ONLY else (1, 2):
@@ -137,9 +138,11 @@ def test_each_primitive_alone(family):
     assert not failures
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_as_machine_code(family, dtype):
+    """The sum of all primitives of a family, compiled, has the reference's answer."""
     # No inner step: with so many terms one would carry the variables far away, where the cost is ill-conditioned.
     _compare(FAMILIES[family].values(), dtype, 0, 1)
 
@@ -219,16 +222,19 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_and_truth_values(name):
+    """What a cost computes from integers and truth values of the data is what NumPy computes."""
     _of_data(WHOLE, lambda b: INTEGERS[name](b["n"], b["p"]))
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_integers_have_no_form_for_is_refused_with_its_line(name):
+    """An operation on integers or truth values without a compiled form is refused, with the line."""
     with pytest.raises(UnsupportedPrimitive, match=r"test_primitives\.py"):
         _of_data(WHOLE, lambda b: REFUSED[name](b["n"], b["p"]))
 
 
 def test_a_negative_power_of_integers_is_an_error_as_in_the_reference():
+    """A constant negative power of integers is NumPy's own error, and a power that data decide is refused."""
     with pytest.raises(ValueError, match="negative integer powers"):
         _of_data(WHOLE, lambda b: b["n"] ** -1)
     leaves = {"n": np.array([[2], [2]]), "p": np.array([[1], [-1]])}
@@ -238,6 +244,7 @@ def test_a_negative_power_of_integers_is_an_error_as_in_the_reference():
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "u1", "u2", "u4", ">i2", ">i4", ">i8", ">u4"])
 def test_data_of_every_kind_of_integer(dtype):
+    """Data of any width, sign, byte order and strides are read rightly; what would wrap when narrow is refused."""
     leaves = {"n": np.arange(1, 25).reshape(2, 3, 4).astype(dtype), "x": np.ones((2, 3, 4))}
     _of_data(leaves, lambda b: b["n"] * b["x"])
     _of_data(leaves, lambda b: anp.mean(b["n"], axis=0) + (b["n"][:, 0] > 5))
@@ -251,6 +258,7 @@ def test_data_of_every_kind_of_integer(dtype):
 
 
 def test_integers_of_floating_point_numbers():
+    """Casts of floating-point data, infinite ones included, to integers and truth values are those of NumPy."""
     _of_data(WHOLE, lambda b: b["x"].astype(int) * 1e-18)
     _of_data({"x": WHOLE["x"].astype(np.float32)}, lambda b: b["x"].astype(int) * 1e-18)
     _of_data(WHOLE, lambda b: b["x"].astype(bool))
@@ -258,6 +266,7 @@ def test_integers_of_floating_point_numbers():
 
 
 def test_the_root_of_minus_infinity():
+    """A power of −∞ is what the reference gives for it, whichever way the power is written."""
     leaves = {"x": np.array([[1.0], [-np.inf]])}
     _of_data(leaves, lambda b: b["x"] ** 0.5)
     _of_data({"x": leaves["x"].astype(np.float32)}, lambda b: anp.power(b["x"], 0.5))
@@ -280,6 +289,7 @@ LINEAR = {
 @pytest.mark.parametrize("outer", LINEAR)
 @pytest.mark.parametrize("inner", ["linear", "constant", "number", "whole number"])
 def test_costs_without_a_gradient_or_without_a_second_one(inner, outer):
+    """Constant and linear costs, and plain numbers, give each step the reference's answer."""
     theta = {"w": np.array(1.5)}
     for steps in (0, 2):
         for name in ("fomaml_step", "maml_step"):
@@ -299,6 +309,8 @@ INSIDE = {
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("function", INSIDE.values(), ids=INSIDE)
 def test_a_cost_may_differentiate(function, order):
+    """A cost that takes gradients itself, by its data and by its variables, has the reference's answer."""
+
     def cost(b, v):
         slope = grad(lambda x: anp.sum(function(x * v["w"])))(b["x"])
         by_variable = grad(lambda w: anp.sum(function(b["x"] * w)))(v["w"])
@@ -326,6 +338,7 @@ PARTS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.usefixtures("_as_python")
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("part", PARTS)
@@ -360,6 +373,7 @@ WITHOUT_ELEMENTS = {
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 @pytest.mark.parametrize("name", WITHOUT_ELEMENTS)
 def test_arrays_without_elements(name):
+    """Empty data, slices and variables beside others change the answer as they do in the reference."""
     theta = {"w": np.array(1.5), "m": np.arange(6.0).reshape(2, 3) / 5, "e": np.ones((0, 2))}
 
     def cost(batch, v):
@@ -372,11 +386,13 @@ def test_arrays_without_elements(name):
 
 
 def test_variables_without_elements_alone_are_refused():
+    """Where no variable has an element there is nothing to differentiate by, and the engine says so."""
     with pytest.raises(UnsupportedPrimitive, match="all are empty"):
         engine.fomaml_step(PAIRS, lambda b, v: anp.sum(v["e"] ** 2), None, {"e": np.ones(0)}, 1, 0.1, batched=False)
 
 
 def test_a_gradient_of_another_shape_than_its_variable_is_refused():
+    """Where autograd's rule for einsum gives a gradient of a wrong shape the engine refuses."""
     column, theta = np.array([[1.0], [2.0], [3.0]]), {"w": np.ones((3, 4))}
     for step in (engine.fomaml_step, engine.maml_step):
         with pytest.raises(UnsupportedPrimitive, match="einsum"):
@@ -384,6 +400,7 @@ def test_a_gradient_of_another_shape_than_its_variable_is_refused():
 
 
 def test_a_rate_that_the_number_of_tasks_carries_beyond_float32_is_refused():
+    """A float32 rate that overflows once multiplied by the number of tasks is refused, and a quarter of it is not."""
     batch, theta = {"x": np.full((4, 1), 1e-30, np.float32)}, {"w": np.ones(4, np.float32)}
     args = (batch, lambda b, v: anp.mean(b["x"][:, 0] * v["w"]), None, theta, 1)
     with pytest.raises(UnsupportedPrimitive, match="inner_learning_rate"):

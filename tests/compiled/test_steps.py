@@ -71,19 +71,23 @@ OPTIONS = {
 OPTIONS["per-task selections"].pop("inner_v")
 
 
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_every_option_in_loop_mode(order, options, dtype):
+    """With each option of the interface, one task after the other, the engine answers as the reference does."""
     compiled, reference = STEPS[order]
     args = (batch(dtype), cost, None, variables(dtype), 3, 0.05)
     assert_same_answer(compiled, reference, *args, batched=False, **options)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("name", ["plain", "average", "adapted", "adapted first", "two tasks", "inner leaf",
                                   "batch functions", "custom step"])  # fmt: skip
 def test_every_option_in_batched_mode(order, name):
+    """With each option that batched mode has the engine answers as the reference does."""
     compiled, reference = STEPS[order]
     tasks = OPTIONS[name].get("num_tasks", 3)
     args = (batch(), batched_cost, None, repeated(variables(), tasks), 3, 0.05)
@@ -93,12 +97,14 @@ def test_every_option_in_batched_mode(order, name):
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("steps", [0, 1])
 def test_an_outer_cost_of_its_own(order, steps):
+    """An outer cost that is another function than the inner one is differentiated at the adapted variables."""
     compiled, reference = STEPS[order]
     assert_same_answer(compiled, reference, batch(), cost, outer_cost, variables(), steps, 0.05, batched=False)
 
 
 @pytest.mark.parametrize("order", STEPS)
 def test_the_three_parameter_form_counts_every_path(order):
+    """A cost of inner and outer variables has the gradient of both ways in which a variable enters."""
     compiled, reference = STEPS[order]
     args = (batch(), three_parameter_cost, None, variables(), 2, 0.05)
     options = {"inner_v": "hidden", "outer_v": ["hidden/w", "out"]}
@@ -115,6 +121,7 @@ RATES = {
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
 def test_learning_rates_of_every_kind(order, rate):
+    """A rate for all, for a branch or for each leaf moves each leaf as in the reference."""
     compiled, reference = STEPS[order]
     assert_same_answer(compiled, reference, batch(), cost, None, variables(), 3, rate, batched=False)
 
@@ -122,6 +129,7 @@ def test_learning_rates_of_every_kind(order, rate):
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("rate", [0.05, RATES["per leaf"]], ids=["number", "per leaf"])
 def test_reptile(batched, rate):
+    """Reptile is the reference's in both modes, with one rate and with a rate for each leaf."""
     function, theta = (batched_cost, repeated(variables())) if batched else (cost, variables())
     assert_same_answer(
         engine.reptile_step, refmaml.reptile_step, batch(), function, theta, 3, rate, batched=batched,
@@ -140,6 +148,7 @@ def test_precisions_may_be_mixed(order):
 
 
 def test_nothing_that_is_returned_shares_memory_with_the_inputs():
+    """Without inner steps, too, writing into what comes back leaves data and variables as they were."""
     data, theta = batch(), variables()
     before = [np.array(leaf) for leaf in (*data.values(), theta["out"][0])]
     _, gradients, adapted = engine.fomaml_step(data, cost, None, theta, 0, 0.1, batched=False, return_inner_v=True)
@@ -150,6 +159,7 @@ def test_nothing_that_is_returned_shares_memory_with_the_inputs():
 
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
+    """Cost and gradients of 41 tasks are bit by bit the same from 1, 2, 3 and 7 threads."""
     for threshold in ("_WORTH_OFFERING", "_WORTH_WAKING"):
         monkeypatch.setattr(f"refmaml.compiled.running.execution.{threshold}", 0)
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
@@ -179,6 +189,7 @@ class LateCrew:
 
 @pytest.mark.skipif(runtime._setting("DISABLE_JIT"), reason="helpers run machine code only")
 def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
+    """What a late helper spoiled is computed again, and the answer is that of one thread."""
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     options = {"batched": False, "return_inner_v": "all"}
     expected = engine.fomaml_step(*args, **options, num_threads=1)
@@ -191,6 +202,7 @@ def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
 
 
 def test_nan_and_infinity_come_out_as_the_reference_gives_them():
+    """NaN in one task and infinity in another reach the answer where the reference has them."""
     data = batch()
     data["x"][1, 0, 0], data["x"][2, 1, 1] = np.nan, np.inf
     with np.errstate(all="ignore"):
@@ -201,12 +213,14 @@ def test_nan_and_infinity_come_out_as_the_reference_gives_them():
 
 
 def test_a_variable_that_the_cost_does_not_use_has_a_zero_gradient():
+    """An idle variable's gradient is zeros of its shape."""
     theta = variables() | {"idle": np.ones((2, 2), np.float32)}
     answer = assert_same_answer(engine.maml_step, refmaml.maml_step, batch(), cost, None, theta, 2, 0.05, batched=False)
     np.testing.assert_array_equal(answer[1]["idle"], np.zeros((2, 2)))
 
 
 def test_inside_an_enclosing_trace_the_reference_answers():
+    """Differentiated through by autograd, the engine's step has the gradient that the reference's has."""
     from autograd import grad
 
     def through(step):

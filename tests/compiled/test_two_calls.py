@@ -4,7 +4,6 @@ import dataclasses
 import os
 import signal
 import threading
-import time
 import typing
 import warnings
 
@@ -31,6 +30,7 @@ def both(cost, *, kind="fomaml", data=DATA, theta=THETA, steps=1, rate=0.01, **o
 
 
 def test_averaging_outlives_a_call_without_inner_steps():
+    """Calls with and without inner steps in turn keep their averages apart."""
     for steps in (0, 3, 0, 2):
         both(squares, steps=steps, average_across_steps=True)
 
@@ -60,11 +60,13 @@ class Unhashable:
 
 @pytest.mark.parametrize("make", [lambda scale: Named("a", scale), Unhashable], ids=["equal", "unhashable"])
 def test_callables_are_told_apart_by_identity(make):
+    """Two costs that are equal, or that have no hash, are traced each for itself."""
     answers = [both(make(scale))[0] for scale in (1.0, 2.0)]
     assert answers[0] != answers[1]
 
 
 def test_a_method_is_the_same_each_time_that_it_is_looked_up(caplog):
+    """A bound method, a new object at each look, is traced for the first call alone."""
     model = Named("a", 2.0)
     with caplog.at_level("INFO", "refmaml.compiled"):
         for _ in range(3):
@@ -83,6 +85,8 @@ def _parameters(factor):
 
 
 def test_named_tuples_of_one_name_are_told_apart():
+    """Two classes of one name with another method each have their own program."""
+
     def cost(b, v):
         return anp.mean((v.predict(b["x"]) - 1.0) ** 2)
 
@@ -95,6 +99,7 @@ def with_both(function):
 
 
 def test_none_in_a_batch_keeps_its_place():
+    """None among the leaves of a batch does not move those after it."""
     both(squares, **with_both(lambda b: {"mask": None, "noise": b["x"] * 0 + 7, "x": b["x"]}))
 
 
@@ -111,6 +116,8 @@ class Anything:
     ids=["a masked array", "another subclass", "an object", "a function"],
 )
 def test_a_batch_function_may_return_nothing_that_hides_something(leaf):
+    """Masked arrays, subclasses, objects and functions in a batch are refused with their place."""
+
     def add(b):
         return {**b, "more": leaf(b["x"])}
 
@@ -119,6 +126,8 @@ def test_a_batch_function_may_return_nothing_that_hides_something(leaf):
 
 
 def test_numbers_and_text_in_a_batch_are_part_of_what_a_program_is_for():
+    """Other text, another number or another type of number in a batch is another program."""
+
     def cost(b, v):
         return (3.0 if b["kind"] == "a" else 1.0) * b["scale"] * squares(b, v)
 
@@ -127,6 +136,8 @@ def test_numbers_and_text_in_a_batch_are_part_of_what_a_program_is_for():
 
 
 def test_a_number_of_numpy_that_is_asked_what_it_is_is_refused():
+    """`isinstance` of a NumPy number in a batch would answer otherwise on plain arrays, and is refused."""
+
     def cost(b, v):
         return squares(b, v) * (2.0 if isinstance(b["t"], float) else 1.0)
 
@@ -142,6 +153,8 @@ def test_a_number_of_numpy_that_is_asked_what_it_is_is_refused():
     ids=["tuple and list", "number and truth", "nothing and None"],
 )
 def test_loops_whose_data_are_nested_otherwise_share_no_program(inner, outer):
+    """An inner and an outer batch that differ in their containers alone are traced each for itself."""
+
     def cost(b, v):
         return (3.0 if type(b["more"]) is type(outer) else 1.0) * squares(b, v)
 
@@ -149,6 +162,8 @@ def test_loops_whose_data_are_nested_otherwise_share_no_program(inner, outer):
 
 
 def test_the_cost_has_the_widest_dtype_of_all_tasks():
+    """One task in float64 among tasks in float32 makes the mean cost float64, as in the reference."""
+
     def narrow(b):
         return {"x": b["x"].astype(np.float32) if b["x"][0, 0] < 2 else b["x"]}
 
@@ -172,6 +187,7 @@ STEPS = {
 
 @pytest.mark.parametrize(("step", "kind", "rate"), STEPS.values(), ids=STEPS)
 def test_an_inner_step_that_looks_at_what_its_arguments_are_is_refused(step, kind, rate):
+    """An inner step that leads elsewhere on plain arrays than on traced ones is refused."""
     with pytest.raises(ValueDependence, match="this inner step leads elsewhere"):
         getattr(engine, f"{kind}_step")(
             DATA, squares, None, THETA, 1, rate, batched=False, inner_optimization_step=step
@@ -181,12 +197,14 @@ def test_an_inner_step_that_looks_at_what_its_arguments_are_is_refused(step, kin
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_child_forked_while_another_thread_traces_can_trace_too(monkeypatch):
+    """A fork waits until nothing is traced, so that the child neither hangs nor answers wrongly."""
     monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
-    tracing = threading.Event()
+    tracing, forking = threading.Event(), threading.Event()
+    os.register_at_fork(before=forking.set)  # what was registered last runs first: the engine's own waits after this
 
     def slow(b, v):
         tracing.set()
-        time.sleep(0.05)
+        forking.wait()
         return squares(b, v)
 
     args = (None, THETA, 1, 0.01)
@@ -195,7 +213,7 @@ def test_a_child_forked_while_another_thread_traces_can_trace_too(monkeypatch):
     tracing.wait()
     child = os.fork()
     if child == 0:
-        signal.alarm(10)  # ends the process
+        signal.alarm(120)  # ends a process that waits for the other's lock, on a machine however busy
         mine = engine.fomaml_step(DATA, lambda b, v: 2.0 * squares(b, v), *args, batched=False)
         theirs = refmaml.fomaml_step(DATA, lambda b, v: 2.0 * squares(b, v), *args, batched=False)
         os._exit(0 if np.allclose(mine[0], theirs[0]) else 1)
@@ -204,6 +222,8 @@ def test_a_child_forked_while_another_thread_traces_can_trace_too(monkeypatch):
 
 
 def test_the_reference_answers_beside_a_thread_that_compiles():
+    """Fallbacks in two threads are right, and none is refused, while a third one traces new costs."""
+
     def sorted_cost(b, v):
         return anp.mean(anp.sort(b["x"][0] * v["w"]) ** 2)
 

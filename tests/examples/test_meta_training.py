@@ -8,9 +8,12 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+pytestmark = pytest.mark.once  # a script
+
 PNG = b"\x89PNG"
 
 
+@pytest.mark.nightly
 def test_meta_training_on_sinusoids_beats_joint_training(console: Console) -> None:
     """After a tenth of the default run, the adapted error is well below the jointly trained network's."""
     sinusoid = importlib.import_module("sinusoid")
@@ -19,6 +22,7 @@ def test_meta_training_on_sinusoids_beats_joint_training(console: Console) -> No
     assert meta.errors[-1] < 0.5 * meta.errors[0]
 
 
+@pytest.mark.nightly
 def test_meta_training_on_digits_beats_joint_training(console: Console) -> None:
     """After a tenth of the default run, far fewer labels are wrong than with the jointly trained network."""
     digits = importlib.import_module("digits")

@@ -20,6 +20,8 @@ from verification.reports.calibration import draw
 from verification.selftest import calibration, correct
 from verification.selftest.calibration import Ladder, Measured, Setting, Summary
 
+pytestmark = pytest.mark.once  # arithmetic
+
 SMALL = Ladder("logistic-regression", 1, 1, (2.0**-10, 2.0**-3))
 COMMAND = ("calibrate", "--problem", SMALL.problem, "--steps", "1", "--rate", str(2.0**-10), "--jobs", "1")
 
@@ -80,7 +82,7 @@ def test_units_by_hand():
     assert calibration._units(np.zeros(2), moved, 0.0, "float32") == float("inf")
 
 
-@pytest.mark.parametrize("order", suite.ORDERS)
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.nightly), "reptile"])
 def test_the_separation_is_the_judges_own(order):
     """At a built-in problem's own rate and steps the separation is the number that the judge decides by."""
     name = "one-step"
@@ -190,6 +192,7 @@ def test_processes_find_what_one_finds(measured):
     assert told == [(1, 1, "logistic-regression, K = 1")]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_the_command_writes_the_figure_and_the_numbers(tmp_path, suffix):

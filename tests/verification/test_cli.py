@@ -238,7 +238,7 @@ def step(batch, inner, outer, variables, steps, rate, /, **options):
 
 def test_three_failures_are_told_where_the_mistake_has_no_name(ask_only, tmp_path):
     """Where no fault gives the answers, three failing problems are told in full."""
-    ask_only("mlp-tanh-mse", "logistic-regression", "mlp-tanh-softmax", "no-steps")
+    ask_only("bilinear", "one-task", "one-step", "no-steps")
     (tmp_path / "unnamed.py").write_text(UNNAMED, "utf-8")
     result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64")
     assert "several: " in result.output

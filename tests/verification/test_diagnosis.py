@@ -20,6 +20,8 @@ from verification.naming.growth import _growth
 from verification.naming.pairs import after, under
 from verification.problems import suite
 
+pytestmark = pytest.mark.once  # arithmetic
+
 #: Different costs, learning rates and numbers of steps: two with three steps, and one with one.
 BASE = ("logistic-regression", "mlp-tanh-mse", "one-step")
 #: Six and eight numbers: the search for pairs, which goes through all of them where none fits, is quick.
@@ -75,12 +77,14 @@ def assert_named(fault, variant, order, problems=BASE, dtype="float64"):
     return first
 
 
+@pytest.mark.sampled(26)
 @pytest.mark.parametrize(("fault", "variant"), variants(1))
 def test_every_fault_of_first_order_is_named(fault, variant):
     """Each fault is named by its answers to four small problems, alone or with its equal."""
     assert_named(fault, variant, 1)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("fault", "variant"), variants(2, {"A01", "A02", "A08", "B05", "B06", "G06", "G09"}))
 def test_faults_of_second_order_are_named(fault, variant):
     """The faults that only second order has, and those whose Jacobians are their own, are named."""
@@ -124,6 +128,7 @@ FITTED = [
 ]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("fault", "answer", "told"), FITTED)
 def test_a_number_that_nobody_knows_is_fitted(fault, answer, told):
     """A fault with another number than the catalogue's is named with the number that it has."""
@@ -160,7 +165,7 @@ def test_several_variables_that_stayed_are_told():
     )
 
 
-@pytest.mark.parametrize("order", [1, 2, "reptile"])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.nightly), "reptile"])
 def test_a_clip_at_ten_shows_on_large_gradients(order):
     """The clip that was copied most often is beyond most problems, and found where gradients are large."""
     report = judged(scales.clip_by_value(10.0), order, ("one-task", "large-gradients"))
@@ -168,6 +173,7 @@ def test_a_clip_at_ten_shows_on_large_gradients(order):
     assert [each.name for each in report.diagnosis] == ["G07"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("fault", "mode", "told"),
     [
@@ -222,6 +228,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("faults", "answer"), PAIRS)
 def test_a_pair_is_named_as_a_pair(faults, answer):
     """Two faults at once, a scale on a fault or a misread question under one, are both named."""
@@ -297,6 +304,7 @@ def test_wrong_adapted_variables_point_to_the_inner_loop(monkeypatch, tells):
 
 
 def test_no_order_is_minus_zero():
+    """A measured order of −0.001 is told as 0.00."""
     assert "α^0.00," in _growth(-0.001, 1, False)
 
 
@@ -584,6 +592,7 @@ def test_a_clip_of_the_norm_may_add_a_hair_to_it():
     assert "by norm as in PyTorch, at 0.25" in first.evidence
 
 
+@pytest.mark.nightly
 def test_a_fault_under_a_clip_as_pytorch_does_is_named():
     """What is wrong beside a declared clip is named under either form of it."""
 

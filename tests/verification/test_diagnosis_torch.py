@@ -8,6 +8,8 @@ import pytest
 import verification
 from verification import Report
 
+pytestmark = pytest.mark.once  # arithmetic
+
 torch = pytest.importorskip("torch")
 PROBLEMS = ("logistic-regression", "mlp-tanh-mse", "one-step")
 
@@ -140,6 +142,7 @@ def with_an_optimizer(
     return total, found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("habits", "fault", "told"),
     [

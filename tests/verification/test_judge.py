@@ -295,7 +295,8 @@ def test_nothing_asked_is_nothing_known(ask_only):
 # Our own steps
 
 
-def test_our_own_steps_pass_by_the_oracles_alone(monkeypatch, forget):
+@pytest.mark.parametrize("level", ["quick", pytest.param("full", marks=pytest.mark.nightly)])
+def test_our_own_steps_pass_by_the_oracles_alone(monkeypatch, forget, level):
     """Refmaml is right at every order on every problem, and nothing of refmaml has a say in it."""
 
     def no_reference(problem):
@@ -303,10 +304,10 @@ def test_our_own_steps_pass_by_the_oracles_alone(monkeypatch, forget):
 
     monkeypatch.setattr(truth, "from_reference", no_reference)
     forget()
-    report = verification.verify_own(dtypes=("float64",), level="full", seed=7)
+    report = verification.verify_own(dtypes=("float64",), level=level, seed=7)
     assert (report.verdict, report.framework, report.kind) == ("pass", "autograd", "step")
     assert {case.order for case in report.cases} == set(suite.ORDERS)
-    assert [case.problem for case in report.cases if case.order == 1] == levels.names("full", 1, 7)
+    assert [case.problem for case in report.cases if case.order == 1] == levels.names(level, 1, 7)
     assert all(case.separation >= 2 for case in report.cases)
 
 

@@ -10,6 +10,8 @@ import verification
 from verification.faults import CATALOGUE
 from verification.problems import levels, suite
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 @pytest.mark.parametrize("order", suite.ORDERS)
 def test_the_quick_level_shows_every_fault(order):

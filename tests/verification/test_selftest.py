@@ -23,6 +23,8 @@ from verification.selftest import trials as selftest
 from verification.selftest.correct import Variant, variants
 from verification.selftest.trials import DTYPES, Result, Trial, pair_trials, random_trials, run, trials
 
+pytestmark = pytest.mark.once  # arithmetic
+
 ORDERS = (1, 2, "reptile")
 
 
@@ -153,6 +155,7 @@ def test_a_fault_that_nothing_was_asked_about_is_undecided(plant, ask_only):
     assert run(Trial(("Z99",), "", 1, "float64")).outcome == "inconclusive"
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("variant", variants(), ids=lambda each: each.name)
 def test_correct_code_is_not_accused(ask_only, variant):
     """Each correct variant passes in single precision, where rounding is largest, in each of its orders."""

@@ -409,6 +409,7 @@ def test_a_problem_that_there_is_not(asked, error, says):
 
 @pytest.mark.parametrize("name", suite.NAMES)
 def test_seed_zero_makes_other_numbers(name: str) -> None:
+    """`name@0` has other variables than the problem itself: 0 is a seed like any other."""
     order = next(order for order in suite.ORDERS if suite.is_asked(name, order))
     own, other = (leaves(verification.problem(each, order=order).variables) for each in (name, f"{name}@0"))
     assert not any(np.array_equal(own[chain], other[chain]) for chain in own)

@@ -14,6 +14,8 @@ from verification.problems.families import Family
 from verification.problems.suite import Recipe
 from verification.problems.trees import leaves
 
+pytestmark = pytest.mark.once  # arithmetic
+
 PLAIN = list(suite.names(1, plain=True))
 
 

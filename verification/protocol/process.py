@@ -18,14 +18,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from verification.protocol.descendants import Descendants
-from verification.protocol.limits import GRACE, LONGEST_LINE, STDERR_TAIL
+from verification.protocol.limits import BURIAL, LONGEST_LINE, STDERR_TAIL
 from verification.protocol.texts import printable
 from verification.subjects import SubjectError
 
 _MARK = "REFMAML_PROGRAM"
 _CHUNK = 65536
 _GLANCE = 0.05  # seconds between two looks at whether the child is still there
-_LAST_WORDS = 0.1  # seconds for a child that closed a pipe to end, so that its exit status can be told
+_LAST_WORDS = 0.5  # seconds for a child that closed a pipe to end, so that its exit status can be told
 _STRAGGLERS = 0.2  # seconds for what a child started to end after it
 
 
@@ -104,16 +104,16 @@ class Child:
         self._line[:] = rest
         return found
 
-    def end(self, line: bytes) -> str | None:
+    def end(self, line: bytes, seconds: float) -> str | None:
         """Write a last line, wait for the program to end, and return what is wrong with how it did."""
         self._descendants.look()
         with contextlib.suppress(OSError):  # it may have ended before it was told to
             os.write(self._in, line)
         with contextlib.suppress(OSError):
             self._pipes[0].close()
-        if not self._exits_within(GRACE):
+        if not self._exits_within(seconds):
             self.kill()
-            return f"went on for {GRACE:g} s after it was told to stop, and was killed"
+            return f"went on for {seconds:.3g} s after it was told to stop, and was killed"
         deadline = time.monotonic() + _STRAGGLERS
         while self._left() and time.monotonic() < deadline:
             time.sleep(_GLANCE / 5)
@@ -134,7 +134,9 @@ class Child:
         # As long as the child has not been waited for, its number, and so its group's, is nobody else's.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + GRACE
+        if hasattr(os, "waitid"):  # however long its death takes, it is no fault of the program's
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        deadline = time.monotonic() + BURIAL
         while self._left() and time.monotonic() < deadline:
             self._descendants.look()
             for process in self._descendants.running():

@@ -100,7 +100,7 @@ class Program:
         if not self._child or not self._child.is_running:
             return None
         self._number += 1
-        complaint = self._child.end(messages.request("stop", self._number))
+        complaint = self._child.end(messages.request("stop", self._number), self._grace())
         return complaint and f"it {complaint}"
 
     def _result(self, command: str, **rest: Any) -> Json:
@@ -151,6 +151,10 @@ class Program:
         """Return how long to wait: less once it has hung, so that no run takes much more than one timeout in vain."""
         rope = max(limits.ROPE, limits.ROPE_FACTOR * self._slowest)
         return min(self._timeout, rope) if self._hangs else self._timeout
+
+    def _grace(self) -> float:
+        """Return how long the program may take to end: where everything is slow, that is too."""
+        return max(limits.GRACE, limits.ROPE_FACTOR * self._slowest)
 
     def _count(self, error: BreakdownError) -> None:
         self._breakdowns += 1

@@ -3,6 +3,7 @@
 It runs outside of the tests' packages, on the standard library alone.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -31,6 +32,13 @@ def child(**options):
     STARTED.append(subprocess.Popen(["sleep", str(FOREVER)], **options))
 
 
+def hang():
+    """Hold the lock that tells the clock of the tests to let time pass, and do nothing more."""
+    with open(os.environ["PROTOCOL_HANGS"], "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        time.sleep(FOREVER)
+
+
 def chatter():
     while True:
         os.write(2, b"x" * 65536)
@@ -46,7 +54,7 @@ def on_run(request, reply, count):
     ):
         if MODE == "hang once":
             Path(sys.argv[2]).touch()
-        time.sleep(FOREVER)
+        hang()
     elif MODE == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif MODE == "die in the middle" and count == 2:
@@ -63,6 +71,7 @@ def on_run(request, reply, count):
         while True:
             os.write(1, b"0" * 65536)
     elif MODE == "drip":
+        threading.Thread(target=hang, daemon=True).start()
         while True:
             say(" ")
             time.sleep(0.01)
@@ -100,10 +109,10 @@ def on_run(request, reply, count):
     elif MODE == "closed input":
         os.close(0)
         say(json.dumps(reply) + "\n")
-        time.sleep(FOREVER)
+        hang()
     elif MODE == "closed output":
         os.close(1)
-        time.sleep(FOREVER)
+        hang()
     elif MODE == "orphan with the pipe":
         child()  # which inherits standard output: its end is not seen
         os._exit(0)
@@ -114,7 +123,7 @@ def main():
     if MODE == "exit at once":
         sys.exit(3)
     if MODE == "hang at start":
-        time.sleep(FOREVER)
+        hang()
     if MODE == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -170,7 +179,7 @@ def main():
                 kept, reply = None, kept | {"id": kept["id"] + 1}
         say(json.dumps(reply) + "\n")
     if MODE in ("deaf", "late"):
-        time.sleep(FOREVER)
+        hang()
     if MODE == "bad end":
         sys.exit(5)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +15,11 @@ import pytest
 from verification.protocol import descendants, limits, process, verify_program
 from verification.report import Report
 
-TIMEOUT = 1.0
+TIMEOUT = 1.0  # by the clock of the fixture `in_vain`, on which an interpreter starts in no time
+PATIENCE = 60.0  # by the machine's own
 PROBLEMS = ("quadratic", "five-steps")
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "in_vain")
 
 
 def judged(command: str, *, vectors: bool = True) -> Report:
@@ -27,9 +28,10 @@ def judged(command: str, *, vectors: bool = True) -> Report:
 
 @pytest.fixture(scope="module")
 def plan() -> set[tuple[str, str]]:
-    """Return every case of the template, which is right; this also warms the judge's memory, so that times are fair."""
+    """Return every case of the template, which is right."""
     template = Path(__file__).parents[3] / "examples" / "template" / "harness.py"
-    report = judged(f"python3 -S {template}")
+    command = shlex.join([sys.executable, "-S", str(template)])
+    report = verify_program(command, timeout=PATIENCE, order=1, problems=PROBLEMS)
     assert report.verdict == "pass"
     return {(case.problem, case.dtype) for case in report.cases}
 
@@ -61,11 +63,16 @@ BROKEN = [
 
 @pytest.mark.parametrize(("mode", "failing", "cause"), BROKEN, ids=lambda each: each if isinstance(each, str) else "")
 def test_every_problem_has_a_verdict_with_its_cause(
-    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, failing: int | None, cause: str
+    plan: set[tuple[str, str]],
+    hostile: Callable[..., str],
+    in_vain: list[float],
+    mode: str,
+    failing: int | None,
+    cause: str,
 ) -> None:
-    began = time.monotonic()
+    """Every question fails for what the program does, and no more is waited than a timeout and a rope."""
     report = judged(hostile(mode))
-    assert time.monotonic() - began < TIMEOUT + 2
+    assert sum(in_vain) <= TIMEOUT + limits.ROPE
     assert report.verdict == "fail"
     assert {(case.problem, case.dtype) for case in report.cases} >= plan
     assert all(case.verdict == "fail" and case.findings for case in report.cases)
@@ -101,12 +108,11 @@ def test_an_answer_that_is_not_one_is_told_by_its_part(hostile: Callable[..., st
     ],
 )
 def test_a_program_that_works_at_times_is_started_again(
-    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, cause: str
+    plan: set[tuple[str, str]], hostile: Callable[..., str], in_vain: list[float], mode: str, cause: str
 ) -> None:
     """What breaks down on every second question is right on the others, and no question is lost."""
-    began = time.monotonic()
     report = judged(hostile(mode))
-    assert time.monotonic() - began < TIMEOUT + 2
+    assert in_vain == []
     assert {(case.problem, case.dtype) for case in report.cases} == plan
     failed = [case for case in report.cases if case.verdict == "fail"]
     assert any(cause in finding.message for case in failed for finding in case.findings)
@@ -114,11 +120,12 @@ def test_a_program_that_works_at_times_is_started_again(
     assert "given up" not in report.reason
 
 
-def test_one_hang_is_one_verdict(plan: set[tuple[str, str]], hostile: Callable[..., str], tmp_path: Path) -> None:
+def test_one_hang_is_one_verdict(
+    plan: set[tuple[str, str]], hostile: Callable[..., str], in_vain: list[float], tmp_path: Path
+) -> None:
     """A program that hangs once is started again and asked the rest."""
-    began = time.monotonic()
     report = judged(hostile("hang once", str(tmp_path / "hung")))
-    assert time.monotonic() - began < TIMEOUT + 2
+    assert in_vain == [TIMEOUT]
     assert {(case.problem, case.dtype) for case in report.cases} == plan
     (failed,) = (case for case in report.cases if case.verdict == "fail")
     assert "it did not answer `run` within 1 s" in failed.findings[-1].message
@@ -135,12 +142,11 @@ def test_one_hang_is_one_verdict(plan: set[tuple[str, str]], hostile: Callable[.
     ],
 )
 def test_a_bad_end_is_a_verdict_of_its_own(
-    plan: set[tuple[str, str]], hostile: Callable[..., str], mode: str, cause: str
+    plan: set[tuple[str, str]], hostile: Callable[..., str], in_vain: list[float], mode: str, cause: str
 ) -> None:
     """Every answer is right, and how the program ends is told beside them."""
-    began = time.monotonic()
     report = judged(hostile(mode))
-    assert time.monotonic() - began < TIMEOUT + 2
+    assert in_vain == []
     (failed,) = (case for case in report.cases if case.verdict == "fail")
     assert (failed.problem, failed.group, failed.findings[0].message) == ("stop", "protocol", cause)
     assert {(case.problem, case.dtype) for case in report.cases if case.verdict == "pass"} == plan
@@ -166,6 +172,7 @@ def test_a_flood_on_standard_error_does_no_harm(hostile: Callable[..., str]) -> 
 
 
 def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[..., str]) -> None:
+    """A program that skips everything is inconclusive, with its own reason, whose brackets are no markup."""
     report = judged(hostile("skip"), vectors=False)
     assert report.verdict == "inconclusive"
     assert report.reason.startswith("Everything was skipped: ")
@@ -179,11 +186,12 @@ def test_two_hangs_are_enough(plan: set[tuple[str, str]], hostile: Callable[...,
     assert "the program was given up. The cause: it had hung 2 times; the last time it did not answer" in report.reason
 
 
-def test_a_long_timeout_is_waited_for_once(plan: set[tuple[str, str]], hostile: Callable[..., str]) -> None:
+def test_a_long_timeout_is_waited_for_once(
+    plan: set[tuple[str, str]], hostile: Callable[..., str], in_vain: list[float]
+) -> None:
     """After the first hang, a program that answers at once is given half a second."""
-    began = time.monotonic()
     report = verify_program(hostile("hang"), timeout=3.0, order=1, problems=PROBLEMS)
-    assert time.monotonic() - began < 3.0 + 2
+    assert in_vain == [3.0, limits.ROPE]
     assert "it did not answer `run` within 3 s" in report.cases[0].findings[0].message
 
 

@@ -43,6 +43,7 @@ def validator(name: str) -> Draft202012Validator:
 
 
 def test_the_schema_is_one() -> None:
+    """The protocol's schema is a valid JSON Schema itself."""
     Draft202012Validator.check_schema(WHOLE)
 
 
@@ -60,12 +61,14 @@ def test_every_line_of_requests_fulfils_its_schema(name: str) -> None:
 
 
 def test_requests_takes_a_vector_by_the_beginning_of_its_id() -> None:
+    """The beginning of an id is enough, and the request has the precision that was asked for."""
     result = CliRunner().invoke(main, ["requests", "quadratic-fomaml-k1-t2-loop", "--dtype", "float32"])
     run = json.loads(result.output.splitlines()[1])
     assert (run["dtype"], run["problem"]["steps"]) == ("float32", 1)
 
 
 def test_requests_of_an_unknown_problem_is_wrong_usage() -> None:
+    """A name that is neither a problem nor a vector ends with exit code 2 and says what was expected."""
     result = CliRunner().invoke(main, ["requests", "cubic"])
     assert result.exit_code == 2
     assert "expected a built-in problem or the id of a vector" in result.output
@@ -114,6 +117,7 @@ def test_the_answers_of_the_template_fulfil_their_schemas() -> None:
     ],
 )
 def test_a_line_that_is_no_answer_is_refused_with_what_it_is(line: bytes, sentence: str) -> None:
+    """Each malformed line is refused in a short sentence, and by the schema where that can know."""
     with pytest.raises(MalformedError) as caught:
         envelope(line, 3)
     assert sentence in str(caught.value)
@@ -134,6 +138,7 @@ NO_NUMBER = ["", "1", "1.5", "Infinity", "NaN", "0x", "0x1p+5000", "0x1.g", None
 
 
 def test_a_number_is_a_hex_float() -> None:
+    """Hex floats are read exactly, the least subnormal one included, and nothing else is a number."""
     assert [read_number(each, "cost") for each in NUMBER[:4]] == [1.0, -0.1875, 5e-324, float.fromhex("0x1.abcp5")]
     for each in NO_NUMBER:
         with pytest.raises(MalformedError, match="cost: "):
@@ -159,12 +164,14 @@ def test_a_number_is_a_hex_float() -> None:
     ],
 )
 def test_what_is_no_array_is_refused(array: Any) -> None:
+    """Each malformed array is refused with the part of the answer that it stands in."""
     with pytest.raises(MalformedError, match="gradients, w: "):
         read_array(array, "gradients, w")
 
 
 @pytest.mark.parametrize("result", [{}, {"cost": "0x0p+0"}, {"cost": "0x0p+0", "gradients": []}])
 def test_what_is_no_result_is_refused(result: Any) -> None:
+    """A result without cost, or whose gradients are no object, is refused by reader and schema."""
     with pytest.raises(MalformedError):
         read_answer(result)
     assert not validator("run-result").is_valid(result)
@@ -172,6 +179,7 @@ def test_what_is_no_result_is_refused(result: Any) -> None:
 
 @pytest.mark.parametrize("key", list(VALUES))
 def test_capabilities_are_lists_of_known_names(key: str) -> None:
+    """Unknown names and what is no list are refused with the key; of the lists only that of options may be empty."""
     right = {name: list(values) for name, values in VALUES.items()}
     assert read_capabilities(right) == EVERYTHING
     validator("capabilities-result").validate(right)
@@ -184,6 +192,7 @@ def test_capabilities_are_lists_of_known_names(key: str) -> None:
 
 @pytest.mark.parametrize("change", [{"protocol": 2}, {"protocol": True}, {"name": ""}, {"language": 3}])
 def test_an_answer_to_start_has_the_version_a_name_and_a_language(change: dict[str, Any]) -> None:
+    """Another version, a truth value for one, an empty name or a language that is no text is refused."""
     right = {"protocol": 1, "name": "a", "language": "C"}
     assert read_start("result", right) == "C"
     with pytest.raises(MalformedError, match=f"{next(iter(change))}: expected "):
@@ -204,6 +213,7 @@ def test_an_answer_to_start_has_the_version_a_name_and_a_language(change: dict[s
     ],
 )
 def test_what_a_problem_needs_is_read_from_its_layout(name: str, asked: set[str]) -> None:
+    """The options that a layout uses are those that a program has to declare to be asked it."""
     layout = from_problem(made(name, 1))
     assert needs(layout) == asked
     none = Capabilities(EVERYTHING.families, EVERYTHING.steps, EVERYTHING.dtypes, frozenset())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from verification.protocol import process, verify_program
+from verification.protocol import limits, process, verify_program
 from verification.protocol.descendants import Descendants
 from verification.protocol.messages import MalformedError, envelope, read_start
 from verification.protocol.process import BreakdownError, Child, HangError
@@ -19,7 +19,17 @@ from verification.protocol.program import Program
 from verification.protocol.texts import printable, shown
 from verification.subjects import ProgramError, SubjectError
 
+PATIENCE = 60.0  # more than anything here takes on a busy machine
+
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+def wait_until(happens: Callable[[], object]) -> None:
+    """Wait for what must happen, however long a busy machine takes for it."""
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_program_that_does_not_read_is_told_from_one_that_does_not_answer() -> None:
@@ -29,20 +39,22 @@ def test_a_program_that_does_not_read_is_told_from_one_that_does_not_answer() ->
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    """A real-time signal, which has no name, is told as a number."""
     with pytest.raises(BreakdownError, match="was ended by signal 40 during `run`"):
-        Child(["bash", "-c", "kill -40 $$"]).exchange(b"\n", 5.0, "run")
+        Child(["bash", "-c", "kill -40 $$"]).exchange(b"\n", PATIENCE, "run")
 
 
 def test_an_answer_before_the_end_counts() -> None:
     """A program that answers and ends at once has answered."""
     child = Child(["bash", "-c", "read line; echo $line"])
-    assert child.exchange(b"hello\n", 5.0, "run") == b"hello"
+    assert child.exchange(b"hello\n", PATIENCE, "run") == b"hello"
     with pytest.raises(BreakdownError, match="ended with exit status 0 during `run`"):
-        child.exchange(b"hello\n", 5.0, "run")
+        child.exchange(b"hello\n", PATIENCE, "run")
     assert child.kill() == 0
 
 
 def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, which has no process groups, the message names the systems that have them."""
     monkeypatch.setattr(process.sys, "platform", "win32")
     with pytest.raises(SubjectError, match="use Linux, macOS or WSL"):
         Child(["true"])
@@ -50,11 +62,21 @@ def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+    """Zero, negative, infinite and undefined timeouts are refused."""
     with pytest.raises(SubjectError, match="--timeout: expected a number of seconds above 0"):
         Program("true", timeout)
 
 
+def test_where_answers_are_slow_the_end_may_be_too() -> None:
+    """A program has a second to end, or four times as long as its slowest answer took."""
+    program = Program("true")
+    assert program._grace() == limits.GRACE == 1.0
+    program._slowest = 2.0
+    assert program._grace() == 8.0
+
+
 def test_wrong_options_are_refused_before_anything_runs() -> None:
+    """A wrong level or problem is an error although the program does not exist."""
     with pytest.raises(ValueError, match="level: expected one of quick, full, but got 'deep'"):
         verify_program("no-such-program", level="deep")
     with pytest.raises(ValueError, match=r"problems: expected names from quadratic, .*, but got 'cubic'"):
@@ -62,11 +84,14 @@ def test_wrong_options_are_refused_before_anything_runs() -> None:
 
 
 def test_a_malformed_echo_is_the_programs(hostile: Callable[..., str]) -> None:
-    with Program(hostile("no echo"), 5.0) as program, pytest.raises(ProgramError, match="its answer to `echo` is malf"):
+    """An echo without its array is an error of the program."""
+    malformed = pytest.raises(ProgramError, match="its answer to `echo` is malformed")
+    with Program(hostile("no echo"), PATIENCE) as program, malformed:
         program.echo({"shape": [1], "values": ["0x1p+0"]})
 
 
 def test_a_refusal_to_start_is_told() -> None:
+    """An error as the answer to `start` is repeated in the message."""
     with pytest.raises(MalformedError, match='expected a result, but got error: "not today"'):
         read_start(*envelope(b'{"id": 1, "error": "not today"}', 1))
 
@@ -92,9 +117,7 @@ def test_a_number_that_another_process_has_got_is_left_alone(monkeypatch: pytest
     with subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000 & wait"], start_new_session=True) as parent:
         seen = Descendants(parent.pid)
         try:
-            deadline = time.monotonic() + 5
-            while len(seen.running()) < 2 and time.monotonic() < deadline:
-                seen.look()
+            wait_until(lambda: seen.look() or len(seen.running()) == 2)
             first, second = seen.running()
             began, seen._began[first] = seen._began[first], 0
             seen.kill(first)
@@ -102,8 +125,8 @@ def test_a_number_that_another_process_has_got_is_left_alone(monkeypatch: pytest
             seen._began[first] = began
             assert set(seen.running()) == {first, second}
             seen.kill(first)
-            while first in seen.running() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_until(lambda: first not in seen.running())
             assert seen.running() == [second]
         finally:
             os.killpg(parent.pid, signal.SIGKILL)
+            wait_until(lambda: not seen.running())  # those that are killed take a moment to go

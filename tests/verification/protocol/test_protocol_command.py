@@ -15,7 +15,7 @@ from verification.commands.cli import main
 from verification.protocol.vector_cases import golden
 from verification.reports import schema
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "in_vain", "_surroundings")
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_a_right_program_passes(hostile: Callable[..., str]) -> None:
+    """A right program passes with exit code 0, and the page counts the vectors and what was not asked."""
     command = hostile("none of them")
     result = run("verify", "--command", command)
     assert result.exit_code == 0
@@ -43,6 +44,7 @@ def test_a_right_program_passes(hostile: Callable[..., str]) -> None:
 
 
 def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """A wrong program ends with 1, its mistake, a line for the shell, and a JSON report that fulfils the schema."""
     command, file = hostile("too few steps"), tmp_path / "report.json"
     result = run("verify", "--command", command, "--json", file)
     assert result.exit_code == 1
@@ -66,6 +68,7 @@ def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_pat
 
 
 def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """A program that dies three times in a row is given up, which the page says with the cause."""
     file = tmp_path / "report.json"
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--json", file)
     assert result.exit_code == 1
@@ -75,6 +78,7 @@ def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., 
 
 
 def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., str]) -> None:
+    """Where everything was skipped the exit code is 3, and there is no table."""
     result = run("verify", "--command", hostile("skip"))
     assert result.exit_code == 3
     assert re.search(r"Not answered: \d+ problems, since it skipped it: not \[/today\]\.", result.output)
@@ -98,24 +102,28 @@ def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., 
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], sentence: str) -> None:
+    """A command that cannot run, and options that do not go together, end with 2 and a sentence."""
     result = run("verify", *arguments)
     assert result.exit_code == 2
     assert sentence in " ".join(result.output.split())
 
 
 def test_an_order_that_is_not_declared_is_wrong_usage(hostile: Callable[..., str]) -> None:
+    """Asking for an order beyond what the program declares ends with 2."""
     result = run("verify", "--command", hostile("none of them"), "--order", "2")
     assert result.exit_code == 2
     assert "declares fomaml, and not order 2." in " ".join(result.output.split())
 
 
 def test_a_precision_that_is_not_declared_is_wrong_usage(hostile: Callable[..., str]) -> None:
+    """Asking in a precision beyond what the program declares ends with 2."""
     result = run("verify", "--command", hostile("none of them"), "--dtype", "float32")
     assert result.exit_code == 2
     assert "declares float64, not float32." in " ".join(result.output.split())
 
 
 def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
+    """A bad exit status after `stop` fails the run and is told after the verdict."""
     result = run("verify", "--command", hostile("bad end"))
     assert result.exit_code == 1
     assert (
@@ -134,22 +142,26 @@ def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
     ],
 )
 def test_smoke_concludes(hostile: Callable[..., str], mode: str, code: int, conclusion: str) -> None:
+    """The last line of `smoke` says whether harness, cost or neither is broken, and the exit code agrees."""
     result = run("smoke", "--command", hostile(mode))
     assert result.exit_code == code
     assert result.output.splitlines()[-1] == conclusion
 
 
 def test_smoke_of_no_program_is_wrong_usage() -> None:
+    """A program that is not there, or is not named, ends `smoke` with 2."""
     assert run("smoke", "--command", "no-such-program").exit_code == 2
     assert run("smoke").exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["smoke", "requests"])
 def test_the_help_has_examples(name: str) -> None:
+    """The help of both commands has examples."""
     assert "Examples:" in run(name, "--help").output
 
 
 def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
+    """A vector is printed in its own precisions and order alone, and others are wrong usage."""
     every = list(golden())
     double = next(each for each in every if each.dtypes == ["float64"])
     fomaml = next(each for each in every if each.problem["step"] == "fomaml" and "float32" in each.dtypes)

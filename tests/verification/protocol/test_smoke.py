@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from verification.protocol import smoke
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "in_vain")
 
 
 def failed(command: str) -> list[tuple[str, str]]:
@@ -18,6 +17,7 @@ def failed(command: str) -> list[tuple[str, str]]:
 
 
 def test_a_right_harness_passes_every_check(hostile: Callable[..., str]) -> None:
+    """A right harness passes five checks, one for each kind of message and family."""
     checks = smoke(hostile("none of them"), timeout=5.0)
     assert [check.name for check in checks] == [
         "it starts, and declares what it can do",
@@ -48,15 +48,16 @@ def test_a_right_harness_passes_every_check(hostile: Callable[..., str]) -> None
     ],
 )
 def test_what_is_broken_is_told(hostile: Callable[..., str], mode: str, part: str, cause: str) -> None:
+    """Of each broken program one check fails, with its cause, and says whether harness or cost is at fault."""
     ((found, why),) = failed(hostile(mode))
     assert found == part
     assert cause in why
 
 
-def test_a_hang_takes_its_timeout_and_no_more(hostile: Callable[..., str]) -> None:
-    began = time.monotonic()
+def test_a_hang_takes_its_timeout_and_no_more(hostile: Callable[..., str], in_vain: list[float]) -> None:
+    """After a first hang nothing more is asked, so that the timeout is waited for once."""
     assert failed(hostile("hang at start"))
-    assert 1.0 < time.monotonic() - began < 3.0
+    assert in_vain == [1.0]
 
 
 def test_a_wrong_algorithm_has_nothing_wrong_here(hostile: Callable[..., str]) -> None:
@@ -65,10 +66,12 @@ def test_a_wrong_algorithm_has_nothing_wrong_here(hostile: Callable[..., str]) -
 
 
 def test_what_is_skipped_is_said(hostile: Callable[..., str]) -> None:
+    """A problem that the program skips counts as passed, with the reason in its name."""
     names = [check.name for check in smoke(hostile("skip"), timeout=5.0) if check.is_passed]
     assert any(name.endswith("(skipped: not [/today])") for name in names)
 
 
 def test_every_declared_precision_is_tried(tmp_path: Path, hostile: Callable[..., str]) -> None:
+    """A program that declares both precisions is asked in single precision as well."""
     names = [check.name for check in smoke(hostile("both precisions"), timeout=5.0)]
     assert any(name.endswith("float32") for name in names)

@@ -16,6 +16,8 @@ from verification.problems import problem
 from verification.relations import RELATIONS, Result, case_of, check_problem, check_relations
 from verification.relations.case import make_case
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {1: fomaml_step, 2: maml_step}
 
 #: A fault that each relation breaks on: its name, and the order that the wrong step claims.
@@ -42,6 +44,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("order", "name", "dtype"),
     [
@@ -58,12 +61,14 @@ FAULTS = {
     ],
 )
 def test_a_right_step_breaks_no_relation(order: int, name: str, dtype: str) -> None:
+    """The reference fulfils every relation, in both orders, modes and precisions, with options."""
     report = check_problem(STEPS[order], problem(name, order=order, dtype=dtype))
     assert report.verdict == "pass", str(report)
 
 
 @pytest.mark.parametrize("name", RELATIONS)
 def test_each_relation_breaks_on_a_fault_made_for_it(name: str) -> None:
+    """Each relation breaks on a step that is wrong in just what it asks about."""
     fault, order = FAULTS[name]
     make = (wrong_steps.FIRST if order == 1 else wrong_steps.SECOND)[fault]
     report = check_problem(make(), problem("linear-regression", order=order), [name])
@@ -117,6 +122,7 @@ def own(dtype: str = "float64") -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: str) -> None:
+    """A right PyTorch step breaks nothing on the user's own costs, and what it cannot be asked has a reason."""
     torch = pytest.importorskip("torch")
     data, variables = (
         {n: torch.tensor(leaf) for n, leaf in each.items()} for each in own(dtype)
@@ -133,6 +139,7 @@ def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: 
 
 
 def test_a_torch_step_with_one_inner_step_too_few_fails() -> None:
+    """A PyTorch step with one inner step too few breaks the relations that count steps."""
     torch = pytest.importorskip("torch")
     data, variables = ({n: torch.tensor(leaf) for n, leaf in each.items()} for each in own())
 
@@ -160,6 +167,7 @@ def checked(step: Any, *, relations: Any = None, outer: Any = logarithmic, steps
 
 
 def test_own_costs_that_have_no_batched_form_are_not_tested_for_it() -> None:
+    """Costs without a leading task axis pass all relations but the batched one, which says why it was not asked."""
     report = checked(fomaml_step)
     assert report.verdict == "pass", str(report)
     assert list(report.not_tested) == ["batched_against_loop"]
@@ -167,10 +175,13 @@ def test_own_costs_that_have_no_batched_form_are_not_tested_for_it() -> None:
 
 
 def test_without_an_outer_cost_the_inner_cost_function_is_asked() -> None:
+    """None as the outer cost means the inner one, and a right step breaks nothing."""
     assert checked(fomaml_step, outer=None).broken == []
 
 
 def test_an_inner_update_that_is_not_descent_is_asked_only_what_holds_for_it() -> None:
+    """Under sign descent only relations that hold for any update are asked."""
+
     def signed(w: Any, dcdw: Any, lr: Any, /, *, stop_gradients: bool) -> Any:
         return gradient_descent_update(w, {n: anp.sign(g) for n, g in dcdw.items()}, lr, stop_gradients=stop_gradients)
 
@@ -180,6 +191,8 @@ def test_an_inner_update_that_is_not_descent_is_asked_only_what_holds_for_it() -
 
 
 def test_a_step_that_raises_breaks_the_relation_with_its_words() -> None:
+    """An exception of the step fails the relation and is repeated."""
+
     def broken(*_arguments: Any, **_options: Any) -> Any:
         raise RuntimeError("no graph")
 
@@ -200,6 +213,8 @@ def test_a_step_that_raises_breaks_the_relation_with_its_words() -> None:
     ],
 )
 def test_what_cannot_be_read_breaks_the_relation_with_a_reason(spoil: Any, words: str) -> None:
+    """Each malformed answer fails the relation, with what was expected and what came."""
+
     def step(*arguments: Any, **options: Any) -> Any:
         return spoil(*fomaml_step(*arguments, **options)[:2])
 
@@ -208,7 +223,9 @@ def test_what_cannot_be_read_breaks_the_relation_with_a_reason(spoil: Any, words
     assert words in result.sentence
 
 
-def test_a_step_without_adapted_variables_is_not_tested_where_they_are_needed() -> None:
+def test_a_step_without_adapted_variables_is_not_asked_where_they_are_needed() -> None:
+    """A step without `return_inner_v` is asked the relations that do without it."""
+
     def bare(batch: Any, inner: Any, outer: Any, variables: Any, steps: int, rate: float) -> Any:
         return fomaml_step(batch, inner, outer, variables, steps, rate, batched=False)
 
@@ -219,6 +236,8 @@ def test_a_step_without_adapted_variables_is_not_tested_where_they_are_needed() 
 
 
 def test_nan_on_one_side_breaks_and_on_both_sides_decides_nothing() -> None:
+    """NaN in one of two answers fails, in both it is inconclusive, and finite differences expose it."""
+
     def sometimes(batch: Any, *rest: Any, **options: Any) -> Any:
         cost, grads, *adapted = fomaml_step(batch, *rest, **options)
         spoiled = {n: g * (np.nan if len(batch["x"]) == 1 else 1) for n, g in grads.items()}
@@ -235,6 +254,7 @@ def test_nan_on_one_side_breaks_and_on_both_sides_decides_nothing() -> None:
 
 
 def test_an_effect_below_rounding_is_inconclusive() -> None:
+    """With a rate of 1e-18 a mistake could not show, so that nothing is decided."""
     data, variables = own()
     report = check_relations(
         fomaml_step, data, squared, logarithmic, variables, 2, 1e-18, batched=False, relations=["zero_rate"]
@@ -244,6 +264,7 @@ def test_an_effect_below_rounding_is_inconclusive() -> None:
 
 
 def test_one_task_and_no_steps_are_reasons_not_to_ask() -> None:
+    """One task has no permutation and no step has no rate: both are reasons not to ask."""
     data, variables = own()
     alone = {n: leaf[:1] for n, leaf in data.items()}
     report = check_relations(fomaml_step, alone, squared, logarithmic, variables, 0, 0.05, batched=False)
@@ -253,6 +274,7 @@ def test_one_task_and_no_steps_are_reasons_not_to_ask() -> None:
 
 
 def test_a_report_reads_as_text_and_as_json() -> None:
+    """Text and strict JSON have the same results, and what was not asked raises its reason."""
     report = checked(wrong_steps.FIRST["D01"](), relations=["duplication", "purity", "batched_against_loop"])
     shown = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert shown["verdict"] == "fail"
@@ -267,6 +289,7 @@ def test_a_report_reads_as_text_and_as_json() -> None:
 
 
 def test_wrong_usage_is_refused_with_what_was_expected() -> None:
+    """An unknown order or relation, and Reptile, are refused with what was expected."""
     with pytest.raises(ValueError, match="order: expected 1 or 2, but got 3"):
         checked(fomaml_step, order=3)
     with pytest.raises(ValueError, match=r"relations: expected names among purity, .* but got beauty"):
@@ -306,4 +329,5 @@ def test_variables_may_have_rows_for_the_tasks_in_use_alone() -> None:
 
 
 def test_nothing_asked_is_no_pass() -> None:
+    """Where no relation could be asked the verdict is inconclusive."""
     assert checked(fomaml_step, relations=["batched_against_loop"]).verdict == "inconclusive"

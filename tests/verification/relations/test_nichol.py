@@ -12,6 +12,8 @@ import wrong_steps
 from refmaml import fomaml_step, maml_step
 from verification.relations.nichol import Coefficients, expansion_coefficients
 
+pytestmark = pytest.mark.once  # arithmetic
+
 
 def cost(batch: Any, v: Any) -> Any:
     return anp.mean((anp.tanh(batch["x"] @ v["w"] + v["b"]) - batch["y"]) ** 2)
@@ -25,6 +27,7 @@ def fitted(step: Any) -> Coefficients:
 
 @pytest.mark.parametrize(("order", "step"), [(1, fomaml_step), (2, maml_step)])
 def test_the_published_coefficients_are_reproduced(order: int, step: Any) -> None:
+    """The fit finds Nichol's coefficients, 1 and the order, within its own error, and fails the other order."""
     found = fitted(step)
     assert found.avg_grad == pytest.approx(1, abs=1e-8)
     assert found.avg_grad_inner == pytest.approx(order, abs=1e-5)
@@ -46,6 +49,7 @@ def test_the_published_coefficients_are_reproduced(order: int, step: Any) -> Non
     ],
 )
 def test_a_wrong_step_has_wrong_coefficients(fault: str, avg_grad: float, avg_grad_inner: float) -> None:
+    """Each fault has the coefficients that its formula says, and does not pass."""
     found = fitted(wrong_steps.FIRST[fault]())
     assert found.avg_grad == pytest.approx(avg_grad, abs=1e-6)
     assert found.avg_grad_inner == pytest.approx(avg_grad_inner, abs=1e-4)
@@ -53,6 +57,8 @@ def test_a_wrong_step_has_wrong_coefficients(fault: str, avg_grad: float, avg_gr
 
 
 def test_nan_does_not_pass() -> None:
+    """Gradients that are no numbers fail."""
+
     def spoiled(*arguments: Any, **options: Any) -> Any:
         value, grads = fomaml_step(*arguments, **{**options, "return_inner_v": False})
         return value, {name: leaf * np.nan for name, leaf in grads.items()}
@@ -61,6 +67,7 @@ def test_nan_does_not_pass() -> None:
 
 
 def test_errors_as_large_as_the_coefficients_are_inconclusive() -> None:
+    """A coefficient within its error decides nothing, and an order beyond 2 is refused."""
     assert Coefficients(1.0, 1.2, (0.0, 0.5), 0.1).verdict(1) == "inconclusive"
     with pytest.raises(ValueError, match="order: expected 1 or 2, but got 3"):
         Coefficients(1.0, 1.0, (0.0, 0.0), 0.0).verdict(3)

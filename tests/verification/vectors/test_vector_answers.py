@@ -8,13 +8,17 @@ import pytest
 import refmaml
 from verification.vectors import DATA, Vector, check
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {"fomaml": refmaml.fomaml_step, "maml": refmaml.maml_step, "reptile": refmaml.reptile_step}
 FILES = [entry["file"] for entry in json.loads((DATA / "manifest.json").read_text("utf-8"))["files"]]
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("file", FILES)
 def test_the_reference_answers_every_vector_within_its_bound(file: str, dtype: str) -> None:
+    """In each precision the reference is within the bound of every vector of a file."""
     vectors = [Vector(each["id"], each) for each in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
     asked = [vector for vector in vectors if dtype in vector.dtypes]
     assert asked, f"{file} has no vector for {dtype}"
@@ -23,6 +27,7 @@ def test_the_reference_answers_every_vector_within_its_bound(file: str, dtype: s
 
 
 def test_a_wrong_step_is_turned_down_with_the_part_that_is_wrong(every) -> None:
+    """MAML in place of FOMAML is wrong in its gradients alone, and each is told."""
     vector = every["mlp-tanh-mse-fomaml-k2-t3-batched-double"]
     found = check(refmaml.maml_step, vector)
     assert found
@@ -30,6 +35,8 @@ def test_a_wrong_step_is_turned_down_with_the_part_that_is_wrong(every) -> None:
 
 
 def test_a_not_a_number_is_turned_down(every) -> None:
+    """A cost of NaN is not within any bound."""
+
     def step(*args, **kwargs):
         cost, grads, adapted = refmaml.fomaml_step(*args, **kwargs)
         return cost * np.nan, grads, adapted
@@ -39,12 +46,14 @@ def test_a_not_a_number_is_turned_down(every) -> None:
 
 
 def test_a_precision_that_the_inputs_do_not_have_is_refused(every) -> None:
+    """A vector whose inputs need binary64 cannot be checked in float32."""
     vector = next(v for v in every if v.dtypes == ["float64"] and v.problem["step"] == "fomaml")
     with pytest.raises(ValueError, match="can be run in float64, but got 'float32'"):
         check(refmaml.fomaml_step, vector, dtype="float32")
 
 
 def test_the_bound_of_an_unused_variable_is_zero(every) -> None:
+    """A variable that nothing depends on has gradient 0, and no error is allowed."""
     vector = next(
         v for v in every if v.problem["step"] == "fomaml" and v.layout["condition"]["gradients"].get("inner_gain") == 0
     )
@@ -71,6 +80,7 @@ def test_a_reptile_that_averages_its_ends_is_within_the_bounds(every) -> None:
 
 
 def test_the_bound_is_sixty_four_units_of_rounding_times_the_condition_number(every) -> None:
+    """The bound is 64 u κ times the answer's size, with the u of the precision."""
     vector = next(v for v in every if v.problem["step"] == "fomaml" and "float32" in v.dtypes)
     size, kappa = abs(float(vector.expected.cost)), vector.condition("cost")
     assert vector.bound("cost") == pytest.approx(64 * 2.0**-53 * kappa * size, rel=1e-12)
@@ -78,5 +88,6 @@ def test_the_bound_is_sixty_four_units_of_rounding_times_the_condition_number(ev
 
 
 def test_the_bound_of_subnormal_answers_has_a_floor(every) -> None:
+    """Below the normal numbers the bound is 64 times the least subnormal one."""
     vector = next(v for v in every if "subnormal" in v.id)
     assert vector.bound("cost") == 64 * 2.0**-1074

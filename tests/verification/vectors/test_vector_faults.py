@@ -24,7 +24,10 @@ ALIKE = [
 #: They need a second call, a look at the inputs, and a cost of three parameters.
 NO_ANSWER_SHOWS = {"D05", "E02", "D09"}
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # some faults run away
+pytestmark = [
+    pytest.mark.once,  # arithmetic
+    pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning"),  # some faults run away
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,10 @@ def alike(one: dict, other: dict) -> bool:
     )
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("identity", ALIKE)
 def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Vector]) -> None:
+    """The wrong answers recorded for a fault are those of the judge's own row of that id, up to rounding."""
     fault, compared, different = CATALOGUE[identity], 0, []
     for vector in asked:
         recorded = [g for names, g in vector.counterfactuals if any(name.split("/")[0] == identity for name in names)]
@@ -60,6 +65,7 @@ def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Ve
 
 
 def test_every_fault_of_the_judge_is_turned_down_by_a_vector(asked: list[Vector]) -> None:
+    """Some vector turns down each fault of the judge's catalogue, but for those that no single answer shows."""
     survivors = {
         identity
         for identity, fault in CATALOGUE.items()

@@ -31,6 +31,8 @@ from verification.vectors.generator.drawing import Recipe, draw
 from verification.vectors.generator.recipes import recipes
 from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
 
+pytestmark = pytest.mark.once  # arithmetic
+
 #: One of each kind that the plan has, as cheap as it comes.
 SLUGS = [
     "quadratic-maml-k2-t2-batched-double",
@@ -85,6 +87,7 @@ def right(problem: dict):
      ("reptile", Fraction(7, 32), Fraction(-3, 2))],
 )  # fmt: skip
 def test_the_definition_gives_what_was_worked_by_hand(step: str, cost: Fraction, gradient: Fraction) -> None:
+    """Each step's ball holds the fractions worked by hand for a quadratic with two steps."""
     got = right(by_hand(step))
     if step != "reptile":  # a mean over three points is no dyadic number
         assert to_fraction(got.cost) == cost
@@ -94,11 +97,13 @@ def test_the_definition_gives_what_was_worked_by_hand(step: str, cost: Fraction,
 
 
 def test_a_double_is_exact_in_a_ball() -> None:
+    """A double goes into a ball without an error, at both ends of the range too."""
     for number in (0.1, -3.0, 5e-324, 1.7976931348623157e308, 0.0):
         assert to_fraction(exact(number)) == Fraction(number)
 
 
 def test_a_ball_rounds_only_where_all_of_it_rounds_alike() -> None:
+    """A ball around a rounding boundary is undecided, and a narrow one is rounded as its numbers are, ties to even."""
     with working_precision(128):
         assert rounded(arb(1) / 3) == 1 / 3
         assert rounded(arb(1, 2.0**-60)) == 1.0
@@ -113,6 +118,7 @@ def test_a_ball_rounds_only_where_all_of_it_rounds_alike() -> None:
 
 
 def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
+    """A ball with numbers of both signs has no sign."""
     assert is_positive(arb(1))
     assert not is_positive(arb(-1))
     assert not is_positive(arb(0))
@@ -121,6 +127,7 @@ def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
 
 
 def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back() -> None:
+    """The bits are doubled until the result is decided, and are the caller's again afterwards."""
     before = ctx.prec
     asked = []
 
@@ -136,6 +143,8 @@ def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back
 
 
 def test_a_number_that_no_precision_decides_is_an_error() -> None:
+    """A tie of rounding, which more bits never decide, ends in an error that says so."""
+
     def tie() -> float:
         return rounded(1 + arb(2) ** -53 * (arb(1) / 3 * 3))
 
@@ -144,6 +153,7 @@ def test_a_number_that_no_precision_decides_is_an_error() -> None:
 
 
 def test_the_radius_is_recorded_as_a_bound() -> None:
+    """The recorded bits never promise more than the ball's radius keeps."""
     with working_precision(128):
         third = arb(1) / 3
     bits = relative_radius_bits(third)
@@ -153,6 +163,7 @@ def test_the_radius_is_recorded_as_a_bound() -> None:
 
 @pytest.mark.parametrize("slug", ["quadratic-maml-k2-t2-batched-double", "mlp-tanh-mse-maml-k1-t3-batched-double"])
 def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str) -> None:
+    """A relative error of 2^-70 in one entry is found by the independent route."""
     problem = draw(recipe(slug), 0)
     good = right(problem)
     confirm(problem, good)
@@ -164,6 +175,7 @@ def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str)
 
 
 def test_the_second_route_checks_the_chain_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outer gradient that is not pulled back through the loop is found."""
     problem = draw(recipe("quadratic-maml-k2-t2-batched-double"), 0)
     monkeypatch.setattr(confirmation.Route, "pulled_back", lambda self, point, gradient: gradient)
     with pytest.raises(DisagreementError, match="the chain rule"):
@@ -171,6 +183,7 @@ def test_the_second_route_checks_the_chain_rule(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
+    """A gradient that cancels to exactly 0 has no relative condition, and its problem is not used."""
     problem = by_hand("fomaml")
     problem["query"]["centre"]["values"] = ["0x1.8p-1"]  # the outer cost is least at φ_2 = ¾
     with pytest.raises(UnfitProblemError, match="exactly 0 and ill-conditioned"):
@@ -178,6 +191,7 @@ def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
 
 
 def test_a_hidden_unit_near_its_kink_is_seen() -> None:
+    """A ReLU unit within 2^-7 of its kink is seen, and tanh has no kink."""
     problem = draw(Recipe(slug="near", family="mlp-relu-mse", steps=0, tasks=1), 0)
     w1, b1 = problem["variables"]["w1"], problem["variables"]["b1"]
     w1["values"] = ["0x0p+0"] * len(w1["values"])  # the units are then their biases
@@ -188,6 +202,7 @@ def test_a_hidden_unit_near_its_kink_is_seen() -> None:
 
 
 def test_a_recipe_that_no_attempt_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 50 unfit draws the recipe is given up with an error."""
     monkeypatch.setattr(collection, "clear_of_kinks", lambda problem: False)
     with pytest.raises(UnfitProblemError, match="none of 50 attempts is fit"):
         collection.make(recipes()[0])
@@ -200,10 +215,12 @@ def frozen() -> set[str]:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_frozen_line_is_made_again_byte_by_byte(slug: str, frozen: set[str]) -> None:
+    """The recipe of a frozen vector gives the frozen line to the byte."""
     assert collection.compact(collection.make(recipe(slug))) in frozen
 
 
 def test_two_processes_make_what_one_makes_in_the_same_order() -> None:
+    """The number of processes changes neither the vectors nor their order."""
     plan = [
         recipe("quadratic-fomaml-subnormal-k1"),
         recipe("bilinear-fomaml-steep"),
@@ -213,11 +230,13 @@ def test_two_processes_make_what_one_makes_in_the_same_order() -> None:
 
 
 def test_a_recipe_that_fails_in_a_process_is_named() -> None:
+    """An error in a worker process names the recipe."""
     with pytest.raises(RuntimeError, match="The recipe no-such-slug failed"):
         collection._by_slug("no-such-slug")
 
 
 def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second attempt has other numbers than the first."""
     attempts = []
 
     def certified(slug, problem, dtypes, notes):
@@ -233,6 +252,7 @@ def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None:
+    """A vector that kills nothing new is not written, and the manifest counts the others."""
     plan = [recipe("quadratic-fomaml-subnormal-k1"), recipe("quadratic-fomaml-subnormal-k1")]
     names: list[str] = []
     texts, manifest = collection.collect(plan, 1, names.append)
@@ -247,6 +267,7 @@ def run(*arguments: str):
 
 
 def test_check_compares_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Frozen vectors are byte-identical when made again, and a changed one ends the check with 1 and its name."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
     monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
     assert run("--folder", str(tmp_path)).output.count("1 vectors of 1 kill something new") == 1
@@ -260,6 +281,7 @@ def test_check_compares_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_check_fails_where_nothing_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors that are missing from the folder fail the check."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
     monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
     result = run("--check", "1", "--folder", str(tmp_path))
@@ -268,6 +290,7 @@ def test_check_fails_where_nothing_is_frozen(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_slug_that_comes_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two recipes of one name are refused."""
     first = recipes()[0]
     monkeypatch.setattr("verification.vectors.generator.recipes.edges", lambda: [first])
     with pytest.raises(AssertionError, match="Two recipes have one slug: quadratic-fomaml-k0"):
@@ -275,6 +298,7 @@ def test_a_slug_that_comes_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_missing_package_says_which_extra_to_install() -> None:
+    """The error names the package and the command that installs the extra."""
     with pytest.raises(
         extra.MissingExtraError, match=r'needs the package no-such-package.*pip install "refmaml\[vectors\]"'
     ):
@@ -282,6 +306,7 @@ def test_a_missing_package_says_which_extra_to_install() -> None:
 
 
 def test_without_the_extra_the_generator_says_what_to_install() -> None:
+    """Without python-flint the generator ends with 1 and a line, not a traceback."""
     code = "import sys; sys.modules['flint'] = None; from verification.vectors.generator.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -290,6 +315,7 @@ def test_without_the_extra_the_generator_says_what_to_install() -> None:
 
 
 def test_certify_records_how_the_answer_was_found() -> None:
+    """A vector holds its bits, radius, second route, answer and kills."""
     vector = certify("by-hand", by_hand("maml"), ["float64"], ["worked by hand"])
     assert vector["certificate"] == {"bits": 128, "radius": "0x0p+0", "confirmed_by": "exact rational arithmetic"}
     assert vector["expected"]["gradients"]["vector"]["values"] == ["-0x1.2p+0"]
@@ -298,6 +324,7 @@ def test_certify_records_how_the_answer_was_found() -> None:
 
 
 def test_the_generator_shares_no_code_with_what_it_judges() -> None:
+    """No module of the generator imports refmaml, the judge, autograd or NumPy."""
     folder = Path(generator.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -7,6 +7,8 @@ import pytest
 
 from verification.vectors import Vector, VectorSet
 
+pytestmark = pytest.mark.once  # arithmetic
+
 #: Faults of the catalogue (A to G) by what an answer of one step can show, written out by hand.
 SHOWN = {
     *("A01", "A02", "A03", "A04", "A05", "A06", "A08", "A09"),
@@ -38,6 +40,7 @@ def distance_in_bounds(vector: Vector, wrong: dict, dtype: str) -> float:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_vector_kills_exactly_the_recorded_faults_beyond_twice_its_bound(every: VectorSet, dtype: str) -> None:
+    """The kills of a vector are the wrong answers that are further off than two of its bounds."""
     wrong = {}
     for vector in every:
         if dtype not in vector.dtypes:
@@ -54,22 +57,26 @@ def test_a_vector_kills_exactly_the_recorded_faults_beyond_twice_its_bound(every
 
 
 def test_every_fault_of_the_catalogue_is_killed_or_has_a_reason(every: VectorSet) -> None:
+    """Every fault is killed by a vector, or listed as one that no answer shows."""
     killed = {fault.split("/")[0] for vector in every for fault in vector.kills["float64"]}
     assert killed == SHOWN | OWN
     assert set(every.manifest["not_shown"]) == NOT_SHOWN
 
 
 def test_every_fault_that_rounding_does_not_hide_is_killed_in_binary32_too(every: VectorSet) -> None:
+    """In single precision only the two faults that need binary64 inputs survive."""
     killed = {fault.split("/")[0] for vector in every for fault in vector.kills.get("float32", [])}
     assert killed == (SHOWN | OWN) - {"G11", "V02"}  # both need inputs that binary32 does not have
 
 
 def test_the_manifest_counts_the_kills(every: VectorSet) -> None:
+    """The manifest's count for each fault is the number of vectors that kill it."""
     for name, fault in every.manifest["faults"].items():
         assert fault["killed_by"] == sum(name in vector.kills["float64"] for vector in every), name
 
 
 def test_every_vector_kills_something_new(every: VectorSet) -> None:
+    """Each vector was kept for a pair of fault and setting that none before it kills."""
     seen = set()
     for entry in every.manifest["vectors"]:
         problem = every[entry["id"]].problem
@@ -85,12 +92,14 @@ def test_every_vector_kills_something_new(every: VectorSet) -> None:
 
 
 def test_a_right_answer_is_never_among_the_counterfactuals(every: VectorSet) -> None:
+    """No recorded wrong answer is the right one."""
     for vector in every:
         for faults, gradients in vector.counterfactuals:
             assert distance_in_bounds(vector, gradients, "float64") > 0, (vector.id, faults)
 
 
 def test_the_coverage_that_is_promised_is_there(every: VectorSet) -> None:
+    """There are at least 400 problems: every family with every step and number of steps, in both modes."""
     problems = [vector.problem for vector in every]
     assert len(problems) >= 400
     places = {(p["family"], p["step"], p["steps"]) for p in problems}

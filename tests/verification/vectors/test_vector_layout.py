@@ -11,6 +11,8 @@ from verification.problems.trees import leaves
 from verification.vectors import from_problem, to_problem
 from verification.vectors.layout import hex_float
 
+pytestmark = pytest.mark.once  # arithmetic
+
 STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step, "reptile": refmaml.reptile_step}
 
 
@@ -25,12 +27,14 @@ STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step, "reptile": refmaml.reptil
     ],
 )
 def test_a_hex_float_is_the_shortest_that_is_exact(number: float, text: str) -> None:
+    """Numbers are written in as few hex digits as give them back exactly."""
     assert hex_float(number) == text
     assert float.fromhex(text) == number
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_problem_of_the_judge_survives_the_layout(name: str) -> None:
+    """A built-in problem, written and read again, has the same answer by finite differences."""
     asked = problem(name, order=1)
     again = to_problem(from_problem(asked))
     one, other = (finite_differences.solve(each.views(np)[0], 1) for each in (asked, again))
@@ -42,6 +46,7 @@ def test_a_problem_of_the_judge_survives_the_layout(name: str) -> None:
 
 @pytest.mark.parametrize("order", [1, 2, "reptile"])
 def test_the_layout_is_written_as_it_was_read(every, order) -> None:
+    """Every vector's problem, read and written, is its layout again."""
     step = {1: "fomaml", 2: "maml", "reptile": "reptile"}[order]
     for vector in every:
         if vector.problem["step"] == step:
@@ -69,6 +74,7 @@ def by_hand(step: str) -> dict:
     [("fomaml", 1, 81 / 16, -4.5), ("maml", 2, 81 / 16, -1.125), ("reptile", "reptile", 7 / 32, -1.5)],
 )
 def test_a_problem_worked_by_hand(step: str, order, cost: float, gradient: float) -> None:
+    """A quadratic with two steps gives each step the numbers worked by hand."""
     positional, keywords = to_problem(by_hand(step)).arguments()
     got = STEPS[order](*positional, **keywords)
     assert float(got[0]) == cost
@@ -77,10 +83,12 @@ def test_a_problem_worked_by_hand(step: str, order, cost: float, gradient: float
 
 
 def test_a_family_that_is_not_documented_is_an_error() -> None:
+    """An unknown family is refused with those that there are."""
     with pytest.raises(ValueError, match=r"family: expected one of quadratic, .*, but got 'cubic'"):
         to_problem({**by_hand("fomaml"), "family": "cubic"})
 
 
 def test_a_variable_that_a_family_does_not_have_is_an_error() -> None:
+    """A variable of another family is refused with those that this one has."""
     with pytest.raises(ValueError, match="variables: expected some of inner_gain, weight, bias, outer_gain"):
         to_problem({**by_hand("fomaml"), "family": "linear-regression"})

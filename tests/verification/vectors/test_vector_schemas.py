@@ -9,6 +9,8 @@ from referencing import Registry, Resource
 
 from verification.vectors import DATA, SCHEMAS
 
+pytestmark = pytest.mark.once  # arithmetic
+
 DOCUMENTS = {path.name: json.loads(path.read_text("utf-8")) for path in sorted(SCHEMAS.glob("*.json"))}
 REGISTRY: Registry = Registry().with_resources(
     [(name, Resource.from_contents(document)) for name, document in DOCUMENTS.items()]
@@ -25,16 +27,20 @@ def read(name: str) -> Any:
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_a_schema_is_a_schema(name: str) -> None:
+    """Each schema that is published is a valid JSON Schema."""
     jsonschema.Draft202012Validator.check_schema(DOCUMENTS[name])
 
 
 @pytest.mark.parametrize("name", ["manifest", "errata"])
 def test_the_manifest_and_the_errata_are_valid(name: str) -> None:
+    """Manifest and errata fulfil their schemas."""
     validator(f"{name}.schema.json").validate(read(f"{name}.json"))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("file", [entry["file"] for entry in read("manifest.json")["files"]])
 def test_a_file_of_vectors_is_valid(file: str) -> None:
+    """Every vector of a file fulfils the schema."""
     validator("vectors.schema.json").validate(read(file))
 
 
@@ -55,6 +61,7 @@ def test_a_file_of_vectors_is_valid(file: str) -> None:
     ],
 )
 def test_a_wrong_problem_is_turned_down(change) -> None:
+    """One wrong, missing or additional part makes a problem invalid."""
     problem = read("quadratic.fomaml.json")["vectors"][0]["problem"]
     validator("problem.schema.json").validate(problem)
     change(problem)
@@ -63,6 +70,7 @@ def test_a_wrong_problem_is_turned_down(change) -> None:
 
 
 def test_the_promised_invariants_hold(every) -> None:
+    """What no schema can say of selections, rates and rows holds for every vector."""
     for vector in every:
         p = vector.problem
         names = list(p["variables"])
