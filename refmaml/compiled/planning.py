@@ -92,6 +92,7 @@ class Plan:
     cost_dtype: DType
     history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
     traced: dict[str, dict[str, Any]]  # by program: cost and gradient on the data that was traced
+    precisions: dict[str, DType]  # by program: the coarsest in it
     fingerprints: dict[str, str | None]  # of the recordings
     work: int  # arithmetic operations of one evaluation, roughly
 
@@ -124,6 +125,7 @@ def plan(request: Request) -> Plan:
         request.same_data, rates, step.workspace.sizes, step.totals,
         [(value.dtype, start, value.array()) for value, start in step.workspace.constants],
         traced["outer"].outputs["cost"].dtype, _history(step), {name: each.expected for name, each in traced.items()},
+        {name: each.precision for name, each in traced.items()},
         {name: each.fingerprint for name, each in traced.items()}, _work(traced),
     )  # fmt: skip
 
