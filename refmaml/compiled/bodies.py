@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from refmaml.compiled.addends import parts_of
-from refmaml.compiled.emit import Header, Sink, Writer
+from refmaml.compiled.emit import Writer
+from refmaml.compiled.places import Header, Sink
 from refmaml.compiled.program import FLOAT32, FLOAT64, Builder, DType, Shape, Value, in_order, stored_dtype, where_read
 from refmaml.compiled.schedule import Statement, Workspace, memory_name, place, ready, statements_of, turn_of
 

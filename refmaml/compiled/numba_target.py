@@ -14,8 +14,8 @@ import numpy as np
 from numba import extending, njit, types
 
 from refmaml.compiled import microkernels, vectormath
-from refmaml.compiled.emit import Header
 from refmaml.compiled.kernels import Kernel, MatMul, RowSum, Turn
+from refmaml.compiled.places import Header
 
 
 def names_of(header: Header) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from refmaml.compiled import cache
-from refmaml.compiled.emit import Header
+from refmaml.compiled.places import Header
 from refmaml.compiled.program import DType
 from refmaml.compiled.scalars import PLAIN, SPECIAL
 
