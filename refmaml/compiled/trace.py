@@ -13,7 +13,7 @@ from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.boxes import RecordBox, Ref, Tape, held, recording, shape_and_dtype
 from refmaml.compiled.derivatives import added, compact_derivatives
-from refmaml.compiled.errors import UnsupportedPrimitive, user_line
+from refmaml.compiled.errors import UnsupportedPrimitive, trace_begins_in, user_line
 from refmaml.compiled.fingerprint import fingerprint
 from refmaml.compiled.lowering import lower
 from refmaml.compiled.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Value, stored_dtype
@@ -63,6 +63,9 @@ def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
     return next(iter(boxes.values()))._node.tape, boxes, results
+
+
+trace_begins_in(recorded.__code__)
 
 
 def trace(function: Program, arrays: Arrays) -> Traced:
