@@ -1,7 +1,12 @@
 """Hypothesis profiles, which tests need what is not installed everywhere, how many run at once, and which every night.
 
-`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine's tests need
-Numba, and without it they are not collected.
+- `ci`, the default, draws the same few examples in every run and does not shrink: it passes or fails by what the code
+  does, in a time that is known.
+- `shrunk` draws the same examples and shrinks the one that fails.
+- `nightly` searches: other examples in every run, and many of them.
+
+`pytest --hypothesis-profile=nightly tests/compiled/test_random_programs.py` chooses one. The compiled engine's tests
+need Numba, and without it they are not collected.
 """
 
 from __future__ import annotations
@@ -11,13 +16,16 @@ from importlib.util import find_spec
 
 import pytest
 import running
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 collect_ignore = [] if find_spec("numba") else ["compiled"]
 
 # A shared machine pauses at will: no deadline, and no complaint that data are slow to draw.
-settings.register_profile("ci", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "shrunk", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("shrunk"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("nightly", settings.get_profile("shrunk"), max_examples=1000, derandomize=False)
 settings.load_profile("ci")
 
 

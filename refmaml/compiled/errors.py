@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 import autograd
 import numpy
 import scipy
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_FOLDERS = [os.path.dirname(os.path.abspath(module.__file__ or "")) for module in (autograd, numpy, scipy)]
-_LIBRARIES = tuple(folder + os.sep for folder in (*_FOLDERS, os.path.dirname(_HERE)))
+_OWN = sys.modules[__name__.partition(".")[0]]  # the whole package, wherever in it this module is
+_LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(library.__file__ or "")) + os.sep for library in (autograd, numpy, scipy, _OWN)
+)
 
 
 class CompilationRefused(RuntimeError):  # noqa: N818 - the two kinds below are named after what was found
@@ -34,7 +35,13 @@ class CompilationFallback(UserWarning):
     """A step was computed by the reference, since its cost function could not be compiled."""
 
 
-_TRACER = os.path.join(_HERE, "recording", "record.py")
+#: Files of functions that call the user's while they trace: what called them is no part of the trace.
+_tracers: set[str] = set()
+
+
+def trace_begins_in(code: CodeType) -> None:
+    """Have `user_line` look no further out than to the module of some code."""
+    _tracers.add(code.co_filename)
 
 
 def user_line(depth: int = 1) -> str:
@@ -42,7 +49,7 @@ def user_line(depth: int = 1) -> str:
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == _TRACER:
+        if name in _tracers:
             return ""
         if not name.startswith(_LIBRARIES) and not name.startswith("<frozen"):
             return f"{name}:{frame.f_lineno}"

@@ -1,15 +1,18 @@
 """Awkward little problems and the comparison of two answers: no zeros, unequal sizes, three tasks, three steps."""
 
 import inspect
+from contextlib import contextmanager, nullcontext
 
+import autograd.numpy as anp
 import numpy as np
+from autograd.core import primitive_vjps
 
 from refmaml.containers import flatten, map_leaves
 from refmaml.updates import gradient_descent_update
 
 # The rule of docs/tolerances.md: each leaf x within C u max(‖x‖, s), where s, the leaf's sensitivity, is how far it
 # moves per unit of relative change of every input, every gradient and every iterate, and, where a cost is a long chain
-# of operations (`rounded`), of every result on the way. Correct code stays under 3 u κ.
+# of operations (`chain`), of whatever an operation reads, forward and backward. Correct code stays under 3 u κ.
 FACTOR = 64
 _DELTA, _DRAWS = 2.0**-20, 4
 
@@ -41,6 +44,12 @@ class _Disturbance:
     def factor(self, shape):
         return 1.0 + self.size * self.rng.choice([-1.0, 1.0], shape)
 
+    def operand(self, operand):
+        """Return what a primitive reads in the place of an array; sums of gradients read lists of them."""
+        if isinstance(operand, np.ndarray | np.floating) and operand.dtype.kind == "f":
+            return operand * self.factor(np.shape(operand))
+        return operand
+
     def _leaf(self, leaf):
         if leaf is None or (isinstance(leaf, np.ndarray) and leaf.dtype.kind != "f"):
             return leaf
@@ -48,11 +57,49 @@ class _Disturbance:
         return wide * self.factor(np.shape(wide))
 
 
-def _moved(reference, args, options, size, seed, rounded):
+#: What is no result of arithmetic: x² is not x to the power of 2.000001. By primitive, the positions of arguments.
+_EXACT = {anp.power: (1,)}
+
+
+def _cell(function):
+    """Return the cell of a primitive that holds what it calls, or None."""
+    return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)).get("f_raw")
+
+
+@contextmanager
+def _every_operand(disturbance):
+    """Have autograd's primitives, forward and backward, read each array times its own random factors.
+
+    That a computed result is the exact one of slightly other operands holds of sums, products and elementary functions
+    in any order of their terms, and of products that are contracted with a sum. Whoever reads a result gets factors of
+    his own: in x − x, and in the backward pass where gradients meet that cancel, the result is 0, and only what it was
+    computed from tells how large its rounding is. Smooth functions only: an extreme no longer equals its argument.
+    """
+    before = {function: _cell(function) for function in primitive_vjps}
+    before = {function: (cell, cell.cell_contents) for function, cell in before.items() if cell is not None}
+
+    def disturbed(function, raw):
+        exact = _EXACT.get(function, ())
+
+        def call(*args, **kwargs):
+            read = (arg if place in exact else disturbance.operand(arg) for place, arg in enumerate(args))
+            return raw(*read, **kwargs)
+
+        return call
+
+    try:
+        for function, (cell, raw) in before.items():
+            cell.cell_contents = disturbed(function, raw)
+        yield
+    finally:
+        for cell, raw in before.values():
+            cell.cell_contents = raw
+
+
+def _moved(reference, args, options, size, seed, chain):
     """Return the reference's answer in float64, with everything on the way changed."""
     disturbance = _Disturbance(size, seed)
     batch, inner, outer, theta, steps, rate = args
-    inner = inner if rounded is None else rounded(disturbance.factor)
     update = options.get("inner_optimization_step", gradient_descent_update)
 
     def disturbed(w, dcdw, lr, /, *, stop_gradients):
@@ -61,17 +108,18 @@ def _moved(reference, args, options, size, seed, rounded):
     given = (disturbance.of(batch), inner, outer, disturbance.of(theta), steps, rate)
     if "outer_batch_fn" not in inspect.signature(reference).parameters:  # Reptile has one cost
         given = (given[0], inner, *given[3:])
-    return _leaves(tuple(reference(*given, **{**options, "inner_optimization_step": disturbed})))
+    with _every_operand(disturbance) if chain else nullcontext():
+        return _leaves(tuple(reference(*given, **{**options, "inner_optimization_step": disturbed})))
 
 
-def sensitivity(reference, *args, rounded=None, **options):
+def sensitivity(reference, *args, chain=False, **options):
     """Return by how much each leaf of the reference's answer moves, by key chain."""
-    base = _moved(reference, args, options, 0.0, 0, rounded)
-    moved = [_moved(reference, args, options, _DELTA, seed, rounded) for seed in range(_DRAWS)]
-    finite = {chain: np.isfinite(leaf) for chain, leaf in base.items()}
+    base = _moved(reference, args, options, 0.0, 0, chain)
+    moved = [_moved(reference, args, options, _DELTA, seed, chain) for seed in range(_DRAWS)]
+    finite = {name: np.isfinite(leaf) for name, leaf in base.items()}
     return {
-        chain: max(np.linalg.norm((each[chain] - leaf)[finite[chain]]) for each in moved) / _DELTA
-        for chain, leaf in base.items()
+        name: max(np.linalg.norm((draw[name] - leaf)[finite[name]]) for draw in moved) / _DELTA
+        for name, leaf in base.items()
     }
 
 
@@ -89,15 +137,15 @@ def assert_close(got, expected, moves, precision):
         assert error <= FACTOR * unit, f"{chain}: {error / unit if unit else np.inf:.1f} u κ"
 
 
-def assert_same_answer(compiled, reference, *args, rounded=None, **options):
+def assert_same_answer(compiled, reference, *args, chain=False, **options):
     """Claim that a compiled step and the reference give the same answer; return it.
 
-    `rounded` makes the cost function again, each result on the way times what its argument gives for a shape.
+    `chain` says that the costs are long chains of smooth operations, each of which has to be disturbed.
     """
     got, expected = compiled(*args, **options), reference(*args, **options)
     assert len(got) == len(expected)
     given = args if len(args) == 6 else (args[0], args[1], None, *args[2:])  # Reptile has one cost
-    moves = sensitivity(reference, *given, rounded=rounded, **options)
+    moves = sensitivity(reference, *given, chain=chain, **options)
     assert_close(tuple(got), tuple(expected), moves, precision_of(args[0], given[3]))
     return got
 

@@ -52,26 +52,20 @@ PROGRAMS = st.lists(
 )
 
 
-def cost_of(program, factor=None):
-    """Return the cost function of a program: each line reads earlier results by number.
-
-    With `factor`, each result is multiplied by what that gives for its shape: the cost as it is with other roundings.
-    """
-
-    def rounded(result):
-        return result if factor is None else result * factor(np.shape(result))
+def cost_of(program):
+    """Return the cost function of a program: each line reads earlier results by number."""
 
     def cost(batch, v):
         x = batch["x"][0]
-        results = [rounded(x * v["a"]), rounded(x + v["b"]), rounded(anp.dot(x, v["m"]))]
+        results = [x * v["a"], x + v["b"], anp.dot(x, v["m"])]
         total = 0.0
         for name, *places in program:
             if name in LINEAR:
                 total = total + LINEAR[name](results[places[0] % len(results)], v)
                 continue
             function = UNARY.get(name) or BINARY[name]
-            found = rounded(function(*(results[place % len(results)] for place in places)))
-            results.append(rounded(0.7 * anp.sin(found)))  # scaled down, so that a long program stays well conditioned
+            found = function(*(results[place % len(results)] for place in places))
+            results.append(0.7 * anp.sin(found))  # scaled down, so that a long program stays well conditioned
         return total + anp.mean((results[-1] - 0.3) ** 2) + 0.01 * anp.sum(v["c"] * results[-2][0, 0])
 
     return cost

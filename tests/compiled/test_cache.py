@@ -2,9 +2,11 @@
 
 import gc
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import refmaml
 import refmaml.compiled as engine
 from refmaml.compiled.calls import plans, shortcut
 from refmaml.compiled.machine import cache, runtime
+from refmaml.compiled.running import native
 
 DATA, THETA = {"x": np.array([[1.0, 2.0], [0.5, -1.0]])}, {"w": np.array([0.3, -0.4])}
 
@@ -32,6 +35,7 @@ def step():
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.core.config.DISABLE_JIT", 0)
     monkeypatch.setattr("numba.core.config.BOUNDSCHECK", None)
+    native.functions()  # whichever test is the first: they are compiled once in a process, and not into this folder
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "code"))
     return tmp_path / "code"
 
@@ -117,6 +121,18 @@ def test_the_name_depends_on_source_types_and_surroundings(monkeypatch):
     assert name != cache.key("source", "kernels", ["<f8"])
     monkeypatch.setattr(cache, "_surroundings", lambda: ("another machine",))
     assert name != cache.key("source", "kernels", ["<f4"])
+
+
+@pytest.mark.parametrize("module", ["errors.py", "lowering/rules.py"])
+def test_the_name_depends_on_every_module_of_the_engine(module, monkeypatch, tmp_path):
+    """A change in any module, in a folder below or not, gives entries another name; a copy elsewhere does not."""
+    before = cache._own_code()
+    copy = tmp_path / "compiled"
+    shutil.copytree(Path(engine.__file__).parent, copy)
+    monkeypatch.setattr(engine, "__file__", str(copy / "__init__.py"))
+    assert cache._own_code() == before
+    (copy / module).write_text((copy / module).read_text("utf-8") + "\n", "utf-8")
+    assert cache._own_code() != before
 
 
 def test_without_a_directory_nothing_is_kept(monkeypatch, folder, compilations):

@@ -109,7 +109,7 @@ def cost_of(*functions):
 @pytest.fixture
 def _as_python(monkeypatch):
     """In CI each primitive alone runs as plain Python; in the profile `nightly`, as machine code."""
-    if settings.get_current_profile_name() == "ci":
+    if settings.get_current_profile_name() != "nightly":
         monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
     plans.clear()
     shortcut.forget()

@@ -113,8 +113,9 @@ def plan(request: Request) -> Plan:
         constants=[(value.dtype, start, value.array()) for value, start in step.workspace.constants],
         cost_dtype=traced["outer"].outputs["cost"].dtype,
         history=_history(step),
-        traced={name: each.expected for name, each in traced.items()},
-        fingerprints={name: each.fingerprint for name, each in traced.items()},
+        traced={name: program.expected for name, program in traced.items()},
+        precisions={name: program.precision for name, program in traced.items()},
+        fingerprints={name: program.fingerprint for name, program in traced.items()},
         work=_work(traced),
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from refmaml.compiled.code.emit import Header, Sink, Writer
+from refmaml.compiled.code.emit import Writer
+from refmaml.compiled.code.places import Header, Sink
 from refmaml.compiled.program.addends import parts_of
 from refmaml.compiled.program.program import (
     FLOAT32,

@@ -2,80 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from refmaml.compiled.code.fused import LoopWriter
 from refmaml.compiled.code.loops import Access, copy_lines
-from refmaml.compiled.program.kernels import Kernel, MatMul, RowSum, Turn, multiply_form
+from refmaml.compiled.code.places import Header, Places, Sink
+from refmaml.compiled.program.kernels import MatMul, RowSum, Turn, multiply_form
 from refmaml.compiled.program.program import BOOL, FLOAT64, DType, Shape, Value, contiguous, where_read
 from refmaml.compiled.program.schedule import Statement, Workspace, memory_name, stored_values, turn_of
 
 
-@dataclass(frozen=True)
-class Sink:
-    """Where an output goes: `memory`[`start` …] = value, or += α · value when `alpha` names a factor.
-
-    `late` ones are written by the last evaluation only, where one program serves both loops.
-    """
-
-    value: Value
-    memory: str
-    start: str
-    alpha: str = ""
-    late: bool = False
-
-
-@dataclass
-class Header:
-    """What stands above the statements: constants and kernels by name, and the scalar functions that are called."""
-
-    constants: dict[str, tuple[DType, Any]] = field(default_factory=dict)
-    kernels: dict[str, Kernel] = field(default_factory=dict)
-    functions: set[str] = field(default_factory=set)
-
-    def constant(self, number: Any, dtype: DType) -> str:
-        """Return the name of a constant."""
-        text = re.sub(r"[^0-9a-z]", "_", f"{float(number):.9g}".replace("-", "minus_").replace("+", ""))
-        name = f"c{dtype.itemsize}_{text}"
-        while name in self.constants and not _same(self.constants[name][1], number):
-            name += "x"
-        self.constants[name] = (dtype, number)
-        return name
-
-    def kernel(self, stem: str, kernel: Kernel) -> str:
-        """Return the name of a kernel."""
-        name = stem
-        while self.kernels.get(name, kernel) != kernel:
-            name += "x"
-        self.kernels[name] = kernel
-        return name
-
-    def call(self, name: str) -> str:
-        """Return the name of a scalar function, noting that it is called."""
-        self.functions.add(name)
-        return name
-
-
-def _same(a: Any, b: Any) -> bool:
-    return bool(np.asarray(a).tobytes() == np.asarray(b).tobytes())
-
-
-class Writer:
+class Writer(Places):
     """Writes the statements of one program, whose places a workspace has."""
 
     def __init__(
         self, header: Header, workspace: Workspace, statements: list[Statement], sinks: list[Sink], written: str,
         kept: Collection[int],
     ) -> None:  # fmt: skip
-        self.header, self.workspace, self.statements, self.sinks = header, workspace, statements, sinks
+        super().__init__(header, workspace, stored_values(statements, [sink.value for sink in sinks]) | set(kept))
+        self.statements, self.sinks = statements, sinks
         self._written = written  # the prefix of the inputs that the sinks write to
         self._kept = kept  # ids of values that another program reads
-        self._stored = stored_values(statements, [sink.value for sink in sinks]) | set(kept)
         self._fused = {id(where_read(sink.value)[0]): sink for sink in sinks if self._in_place(sink)}
 
     def _in_place(self, sink: Sink) -> bool:
@@ -108,19 +55,6 @@ class Writer:
             if not sink.late:
                 result += self._product(root, sink) if id(root) in self._fused else self._sink(sink)
         return result
-
-    def place(self, value: Value) -> int:
-        """Return the first element of a stored value."""
-        return self.workspace.places[id(value)]
-
-    def access(self, value: Value) -> Access:
-        """Return how a value, or a view of one, is read."""
-        root, offset, strides = where_read(value)
-        return Access(memory_name(root.dtype), str(self.place(root) + offset), strides)
-
-    def own(self, value: Value) -> Access:
-        """Return where a stored value is written."""
-        return Access(memory_name(value.dtype), str(self.place(value)), contiguous(value.shape))
 
     def _sink(self, sink: Sink) -> list[str]:
         if not sink.value.size:
@@ -191,11 +125,6 @@ class Writer:
         truth = " != 0" if value.dtype == BOOL else ""
         chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)]{truth}, {zero})"
         return [f"for i in range({value.size}):", f"    at = wi[{table} + i]", f"    {target} + i] = {chosen}"]
-
-    def own_memory(self, value: Value) -> str:
-        """Return the beginning of an access to a stored value: ``w4[128``."""
-        root, offset, _ = where_read(value)
-        return f"{memory_name(root.dtype)}[{self.place(root) + offset}"
 
     def _zero(self, dtype: DType) -> str:
         return self.header.constant(0, dtype) if dtype.kind == "f" else "False" if dtype == BOOL else "0"

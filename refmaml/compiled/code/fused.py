@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
 
 from refmaml.compiled.code.loops import Access, Nest, copy_lines, merged
+from refmaml.compiled.code.places import Places
 from refmaml.compiled.program.program import BOOL, INT64, DType, Shape, Value, contiguous, where_read
 from refmaml.compiled.program.scalars import OPERATORS, VECTORS
 from refmaml.compiled.program.schedule import Statement, reads_own_element
-
-if TYPE_CHECKING:
-    from refmaml.compiled.code.emit import Writer
 
 _VECTOR_BYTES = 32
 _CASTS = {"float32": "f4", "float64": "f8", "int64": "i8"}
@@ -27,8 +24,8 @@ def integer(number: int) -> str:
 class LoopWriter:
     """Writes one fused loop."""
 
-    def __init__(self, writer: Writer, statement: Statement) -> None:
-        self.writer, self.header, self.statement = writer, writer.header, statement
+    def __init__(self, places: Places, statement: Statement) -> None:
+        self.places, self.header, self.statement = places, places.header, statement
         self._names: dict[int, str] = {}
         self._accesses: dict[Shape, Shape] = {}
         for value in statement.values:
@@ -42,7 +39,7 @@ class LoopWriter:
 
     def _all_strides(self, value: Value) -> list[Shape]:
         found = [self._over(value, arg) for arg in value.args if self._read(arg)]
-        return [*found, self._target(value)] if id(value) in self.writer._stored else found
+        return [*found, self._target(value)] if self.places.is_stored(value) else found
 
     def _local(self, arg: Value) -> bool:
         root = where_read(arg)[0]
@@ -98,7 +95,7 @@ class LoopWriter:
         if self._local(arg):
             return self._names[id(where_read(arg)[0])]
         strides = self._small[self._over(value, arg)]
-        plain = self.writer.access(arg)
+        plain = self.places.access(arg)
         access = Access(plain.memory, plain.start, strides)
         if access not in self._loaded:
             name = f"x{len(self._loaded)}"
@@ -116,8 +113,8 @@ class LoopWriter:
         name = f"v{len(self._names)}"
         self._names[id(value)] = name
         self.nest.inside.append(f"{name} = {self._expression(value, arguments)}")
-        if id(value) in self.writer._stored:
-            target = self.writer.own(value)
+        if self.places.is_stored(value):
+            target = self.places.own(value)
             access = Access(target.memory, target.start, self._small[self._target(value)])
             self.nest.inside.append(f"{self.nest.element(access)} = {name}")
 
@@ -138,7 +135,7 @@ class LoopWriter:
 
     def _reduce(self, value: Value, argument: str) -> list[str]:
         """Add to a local number where the summed axes are the inner ones, and to memory where they are not."""
-        target, fn = self.writer.own(value), value.params[0]
+        target, fn = self.places.own(value), value.params[0]
         strides = self._small[self._target(value)]
         access = Access(target.memory, target.start, strides)
         start = self._start(fn, value.dtype)

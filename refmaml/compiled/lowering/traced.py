@@ -9,7 +9,7 @@ import numpy as np
 
 from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.lowering import lower
-from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, Value, stored_dtype
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Value, stored_dtype
 from refmaml.compiled.program.simplify import simplify
 from refmaml.compiled.recording.boxes import RecordBox, Ref, Tape, held, shape_and_dtype
 from refmaml.compiled.recording.fingerprint import fingerprint
@@ -18,12 +18,16 @@ from refmaml.compiled.recording.record import Arrays, Program, recorded
 
 @dataclass(frozen=True)
 class Traced:
-    """A program with its inputs and outputs by name, and what the outputs were on the traced data."""
+    """A program with its inputs and outputs by name, and what the outputs were on the traced data.
+
+    `precision` is the coarsest in which it computes anything.
+    """
 
     inputs: dict[str, Value]
     outputs: dict[str, Value]
     expected: dict[str, Any]
     fingerprint: str | None
+    precision: DType
 
 
 def trace(function: Program, arrays: Arrays) -> Traced:
@@ -46,7 +50,12 @@ def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
     values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
     outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
     expected = {name: np.array(held(box)) for name, box in results.items()}
-    return Traced(inputs, simplify(builder, outputs), expected, fingerprint(tape, results))
+    return Traced(inputs, simplify(builder, outputs), expected, fingerprint(tape, results), _coarsest(tape))
+
+
+def _coarsest(tape: Tape) -> DType:
+    kinds = {getattr(held(entry.value), "dtype", FLOAT64) for entry in tape.entries}  # a list is made of other entries
+    return FLOAT32 if any(kind.kind == "f" and kind.itemsize < FLOAT64.itemsize for kind in kinds) else FLOAT64
 
 
 def _input(builder: Builder, name: str, box: Any) -> Value:

@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import stat
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,10 +69,13 @@ def _version(name: str) -> str:
 
 
 def _own_code() -> str:
-    """Return a hash of the engine's own code: the emitted source only names what much of it writes."""
+    """Return a hash of this package's modules: the emitted source only names the vector code that they write."""
+    *parents, _ = __name__.split(".")
+    package = sys.modules[".".join(parents[:2])]  # the engine, wherever in it this module is
+    folder = Path(package.__file__ or "").parent
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import extending, njit, types
 
-from refmaml.compiled.code.emit import Header
+from refmaml.compiled.code.places import Header
 from refmaml.compiled.machine import microkernels, vectormath
 from refmaml.compiled.program.kernels import Kernel, MatMul, RowSum, Turn
 

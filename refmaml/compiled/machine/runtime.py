@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from refmaml.compiled.code.emit import Header
+from refmaml.compiled.code.places import Header
 from refmaml.compiled.machine import cache
 from refmaml.compiled.program.program import DType
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL

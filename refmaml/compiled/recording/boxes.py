@@ -16,21 +16,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import autograd
 import numpy as np
+from autograd import builtins
 from autograd.core import SparseObject
 from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import Box, Node, box_type_mappings, new_box, trace_primitives_map, trace_stack
+from autograd.tracer import Box, Node, box_type_mappings, getval, new_box, trace_primitives_map, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
 from refmaml.compiled.recording import locks, weak
+from refmaml.containers import children
 
 _SCALARS = (
     np.ndarray, float, np.float64, np.float32, np.float16, np.longdouble, np.bool_, bool, int,
     np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
 )  # fmt: skip
-# Functions that autograd calls on the value in a box, and that use its shape and dtype alone.
-_SHAPE_ONLY = {"ndim", "shape", "iscomplexobj", "result_type", "metadata", "isinstance", "type", "parse_einsum_input"}
+# By name, since autograd wraps them: what it calls on the value in a box, and uses its shape and dtype alone.
+_SHAPE_ONLY = {
+    function.__name__
+    for function in (anp.ndim, anp.shape, anp.iscomplexobj, anp.result_type, anp.metadata, anp.parse_einsum_input,
+                     builtins.isinstance, builtins.type)
+}  # fmt: skip
+# Packages that know what a box is: autograd, and this one, wherever in it this module is.
+_AT_HOME = (f"{autograd.__name__}.", ".".join(__name__.split(".")[:2]))
+# autograd's wrapper of a function that is followed through a trace, and of one that is not.
+_WRAPPERS = {anp.sin.__code__, anp.ndim.__code__}
 # Their derivatives index by data, and would be refused for that.
 _REFUSED_AT_ONCE = {anp.sort, anp.partition}
 
@@ -131,17 +142,14 @@ def _refuse(what: str) -> NoReturn:
 
 def _reads_shape_only(frame: Any) -> bool:
     """Tell whether `Box._value` is read by autograd itself, for a call that needs no more than shape and dtype."""
-    name = frame.f_globals.get("__name__", "")
-    if name == "autograd.tracer" and frame.f_code.co_name in ("<lambda>", "f_wrapped"):
+    if frame.f_code is getval.__code__:
         caller = frame.f_back
-        raw = caller.f_locals.get("f_raw") if caller.f_code.co_name == "f_wrapped" else None
-        if frame.f_code.co_name == "<lambda>":
-            if raw is not None:
-                return getattr(raw, "__name__", "") in _SHAPE_ONLY
-            return _reads_shape_only(caller)
-    if name == "refmaml.containers":  # it asks whether a node is a branch, or has a dtype
-        return frame.f_code.co_name in ("children", "as_array")
-    return bool(name.startswith(("autograd.", "refmaml.compiled")))
+        if caller.f_code in _WRAPPERS:
+            return getattr(caller.f_locals["f_raw"], "__name__", "") in _SHAPE_ONLY
+        return _reads_shape_only(caller)
+    if frame.f_code is children.__code__:  # it asks whether a node is a branch
+        return True
+    return bool(frame.f_globals.get("__name__", "").startswith(_AT_HOME))
 
 
 class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types

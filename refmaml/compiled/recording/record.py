@@ -10,7 +10,7 @@ from autograd.core import VJPNode
 from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
-from refmaml.compiled.errors import UnsupportedPrimitive, user_line
+from refmaml.compiled.errors import UnsupportedPrimitive, trace_begins_in, user_line
 from refmaml.compiled.recording.boxes import RecordBox, Tape, recording, shape_and_dtype
 from refmaml.compiled.recording.derivatives import added, compact_derivatives
 
@@ -44,6 +44,9 @@ def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
     return next(iter(boxes.values()))._node.tape, boxes, results
+
+
+trace_begins_in(recorded.__code__)
 
 
 def value_and_gradients(function: Callable[[Any], Any], leaves: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -29,5 +29,6 @@ class Plan:
     cost_dtype: DType
     history: dict[DType, int]  # numbers that each inner step leaves, at the end of the workspace, for the way back
     traced: dict[str, dict[str, Any]]  # by program: cost and gradient on the data that was traced
+    precisions: dict[str, DType]  # by program: the coarsest in it
     fingerprints: dict[str, str | None]  # of the recordings
     work: int  # arithmetic operations of one evaluation, roughly
