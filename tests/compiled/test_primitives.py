@@ -338,6 +338,7 @@ PARTS = {
 }  # fmt: skip
 
 
+@pytest.mark.once
 @pytest.mark.sampled(12)
 @pytest.mark.usefixtures("_as_python")
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])

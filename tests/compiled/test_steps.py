@@ -71,6 +71,7 @@ OPTIONS = {
 OPTIONS["per-task selections"].pop("inner_v")
 
 
+@pytest.mark.once
 @pytest.mark.sampled(18)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("order", STEPS)
@@ -82,6 +83,7 @@ def test_every_option_in_loop_mode(order, options, dtype):
     assert_same_answer(compiled, reference, *args, batched=False, **options)
 
 
+@pytest.mark.once
 @pytest.mark.sampled(8)
 @pytest.mark.parametrize("order", STEPS)
 @pytest.mark.parametrize("name", ["plain", "average", "adapted", "adapted first", "two tasks", "inner leaf",
