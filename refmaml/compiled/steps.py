@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from refmaml import reference
-from refmaml.compiled.calls.calling import Call, answer
+from refmaml.compiled.calls.arguments import Call
+from refmaml.compiled.calls.calling import answer
 from refmaml.containers import Container
 from refmaml.preparation import BatchFn, CostFn
 from refmaml.updates import InnerOptimizationStep, gradient_descent_update
@@ -67,7 +68,16 @@ def fomaml_step(
         ValueDependence: the cost depends on values in a way that a recording does not show.
         ValueError, TypeError, KeyError: as there.
     """
-    return answer(Call("first", reference.fomaml_step, locals()))
+    call = Call(
+        kind="first", reference=reference.fomaml_step, batch=batch, inner_cost_fn=inner_cost_fn,
+        outer_cost_fn=outer_cost_fn, variables=variables, inner_grad_steps=inner_grad_steps,
+        inner_learning_rate=inner_learning_rate, inner_optimization_step=inner_optimization_step,
+        inner_batch_fn=inner_batch_fn, outer_batch_fn=outer_batch_fn, average_across_steps=average_across_steps,
+        batched=batched, inner_v=inner_v, keep_inner_v=keep_inner_v, outer_v=outer_v, keep_outer_v=keep_outer_v,
+        return_inner_v=return_inner_v, num_tasks=num_tasks, stop_gradients=stop_gradients,
+        num_threads=num_threads, on_unsupported=on_unsupported,
+    )  # fmt: skip
+    return answer(call)
 
 
 def maml_step(
@@ -100,7 +110,16 @@ def maml_step(
     iterates φ_k are kept, and each step back is a compiled Hessian-vector product. Arguments, results and errors are
     those of `fomaml_step` of this module.
     """
-    return answer(Call("second", reference.maml_step, locals()))
+    call = Call(
+        kind="second", reference=reference.maml_step, batch=batch, inner_cost_fn=inner_cost_fn,
+        outer_cost_fn=outer_cost_fn, variables=variables, inner_grad_steps=inner_grad_steps,
+        inner_learning_rate=inner_learning_rate, inner_optimization_step=inner_optimization_step,
+        inner_batch_fn=inner_batch_fn, outer_batch_fn=outer_batch_fn, average_across_steps=average_across_steps,
+        batched=batched, inner_v=inner_v, keep_inner_v=keep_inner_v, outer_v=outer_v, keep_outer_v=keep_outer_v,
+        return_inner_v=return_inner_v, num_tasks=num_tasks, stop_gradients=stop_gradients,
+        num_threads=num_threads, on_unsupported=on_unsupported,
+    )  # fmt: skip
+    return answer(call)
 
 
 def reptile_step(
@@ -120,4 +139,11 @@ def reptile_step(
     on_unsupported: str = "error",
 ) -> tuple[Any, ...]:
     """Perform one step of Reptile, compiled: `refmaml.reptile_step`; the last two arguments as in `fomaml_step`."""
-    return answer(Call("reptile", reference.reptile_step, locals()))
+    call = Call(
+        kind="reptile", reference=reference.reptile_step, batch=batch, inner_cost_fn=cost_fn,
+        variables=variables, inner_grad_steps=inner_grad_steps, inner_learning_rate=inner_learning_rate,
+        inner_optimization_step=inner_optimization_step, average_across_steps=True, batched=batched,
+        return_inner_v=return_inner_v, num_tasks=num_tasks, stop_gradients=stop_gradients,
+        num_threads=num_threads, on_unsupported=on_unsupported,
+    )  # fmt: skip
+    return answer(call)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from autograd.tracer import isbox
 
 from refmaml import validation
 from refmaml.compiled.calls import shortcut
+from refmaml.compiled.calls.arguments import Answer, Call
 from refmaml.compiled.calls.groups import Group, Prepared, combined, prepared
 from refmaml.compiled.calls.plans import plan_for
 from refmaml.compiled.errors import CompilationFallback, CompilationRefused, UnsupportedPrimitive
@@ -21,57 +21,31 @@ from refmaml.compiled.running.crew import default_threads
 from refmaml.compiled.running.execution import Execution
 from refmaml.containers import Container, children, map_leaves, unbox
 
-_REFERENCE_ONLY = ("num_threads", "on_unsupported")
 _LARGEST = float(np.finfo(np.float32).max)
-_POSITIONAL = {
-    "reptile": ("batch", "cost_fn", "variables", "inner_grad_steps", "inner_learning_rate"),
-    "first": (
-        "batch", "inner_cost_fn", "outer_cost_fn", "variables", "inner_grad_steps", "inner_learning_rate",
-    ),
-}  # fmt: skip
-_POSITIONAL["second"] = _POSITIONAL["first"]
 
 
-class Call:
-    """The arguments of one call, and the reference's step that answers the same."""
-
-    def __init__(self, kind: str, reference: Callable[..., tuple[Any, ...]], arguments: dict[str, Any]) -> None:
-        self.kind, self._reference, self.arguments = kind, reference, arguments
-
-    def __getitem__(self, name: str) -> Any:
-        return self.arguments[name]
-
-    def get(self, name: str, default: Any) -> Any:
-        """Return an argument that not every step has."""
-        return self.arguments.get(name, default)
-
-    def by_reference(self) -> tuple[Any, ...]:
-        """Return the reference's answer."""
-        positional = _POSITIONAL[self.kind]
-        rest = {k: v for k, v in self.arguments.items() if k not in positional and k not in _REFERENCE_ONLY}
-        return self._reference(*(self.arguments[name] for name in positional), **rest)
-
-
-def answer(call: Call) -> tuple[Any, ...]:
+def answer(call: Call) -> Answer:
     """Check the arguments, find or make a plan, run it, and put its results into containers."""
-    if call["on_unsupported"] not in ("error", "reference"):
-        raise ValueError(f"on_unsupported: expected 'error' or 'reference', but got {call['on_unsupported']!r}.")
-    threads = _threads(call["num_threads"])
-    known = shortcut.structure(call.kind, call.arguments)
+    if call.on_unsupported not in ("error", "reference"):
+        raise ValueError(f"on_unsupported: expected 'error' or 'reference', but got {call.on_unsupported!r}.")
+    threads = _threads(call.num_threads)
+    known = shortcut.structure(call)
     recipe = shortcut.recall(known[0]) if known else None
     if recipe is not None and known is not None:
         _, leaves, data = known
-        return recipe.answer(leaves, data, call["inner_learning_rate"], call["inner_grad_steps"], threads)
-    boxed = _has_box(call["variables"]) or _has_box(call["batch"]) or _has_box(call["inner_learning_rate"])
+        return recipe.answer(leaves, data, call.inner_learning_rate, call.inner_grad_steps, threads)
+    boxed = _has_box(call.variables) or _has_box(call.batch) or _has_box(call.inner_learning_rate)
     if boxed:
-        if not call["stop_gradients"]:
+        if not call.stop_gradients:
             return call.by_reference()
-        for name in ("variables", "batch", "inner_learning_rate"):
-            call.arguments[name] = map_leaves(unbox, call[name])
+        call = call._replace(
+            variables=map_leaves(unbox, call.variables), batch=map_leaves(unbox, call.batch),
+            inner_learning_rate=map_leaves(unbox, call.inner_learning_rate),
+        )  # fmt: skip
     try:
         return _compiled(call, threads, known)
     except CompilationRefused as refusal:
-        if call["on_unsupported"] == "error":
+        if call.on_unsupported == "error":
             raise
         warnings.warn(f"computed by the reference: {refusal}", CompilationFallback, stacklevel=3)
         with making:
@@ -95,7 +69,7 @@ def _has_box(node: Container) -> bool:
     return branch is not None and any(_has_box(child) for _, child in branch)
 
 
-def _compiled(call: Call, threads: int, known: Any) -> tuple[Any, ...]:
+def _compiled(call: Call, threads: int, known: Any) -> Answer:
     ready = prepared(call)
     plans = [_planned(call, ready, group) for group in ready.groups]
     results = [
@@ -117,7 +91,7 @@ def _run(call: Call, ready: Prepared, group: Group, execution: Execution, thread
         )
     result = execution.run(
         list(ready.theta.values()), group.data, descent, rates, group.count, ready.steps,
-        bool(call.get("average_across_steps", call.kind == "reptile")), group.adapted, threads,
+        bool(call.average_across_steps), group.adapted, threads,
     )  # fmt: skip
     return execution.plan, result
 

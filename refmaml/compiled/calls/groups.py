@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refmaml import validation
+from refmaml.compiled.calls.arguments import Call
 from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.program.program import stored
 from refmaml.containers import Container, Leaves, Skeleton, children, fill, flatten, owned, prune, skeleton_of
@@ -115,26 +116,24 @@ def signature(leaves: Leaves) -> Signature:
     return tuple((chain, np.shape(leaf), np.asarray(leaf).dtype.str) for chain, leaf in leaves.items())
 
 
-def prepared(call: Any) -> Prepared:
+def prepared(call: Call) -> Prepared:
     """Check the arguments and sort the tasks into groups."""
-    theta, batch = dict(flatten(call["variables"])), dict(flatten(call["batch"]))
+    theta, batch = dict(flatten(call.variables)), dict(flatten(call.batch))
     layout = _layout(call, theta, batch)
-    batched = bool(call["batched"])
+    batched = bool(call.batched)
     reptile = call.kind == "reptile"
     rates = validation.learning_rate(
-        call["inner_learning_rate"], layout.adapting, list(layout.chains), nonzero=reptile
+        call.inner_learning_rate, layout.adapting, list(layout.chains), nonzero=reptile
     )  # fmt: skip
-    steps = validation.step_count(call["inner_grad_steps"])
-    inner_cost = call.get("inner_cost_fn", call.get("cost_fn", None))
-    outer_cost = call.get("outer_cost_fn", None) or inner_cost
+    steps = validation.step_count(call.inner_grad_steps)
+    costs = (call.inner_cost_fn, call.outer_cost_fn or call.inner_cost_fn)
     theta = {chain: np.asarray(leaf) for chain, leaf in theta.items()}
     if batched:
         theta = {chain: leaf[: layout.tasks] for chain, leaf in theta.items()}
-    averaged = call.get("average_across_steps", reptile)
     return Prepared(
         layout, theta, {chain: _floating(rate) for chain, rate in rates.items()}, rates, steps,
-        layout.tasks if batched else 1, batched, bool(averaged), (inner_cost, outer_cost),
-        call["inner_optimization_step"], bool(call["stop_gradients"]), reptile, _groups(call, layout, batch),
+        layout.tasks if batched else 1, batched, bool(call.average_across_steps), costs,
+        call.inner_optimization_step, bool(call.stop_gradients), reptile, _groups(call, layout, batch),
     )  # fmt: skip
 
 
@@ -146,13 +145,12 @@ def _floating(rate: Any) -> Any:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-def _layout(call: Any, theta: Leaves, batch: Leaves) -> Layout:
-    names = ("inner_v", "outer_v")
-    selections = tuple((repr(call.get(name, None)), call.get(f"keep_{name}", True)) for name in names)
-    functions = tuple(call.get(name, None) for name in ("inner_cost_fn", "outer_cost_fn", "cost_fn"))
+def _layout(call: Call, theta: Leaves, batch: Leaves) -> Layout:
+    selections = (repr(call.inner_v), call.keep_inner_v), (repr(call.outer_v), call.keep_outer_v)
+    functions = (call.inner_cost_fn, call.outer_cost_fn)
     key = (
-        call.kind, selections, tuple(map(identity, functions)), call["batched"], repr(call["return_inner_v"]),
-        call["num_tasks"], type(call["num_tasks"]), nesting(call["variables"]), nesting(call["batch"]),
+        call.kind, selections, tuple(map(identity, functions)), call.batched, repr(call.return_inner_v),
+        call.num_tasks, type(call.num_tasks), nesting(call.variables), nesting(call.batch),
         signature(theta), signature(batch),
     )  # fmt: skip
     if key not in _layouts:
@@ -170,35 +168,32 @@ def nesting(container: Container) -> Any:
     return (type(container), tuple((key, nesting(child)) for key, child in branch))
 
 
-def _checked_layout(call: Any, theta: Leaves) -> Layout:
-    tasks, in_batch = validation.number_of_tasks(call["batch"], call["num_tasks"])
-    validation.distinct_chains(call["variables"], "variables")
+def _checked_layout(call: Call, theta: Leaves) -> Layout:
+    tasks, in_batch = validation.number_of_tasks(call.batch, call.num_tasks)
+    validation.distinct_chains(call.variables, "variables")
     validation.variables(theta)
-    if call["batched"]:
+    if call.batched:
         validation.task_axis(theta, tasks, in_batch)
-    selector = validation.Selector(tuple(theta), tasks, in_batch, bool(call["batched"]))
-    inner, outer = (
-        selector.chains(name, call.get(name, None), keep=call.get(f"keep_{name}", True))
-        for name in ("inner_v", "outer_v")
-    )
-    adapted = validation.whose_adapted_variables(call["return_inner_v"])
-    inner_cost, inner_name = call.get("inner_cost_fn", call.get("cost_fn", None)), "inner_cost_fn"
-    three = validation.takes_outer_variables(inner_cost, inner_name)
-    second = call.get("outer_cost_fn", None)
+    selector = validation.Selector(tuple(theta), tasks, in_batch, bool(call.batched))
+    inner = selector.chains("inner_v", call.inner_v, keep=call.keep_inner_v)
+    outer = selector.chains("outer_v", call.outer_v, keep=call.keep_outer_v)
+    adapted = validation.whose_adapted_variables(call.return_inner_v)
+    three = validation.takes_outer_variables(call.inner_cost_fn, "inner_cost_fn")
+    second = call.outer_cost_fn
     outer_three = three if second is None else validation.takes_outer_variables(second, "outer_cost_fn")
     chains = tuple(theta)
     return Layout(
-        skeleton_of(call["variables"]), chains, tasks, inner, outer,
+        skeleton_of(call.variables), chains, tasks, inner, outer,
         [chain for chain in chains if any(chain in each for each in inner)],
         tuple(chain for chain in chains if any(chain in each for each in outer)), adapted, (three, outer_three),
-        skeleton_of(call["batch"]),
+        skeleton_of(call.batch),
         all(each == inner[0] for each in inner) and all(each == outer[0] for each in outer),
     )  # fmt: skip
 
 
-def _groups(call: Any, layout: Layout, batch: Leaves) -> list[Group]:
-    inner_fn, outer_fn = call.get("inner_batch_fn", None), call.get("outer_batch_fn", None)
-    batched, tasks = bool(call["batched"]), layout.tasks
+def _groups(call: Call, layout: Layout, batch: Leaves) -> list[Group]:
+    inner_fn, outer_fn = call.inner_batch_fn, call.outer_batch_fn
+    batched, tasks = bool(call.batched), layout.tasks
     if layout.uniform and inner_fn is None and outer_fn is None:
         data = _direct(layout, batch, batched)
         count = 1 if batched else tasks

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from refmaml.compiled.calls.arguments import Call
 from refmaml.compiled.calls.groups import Prepared, identity
 from refmaml.compiled.guarding.guards import Guard
 from refmaml.compiled.program.program import stored, stored_dtype
@@ -21,7 +22,6 @@ from refmaml.compiled.running.execution import Execution
 from refmaml.containers import fill, prune
 
 _KEPT = 128
-_OPTIONS = ("inner_v", "outer_v", "inner_batch_fn", "outer_batch_fn")
 _recipes: OrderedDict[Any, Recipe] = OrderedDict()
 
 
@@ -79,24 +79,25 @@ def _describe(node: Any, leaves: list[Any], shape: list[Any]) -> bool:
     return True
 
 
-def structure(kind: str, arguments: dict[str, Any]) -> tuple[Any, list[Any], list[Any]] | None:
+def structure(call: Call) -> tuple[Any, list[Any], list[Any]] | None:
     """Return (structure, variables, data), or None where a call has something out of the ordinary."""
-    rate, steps = arguments["inner_learning_rate"], arguments["inner_grad_steps"]
+    rate, steps = call.inner_learning_rate, call.inner_grad_steps
     if type(rate) is not float or not isfinite(rate) or type(steps) is not int or steps < 0:
         return None
-    if kind == "reptile" or arguments["batched"] is not False or arguments["return_inner_v"] is not False:
+    if call.kind == "reptile" or call.batched is not False or call.return_inner_v is not False:
         return None
-    for name in _OPTIONS:
-        if arguments[name] is not None:
-            return None
+    if call.inner_v is not None or call.outer_v is not None:
+        return None
+    if call.inner_batch_fn is not None or call.outer_batch_fn is not None:
+        return None
     shape: list[Any] = []
     leaves: list[Any] = []
     data: list[Any] = []
-    if not _describe(arguments["variables"], leaves, shape) or not _describe(arguments["batch"], data, shape):
+    if not _describe(call.variables, leaves, shape) or not _describe(call.batch, data, shape):
         return None
-    functions = (arguments["inner_cost_fn"], arguments["outer_cost_fn"], arguments["inner_optimization_step"])
-    tasks, average = arguments["num_tasks"], bool(arguments["average_across_steps"])
-    return (kind, *map(identity, functions), type(tasks), tasks, average, *shape), leaves, data
+    functions = (call.inner_cost_fn, call.outer_cost_fn, call.inner_optimization_step)
+    tasks, average = call.num_tasks, bool(call.average_across_steps)
+    return (call.kind, *map(identity, functions), type(tasks), tasks, average, *shape), leaves, data
 
 
 def recall(key: Any) -> Recipe | None:
