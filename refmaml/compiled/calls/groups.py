@@ -54,7 +54,7 @@ class Group:
         return [stored(array) for part in parts for array in part.arrays.values()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """What the options and the structure of the arguments determine; checked once for each."""
 
@@ -71,7 +71,7 @@ class Layout:
     uniform: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A call, ready to run."""
 
@@ -131,10 +131,20 @@ def prepared(call: Call) -> Prepared:
     if batched:
         theta = {chain: leaf[: layout.tasks] for chain, leaf in theta.items()}
     return Prepared(
-        layout, theta, {chain: _floating(rate) for chain, rate in rates.items()}, rates, steps,
-        layout.tasks if batched else 1, batched, bool(call.average_across_steps), costs,
-        call.inner_optimization_step, bool(call.stop_gradients), reptile, _groups(call, layout, batch),
-    )  # fmt: skip
+        layout=layout,
+        theta=theta,
+        rates={chain: _floating(rate) for chain, rate in rates.items()},
+        given_rates=rates,
+        steps=steps,
+        rows=layout.tasks if batched else 1,
+        batched=batched,
+        averaged=bool(call.average_across_steps),
+        costs=costs,
+        update=call.inner_optimization_step,
+        stop_gradients=bool(call.stop_gradients),
+        reptile=reptile,
+        groups=_groups(call, layout, batch),
+    )
 
 
 def _floating(rate: Any) -> Any:
@@ -183,12 +193,18 @@ def _checked_layout(call: Call, theta: Leaves) -> Layout:
     outer_three = three if second is None else validation.takes_outer_variables(second, "outer_cost_fn")
     chains = tuple(theta)
     return Layout(
-        skeleton_of(call.variables), chains, tasks, inner, outer,
-        [chain for chain in chains if any(chain in each for each in inner)],
-        tuple(chain for chain in chains if any(chain in each for each in outer)), adapted, (three, outer_three),
-        skeleton_of(call.batch),
-        all(each == inner[0] for each in inner) and all(each == outer[0] for each in outer),
-    )  # fmt: skip
+        skeleton=skeleton_of(call.variables),
+        chains=chains,
+        tasks=tasks,
+        inner=inner,
+        outer=outer,
+        adapting=[chain for chain in chains if any(chain in selection for selection in inner)],
+        union=tuple(chain for chain in chains if any(chain in selection for selection in outer)),
+        adapted=adapted,
+        three=(three, outer_three),
+        batch_skeleton=skeleton_of(call.batch),
+        uniform=all(selection == inner[0] for selection in inner) and all(selection == outer[0] for selection in outer),
+    )
 
 
 def _groups(call: Call, layout: Layout, batch: Leaves) -> list[Group]:
@@ -267,7 +283,7 @@ def _group(layout: Layout, key: Any, members: list[tuple[int, Any, Any]], batche
 
 
 def _stacked(containers: list[Container], batched: bool) -> Data:
-    rows = [dict(flatten(each)) for each in containers]
+    rows = [dict(flatten(container)) for container in containers]
     shapes = {chain: np.asarray(leaf) for chain, leaf in rows[0].items() if _is_array(leaf)}
     arrays = {
         chain: np.ascontiguousarray(rows[0][chain] if batched else np.stack([row[chain] for row in rows]))

@@ -50,7 +50,7 @@ class Cost:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One kind of step on one kind of task: everything that its program depends on."""
 
@@ -88,7 +88,9 @@ def plan(request: Request) -> Plan:
     traced = {name: trace(*program) for name, program in _programs(request).items()}
     if "inner" in traced:
         del traced["inner"].outputs["cost"]  # it was traced for the proof at first use alone
-    roles = {name: Role(each.outputs, inner_data if name != "outer" else outer_data) for name, each in traced.items()}
+    roles = {
+        name: Role(program.outputs, inner_data if name != "outer" else outer_data) for name, program in traced.items()
+    }
     shared = _is_shared(request)
     step = Step(
         request.kind, leaves, roles["outer"] if shared else roles["inner"], roles["outer"], roles.get("adjoint"),
@@ -146,7 +148,7 @@ def _data(leaves: Leaves, which: str) -> tuple[Data, ...]:
 
 def _parameter_dtypes(data: Sequence[Data]) -> list[DType]:
     f4, f8, i8, b1 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
-    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8, *(each.dtype for each in data)]
+    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8, *(array.dtype for array in data)]
 
 
 def _is_shared(request: Request) -> bool:
@@ -168,7 +170,7 @@ def _signature(leaves: Leaves) -> list[tuple[str, Shape, str]]:
 
 
 def _work(traced: dict[str, Traced]) -> int:
-    values = in_order([value for each in traced.values() for value in each.outputs.values()])
+    values = in_order([value for program in traced.values() for value in program.outputs.values()])
     products = sum(2 * value.size * value.args[0].shape[-1] for value in values if value.op == "matmul")
     return products + 4 * sum(value.size for value in values if value.op in ("map", "reduce", "gather"))
 

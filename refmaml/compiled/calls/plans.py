@@ -124,7 +124,19 @@ def _request(kind: str, ready: Prepared, group: Group) -> Request:
         return Cost(ready.costs[position], f"the {name} cost", data.skeleton, data.static, data.scalars, views)
 
     return Request(
-        kind, cost(0, "inner", group.inner_data), cost(1, "outer", group.outer_data), layout.skeleton, ready.theta,
-        group.inner_data.shapes, group.outer_data.shapes, group.same_data, group.inner, group.outer, ready.update,
-        ready.stop_gradients, ready.rates, ready.given_rates, ready.rows,
-    )  # fmt: skip
+        kind=kind,
+        inner_cost=cost(0, "inner", group.inner_data),
+        outer_cost=cost(1, "outer", group.outer_data),
+        skeleton=layout.skeleton,
+        theta=ready.theta,
+        inner_data=group.inner_data.shapes,
+        outer_data=group.outer_data.shapes,
+        same_data=group.same_data,
+        inner=group.inner,
+        outer=group.outer,
+        update=ready.update,
+        stop_gradients=ready.stop_gradients,
+        rates=ready.rates,
+        given_rates=ready.given_rates,
+        rows=ready.rows,
+    )

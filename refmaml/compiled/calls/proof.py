@@ -145,7 +145,7 @@ def _within(found: Leaves, expected: Leaves, moved: Callable[[_Rounding], Leaves
 def _distance(one: Any, other: Any) -> float:
     """Return ‖one − other‖ over what is finite in both."""
     finite = np.isfinite(one) & np.isfinite(other)
-    wide = (np.where(finite, each, 0.0).astype(np.float64) for each in (one, other))  # whose squares are no zeros
+    wide = (np.where(finite, array, 0.0).astype(np.float64) for array in (one, other))  # whose squares are no zeros
     return float(np.linalg.norm(next(wide) - next(wide)))
 
 

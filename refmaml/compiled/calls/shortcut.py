@@ -39,16 +39,16 @@ class Recipe:
         self._nest: Callable[[Any], Any] = dict if flat else lambda found: fill(skeleton, found)
         kind = execution.plan.cost_dtype
         self._widens = any(
-            stored_dtype(each.dtype) != each.dtype for each in ready.groups[0].inner_data.arrays.values()
+            stored_dtype(array.dtype) != array.dtype for array in ready.groups[0].inner_data.arrays.values()
         )
         self._cost = (kind if kind.kind == "f" else np.dtype(np.float64)).type
 
     def answer(self, leaves: list[Any], data: list[Any], rate: float, steps: int, threads: int) -> tuple[Any, ...]:
         """Run the plan and return (cost, gradients)."""
         tasks = self.tasks
-        data = [np.ascontiguousarray(each[:tasks] if len(each) > tasks else each) for each in data]
+        data = [np.ascontiguousarray(array[:tasks] if len(array) > tasks else array) for array in data]
         if self._widens:
-            data = [stored(each) for each in data]
+            data = [stored(array) for array in data]
         average = self.average
         cost, sums, _ = self.execution.run(leaves, data, -rate, [], tasks, steps, average, 0, threads)
         many = tasks * (steps + 1 if average else 1)

@@ -96,15 +96,15 @@ def _together(step: Step, roles: dict[str, Role]) -> dict[str, list[str]]:
     parts = {
         f"{name}:{key}#{n}": part
         for name, role in roles.items()
-        for key, each in parts_of(builder, _outputs(builder, step, name, role)).items()
-        for n, part in enumerate(each)
+        for key, own in parts_of(builder, _outputs(builder, step, name, role)).items()
+        for n, part in enumerate(own)
     }
     outputs = ready(builder, parts)
     of_role = {
         name: {key.partition(":")[2]: value for key, value in outputs.items() if key.startswith(f"{name}:")}
         for name in roles
     }
-    kept = _kept(step, *(list(each.values()) for each in of_role.values())) if len(roles) > 1 else {}
+    kept = _kept(step, *(list(own.values()) for own in of_role.values())) if len(roles) > 1 else {}
     lines: dict[str, list[str]] = {}
     for position, (name, role) in enumerate(roles.items()):
         lines[name] = _body(step, name, role, of_role[name], kept, first=position == 0)
@@ -183,7 +183,7 @@ def _inputs(step: Step, role: Role, values: list[Value]) -> dict[int, int]:
     starts = {f"v/{leaf.chain}": step.regions["phi"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
     starts |= {f"u/{leaf.chain}": step.regions["adjoint"].get(leaf.dtype, 0) + leaf.start for leaf in step.leaves}
     starts |= {f"r/{rate.chain}": step.regions["rates"][rate.dtype] + rate.start for rate in step.rates}
-    names = {f"b/{each.chain}": each for each in role.data}
+    names = {f"b/{array.chain}": array for array in role.data}
     for value in in_order(values):
         if value.op == "input":
             name = value.params[0]
@@ -208,7 +208,7 @@ def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
     if key == "cost":
         return Sink(value, "costs", "8 * chunk", "c8_1", late=step.shared)
     kind, _, chain = key.partition("/")
-    leaf = next(each for each in step.leaves if each.chain == chain)
+    leaf = next(table for table in step.leaves if table.chain == chain)
     size = leaf.dtype.itemsize
     step.header.constant(1.0, leaf.dtype)
     memory = memory_name(leaf.dtype)

@@ -26,7 +26,7 @@ def source_of(step: Step) -> str:
     """Return the source of `run` and fill in the step's header and workspace."""
     _reserve(step)
     written = bodies(step)
-    data = list(dict.fromkeys(each.name for role in (step.inner, step.outer) for each in role.data))
+    data = list(dict.fromkeys(array.name for role in (step.inner, step.outer) for array in role.data))
     lines = _second_order(step, written) if step.kind == "second" else _first_order(step, written)
     parameters = ", ".join([*PARAMETERS, *data])
     constants = [f"{name} = {_literal(*value)}" for name, value in step.header.constants.items()]
@@ -106,15 +106,15 @@ def _start_task(step: Step) -> list[str]:
 def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
     """Return the lines that bring a task's data into the workspace."""
     lines: list[str] = []
-    for each, place_of in zip(role.data, (into or role).data, strict=True):
+    for array, place_of in zip(role.data, (into or role).data, strict=True):
         region = step.regions.get(f"data {place_of.name}")
         if region is None:
             continue  # no program reads it
         size = 1
-        for length in each.shape:
+        for length in array.shape:
             size *= length
         (dtype, start), *_ = region.items()
-        line = _copy(memory_name(dtype), start, each.name, f"task * {size}", size)
+        line = _copy(memory_name(dtype), start, array.name, f"task * {size}", size)
         lines += line if line[1] not in lines else []
     return lines
 
@@ -147,7 +147,7 @@ def _shared(step: Step, body: list[str]) -> list[str]:
     inner += [f"a{d.itemsize} = descent{d.itemsize}" for d in step.precisions]
     outer = [f"d{d.itemsize} = {step.regions['sums'][d]}" for d in step.precisions]
     outer += [f"a{d.itemsize} = f{d.itemsize}(1.0)" for d in step.precisions]
-    same = [each.name for each in step.inner.data] == [each.name for each in step.outer.data]
+    same = [array.name for array in step.inner.data] == [array.name for array in step.outer.data]
     load = [] if same else ["if outer:", _block(_load(step, step.outer, step.inner) or ["pass"]), "else:",
                             _block(_load(step, step.inner) or ["pass"])]  # fmt: skip
     return [

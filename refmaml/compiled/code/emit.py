@@ -35,7 +35,7 @@ class Writer(Places):
             return False  # it reads what other sinks of the same program write
         if id(root) in self._kept:
             return False
-        wanted = sum(where_read(each.value)[0] is root for each in self.sinks)
+        wanted = sum(where_read(sink.value)[0] is root for sink in self.sinks)
         readers = sum(where_read(arg)[0] is root for s in self.statements for v in s.values for arg in v.args)
         return wanted == 1 and readers == 0
 

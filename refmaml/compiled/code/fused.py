@@ -74,8 +74,8 @@ class LoopWriter:
             else:
                 before += self._reduce(value, arguments[0])
         if len(self.sizes) == 1 and self._whole_vectors():
-            itemsizes = [each.dtype.itemsize for value in self.statement.values for each in (value, *value.args)
-                         if each.dtype != BOOL]  # fmt: skip
+            itemsizes = [operand.dtype.itemsize for value in self.statement.values for operand in (value, *value.args)
+                         if operand.dtype != BOOL]  # fmt: skip
             lanes = _VECTOR_BYTES // min(itemsizes, default=4)
             self.nest.sizes = (-(-self.sizes[0] // lanes) * lanes,)
         return before + self.nest.lines()

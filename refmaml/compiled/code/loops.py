@@ -21,15 +21,15 @@ class Access:
 
 def merged(shape: Shape, strides: Sequence[Shape]) -> tuple[Shape, list[Shape]]:
     """Merge neighbouring axes that every one of `strides` runs through without a gap."""
-    sizes, kept = list(shape), [list(each) for each in strides]
+    sizes, kept = list(shape), [list(stride) for stride in strides]
     axis = len(sizes) - 2
     while axis >= 0:
-        if all(each[axis] == each[axis + 1] * sizes[axis + 1] for each in kept):
+        if all(access[axis] == access[axis + 1] * sizes[axis + 1] for access in kept):
             sizes[axis : axis + 2] = [sizes[axis] * sizes[axis + 1]]
-            for each in kept:
-                del each[axis]
+            for access in kept:
+                del access[axis]
         axis -= 1
-    return tuple(sizes), [tuple(each) for each in kept]
+    return tuple(sizes), [tuple(access) for access in kept]
 
 
 @dataclass
@@ -76,9 +76,9 @@ class Nest:
 def copy_lines(shape: Shape, target: Access, source: Access, form: str = "{target} = {source}") -> list[str]:
     """Return a loop nest that copies (or otherwise combines, by `form`) one access to another."""
     axes = [axis for axis, size in enumerate(shape) if size != 1]
-    kept = [tuple(each.strides[axis] for axis in axes) for each in (target, source)]
+    kept = [tuple(access.strides[axis] for axis in axes) for access in (target, source)]
     sizes, strides = merged(tuple(shape[axis] for axis in axes), kept)
     nest = Nest(sizes)
-    ends = [Access(each.memory, each.start, own) for each, own in zip((target, source), strides, strict=True)]
+    ends = [Access(access.memory, access.start, own) for access, own in zip((target, source), strides, strict=True)]
     nest.inside.append(form.format(target=nest.element(ends[0]), source=nest.element(ends[1])))
     return nest.lines()

@@ -285,7 +285,9 @@ class Guard:
         self._checks.append(lambda: _identical(gc.get_referents(function), parts))
         for part in parts:
             # The results themselves are among the parts, and the links between them cannot be looked into.
-            linked = type(part) is dict and any(type(each).__name__ == "_lru_list_elem" for each in part.values())
+            linked = type(part) is dict and any(
+                type(accessor).__name__ == "_lru_list_elem" for accessor in part.values()
+            )
             if not linked:
                 self._visit(part)
 
@@ -363,7 +365,7 @@ def _alike(now: list[Any], expected: list[Any]) -> bool:
 
 def _functions_of(member: Any) -> Iterator[Any]:
     if isinstance(member, property):
-        yield from (each for each in (member.fget, member.fset) if each is not None)
+        yield from (accessor for accessor in (member.fget, member.fset) if accessor is not None)
     elif isinstance(member, staticmethod | classmethod):
         yield member.__func__
     else:

@@ -25,7 +25,7 @@ def names_in(code: types.CodeType) -> frozenset[str]:
 @functools.lru_cache(_KEPT)
 def globals_in(code: types.CodeType) -> frozenset[str]:
     """Return the names that code looks up among the globals and then the builtins, with the code inside it."""
-    names = {each.argval for each in dis.get_instructions(code) if each.opname in _GLOBAL}
+    names = {instruction.argval for instruction in dis.get_instructions(code) if instruction.opname in _GLOBAL}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= globals_in(constant)
@@ -40,9 +40,9 @@ def imported_in(code: types.CodeType, package: str) -> tuple[str, ...]:
 
 def _imported_in(code: types.CodeType, package: str) -> Iterator[str]:
     listing = list(dis.get_instructions(code))
-    for level, members, each in zip(listing, listing[1:], listing[2:], strict=False):
-        if each.opname == "IMPORT_NAME" and (package or not level.argval):
-            name = resolve_name("." * level.argval + each.argval, package)
+    for level, members, third in zip(listing, listing[1:], listing[2:], strict=False):
+        if third.opname == "IMPORT_NAME" and (package or not level.argval):
+            name = resolve_name("." * level.argval + third.argval, package)
             yield name
             yield from (f"{name}.{member}" for member in members.argval or ())
     for constant in code.co_consts:

@@ -33,10 +33,10 @@ _PEEPHOLES = (eval, exec, globals, locals, vars, getattr, __import__, open, inpu
 _READERS = (np.load, np.loadtxt, np.genfromtxt, np.fromfile, np.fromregex, np.memmap)
 #: Where a ufunc that needs no looking into has its name.
 _WITH_UFUNCS = ("numpy", "numpy.strings", "numpy.core.umath", "numpy._core.umath", "scipy.special")
-HIDDEN_NAMES = {each.__name__ for each in (*_PEEPHOLES, *_READERS)} | {
+HIDDEN_NAMES = {function.__name__ for function in (*_PEEPHOLES, *_READERS)} | {
     "__dict__", "__getattribute__", "__globals__", "open_memmap", "DataSource", "load_npz", "loadmat",
 }  # fmt: skip
-_HIDDEN = {id(each) for each in (*_PEEPHOLES, *_READERS)}
+_HIDDEN = {id(function) for function in (*_PEEPHOLES, *_READERS)}
 
 
 def trusted(module: str) -> bool:

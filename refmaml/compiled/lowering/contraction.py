@@ -190,7 +190,7 @@ def _tensordot_labels(
     lb: list[Any] = [("b", i) for i in range(len(b))]
     if isinstance(axes, int | np.integer):
         axes = (range(len(a) - int(axes), len(a)), range(int(axes)))
-    for i, j in zip(*(np.atleast_1d(np.asarray(each, dtype=int)) for each in axes), strict=True):
+    for i, j in zip(*(np.atleast_1d(np.asarray(axis, dtype=int)) for axis in axes), strict=True):
         lb[int(j) % len(lb)] = la[int(i) % len(la)]
     return la, lb, [x for x in (*la, *lb) if not (x in la and x in lb)]
 
@@ -210,10 +210,10 @@ def einsum(call: Call, *operands: Any, **options: Any) -> Value:
     values = _values(call, *operands[1:])
     dummies = [np.broadcast_to(np.empty((), np.int8), value.shape) for value in values]
     inputs, output, _ = anp.parse_einsum_input(operands[0], *dummies)
-    labels = [list(each) for each in inputs.split(",")]
+    labels = [list(operand) for operand in inputs.split(",")]
     result, names = values[0], labels[0]
     for position in range(1, len(values)):
-        later = {x for each in labels[position + 1 :] for x in each} | set(output)
+        later = {x for label in labels[position + 1 :] for x in label} | set(output)
         a, la, b, lb = _broadcast(call, result, names, values[position], labels[position])
         names = [x for x in dict.fromkeys((*la, *lb)) if x in later]
         result = contract(call, a, la, b, lb, names)

@@ -19,7 +19,7 @@ def axes_of(value: Value, axis: Any) -> tuple[int, ...]:
     """Return the axes that NumPy's `axis` argument means."""
     if axis is None:
         return tuple(range(len(value.shape)))
-    return tuple(int(each) % len(value.shape) for each in (axis if isinstance(axis, tuple | list) else (axis,)))
+    return tuple(int(number) % len(value.shape) for number in (axis if isinstance(axis, tuple | list) else (axis,)))
 
 
 def reduced(call: Call, fn: str, value: Value, axis: Any) -> Value:

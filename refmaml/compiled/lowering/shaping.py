@@ -139,7 +139,7 @@ def take_item(call: Call, sequence: Any, index: int) -> Any:
 @rule(container_untake)
 def place_item(call: Call, x: Any, index: int, space: Any) -> list[Value]:
     """Return a sequence of zeros with one array put in: the gradient of taking it out."""
-    zeros = [call.b.const(each.zeros()) for each in space.shape]
+    zeros = [call.b.const(cotangent.zeros()) for cotangent in space.shape]
     zeros[index] = call.value(x)
     return zeros
 

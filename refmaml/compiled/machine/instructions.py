@@ -39,15 +39,15 @@ def instructions(
     function = ir.Function(module, kind, "step")
     function.linkage = "internal"
     function.attributes.add("nounwind")
-    memory = dict(zip([each.arg for each in definition.args.args], function.args, strict=True))
+    memory = dict(zip([arg.arg for arg in definition.args.args], function.args, strict=True))
     for name, argument in memory.items():
         if name != "counter":  # which other threads change; no two of the others overlap where one is written
             argument.add_attribute("noalias")
     calls = Counter(node.id for node in ast.walk(definition) if isinstance(node, ast.Name))
     apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
     Walk(function, memory, kernels, apart).whole(definition.body)
-    for each in module.functions if contract else []:
-        _contract(each)
+    for written in module.functions if contract else []:
+        _contract(written)
     _enter(module, entry, function)
     return str(module)
 
@@ -70,6 +70,6 @@ def _is_large(kernel: Kernel) -> bool:
 
 def _contract(function: Any) -> None:
     for block in function.blocks:
-        for each in block.instructions:
-            if each.opname in ("fadd", "fsub", "fmul") and not each.flags:
-                each.flags.append("contract")
+        for instruction in block.instructions:
+            if instruction.opname in ("fadd", "fsub", "fmul") and not instruction.flags:
+                instruction.flags.append("contract")

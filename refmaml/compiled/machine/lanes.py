@@ -112,7 +112,7 @@ class Lanes:
                     lane = start + part * group // 2 + run * distance
                     for vector in (0, self.width):
                         picked[part].extend(range(vector + lane, vector + lane + distance))
-        return self.builder.fadd(*(self.shuffle(a, b, each) for each in picked))
+        return self.builder.fadd(*(self.shuffle(a, b, lane) for lane in picked))
 
     def loop(self, start: int, stop: int, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> list[Any]:
         """Run `body(index, *carried) -> carried` for the whole steps between `start` and `stop`."""

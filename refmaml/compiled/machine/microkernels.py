@@ -81,10 +81,10 @@ class Product(Lanes):
             vectors = (self.kernel.columns - start) // lanes
             if vectors:
                 width = best_tile(rows, vectors)[1] if lanes == self.width else vectors
-                for count, each in ((vectors // width, width), (1, vectors % width)):
-                    if count and each:
-                        strips.append((start, count, each, lanes))
-                        start += count * each * lanes
+                for count, length in ((vectors // width, width), (1, vectors % width)):
+                    if count and length:
+                        strips.append((start, count, length, lanes))
+                        start += count * length * lanes
             lanes //= 2
         return strips
 
@@ -120,7 +120,7 @@ class Product(Lanes):
             if apart == 1:
                 return step(index, *sums, unrolled=_UNROLL)
             parts = (step(self.plus(index, u), *sums[u * count : (u + 1) * count]) for u in range(_UNROLL))
-            return [each for part in parts for each in part]
+            return [length for part in parts for length in part]
 
         sums = self.loop(0, whole, _UNROLL, [self.zero(lanes)] * (count * apart), several)
         while len(sums) > count:

@@ -79,7 +79,7 @@ class Walk:
     def _for(self, node: ast.For) -> None:
         if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
             raise TypeError(f"a loop that is not over a range: {ast.unparse(node)}")
-        ends = [self._value(each) for each in node.iter.args]
+        ends = [self._value(arg) for arg in node.iter.args]
         start, stop = ends if len(ends) == 2 else (INTEGER(0), ends[0])
         inside, after = self._new_blocks(2)
         self.builder.cbranch(self.builder.icmp_signed("<", start, stop), inside, after)
@@ -190,7 +190,7 @@ class Walk:
     def _both(self, node: ast.BoolOp) -> Any:
         # Both sides are evaluated: they have no effects.
         write = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
-        return write(*(self._truth(each) for each in node.values))
+        return write(*(self._truth(value) for value in node.values))
 
     def _truth(self, node: ast.expr) -> Any:
         return self._cast(self._value(node), _TRUTH)
@@ -224,13 +224,13 @@ class Walk:
             raise TypeError(f"expected a call by name, but got {ast.unparse(node)}")
         name = node.func.id
         if name in self.kernels:
-            args = [self._memory(node.args[0]), *(self._value(each) for each in node.args[1:])]
+            args = [self._memory(node.args[0]), *(self._value(arg) for arg in node.args[1:])]
             return self._kernel(name, self.kernels[name], args)
         if name == "claim":
             return microkernels.claim(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
         if name == "finished":
             return microkernels.finished(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
-        values = [self._value(each) for each in node.args]
+        values = [self._value(arg) for arg in node.args]
         if name in _CASTS:
             return self._cast(values[0], _CASTS[name])
         if name in ("min", "max", "abs"):
@@ -247,7 +247,7 @@ class Walk:
         return self.builder.call(known if known is not None else self._written_apart(name, kernel, args), args)
 
     def _written_apart(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [each.type for each in args])
+        kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
         function = ir.Function(self.function.module, kind, name)
         function.linkage = "internal"
         for attribute in ("nounwind", "noinline"):

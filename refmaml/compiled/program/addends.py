@@ -36,5 +36,5 @@ def _straight(builder: Builder, value: Value) -> Value:
     batch, rows, columns = root.shape
     if batch != 1 or offset or axes != [(columns, 1), (rows, columns)] or min(rows, columns) < 2:
         return value
-    a, b = (builder.view(each, lambda v: v.transpose(0, 2, 1)) for each in root.args)
+    a, b = (builder.view(arg, lambda v: v.transpose(0, 2, 1)) for arg in root.args)
     return builder.reshape(builder.make("matmul", (b, a), (), (1, columns, rows), root.dtype), value.shape)

@@ -41,8 +41,8 @@ def _only_read_transposed(outputs: dict[str, Value]) -> set[int]:
         readers[id(value)].append(value)
     return {
         id(arg)
-        for each in readers.values()
-        for value in each
+        for group in readers.values()
+        for value in group
         if value.op == "view"
         for arg in value.args
         if arg.op in ("matmul", "map") and all(_transposes(reader, arg) for reader in readers[id(arg)])
@@ -60,7 +60,7 @@ def _transposes(view: Value, source: Value) -> bool:
 def _transposed(builder: Builder, value: Value) -> Value:
     """Return the transpose of a matrix, which may have axes of length 1 besides."""
     if value.op == "matmul":
-        a, b = (builder.view(each, lambda v: v.transpose(0, 2, 1)) for each in value.args)
+        a, b = (builder.view(operand, lambda v: v.transpose(0, 2, 1)) for operand in value.args)
         return builder.make("matmul", (b, a), (), (1, value.shape[2], value.shape[1]), value.dtype)
     rows, columns = (size for size in value.shape if size != 1)
     args = [

@@ -100,7 +100,7 @@ def where_read(value: Value) -> tuple[Value, int, Shape]:
 def check_dtypes(op: str, args: Sequence[Value], params: tuple[Any, ...]) -> None:
     """Raise `FloatsOnlyError` where an operation is given integers or truth values and has no form for them."""
     operands = args[1:] if op == "map" and params[0] == "where" else args[:1] if op in ("gather", "scatter") else args
-    for dtype in {each.dtype for each in operands} - {FLOAT32, FLOAT64}:
+    for dtype in {operand.dtype for operand in operands} - {FLOAT32, FLOAT64}:
         if op in ("map", "reduce"):
             fits = params[0] in (_MAPS if op == "map" else _REDUCTIONS)[dtype]
         else:

@@ -96,7 +96,7 @@ def _ready(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:
 
 def _ready_product(builder: Builder, value: Value, a: Value, b: Value) -> Value:
     if value.shape[2] == 1 and value.shape[1] > 1 and _strides(a)[1] == 1:
-        turned = [builder.view(each, lambda v: v.transpose(0, 2, 1)) for each in (b, a)]
+        turned = [builder.view(operand, lambda v: v.transpose(0, 2, 1)) for operand in (b, a)]
         shape = (value.shape[0], 1, value.shape[1])
         product = builder.make("matmul", turned, (), shape, value.dtype)
         return builder.reshape(product, value.shape)

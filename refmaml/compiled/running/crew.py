@@ -86,7 +86,7 @@ class Crew:
                 helper.keeps = None
             else:
                 finished = False
-                self._left = [each for each in self._left if each.post.state == RUNNING] + [helper]
+                self._left = [other for other in self._left if other.post.state == RUNNING] + [helper]
             self._free.append(helper)
         return finished
 

@@ -67,7 +67,7 @@ class Buffers:
     def arguments(self, worker: int, kept: Sequence[Numbers], data: Sequence[Numbers]) -> list[Numbers]:
         """Return the arrays that one thread gets."""
         fixed, _ = self._workspace(worker)
-        return [*fixed, *(_writable_flat(each) for each in (*kept, *data))]
+        return [*fixed, *(_writable_flat(numbers) for numbers in (*kept, *data))]
 
     def addresses(self, worker: int, ends: Sequence[int]) -> int:
         """Return the address of the addresses that one thread gets; `ends` are those of `adapted` and the data."""
@@ -80,7 +80,7 @@ class Buffers:
         while len(self._fixed) <= worker:
             arrays = [
                 self.counter, self.n, *(self._memory(dtype) for dtype in _MEMORY), *self.rates.values(),
-                *self.theta.values(), *(each.reshape(-1) for each in self.out.values()), self.costs,
+                *self.theta.values(), *(numbers.reshape(-1) for numbers in self.out.values()), self.costs,
             ]  # fmt: skip
             count = len(arrays) + 2 + len(self.plan.inner_data) + len(self.plan.outer_data)
             block = np.zeros(count, np.int64)
@@ -172,7 +172,7 @@ class Execution:
         """Compute unfinished chunks once more, in other memory than that which a late helper still writes to."""
         buffers = Buffers(self.plan, late.tasks, late.steps)
         if kept is not late.nothing:
-            kept = {dtype: each.copy() for dtype, each in kept.items()}
+            kept = {dtype: numbers.copy() for dtype, numbers in kept.items()}
         finished = [is_noted(late.counter, 1 + chunk) for chunk in range(late.chunks)]
         for dtype in _PRECISIONS:
             buffers.theta[dtype][:] = late.theta[dtype]
@@ -213,8 +213,8 @@ def _total(slots: Numbers, in_machine_code: bool) -> Numbers:
 
 def _ends(buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> list[int]:
     """Return the addresses of what a call alone has."""
-    adapted = [0, 0] if kept is buffers.nothing else [_address(each) for each in kept.values()]
-    return [*adapted, *[_address(each) for each in data]]
+    adapted = [0, 0] if kept is buffers.nothing else [_address(numbers) for numbers in kept.values()]
+    return [*adapted, *[_address(numbers) for numbers in data]]
 
 
 def _writable_flat(array: Numbers) -> Numbers:
