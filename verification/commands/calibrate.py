@@ -102,6 +102,7 @@ def calibrate(
     """Measure where the bound of the judge stands."""
     from verification.reports.calibration import draw, show_calibration
     from verification.selftest import calibration
+    from verification.selftest.lineup import Lineup
 
     kinds = [BY_OPTION[option] for option in orders]
     asked = calibration.ladders(
@@ -109,8 +110,9 @@ def calibrate(
     )
     if not asked:
         raise click.UsageError("expected a problem that makes sense for the order, but no one named does.")
+    lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     with shown_progress() as progress:
-        settings = calibration.measure(asked, jobs, progress)
+        settings = calibration.measure(asked, jobs, progress, lineup)
     show_calibration(settings, Console())
     if out:
         write_file(out, lambda: draw(settings, out))

@@ -7,9 +7,10 @@ float64 that are computed in another way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,8 @@ from verification.naming.pairs import under
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems.levels import QUICK
 from verification.report import Report
-from verification.selftest.correct import Variant, variants
+from verification.selftest.correct import Variant
+from verification.selftest.lineup import Lineup
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
 #: a correct one that is passed, or accused.
@@ -63,15 +65,15 @@ class Result:
     named: str
 
 
-def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...]) -> list[Trial]:
-    """Return every fault, every pair of a scale and a structure, and every correct variant."""
-    found = []
+def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | None = None) -> list[Trial]:
+    """Return every fault and every correct variant of a lineup, by default of the whole one."""
+    lineup, found = lineup or Lineup(), []
     for order in orders:
         for dtype in dtypes:
-            for fault in CATALOGUE.values():
+            for fault in lineup.faults.values():
                 if order in fault.orders and dtype in fault.dtypes:
                     found += [Trial((fault.id,), variant, order, dtype) for variant in fault.variants]
-            found += [Trial((), variant.name, order, dtype) for variant in variants() if order in variant.orders]
+            found += [Trial((), variant.name, order, dtype) for variant in lineup.correct() if order in variant.orders]
     return found
 
 
@@ -101,11 +103,13 @@ def random_trials(count: int, seed: int) -> Iterator[Trial]:
         yield replace(able[int(rng.integers(len(able)))], seed=numbers)
 
 
-def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = None) -> Result:
-    """Try one subject, on the problems named or on those of the trial's level; the standards serve the next trial."""
-    subject, options = _subject(trial)
+def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> Result:
+    """Try one subject of a lineup, on its problems or on those of the trial's level; standards serve the next trial."""
+    lineup = lineup or Lineup()
+    subject, options = _subject(trial, lineup)
+    problems = lineup.problems
     if trial.seed is not None:
-        problems = [f"{name}@{trial.seed}" for name in QUICK]
+        problems = tuple(f"{name}@{trial.seed}" for name in (QUICK if problems is None else problems))
     report = verify(
         subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, standards=standards,
         **options,
@@ -115,12 +119,12 @@ def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = Non
     return Result(trial, _outcome(trial, report), tuple(caught), named)
 
 
-def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
+def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str, Any]]:
     if not trial.faults:
-        variant: Variant = next(each for each in variants() if each.name == trial.variant)
+        variant: Variant = next(each for each in lineup.correct() if each.name == trial.variant)
         options = {"framework": variant.framework, "kind": variant.kind, "conventions": variant.conventions}
         return variant.make(trial.order), options
-    answer = CATALOGUE[trial.faults[-1]].variants[trial.variant]
+    answer = lineup.faults[trial.faults[-1]].variants[trial.variant]
     if trial.faults[0] == "D01" and len(trial.faults) == 2:
         answer = under(lambda asked: asked.tasks, answer)
     elif len(trial.faults) == 2:
@@ -141,25 +145,38 @@ def _outcome(trial: Trial, report: Report) -> Outcome:
     return "named" if right else "named wrong"
 
 
-def run_all(asked: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None) -> list[Result]:
+def run_all(
+    asked: list[Trial],
+    jobs: int,
+    progress: Callable[[int, int, str], None] | None = None,
+    lineup: Lineup | None = None,
+) -> list[Result]:
     """Try all subjects, in as many processes as asked, and return the results in order."""
     results: list[Result] = []
-    with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(_run_shared, asked, chunksize=_SHARING):
-            results.append(result)
-            if progress:
-                progress(len(results), len(asked), result.trial.name)
+    for result in _tried(asked, jobs, lineup):
+        results.append(result)
+        if progress:
+            progress(len(results), len(asked), result.trial.name)
     return results
 
 
+def _tried(asked: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[Result]:
+    work = partial(_run_shared, lineup=lineup)
+    if jobs == 1:
+        yield from map(work, asked)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(work, asked, chunksize=_SHARING)
+
+
 class _Worker:
-    """What a process of the pool keeps from one trial to the next: the standards, while their numbers are tested."""
+    """What a process keeps from one trial to the next: the standards, while their numbers are tested."""
 
     standards = Standards()
     seed: int | None = None
 
 
-def _run_shared(trial: Trial) -> Result:
+def _run_shared(trial: Trial, lineup: Lineup | None) -> Result:
     if trial.seed != _Worker.seed:  # numbers of another seed are asked no more
         _Worker.standards, _Worker.seed = Standards(), trial.seed
-    return run(trial, _Worker.standards)
+    return run(trial, _Worker.standards, lineup)
