@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import smoke
-from verification.protocol import verify_program
+from verification.protocol import smoke, verify_program
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PATIENCE = 60.0  # a JVM on a busy machine

@@ -10,23 +10,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
+from shared import STANDARDS
 
 from verification.commands.cli import main
 from verification.protocol.vector_cases import golden
 from verification.reports import schema
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left", "_surroundings")
-
-
-@pytest.fixture
-def _surroundings(ask_only: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask two of the built-in problems, on a wide terminal."""
-    ask_only("quadratic", "five-steps")
-    monkeypatch.setenv("COLUMNS", "200")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "wide_terminal")
 
 
 def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    """Return the result of `refmaml`; what is verified is asked two of the built-in problems."""
+    named = ["--problem", "quadratic", "--problem", "five-steps"] if arguments[0] == "verify" else []
+    result = CliRunner().invoke(main, [*map(str, arguments), *named], obj=STANDARDS)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from verification.commands import vectors as command
 from verification.commands.cli import main
-from verification.commands.vectors import vectors
+from verification.commands.vectors import Source, vectors
 from verification.vectors import DATA, load
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(vectors, list(arguments))
+def run(*arguments: str, given: Source | None = None) -> Result:
+    return CliRunner().invoke(vectors, list(arguments), obj=given)
 
 
 def test_list_prints_one_line_for_each_vector(every) -> None:
@@ -83,18 +82,17 @@ def test_export_to_a_place_that_cannot_be_written_is_wrong_usage(tmp_path: Path)
     assert "cannot be written to" in result.output
 
 
-def test_damaged_vectors_are_an_error_with_its_cause(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "load", lambda: load(tmp_path))
-    result = run("list")
+def test_damaged_vectors_are_an_error_with_its_cause(tmp_path: Path) -> None:
+    result = run("list", given=Source(lambda: load(tmp_path)))
     assert result.exit_code == 1
     assert "manifest.json cannot be read" in result.output
 
 
-def test_the_errata_of_a_vector_are_shown_with_it(monkeypatch: pytest.MonkeyPatch, every, capsys) -> None:
+def test_the_errata_of_a_vector_are_shown_with_it(every) -> None:
     first = next(iter(every))
     erratum = {"id": first.id, "version": "1.0.0", "what": "Its note has a slip."}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [erratum], every.vectors))
-    assert "Its note has a slip." in run("show", first.id).output
+    source = Source(lambda: type(every)(every.manifest, [erratum], every.vectors))
+    assert "Its note has a slip." in run("show", first.id, given=source).output
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -107,10 +105,10 @@ def test_matrix_prints_a_row_for_each_fault(every, dtype: str) -> None:
     assert ("\n  D05: it needs two calls\n" in result.output) == (dtype == "float64")
 
 
-def test_matrix_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+def test_matrix_fails_where_a_fault_survives(every) -> None:
     without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
-    result = run("matrix")
+    source = Source(lambda: type(every)(every.manifest, [], without))
+    result = run("matrix", given=source)
     assert result.exit_code == 1
     assert "No vector kills V07." in result.output
 
@@ -134,10 +132,10 @@ def test_the_self_test_prints_the_matrix_of_both_precisions(every) -> None:
     assert told[1].endswith("in float32.")
 
 
-def test_the_self_test_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+def test_the_self_test_fails_where_a_fault_survives(every) -> None:
     without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
-    result = CliRunner().invoke(main, ["self-test", "--vectors", "--dtype", "float64"])
+    source = Source(lambda: type(every)(every.manifest, [], without))
+    result = CliRunner().invoke(main, ["self-test", "--vectors", "--dtype", "float64"], obj=source)
     assert result.exit_code == 1
     assert "No vector kills V07." in result.output
 
