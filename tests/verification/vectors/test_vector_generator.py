@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from flint import arb, ctx
 
 from verification.vectors import DATA, generator
-from verification.vectors.generator import collection, confirmation, extra
+from verification.vectors.generator import collection, extra
 from verification.vectors.generator.__main__ import main
 from verification.vectors.generator.balls import (
     UndecidedError,
@@ -26,9 +26,9 @@ from verification.vectors.generator.balls import (
 )  # fmt: skip
 from verification.vectors.generator.certificate import certify
 from verification.vectors.generator.conditioning import UnfitProblemError, clear_of_kinks, condition
-from verification.vectors.generator.confirmation import DisagreementError, confirm
+from verification.vectors.generator.confirmation import DisagreementError, Route, confirm
 from verification.vectors.generator.drawing import Recipe, draw
-from verification.vectors.generator.recipes import recipes
+from verification.vectors.generator.recipes import distinct, recipes
 from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
 
 #: One of each kind that the plan has, as cheap as it comes.
@@ -85,6 +85,7 @@ def right(problem: dict):
      ("reptile", Fraction(7, 32), Fraction(-3, 2))],
 )  # fmt: skip
 def test_the_definition_gives_what_was_worked_by_hand(step: str, cost: Fraction, gradient: Fraction) -> None:
+    """On a problem of one number all three steps give the fractions that were worked by hand."""
     got = right(by_hand(step))
     if step != "reptile":  # a mean over three points is no dyadic number
         assert to_fraction(got.cost) == cost
@@ -94,11 +95,13 @@ def test_the_definition_gives_what_was_worked_by_hand(step: str, cost: Fraction,
 
 
 def test_a_double_is_exact_in_a_ball() -> None:
+    """A binary64 number becomes a ball without a radius."""
     for number in (0.1, -3.0, 5e-324, 1.7976931348623157e308, 0.0):
         assert to_fraction(exact(number)) == Fraction(number)
 
 
 def test_a_ball_rounds_only_where_all_of_it_rounds_alike() -> None:
+    """A ball that holds a tie, zero or NaN has no rounding; all others have the one that IEEE 754 says."""
     with working_precision(128):
         assert rounded(arb(1) / 3) == 1 / 3
         assert rounded(arb(1, 2.0**-60)) == 1.0
@@ -113,6 +116,7 @@ def test_a_ball_rounds_only_where_all_of_it_rounds_alike() -> None:
 
 
 def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
+    """A ball that holds zero and more has no sign."""
     assert is_positive(arb(1))
     assert not is_positive(arb(-1))
     assert not is_positive(arb(0))
@@ -121,6 +125,7 @@ def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
 
 
 def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back() -> None:
+    """The precision is doubled until a cancellation is overcome, and then is what it was before."""
     before = ctx.prec
     asked = []
 
@@ -136,6 +141,8 @@ def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back
 
 
 def test_a_number_that_no_precision_decides_is_an_error() -> None:
+    """An exact tie that is computed inexactly is given up with a sentence."""
+
     def tie() -> float:
         return rounded(1 + arb(2) ** -53 * (arb(1) / 3 * 3))
 
@@ -144,6 +151,7 @@ def test_a_number_that_no_precision_decides_is_an_error() -> None:
 
 
 def test_the_radius_is_recorded_as_a_bound() -> None:
+    """The bits that are recorded for a ball are no more than it has."""
     with working_precision(128):
         third = arb(1) / 3
     bits = relative_radius_bits(third)
@@ -153,6 +161,7 @@ def test_the_radius_is_recorded_as_a_bound() -> None:
 
 @pytest.mark.parametrize("slug", ["quadratic-maml-k2-t2-batched-double", "mlp-tanh-mse-maml-k1-t3-batched-double"])
 def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str) -> None:
+    """An error of 2⁻⁷⁰ in one entry is noticed by either kind of second route."""
     problem = draw(recipe(slug), 0)
     good = right(problem)
     confirm(problem, good)
@@ -163,14 +172,23 @@ def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str)
         confirm(problem, good)
 
 
-def test_the_second_route_checks_the_chain_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+class WithoutCurvature(Route):
+    """A route that takes every Jacobian of an inner step for the identity."""
+
+    def pulled_back(self, point, gradient):
+        """Return the gradient as it is."""
+        return gradient
+
+
+def test_the_second_route_checks_the_chain_rule() -> None:
+    """A route without Hessians is turned down by a difference of the meta-objective along a direction."""
     problem = draw(recipe("quadratic-maml-k2-t2-batched-double"), 0)
-    monkeypatch.setattr(confirmation.Route, "pulled_back", lambda self, point, gradient: gradient)
     with pytest.raises(DisagreementError, match="the chain rule"):
-        confirm(problem, right(problem))
+        confirm(problem, right(problem), WithoutCurvature)
 
 
 def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
+    """A gradient that is 0 without being so by construction makes no vector."""
     problem = by_hand("fomaml")
     problem["query"]["centre"]["values"] = ["0x1.8p-1"]  # the outer cost is least at φ_2 = ¾
     with pytest.raises(UnfitProblemError, match="exactly 0 and ill-conditioned"):
@@ -178,6 +196,7 @@ def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
 
 
 def test_a_hidden_unit_near_its_kink_is_seen() -> None:
+    """A hidden unit within 2⁻⁷ of the kink of relu is near it, and tanh has none."""
     problem = draw(Recipe(slug="near", family="mlp-relu-mse", steps=0, tasks=1), 0)
     w1, b1 = problem["variables"]["w1"], problem["variables"]["b1"]
     w1["values"] = ["0x0p+0"] * len(w1["values"])  # the units are then their biases
@@ -187,10 +206,24 @@ def test_a_hidden_unit_near_its_kink_is_seen() -> None:
     assert clear_of_kinks({**problem, "family": "mlp-tanh-mse"})
 
 
-def test_a_recipe_that_no_attempt_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "clear_of_kinks", lambda problem: False)
-    with pytest.raises(UnfitProblemError, match="none of 50 attempts is fit"):
-        collection.make(recipes()[0])
+def test_a_recipe_that_no_attempt_fits_is_an_error() -> None:
+    """Where no attempt can be certified the recipe is named, and asked to be changed."""
+
+    def unfit(*_):
+        raise UnfitProblemError
+
+    with pytest.raises(
+        UnfitProblemError, match=r"quadratic-fomaml-k0.*: none of 50 attempts is fit; change the recipe"
+    ):
+        collection.make(recipes()[0], unfit)
+
+
+def test_a_problem_near_a_kink_is_drawn_again() -> None:
+    """The first attempt that is clear of the kink of relu is certified, and none before it."""
+    near = recipe("mlp-relu-mse-fomaml-k1-t5-batched-double")
+    assert not clear_of_kinks(draw(near, 0))
+    first = next(attempt for attempt in range(50) if clear_of_kinks(draw(near, attempt)))
+    assert collection.make(near, lambda slug, problem, *_: problem) == draw(near, first)
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +233,12 @@ def frozen() -> set[str]:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_frozen_line_is_made_again_byte_by_byte(slug: str, frozen: set[str]) -> None:
+    """The generator gives the frozen line of each kind of recipe again."""
     assert collection.compact(collection.make(recipe(slug))) in frozen
 
 
 def test_two_processes_make_what_one_makes_in_the_same_order() -> None:
+    """The number of processes changes neither vectors nor their order."""
     plan = [
         recipe("quadratic-fomaml-subnormal-k1"),
         recipe("bilinear-fomaml-steep"),
@@ -213,11 +248,13 @@ def test_two_processes_make_what_one_makes_in_the_same_order() -> None:
 
 
 def test_a_recipe_that_fails_in_a_process_is_named() -> None:
+    """What fails in another process is told with the recipe's slug."""
     with pytest.raises(RuntimeError, match="The recipe no-such-slug failed"):
         collection._by_slug("no-such-slug")
 
 
-def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfit_problem_is_drawn_again() -> None:
+    """Where an attempt cannot be certified, the next one has other numbers."""
     attempts = []
 
     def certified(slug, problem, dtypes, notes):
@@ -226,13 +263,13 @@ def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
             raise UnfitProblemError
         return {}
 
-    monkeypatch.setattr(collection, "certify", certified)
-    collection.make(recipe("bilinear-fomaml-steep"))
+    collection.make(recipe("bilinear-fomaml-steep"), certified)
     assert len(attempts) == 2
     assert attempts[0]["variables"] != attempts[1]["variables"]
 
 
 def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None:
+    """A vector that kills nothing new is left out of the files and of the manifest."""
     plan = [recipe("quadratic-fomaml-subnormal-k1"), recipe("quadratic-fomaml-subnormal-k1")]
     names: list[str] = []
     texts, manifest = collection.collect(plan, 1, names.append)
@@ -242,39 +279,39 @@ def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["manifest.json", "quadratic.fomaml.json"]
 
 
-def run(*arguments: str):
-    return CliRunner().invoke(main, [*arguments, "--processes", "1"])
+def run(*arguments: str, plan: list[Recipe]):
+    return CliRunner().invoke(main, [*arguments, "--processes", "1"], obj=plan)
 
 
-def test_check_compares_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_check_compares_a_sample(tmp_path: Path) -> None:
+    """`--check` finds a frozen line the same, and names it where a byte was changed."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
-    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
-    assert run("--folder", str(tmp_path)).output.count("1 vectors of 1 kill something new") == 1
-    assert "1 of 1 are byte-identical" in run("--check", "5", "--folder", str(tmp_path)).output
+    assert run("--folder", str(tmp_path), plan=plan).output.count("1 vectors of 1 kill something new") == 1
+    assert "1 of 1 are byte-identical" in run("--check", "5", "--folder", str(tmp_path), plan=plan).output
     path = tmp_path / "quadratic.fomaml.json"
     path.write_text(path.read_text("utf-8").replace('"bits":128', '"bits":129'), "utf-8")
-    result = run("--check", "5", "--folder", str(tmp_path))
+    result = run("--check", "5", "--folder", str(tmp_path), plan=plan)
     assert result.exit_code == 1
     assert "These differ from what is frozen" in result.output
     assert "quadratic-fomaml-subnormal-k1" in result.output
 
 
-def test_check_fails_where_nothing_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_fails_where_nothing_is_frozen(tmp_path: Path) -> None:
+    """A sample of which nothing is frozen is no success."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
-    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
-    result = run("--check", "1", "--folder", str(tmp_path))
+    result = run("--check", "1", "--folder", str(tmp_path), plan=plan)
     assert result.exit_code == 1
     assert "0 of 1 are byte-identical to the frozen ones, 1 are not among them." in result.output
 
 
-def test_a_slug_that_comes_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = recipes()[0]
-    monkeypatch.setattr("verification.vectors.generator.recipes.edges", lambda: [first])
+def test_a_slug_that_comes_twice_is_an_error() -> None:
+    """Two recipes of one slug would draw the same numbers."""
     with pytest.raises(AssertionError, match="Two recipes have one slug: quadratic-fomaml-k0"):
-        recipes()
+        distinct([recipes()[0], *recipes()])
 
 
 def test_a_missing_package_says_which_extra_to_install() -> None:
+    """A package that is missing is told with the extra that has it."""
     with pytest.raises(
         extra.MissingExtraError, match=r'needs the package no-such-package.*pip install "refmaml\[vectors\]"'
     ):
@@ -282,6 +319,7 @@ def test_a_missing_package_says_which_extra_to_install() -> None:
 
 
 def test_without_the_extra_the_generator_says_what_to_install() -> None:
+    """Without the extra the command prints one sentence, and no traceback."""
     code = "import sys; sys.modules['flint'] = None; from verification.vectors.generator.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -290,6 +328,7 @@ def test_without_the_extra_the_generator_says_what_to_install() -> None:
 
 
 def test_certify_records_how_the_answer_was_found() -> None:
+    """A vector has its certificate, its answer, its id and what it kills."""
     vector = certify("by-hand", by_hand("maml"), ["float64"], ["worked by hand"])
     assert vector["certificate"] == {"bits": 128, "radius": "0x0p+0", "confirmed_by": "exact rational arithmetic"}
     assert vector["expected"]["gradients"]["vector"]["values"] == ["-0x1.2p+0"]
@@ -298,6 +337,7 @@ def test_certify_records_how_the_answer_was_found() -> None:
 
 
 def test_the_generator_shares_no_code_with_what_it_judges() -> None:
+    """The generator imports nothing of the packages that its vectors are for."""
     folder = Path(generator.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
