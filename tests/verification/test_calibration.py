@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from shared import STANDARDS
 
+import verification
 from verification.commands.cli import main
 from verification.faults.order import right
 from verification.faults.place import scaled
 from verification.faults.subject import FaultySubject
-from verification.judging import comparison, tolerances
-from verification.problems import suite
+from verification.judging import tolerances
+from verification.judging.standard import Standard
+from verification.orders import DTYPES
 from verification.reports.calibration import draw
-from verification.selftest import calibration, correct
+from verification.selftest import calibration
 from verification.selftest.calibration import Ladder, Measured, Setting, Summary
+from verification.selftest.correct import Variant
+from verification.selftest.lineup import Lineup
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -32,15 +38,13 @@ def measured() -> list[Setting]:
     return calibration.climb(SMALL)
 
 
-@pytest.fixture
-def surroundings(monkeypatch) -> None:
-    """A wide terminal."""
-    monkeypatch.setenv("COLUMNS", "200")
+#: A lineup that fails the test where something is measured.
+UNTOUCHED = Lineup(correct=lambda: pytest.fail("something was measured"))
 
 
-def run(*arguments):
-    """Return the result of `refmaml` with these arguments; no traceback of ours is ever printed."""
-    result = CliRunner().invoke(main, [str(each) for each in arguments])
+def run(*arguments, given=None):
+    """Return the result of `refmaml`, perhaps with a lineup of one's own; no traceback of ours is ever printed."""
+    result = CliRunner().invoke(main, [str(each) for each in arguments], obj=given)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
@@ -48,9 +52,7 @@ def run(*arguments):
 
 def test_the_bound_stands_between_right_and_wrong(measured):
     """In both precisions and at both rates correct code is within the bound and the faintest fault outside it."""
-    assert [(each.rate, each.dtype) for each in measured] == [
-        (rate, dtype) for rate in SMALL.rates for dtype in suite.DTYPES
-    ]
+    assert [(each.rate, each.dtype) for each in measured] == [(rate, dtype) for rate in SMALL.rates for dtype in DTYPES]
     for each in measured:
         assert 0 < each.correct.units < tolerances.FACTOR < each.faintest.units < float("inf")
         assert [each.accused, each.hidden, each.overlooked, each.decided] == [False, False, False, True]
@@ -59,7 +61,7 @@ def test_the_bound_stands_between_right_and_wrong(measured):
 
 def test_the_faintest_fault_at_each_precision(measured):
     """In double precision it is arithmetic in single; in single, where that is none, an inner rate a little wrong."""
-    by_dtype = {dtype: {each.faintest.by for each in measured if each.dtype == dtype} for dtype in suite.DTYPES}
+    by_dtype = {dtype: {each.faintest.by for each in measured if each.dtype == dtype} for dtype in DTYPES}
     assert by_dtype == {"float64": {"G11"}, "float32": {"G10"}}
 
 
@@ -75,57 +77,89 @@ def test_units_by_hand():
     right_answer, moved = np.array([3.0, 4.0]), np.array([3.0, 4.0 + 2.0**-20])
     # One rounding each in the norm, the product and two quotients; 8 u allows twice that.
     exactly = 8 * tolerances.unit_roundoff("float64")
-    assert calibration._units(right_answer, moved, 2.0, "float64") == pytest.approx(2.0**33 / 5, rel=exactly)
-    assert calibration._units(right_answer, moved, 2.0, "float32") == pytest.approx(2.0**4 / 5, rel=exactly)
-    assert calibration._units(right_answer, moved, 10.0, "float32") == pytest.approx(2.0**4 / 10, rel=exactly)
-    assert calibration._units(np.zeros(2), np.zeros(2), 0.0, "float32") == 0
-    assert calibration._units(np.zeros(2), moved, 0.0, "float32") == float("inf")
+
+    def units(answer, got, moves, dtype):
+        return tolerances.FACTOR * tolerances.over(
+            tolerances.apart(got, answer), tolerances.bound(answer, moves, dtype)
+        )
+
+    assert units(right_answer, moved, 2.0, "float64") == pytest.approx(2.0**33 / 5, rel=exactly)
+    assert units(right_answer, moved, 2.0, "float32") == pytest.approx(2.0**4 / 5, rel=exactly)
+    assert units(right_answer, moved, 10.0, "float32") == pytest.approx(2.0**4 / 10, rel=exactly)
+    assert units(np.zeros(2), np.zeros(2), 0.0, "float32") == 0
+    assert units(np.zeros(2), moved, 0.0, "float32") == float("inf")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_units_of_a_fault_and_of_correct_code(dtype):
+    """Gradients 2⁻¹⁰ too large are 2⁻¹⁰ ‖x‖/(u max(‖x‖, s)) units off, whether they are a fault's or a variant's."""
+    standard = STANDARDS.of("bilinear", 1)
+    u, moves = tolerances.unit_roundoff(dtype), standard.sensitivity.gradients
+    sizes = {chain: tolerances.norm(leaf) for chain, leaf in standard.truths(own=False)[0].answer.gradients.items()}
+    expected = max(2.0**-10 * size / (u * max(size, moves[chain])) for chain, size in sizes.items())
+    variant = Variant("planted", lambda order: FaultySubject(_off))
+    # Rounding of the answer itself is a few units beside 2⁻¹⁰/u.
+    near = 2**10 * tolerances.FACTOR * u
+    assert tolerances.FACTOR * standard.distance(_off, dtype) == pytest.approx(expected, rel=near)
+    assert calibration.largest_error(standard, [variant], dtype).units == pytest.approx(expected, rel=near)
 
 
 @pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.nightly), "reptile"])
 def test_the_separation_is_the_judges_own(order):
     """At a built-in problem's own rate and steps the separation is the number that the judge decides by."""
     name = "one-step"
-    own = suite.made(name, order)
-    for each in calibration.climb(Ladder(name, order, own.inner_grad_steps, (own.inner_learning_rate,))):
+    own = STANDARDS.of(name, order)
+    ladder = Ladder(name, order, own.problem.inner_grad_steps, (own.problem.inner_learning_rate,))
+    for setting in calibration.climb(ladder):
         # Equal up to the order of a multiplication and a division by C and u.
         exactly = 8 * tolerances.unit_roundoff("float64")
-        assert each.separation == pytest.approx(comparison.separation(name, order, each.dtype), rel=exactly)
+        assert setting.separation == pytest.approx(own.separation(setting.dtype), rel=exactly)
 
 
 def test_a_clip_that_nothing_exceeds_is_no_fault():
     """Where every entry is within the clip G07 gives the right answer, and is not counted as the faintest fault."""
-    problem = replace(suite.made("bilinear", 1), name="long", inner_grad_steps=20)
+    problem = replace(verification.problem("bilinear"), name="long", inner_grad_steps=20)
     short = replace(problem, name="short", inner_learning_rate=2.0**-10)
-    gone = set(calibration.fault_distances(problem)) - set(calibration.fault_distances(short))
+    gone = set(calibration.fault_distances(Standard(problem))) - set(calibration.fault_distances(Standard(short)))
     assert gone == {"G07 (by norm)"}
 
 
 def test_the_slow_fault_is_left_out_of_long_loops_alone():
     """B05 takes a time that grows as 3ᴷ: it is measured up to K = 3, and not at K = 4."""
-    problem = suite.made("quadratic", 1)
-    names = [set(calibration.fault_distances(replace(problem, inner_grad_steps=steps))) for steps in (3, 4)]
+    problem = verification.problem("quadratic")
+    loops = [Standard(replace(problem, inner_grad_steps=steps)) for steps in (3, 4)]
+    names = [set(calibration.fault_distances(standard)) for standard in loops]
     assert names[0] - names[1] == {"B05"}
     assert names[1] <= names[0]
 
 
-def test_a_bound_far_too_wide_is_noticed(monkeypatch):
+def test_a_bound_far_too_wide_is_noticed(measured):
     """With C = 10⁹ single precision inside a double one is hidden, and the judge would overlook it."""
-    monkeypatch.setattr(tolerances, "FACTOR", 1e9)
-    double, single = calibration.climb(replace(SMALL, rates=(2.0**-10,)))
+    double, single = (setting.under(1e9) for setting in measured[:2])
     assert double.overlooked
     assert single.hidden
     assert not single.decided
     (sentence,) = calibration.objections([double, single])
     assert sentence.startswith("logistic-regression, order 1, K = 1, α = 0.000976562, float64: expected every fault")
+    assert "outside the bound of 1e+09 units" in sentence
     assert "but G11 is " in sentence
+    assert sentence.endswith("Narrow the bound, or add this fault to those that the judge uses for the separation.")
 
 
-def test_a_wrong_variant_that_is_called_correct_is_noticed(monkeypatch):
+def test_a_separation_is_in_bounds():
+    """Under a bound twice as wide a fault is as many units away, and half as many bounds."""
+    wide = _setting(1.0, 100.0, 3.0).under(2 * tolerances.FACTOR)
+    assert (wide.faintest.units, wide.separation, wide.bound) == (100.0, 1.5, 2 * tolerances.FACTOR)
+
+
+def lineup(subject):
+    """Return a lineup whose one correct variant is a subject."""
+    return Lineup(correct=lambda: [Variant("planted", lambda order: subject)])
+
+
+def test_a_wrong_variant_that_is_called_correct_is_noticed():
     """A variant that is off by 2⁻¹⁰ is named, with the size of its error, in both precisions."""
-    planted = replace(correct.variants()[1], name="planted", make=lambda order: FaultySubject(_off))
-    monkeypatch.setattr(correct, "variants", lambda: [planted])
-    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)))
+    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)), lineup(FaultySubject(_off)))
     assert [each.correct.by for each in settings] == ["planted", "planted"]
     assert all(each.accused for each in settings)
     assert ["'planted' errs by" in each for each in calibration.objections(settings)] == [True, True]
@@ -135,15 +169,13 @@ def _off(asked):
     return scaled(right(asked), 1 + 2.0**-10)
 
 
-def test_a_variant_that_cannot_be_asked_is_noticed(monkeypatch):
+def test_a_variant_that_cannot_be_asked_is_noticed():
     """A variant that raises has an infinite error, and not none."""
 
     def broken(problem):
         raise ArithmeticError("planted")
 
-    planted = replace(correct.variants()[1], name="planted", make=lambda order: broken)
-    monkeypatch.setattr(correct, "variants", lambda: [planted])
-    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)))
+    settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)), lineup(broken))
     assert [each.correct for each in settings] == [Measured(float("inf"), "planted")] * 2
     assert settings[0].to_dict()["correct"] == {"units": None, "variant": "planted"}
 
@@ -193,7 +225,7 @@ def test_processes_find_what_one_finds(measured):
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.usefixtures("surroundings")
+@pytest.mark.usefixtures("wide_terminal")
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_the_command_writes_the_figure_and_the_numbers(tmp_path, suffix):
     """Exit code 0, a table, a figure that is the same each time, and every measurement as JSON."""
@@ -204,22 +236,21 @@ def test_the_command_writes_the_figure_and_the_numbers(tmp_path, suffix):
     assert "the judge would overlook it in 0." in result.output
     told = json.loads(numbers.read_text("utf-8"))
     assert (told["bound"], told["objections"]) == (64, [])
-    assert [(each["dtype"], each["rate"]) for each in told["settings"]] == [(d, 2.0**-10) for d in suite.DTYPES]
+    assert [(each["dtype"], each["rate"]) for each in told["settings"]] == [(d, 2.0**-10) for d in DTYPES]
     first = figure.read_bytes()
     assert run(*COMMAND, "--out", figure).exit_code == 0
     assert figure.read_bytes() == first
 
 
-@pytest.mark.usefixtures("surroundings")
-def test_the_command_exits_1_on_an_objection(monkeypatch):
-    """A bound with a fault inside is told last, and the exit code is 1."""
-    monkeypatch.setattr(tolerances, "FACTOR", 1e9)
-    result = run(*COMMAND)
+@pytest.mark.usefixtures("wide_terminal")
+def test_the_command_exits_1_on_an_objection():
+    """Correct code outside the bound is told last, and the exit code is 1."""
+    result = run(*COMMAND, given=lineup(FaultySubject(_off)))
     assert result.exit_code == 1
-    assert "Narrow the bound, or let the judge ask for this fault too." in " ".join(result.output.split())
+    assert "Widen the bound, or mend the variant." in " ".join(result.output.split())
 
 
-@pytest.mark.usefixtures("surroundings")
+@pytest.mark.usefixtures("wide_terminal")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -234,35 +265,27 @@ def test_the_command_exits_1_on_an_objection(monkeypatch):
 def test_wrong_usage_is_2_before_anything_is_measured(tmp_path, monkeypatch, arguments, sentence):
     """What cannot be used is refused with a sentence, and nothing is measured."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(calibration, "measure", None)
-    result = run("calibrate", *arguments)
+    result = run("calibrate", *arguments, "--jobs", "1", given=UNTOUCHED)
     assert result.exit_code == 2
     assert sentence in " ".join(result.output.split())
 
 
-@pytest.mark.usefixtures("surroundings")
+@pytest.mark.usefixtures("wide_terminal")
 def test_a_missing_matplotlib_says_what_to_install(tmp_path, monkeypatch):
     """Without matplotlib the figure is refused with the extra that has it, before anything is measured."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr(calibration, "measure", None)
-    result = run("calibrate", "--out", tmp_path / "figure.svg")
+    result = run("calibrate", "--out", tmp_path / "figure.svg", "--jobs", "1", given=UNTOUCHED)
     assert result.exit_code == 2
     assert 'pip install "refmaml[plots]"' in " ".join(result.output.split())
 
 
-@pytest.mark.usefixtures("surroundings")
-def test_a_file_that_cannot_be_written_is_told(tmp_path, monkeypatch, measured):
+@pytest.mark.usefixtures("wide_terminal")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_file_that_cannot_be_written_is_told():
     """Where writing fails after all, one sentence says which file and why, and the exit code is 2."""
-    monkeypatch.setattr(calibration, "measure", lambda *_: measured)
-    full = tmp_path / "numbers.json"
-    monkeypatch.setattr(type(full), "write_text", _fails)
-    result = run(*COMMAND, "--json", full)
+    result = run(*COMMAND, "--json", "/dev/full")
     assert result.exit_code == 2
-    assert "cannot be written: No space left on device." in " ".join(result.output.split())
-
-
-def _fails(*_):
-    raise OSError(28, "No space left on device")
+    assert "/dev/full cannot be written: No space left on device." in " ".join(result.output.split())
 
 
 def test_what_a_logarithm_cannot_show_is_left_out_of_the_figure(tmp_path):

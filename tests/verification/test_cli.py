@@ -9,11 +9,12 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
+from shared import STANDARDS, verify
 
-import verification
-from verification import judge
 from verification.commands.cli import main
 from verification.faults import NOT_SHOWN
+from verification.judging.standard import Standards
+from verification.selftest.lineup import Lineup
 
 HERE = Path(__file__).parent
 RIGHT = f"{HERE / 'implementations.py'}:numpy_subject"
@@ -23,17 +24,22 @@ TWO_PARAMETERS = f"{HERE / 'implementations.py'}:map_leaves"
 NUMPY = ("--framework", "numpy")
 
 
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
+
 @pytest.fixture(autouse=True)
-def _surroundings(ask_only, monkeypatch):
-    """Ask two problems, on a wide terminal, with the import path put back afterwards."""
-    ask_only("no-steps", "one-task")
-    monkeypatch.setenv("COLUMNS", "200")
+def _surroundings(monkeypatch):
+    """Put the import path back afterwards."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
-def run(*arguments):
-    """Return the result of `refmaml` with these arguments; no traceback of ours is ever printed."""
-    result = CliRunner().invoke(main, [str(each) for each in arguments])
+def run(*arguments, problems=("no-steps", "one-task"), given=STANDARDS):
+    """Return the result of `refmaml` with these arguments; no traceback of ours is ever printed.
+
+    What is verified is asked two problems unless others are named. `given` is the object of click's context.
+    """
+    named = [part for name in problems for part in ("--problem", name)] if arguments[0] == "verify" else []
+    result = CliRunner().invoke(main, [*map(str, arguments), *named], obj=given)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
@@ -79,10 +85,9 @@ def test_a_failure_is_named():
     assert "What to do: " in result.output
 
 
-def test_inconclusive_is_3(ask_only):
+def test_inconclusive_is_3():
     """Where nothing is decided, the exit code is 3."""
-    ask_only("batched")
-    result = run("verify", RIGHT, *NUMPY)
+    result = run("verify", RIGHT, *NUMPY, problems=["batched"])
     assert result.exit_code == 3
     assert "INCONCLUSIVE" in result.output
     assert "Not asked: batched." in result.output
@@ -164,17 +169,29 @@ def test_the_json_file_is_the_report(tmp_path):
     path = tmp_path / "report.json"
     assert run("verify", WRONG, *NUMPY, "--json", path).exit_code == 1
     data = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert data == verification.verify(WRONG, framework="numpy").to_dict()
+    assert data == verify(WRONG, framework="numpy", problems=("no-steps", "one-task")).to_dict()
+
+
+class Untouched(Standards):
+    """Standards that fail the test where one is wanted."""
+
+    def of(self, name, order):
+        """Fail the test."""
+        pytest.fail(f"{name} was asked")
 
 
 @pytest.mark.parametrize(
-    "arguments", [("verify", RIGHT, *NUMPY, "--json"), ("verify", "--json"), ("self-test", "--markdown")]
+    ("arguments", "given"),
+    [
+        (("verify", RIGHT, *NUMPY, "--json"), Untouched()),
+        (("verify", "--json"), Untouched()),
+        (("self-test", "--markdown"), Lineup(correct=lambda: pytest.fail("a variant was wanted"))),
+    ],
 )
-def test_a_file_in_no_folder_is_refused_before_anything_is_judged(tmp_path, arguments, monkeypatch):
+def test_a_file_in_no_folder_is_refused_before_anything_is_judged(tmp_path, arguments, given):
     """Nothing is asked, no folder is made, and the message names the file."""
-    monkeypatch.setattr(judge.Run, "report", lambda *_: pytest.fail("something was judged"))
     path = tmp_path / "missing" / "report"
-    result = run(*arguments, path)
+    result = run(*arguments, path, given=given)
     assert result.exit_code == 2
     said = "".join(result.output.replace("│", " ").split())
     assert f"{arguments[-1]}': expected a file in a folder that exists, but got {path}.".replace(" ", "") in said
@@ -210,18 +227,17 @@ def test_a_printed_snippet_reproduces_the_answer(capsys):
     assert "'w1': array(" in capsys.readouterr().out
 
 
-def test_many_failures_are_told_in_part(ask_only):
+def test_many_failures_are_told_in_part():
     """One failing problem is told in full, four leaves of it, where the mistake has a name; the table has them all."""
-    ask_only("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps")
-    result = run(
-        "verify", f"{HERE / 'implementations.py'}:step_with_scaled_gradient", "--kind", "step", "--dtype", "float64"
-    )
+    names = ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps")
+    subject = f"{HERE / 'implementations.py'}:step_with_scaled_gradient"
+    result = run("verify", subject, "--kind", "step", "--dtype", "float64", problems=names)
     assert "D11: " in result.output
     assert result.output.count("To reproduce it:") == 1
     assert result.output.count("and 1 more") == 1
     assert "3 more wrong answers are in the table." in result.output
     table = result.output[result.output.index("3 more wrong") :]
-    for name in ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps"):
+    for name in names:
         (row,) = (line for line in table.splitlines() if f" {name} " in line)
         assert row.split()[-2] == "fail"
 
@@ -236,11 +252,11 @@ def step(batch, inner, outer, variables, steps, rate, /, **options):
 """
 
 
-def test_three_failures_are_told_where_the_mistake_has_no_name(ask_only, tmp_path):
+def test_three_failures_are_told_where_the_mistake_has_no_name(tmp_path):
     """Where no fault gives the answers, three failing problems are told in full."""
-    ask_only("bilinear", "one-task", "one-step", "no-steps")
     (tmp_path / "unnamed.py").write_text(UNNAMED, "utf-8")
-    result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64")
+    names = ("bilinear", "one-task", "one-step", "no-steps")
+    result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64", problems=names)
     assert "several: " in result.output
     assert result.output.count("To reproduce it:") == 3
     assert "1 more wrong answer is in the table." in result.output
@@ -269,14 +285,17 @@ def test_the_worst_entry_is_shown_with_its_place(tmp_path):
     assert "at [] " not in result.output
 
 
-def test_a_mistake_of_the_judge_is_no_verdict(monkeypatch):
-    """An exception inside of the judge exits with 70, which is no verdict, and asks for a report."""
+class Broken(Standards):
+    """Standards by which the judge fails."""
 
-    def broken(*arguments, **options):
+    def of(self, name, order):
+        """Divide by zero."""
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr(judge, "verify_own", broken)
-    result = CliRunner().invoke(main, ["verify"])
+
+def test_a_mistake_of_the_judge_is_no_verdict():
+    """An exception inside of the judge exits with 70, which is no verdict, and asks for a report."""
+    result = CliRunner().invoke(main, ["verify"], obj=Broken())
     assert result.exit_code == 70
     assert "ZeroDivisionError: float division by zero" in result.output
     assert "The judge itself failed, which says nothing about what it was asked: please report it" in result.output

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from shared import verify
 
 import refmaml
-import verification
 
 BOTH = ("sum-over-points", "average-adapted-points")
 
@@ -24,16 +24,22 @@ def sum_over_adapted_points(batch, inner, outer, variables, steps, rate, /, *, a
 
 
 @pytest.mark.parametrize("declared", [BOTH, BOTH[::-1]])
-def test_a_sum_and_the_adapted_points_are_the_sum_over_the_adapted_points(ask_only, declared):
+def test_a_sum_and_the_adapted_points_are_the_sum_over_the_adapted_points(declared):
     """Declared together, in either order, both conventions about an average over steps hold."""
-    ask_only("average", "same-cost-average", "one-step")
-    report = verification.verify(sum_over_adapted_points, kind="step", dtypes=("float64",), conventions=declared)
+    report = verify(
+        sum_over_adapted_points,
+        kind="step",
+        dtypes=("float64",),
+        conventions=declared,
+        problems=("average", "same-cost-average", "one-step"),
+    )
     assert report.verdict == "pass"
 
 
 @pytest.mark.parametrize("declared", [(name,) for name in BOTH])
-def test_either_alone_is_another_answer(ask_only, declared):
+def test_either_alone_is_another_answer(declared):
     """The sum over the adapted points is neither the sum over all points nor an average."""
-    ask_only("average")
-    report = verification.verify(sum_over_adapted_points, kind="step", dtypes=("float64",), conventions=declared)
+    report = verify(
+        sum_over_adapted_points, kind="step", dtypes=("float64",), conventions=declared, problems=("average",)
+    )
     assert report.verdict == "fail"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from shared import verify
 
-import verification
 from verification import Report
 
 pytestmark = pytest.mark.once  # arithmetic
@@ -17,7 +17,7 @@ PROBLEMS = ("logistic-regression", "mlp-tanh-mse", "one-step")
 def judged(subject, problems=PROBLEMS, **options) -> Report:
     """Return the report on a subject in float64."""
     options = {"dtypes": ("float64",), **options}
-    return verification.verify(subject, framework="torch", problems=problems, **options)
+    return verify(subject, framework="torch", problems=problems, **options)
 
 
 def named(subject, **options):

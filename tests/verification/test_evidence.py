@@ -6,20 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shared import STANDARDS
 
 from verification.faults import CATALOGUE
-from verification.judging import comparison
 from verification.judging.conventions import Declared, convention
 from verification.judging.tolerances import unit_roundoff
 from verification.naming.evidence import Evidence, Observation, allowed
-from verification.problems import suite
+from verification.orders import DTYPES
 from verification.subjects import Reply
 
 
 def observed(name="bilinear", dtype="float64", **changed):
     """Return the right answer to a problem as an observation, with some leaves exchanged."""
-    problem = suite.made(name, 1)
-    seen = Observation(problem, dtype, Reply(), comparison.sensitivity(name, 1))
+    seen = Observation(STANDARDS.of(name, 1), dtype, Reply())
     right = Evidence([], Declared()).right(seen)
     return replace(seen, reply=Reply(right.cost, returned={**right.gradients, **changed}))
 
@@ -32,11 +31,11 @@ def fault(id_, variant=""):
     return CATALOGUE[id_].variants[variant]
 
 
-@pytest.mark.parametrize("dtype", suite.DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_leaf_may_be_off_by_four_bounds(dtype):
     """An answer matches up to 4 · 64 u max(‖x‖, κ‖x‖, s) from a fault's in one leaf, and not beyond it."""
     seen = observed(dtype=dtype)
-    right, moves = evidence().right(seen), seen.sensitivity
+    right, moves = evidence().right(seen), seen.standard.sensitivity
     size = np.linalg.norm(right.gradients["weight"])
     kappa = np.linalg.norm(list(moves.gradients.values())) / np.linalg.norm(list(moves.sizes.values()))
     limit = 4 * 64 * np.finfo(dtype).eps / 2 * max(size, size * kappa, moves.gradients["weight"])
@@ -80,7 +79,7 @@ def test_another_shape_never_matches():
 def test_no_answer_matches_no_fault():
     """Where nothing was answered, no fault is matched by the emptiness."""
     assert not evidence().matched_by(fault("B01"))
-    assert not evidence(Observation(suite.made("bilinear", 1), "float64", Reply(), observed().sensitivity)).deciding
+    assert not evidence(Observation(STANDARDS.of("bilinear", 1), "float64", Reply())).deciding
 
 
 def test_single_precision_decides_only_alone():
@@ -122,6 +121,17 @@ def test_where_a_fault_shows(id_, name, shows):
     assert evidence().shows(observed(name), fault(id_)) is shows
 
 
+@pytest.mark.parametrize(("bounds", "shows"), [(0.05, False), (1.95, False), (2.05, True)])
+def test_a_fault_shows_from_two_bounds_on(bounds, shows):
+    """A fault that moves a leaf by less than twice what is allowed cannot be told from a right answer."""
+    seen = observed()
+    right = evidence().right(seen)
+    leaf = right.gradients["weight"]
+    direction = np.array([0.6, 0.0, 0.8])
+    moved = {**right.gradients, "weight": leaf + bounds * allowed(seen, "weight", leaf) * direction}
+    assert evidence().shows(seen, lambda asked: replace(right, gradients=moved)) is shows
+
+
 def test_what_leaves_the_gradients_right_shows_where_it_is_seen():
     """E02 shows where the caller's arrays changed, and F02 where a zero is None."""
     assert evidence().shows(replace(observed(), overwrote=True), fault("E02"))
@@ -146,25 +156,26 @@ def test_the_relative_error_of_all_leaves_together():
 def test_separation_is_the_nearest_central_fault():
     """The separation is the least distance of A04, B01, B02, B03 and B06, in bounds, and scales with the precision."""
     nearest = ("A04", "B01", "B02", "B03", "B06")
-    apart = [comparison.distance(suite.made("bilinear", 1), "float64", fault(id_)) for id_ in nearest]
-    assert comparison.separation("bilinear", 1, "float64") == min(apart)
+    bilinear = STANDARDS.of("bilinear", 1)
+    apart = [bilinear.distance(fault(id_), "float64") for id_ in nearest]
+    assert bilinear.separation("float64") == min(apart)
     units = unit_roundoff("float32") / unit_roundoff("float64")
-    assert comparison.separation("bilinear", 1, "float32") * units == pytest.approx(min(apart), rel=1e-12)
+    assert bilinear.separation("float32") * units == pytest.approx(min(apart), rel=1e-12)
 
 
 def test_what_is_no_fault_on_a_problem_hides_nothing():
     """With one inner step all inner gradients are at θ anyway: B06 is right there, and does not count as near."""
-    one_step = suite.made("one-step", 1)
-    assert comparison.distance(one_step, "float64", fault("B06")) < 2
-    assert comparison.separation("one-step", 1, "float64") > 1000
+    one_step = STANDARDS.of("one-step", 1)
+    assert one_step.distance(fault("B06"), "float64") < 2
+    assert one_step.separation("float64") > 1000
 
 
 def test_nothing_is_near_where_nothing_adapts():
     """Without an inner step no central fault changes anything, and what is left decides."""
-    assert comparison.separation("no-steps", 1, "float32") == float("inf")
+    assert STANDARDS.of("no-steps", 1).separation("float32") == float("inf")
 
 
 def test_a_lost_gradient_is_infinitely_far():
     """None, and a leaf of another shape, can be told from the right answer in any precision."""
     for id_ in ("A03", "D07"):
-        assert comparison.distance(suite.made("bilinear", 1), "float32", fault(id_)) == float("inf")
+        assert STANDARDS.of("bilinear", 1).distance(fault(id_), "float32") == float("inf")

@@ -9,8 +9,8 @@ import jsonschema
 import numpy as np
 import pytest
 from implementations import numpy_subject, right_step, step_one_too_few
+from shared import verify
 
-import verification
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.naming.pairs import under
@@ -39,19 +39,17 @@ def chance(problem):
 
 
 REPORTS = {
-    "pass": lambda: verification.verify(right_step, kind="step", **ONE),
-    "one name": lambda: verification.verify(step_one_too_few, kind="step", **ONE),
-    "a pair": lambda: verification.verify(pair(), framework="numpy", **{**ONE, "problems": ("bilinear", "one-task")}),
-    "no name": lambda: verification.verify(chance, framework="numpy", **ONE),
-    "a convention": lambda: verification.verify(FaultySubject(CATALOGUE["D01"].variants[""]), framework="numpy", **ONE),
-    "changed inputs": lambda: verification.verify(
-        FaultySubject(CATALOGUE["E02"].variants[""]), framework="numpy", **ONE
-    ),
-    "not numbers": lambda: verification.verify(spoiled, framework="numpy", **ONE),
-    "an exception": lambda: verification.verify(raising, framework="numpy", **ONE),
-    "no result": lambda: verification.verify(lambda problem: None, framework="numpy", **ONE),
-    "nothing asked": lambda: verification.verify(numpy_subject, framework="numpy", problems=("batched",)),
-    "reptile": lambda: verification.verify(
+    "pass": lambda: verify(right_step, kind="step", **ONE),
+    "one name": lambda: verify(step_one_too_few, kind="step", **ONE),
+    "a pair": lambda: verify(pair(), framework="numpy", **{**ONE, "problems": ("bilinear", "one-task")}),
+    "no name": lambda: verify(chance, framework="numpy", **ONE),
+    "a convention": lambda: verify(FaultySubject(CATALOGUE["D01"].variants[""]), framework="numpy", **ONE),
+    "changed inputs": lambda: verify(FaultySubject(CATALOGUE["E02"].variants[""]), framework="numpy", **ONE),
+    "not numbers": lambda: verify(spoiled, framework="numpy", **ONE),
+    "an exception": lambda: verify(raising, framework="numpy", **ONE),
+    "no result": lambda: verify(lambda problem: None, framework="numpy", **ONE),
+    "nothing asked": lambda: verify(numpy_subject, framework="numpy", problems=("batched",)),
+    "reptile": lambda: verify(
         FaultySubject(CATALOGUE["G03"].variants["not divided"]), framework="numpy", order="reptile", **ONE
     ),
 }

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import io
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from shared import STANDARDS
 
 from verification.commands.cli import main
 from verification.faults import CATALOGUE, NOT_SHOWN, Fault
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
+from verification.judging.standard import Standards
+from verification.problems.levels import QUICK
 from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
-from verification.selftest import trials as selftest
 from verification.selftest.correct import Variant, variants
-from verification.selftest.trials import DTYPES, Result, Trial, pair_trials, random_trials, run, trials
+from verification.selftest.lineup import Lineup
+from verification.selftest.trials import DTYPES, Result, Trial, pair_trials, random_trials, run, run_all, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -38,18 +39,19 @@ def planted(answer):
     return Fault("Z99", "planted", "", "", "", "", {"": answer})
 
 
-@pytest.fixture
-def plant(monkeypatch, ask_only):
-    """Return a function that makes Z99 the only fault of the self-test, on two small problems; the judge has none."""
+def lineup(answer, *correct, problems=("bilinear", "one-task")):
+    """Return a lineup in which Z99 is the only fault, on two small problems; the judge does not know it."""
+    return Lineup({"Z99": planted(answer)}, lambda: list(correct), problems)
 
-    def use(answer, correct=()):
-        ask_only("bilinear", "one-task")
-        monkeypatch.setattr(selftest, "CATALOGUE", {"Z99": planted(answer)})
-        monkeypatch.setattr(selftest, "variants", lambda: list(correct))
-        pool = SimpleNamespace(map=lambda work, asked, chunksize: map(work, asked))
-        monkeypatch.setattr(selftest, "ProcessPoolExecutor", lambda jobs: nullcontext(pool))
 
-    return use
+def on(*problems):
+    """Return the whole lineup on some problems."""
+    return Lineup(problems=problems)
+
+
+def command(*arguments, given):
+    """Return the result of `refmaml self-test` with a lineup of one's own, in this process."""
+    return CliRunner().invoke(main, ["self-test", *arguments, "--jobs", "1"], obj=given)
 
 
 # What is tried
@@ -81,7 +83,7 @@ def test_at_least_twelve_correct_variants_are_tried():
 def test_reptile_that_averages_the_adapted_weights_first_is_right(dtype):
     """(θ − mean φ_K)/α rounds θ itself, also where the right answer is 0; that accuses nobody."""
     asked = Trial((), "adapted weights averaged, then subtracted", "reptile", dtype)
-    assert run(asked).outcome == "correct"
+    assert run(asked, STANDARDS).outcome == "correct"
 
 
 def test_pairs_are_a_scale_and_a_structure():
@@ -101,39 +103,49 @@ def test_random_trials_are_those_of_their_seed():
     assert first[9].seed != first[10].seed
 
 
-def test_a_random_trial_asks_problems_with_numbers_of_its_own(monkeypatch):
-    """The seed of a trial is that of its problems, and the fault is named on them as well."""
-    monkeypatch.setattr(selftest, "QUICK", ("bilinear", "one-step"))
-    heard = []
-    verify = selftest.verify
-    monkeypatch.setattr(selftest, "verify", lambda *a, **k: heard.append(k["problems"]) or verify(*a, **k))
-    assert run(Trial(("B03",), "", 1, "float64", 41)).outcome == "named"
-    assert heard == [["bilinear@41", "one-step@41"]]
+class Heard(Standards):
+    """Standards that note the names that they are looked up by."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def of(self, name, order):
+        """Note the name."""
+        self.names.append(name)
+        return super().of(name, order)
+
+
+@pytest.mark.parametrize("problems", [("bilinear", "one-step"), None])
+def test_a_random_trial_asks_problems_with_numbers_of_its_own(problems):
+    """The seed of a trial is that of its problems, of the quick level where none are named, and the fault is named."""
+    heard = Heard()
+    trial = Trial(("B03",), "", 1, "float64", 41)
+    assert run(trial, heard, Lineup(problems=problems)).outcome == "named"
+    assert heard.names == [f"{name}@41" for name in problems or QUICK]
 
 
 # What becomes of a trial
 
 
-def test_a_fault_that_is_named(ask_only):
+def test_a_fault_that_is_named():
     """A fault is caught by what it changes, and named."""
-    ask_only("bilinear", "one-task")
-    result = run(Trial(("B03",), "", 1, "float64"))
+    result = run(Trial(("B03",), "", 1, "float64"), STANDARDS, on("bilinear", "one-task"))
     assert (result.outcome, result.named) == ("named", "B03")
     assert set(result.caught_by) == {"cost", "gradients", "adapted"}
 
 
 @pytest.mark.parametrize("scale", ["D01", "D11"])
-def test_a_pair_that_is_named(ask_only, scale):
+def test_a_pair_that_is_named(scale):
     """A pair counts as named where both of its names are told."""
-    ask_only("bilinear", "one-task", "logistic-regression")
-    result = run(Trial((scale, "B03"), "", 1, "float64"))
+    asked = on("bilinear", "one-task", "logistic-regression")
+    result = run(Trial((scale, "B03"), "", 1, "float64"), STANDARDS, asked)
     assert (result.outcome, set(result.named.split(" + "))) == ("named", {scale, "B03"})
 
 
-def test_one_of_two_equals_is_right(ask_only):
+def test_one_of_two_equals_is_right():
     """A06 is told as A03 with the remark that they cannot be told apart, which is right."""
-    ask_only("bilinear", "no-steps")
-    result = run(Trial(("A06",), "", 1, "float64"))
+    result = run(Trial(("A06",), "", 1, "float64"), STANDARDS, on("bilinear", "no-steps"))
     assert (result.outcome, result.named) == ("named", "A03")
 
 
@@ -141,29 +153,26 @@ def test_one_of_two_equals_is_right(ask_only):
     ("answer", "outcome", "named"),
     [(right, "survived", ""), (_chance, "not named", "several"), (CATALOGUE["B03"].variants[""], "named wrong", "B03")],
 )
-def test_what_becomes_of_a_planted_fault(plant, answer, outcome, named):
+def test_what_becomes_of_a_planted_fault(answer, outcome, named):
     """A fault that is right survives, one that nobody knows is not named, one with another's answers is named so."""
-    plant(answer)
-    result = run(Trial(("Z99",), "", 1, "float64"))
+    result = run(Trial(("Z99",), "", 1, "float64"), STANDARDS, lineup(answer))
     assert (result.outcome, result.named) == (outcome, named)
 
 
-def test_a_fault_that_nothing_was_asked_about_is_undecided(plant, ask_only):
+def test_a_fault_that_nothing_was_asked_about_is_undecided():
     """Where the judge decides nothing, nothing has survived and nothing was caught."""
-    plant(right)
-    ask_only()
-    assert run(Trial(("Z99",), "", 1, "float64")).outcome == "inconclusive"
+    result = run(Trial(("Z99",), "", 1, "float64"), STANDARDS, lineup(right, problems=()))
+    assert result.outcome == "inconclusive"
 
 
 @pytest.mark.sampled(6)
 @pytest.mark.parametrize("variant", variants(), ids=lambda each: each.name)
-def test_correct_code_is_not_accused(ask_only, variant):
+def test_correct_code_is_not_accused(variant):
     """Each correct variant passes in single precision, where rounding is largest, in each of its orders."""
     if variant.framework == "torch":
         pytest.importorskip("torch")
-    ask_only("bilinear", "mlp-tanh-mse")
     for order in variant.orders:
-        result = run(Trial((), variant.name, order, "float32"))
+        result = run(Trial((), variant.name, order, "float32"), STANDARDS, on("bilinear", "mlp-tanh-mse"))
         assert (result.outcome, result.caught_by, result.named) == ("correct", (), "")
 
 
@@ -182,35 +191,62 @@ RIGHT = Variant("right", lambda _: FaultySubject(right))
         (CATALOGUE["B03"].variants[""], WRONG, 1, "0 survived; 1 false alarms on 1 correct variants."),
     ],
 )
-def test_a_survivor_or_a_false_alarm_is_exit_code_1(plant, answer, correct, code, says):
+def test_a_survivor_or_a_false_alarm_is_exit_code_1(answer, correct, code, says):
     """The command is judged by a fault that is right and by a right variant that is wrong, and says so with 1."""
-    plant(answer, [correct])
-    result = CliRunner().invoke(main, ["self-test", "--order", "1", "--dtype", "float64", "--jobs", "1"])
+    result = command("--order", "1", "--dtype", "float64", given=lineup(answer, correct))
     assert result.exit_code == code
     assert says in " ".join(result.output.split())
 
 
-def test_processes_give_their_results_in_order(ask_only, monkeypatch):
-    """Two processes work, the results come in the order of the trials, and progress is told for each."""
-    asked = [Trial((), "task by task", "reptile", "float64"), Trial(("B03",), "", "reptile", "float64", 5)]
-    monkeypatch.setattr(selftest, "run", _named_only)
+def _nobody():
+    return []
+
+
+HERE = []
+
+
+def _noting(asked):
+    """Answer right, and note it in this process."""
+    HERE.append(asked.problem.name)
+    return right(asked)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_results_come_in_order(jobs):
+    """However many processes work, results come in the order of the trials, and progress is told for each."""
+    asked = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32", 5)]
     heard = []
-    results = selftest.run_all(asked, 2, lambda *each: heard.append(each))
-    assert [result.trial for result in results] == asked
-    assert heard == [(1, 2, "correct (task by task)"), (2, 2, "B03")]
+    quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
+    HERE.clear()
+    results = run_all(asked, jobs, lambda *progress: heard.append(progress), quiet)
+    assert [(result.trial, result.outcome) for result in results] == [(trial, "survived") for trial in asked]
+    assert heard == [(1, 2, "Z99"), (2, 2, "Z99")]
+    assert bool(HERE) == (jobs == 1)  # two processes leave this one alone
 
 
-def _named_only(trial):
-    return Result(trial, "correct", (), "")
+@pytest.mark.parametrize("jobs", [["--jobs", "1"], []])
+def test_the_jobs_of_the_command(jobs):
+    """`--jobs 1` works in the command's own process, and two others work by default."""
+    HERE.clear()
+    quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
+    arguments = ["self-test", "--order", "1", "--dtype", "float64", *jobs]
+    assert CliRunner().invoke(main, arguments, obj=quiet).exit_code == 1
+    assert bool(HERE) == bool(jobs)
 
 
-def test_random_and_pairs_are_asked_for(monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "trials_of_it"),
+    [(["--random", "5", "--seed", "9"], list(random_trials(5, 9))), (["--pairs", "--order", "2"], pair_trials((2,)))],
+)
+def test_random_and_pairs_are_asked_for(monkeypatch, arguments, trials_of_it):
     """`--random` and `--pairs` choose the trials that they name, with the seed."""
-    heard = []
-    monkeypatch.setattr(selftest, "run_all", lambda asked, jobs, progress: heard.append((asked, jobs)) or [])
-    assert CliRunner().invoke(main, ["self-test", "--random", "5", "--seed", "9"]).exit_code == 0
-    assert CliRunner().invoke(main, ["self-test", "--pairs", "--order", "2", "--jobs", "1"]).exit_code == 0
-    assert heard == [(list(random_trials(5, 9)), 2), (pair_trials((2,)), 1)]
+    monkeypatch.setenv("COLUMNS", "160")
+    nothing = on()
+    console = Console(width=160, record=True, file=io.StringIO())
+    show_matrix([run(trial, STANDARDS, replace(nothing, problems=())) for trial in trials_of_it], console)
+    result = command(*arguments, given=nothing)
+    assert result.exit_code == 0
+    assert result.output == console.export_text()
 
 
 # The matrix
@@ -280,15 +316,13 @@ def test_what_each_check_alone_catches():
     assert rows["cost"] == rows["adapted"] == rows["inputs"] == "none"
 
 
-def test_the_page_is_written(plant, tmp_path):
+def test_the_page_is_written(tmp_path):
     """`--markdown` writes the page, and a folder that is not there is wrong usage."""
-    plant(CATALOGUE["B03"].variants[""])
-    arguments = ["self-test", "--order", "1", "--dtype", "float64", "--jobs", "1", "--markdown"]
-    path = tmp_path / "matrix.md"
-    assert CliRunner().invoke(main, [*arguments, str(path)]).exit_code == 0
+    given, path = lineup(CATALOGUE["B03"].variants[""]), tmp_path / "matrix.md"
+    arguments = ["--order", "1", "--dtype", "float64", "--markdown"]
+    assert command(*arguments, str(path), given=given).exit_code == 0
     assert "| Z99 | named wrong, as B03 | cost, gradients, adapted |" in path.read_text(encoding="utf-8")
-    result = CliRunner().invoke(main, [*arguments, str(tmp_path / "missing" / "matrix.md")])
-    assert result.exit_code == 2
+    assert command(*arguments, str(tmp_path / "missing" / "matrix.md"), given=given).exit_code == 2
 
 
 # The catalogue

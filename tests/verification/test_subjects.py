@@ -11,17 +11,14 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
+import shared
 
 import refmaml
 import verification
 from verification import SubjectError, load
 
 NAME = "no-steps"  # at φ_0 = θ the right answer takes no inner loop
-
-
-@pytest.fixture(autouse=True)
-def _one_problem(ask_only):
-    ask_only(NAME)
+verify = functools.partial(shared.verify, problems=(NAME,))
 
 
 def right(problem):
@@ -34,7 +31,7 @@ def right(problem):
 
 def findings(subject, framework="numpy"):
     """Return what is found wrong in one precision, as (what, leaf, message)."""
-    report = verification.verify(subject, framework=framework, kind="problem", dtypes=("float64",))
+    report = verify(subject, framework=framework, kind="problem", dtypes=("float64",))
     (case,) = report.cases
     assert (report.verdict == "fail") == bool(case.findings)
     return [(each.what, each.leaf, each.message) for each in case.findings]
@@ -180,7 +177,7 @@ def test_a_subject_by_its_module_and_by_its_file_is_the_same_code(folder):
 def test_a_wrong_number_of_parameters(function):
     """A function with neither one nor six required parameters is asked for its kind."""
     with pytest.raises(SubjectError, match=r"expected one required parameter .*problem.* or the six of fomaml_step"):
-        verification.verify(function)
+        verify(function)
 
 
 def test_parameters_that_cannot_be_read():
@@ -193,14 +190,14 @@ def test_parameters_that_cannot_be_read():
             return right(problem)
 
     with pytest.raises(SubjectError, match=r"its parameters cannot be read .* name its kind, step or problem"):
-        verification.verify(Opaque(), framework="numpy")
-    assert verification.verify(Opaque(), framework="numpy", kind="problem").verdict == "pass"
+        verify(Opaque(), framework="numpy")
+    assert verify(Opaque(), framework="numpy", kind="problem").verdict == "pass"
 
 
 def test_the_kind_is_told_by_required_parameters():
     """One required parameter makes a problem subject, whatever is optional; the six of a step make a step."""
-    assert verification.verify(lambda problem, seed=0: right(problem), framework="numpy").kind == "problem"
-    assert verification.verify(refmaml.fomaml_step).kind == "step"
+    assert verify(lambda problem, seed=0: right(problem), framework="numpy").kind == "problem"
+    assert verify(refmaml.fomaml_step).kind == "step"
 
 
 @pytest.mark.parametrize("declared", ["averaging", ("averages",), 3, None, ("averaging", "batch")])
@@ -212,7 +209,7 @@ def test_a_wrong_declaration_of_what_is_supported(declared):
 
     subject.supports = declared
     with pytest.raises(SubjectError, match="supports: expected some of 'averaging', 'batched', 'leaf-rates', 'sel"):
-        verification.verify(subject, framework="numpy")
+        verify(subject, framework="numpy")
 
 
 # Reading its result
@@ -314,7 +311,7 @@ def test_a_gradient_that_is_not_finite(value):
     ((what, leaf, message),) = findings(subject)
     assert (what, leaf) == ("gradients", "b1")
     assert message == "it holds NaN or infinity, where the reference has finite numbers"
-    (case,) = verification.verify(subject, framework="numpy", dtypes=("float64",)).cases
+    (case,) = verify(subject, framework="numpy", dtypes=("float64",)).cases
     assert case.worst == float("inf")
 
 
@@ -466,7 +463,7 @@ def two(problem, more):
 )
 def test_the_other_kind_of_subject_is_told_the_option(subject, kind, hint):
     """A subject that does not take what its kind is called with, but what the other is, comes with a hint."""
-    report = verification.verify(subject, kind=kind, dtypes=("float64",))
+    report = verify(subject, kind=kind, dtypes=("float64",))
     (finding,) = report.cases[0].findings
     assert finding.message.startswith("it raised TypeError: ")
     assert finding.message.endswith(hint)
@@ -485,7 +482,7 @@ def test_the_notes_of_an_exception_are_told():
 def test_an_interrupt_is_not_a_finding():
     """A person who stops the run is obeyed."""
     with pytest.raises(KeyboardInterrupt):
-        verification.verify(raising(KeyboardInterrupt()), framework="numpy")
+        verify(raising(KeyboardInterrupt()), framework="numpy")
 
 
 def test_a_container_that_holds_itself():

@@ -104,6 +104,7 @@ def calibrate(
     """Measure where the bound of the judge stands."""
     from verification.reports.calibration import draw, show_calibration
     from verification.selftest import calibration
+    from verification.selftest.lineup import Lineup
 
     kinds = [BY_OPTION[option] for option in orders]
     asked = calibration.ladders(
@@ -111,8 +112,9 @@ def calibrate(
     )
     if not asked:
         raise click.UsageError("expected a problem that exists for the order, but none of the given ones does.")
+    lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     with shown_progress() as progress:
-        settings = calibration.measure(asked, jobs, progress)
+        settings = calibration.measure(asked, jobs, progress, lineup)
     show_calibration(settings, Console())
     if out:
         write_file(out, lambda beside: draw(settings, beside))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -14,6 +16,13 @@ from verification.vectors.layout import FAMILIES
 from verification.vectors.matrix import kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
 from verification.vectors.vector import Vector
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the commands get the vectors from; another one is handed in as the object of click's context."""
+
+    read: Callable[[], VectorSet] = load
 
 
 @click.group()
@@ -178,8 +187,9 @@ def _differs(path: Path, content: bytes) -> bool:
 
 
 def _loaded() -> VectorSet:
+    source = click.get_current_context().find_object(Source) or Source()
     try:
-        return load()
+        return source.read()
     except VectorsError as error:
         raise click.ClickException(str(error)) from error
 

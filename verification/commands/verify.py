@@ -21,6 +21,7 @@ from verification.commands.shared import (
 from verification.frameworks import FRAMEWORKS
 from verification.judging.conventions import NAMES as CONVENTIONS
 from verification.judging.conventions import convention
+from verification.judging.standard import Standards
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems import suite
 from verification.problems.levels import LEVELS
@@ -186,7 +187,7 @@ def verify(
     with usage_errors(), shown_progress() as progress:
         extent: dict[str, Any] = {
             "dtypes": dtypes or DTYPES, "level": level, "seed": seed, "problems": problems or None,
-            "progress": progress,
+            "progress": progress, "standards": click.get_current_context().find_object(Standards),
         }  # fmt: skip
         if command is not None:
             context = click.get_current_context()

@@ -162,13 +162,21 @@ NAMES = tuple(_RECIPES)
 
 
 def _made(name: str, order: Order) -> Problem:
-    """Return the problem of a name and an order, in float64 on autograd."""
     kind, _, seed = name.partition("@")
-    recipe = _RECIPES[kind]
-    if not seed:
+    found = problem_from(_RECIPES[kind], name, order, seed=int(seed) if seed else None)
+    return replace(found, is_built_in=True)
+
+
+def problem_from(recipe: Recipe, name: str, order: Order = 1, *, seed: int | None = None) -> Problem:
+    """Return what a recipe makes, in float64 on autograd: with its own numbers, or with others of a seed.
+
+    Raises:
+        AssertionError: no other numbers were found that make the problem awkward.
+    """
+    if seed is None:
         return _from_recipe(name, recipe, recipe.seed, order)
     for attempt in range(_ATTEMPTS):
-        found = _from_recipe(name, recipe, _entropy(recipe.seed, int(seed), attempt), order)
+        found = _from_recipe(name, recipe, _entropy(recipe.seed, seed, attempt), order)
         try:
             assert_awkward(found)
         except AssertionError:
@@ -200,7 +208,6 @@ def _from_recipe(name: str, recipe: Recipe, seed: int | list[int], order: Order)
         options=recipe.options,
         framework=framework("autograd"),
         order=order,
-        is_built_in=True,
     )
 
 

@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+#: Where Linux tells of processes.
+PROC = Path("/proc")
+
 
 class _Status(NamedTuple):
     parent: int
@@ -23,17 +26,17 @@ class _Status(NamedTuple):
 class Descendants:
     """The descendants of a process that were seen, to be found again when they have left it."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, proc: Path = PROC) -> None:
         """Take the number of a child of ours that nobody waits for: until then it is nobody else's."""
-        self._root = root
+        self._root, self._proc = root, proc
         self._began: dict[int, int] = {}
 
     def look(self) -> None:
         """Note the descendants that there are now."""
         parents = [self._root, *self._began]
         for parent in parents:
-            for child in _children(parent):
-                status = _status(child)
+            for child in _children(self._proc, parent):
+                status = _status(self._proc, child)
                 if child not in parents and status and status.parent == parent and self._is_ours(parent):
                     self._began[child] = status.began
                     parents.append(child)
@@ -41,10 +44,10 @@ class Descendants:
     def running(self) -> list[int]:
         """Return those that were seen and are still running."""
         for number in list(self._began):
-            status = _status(number)
+            status = _status(self._proc, number)
             if not status or status.began != self._began[number]:
                 del self._began[number]  # it has ended, and its number may be another's
-        return [number for number in self._began if (status := _status(number)) and status.is_running]
+        return [number for number in self._began if (status := _status(self._proc, number)) and status.is_running]
 
     def kill(self, number: int) -> None:
         """End one of them; a process that has got its number since is left alone."""
@@ -62,22 +65,22 @@ class Descendants:
     def _is_ours(self, number: int) -> bool:
         if number == self._root:
             return True
-        status = _status(number)
+        status = _status(self._proc, number)
         return status is not None and status.began == self._began.get(number)
 
 
-def _children(number: int) -> list[int]:
+def _children(proc: Path, number: int) -> list[int]:
     found: list[int] = []
-    for listed in Path(f"/proc/{number}/task").glob("*/children"):
+    for listed in (proc / f"{number}/task").glob("*/children"):
         with contextlib.suppress(OSError):  # the thread has ended
             found += map(int, listed.read_bytes().split())
     return found
 
 
-def _status(number: int) -> _Status | None:
+def _status(proc: Path, number: int) -> _Status | None:
     """Return what /proc says of a process, or None where there is none."""
     try:
-        line = Path(f"/proc/{number}/stat").read_bytes()
+        line = (proc / f"{number}/stat").read_bytes()
     except OSError:
         return None
     state, parent, *rest = line[line.rindex(b")") + 2 :].split()  # the name, in parentheses, may have spaces

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verification.judge import Progress, Run, run_of
-from verification.judging.standard import Standard
+from verification.judging.standard import Standard, Standards
 from verification.judging.tolerances import norm
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
@@ -40,6 +40,7 @@ def verify_program(
     problems: Iterable[str] | None = None,
     vectors: bool = True,
     progress: Progress | None = None,
+    standards: Standards | None = None,
 ) -> Report:
     """Judge a program that speaks the protocol of docs/protocol.md.
 
@@ -55,6 +56,7 @@ def verify_program(
         problems: the names of the built-in problems to ask instead.
         vectors: whether to ask the golden vectors too.
         progress: called before each problem.
+        standards: what is known of the built-in problems, to be shared between several runs.
 
     Returns:
         The report. A program that breaks down gets one as well: each problem then has its cause.
@@ -63,7 +65,7 @@ def verify_program(
         SubjectError: there is no such program, or it declares nothing of what it is asked for.
         ValueError: an option is not one of its values.
     """
-    run = run_of(dtypes, conventions, level, seed, problems)
+    run = run_of(dtypes, conventions, level, seed, problems, standards)
     with Program(command, timeout) as program:
         try:
             capabilities = program.introduce()

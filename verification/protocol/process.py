@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from verification.protocol.descendants import Descendants
+from verification.protocol.descendants import PROC, Descendants
 from verification.protocol.limits import BURIAL, LONGEST_LINE, STDERR_TAIL
 from verification.protocol.texts import printable
 from verification.subjects import SubjectError
@@ -40,8 +40,8 @@ class HangError(BreakdownError):
 class Child:
     """A running program. After a `BreakdownError`, and after `end`, it runs no more."""
 
-    def __init__(self, words: list[str]) -> None:
-        """Start it.
+    def __init__(self, words: list[str], proc: Path = PROC) -> None:
+        """Start it; `proc` is the folder, if there is one, in which the system tells of processes.
 
         Raises:
             SubjectError: there is no such program, or it may not be run.
@@ -67,7 +67,8 @@ class Child:
         for descriptor in (self._in, self._out, self._err):
             os.set_blocking(descriptor, False)
         self._mark = f"{_MARK}={mark}".encode()
-        self._descendants = Descendants(self._process.pid)
+        self._descendants = Descendants(self._process.pid, proc)
+        self._proc = proc
         self._readable = {self._out, self._err}  # those that the child has not closed
         self._line = bytearray()
         self._errors = bytearray()
@@ -141,7 +142,7 @@ class Child:
             self._descendants.look()
             for process in self._descendants.running():
                 self._descendants.kill(process)
-            for process in _marked(self._mark):
+            for process in _marked(self._proc, self._mark):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(process, signal.SIGKILL)
             time.sleep(_GLANCE / 10)
@@ -154,7 +155,7 @@ class Child:
 
     def _left(self) -> set[int]:
         """Return the running processes that the program started, and itself while it runs."""
-        return {*_marked(self._mark), *self._descendants.running()}
+        return {*_marked(self._proc, self._mark), *self._descendants.running()}
 
     def _turn(self, unsent: bytes, seconds: float) -> bytes:
         """Wait until a pipe is ready, write and read what can be, and return what is still to be written."""
@@ -242,10 +243,10 @@ class Child:
         return f"; its standard error ends with: {words}" if words else ""
 
 
-def _marked(mark: bytes) -> list[int]:
+def _marked(proc: Path, mark: bytes) -> list[int]:
     """Return the running processes that have a mark in their environment."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in proc.glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it is somebody else's, or it has ended
             if mark in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))

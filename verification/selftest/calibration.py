@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,8 @@ from verification.judging.tolerances import unit_roundoff
 from verification.orders import DTYPES, Order
 from verification.problems import suite
 from verification.problems.problem import Problem
-from verification.selftest import correct
 from verification.selftest.correct import Variant
+from verification.selftest.lineup import Lineup
 from verification.subjects import Subject, ask
 
 PROBLEMS = ("quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear")
@@ -77,16 +78,22 @@ class Setting:
     correct: Measured
     faintest: Measured
     separation: float
+    #: What both measurements are held against, in units.
+    bound: float = tolerances.FACTOR
+
+    def under(self, bound: float) -> Setting:
+        """Return the same measurements under another bound; the separation is in bounds, and so it changes with it."""
+        return replace(self, bound=bound, separation=self.separation * (self.bound / bound))
 
     @property
     def accused(self) -> bool:
         """Whether correct code is beyond the bound: the bound is too narrow."""
-        return not self.correct.units <= tolerances.FACTOR
+        return not self.correct.units <= self.bound
 
     @property
     def hidden(self) -> bool:
         """Whether a fault is within the bound: no verdict on this problem can exclude it."""
-        return not self.faintest.units > tolerances.FACTOR
+        return not self.faintest.units > self.bound
 
     @property
     def decided(self) -> bool:
@@ -133,31 +140,39 @@ def ladders(
 
 
 def measure(
-    climbs: list[Ladder], jobs: int = 1, progress: Callable[[int, int, str], None] | None = None
+    climbs: list[Ladder],
+    jobs: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+    lineup: Lineup | None = None,
 ) -> list[Setting]:
     """Climb all ladders, in as many processes as asked, and return the settings in order."""
     found: list[Setting] = []
-    for done, settings in enumerate(_climbed(climbs, jobs), 1):
+    for done, settings in enumerate(_climbed(climbs, jobs, lineup), 1):
         found += settings
         if progress:
             progress(done, len(climbs), climbs[done - 1].name)
     return found
 
 
-def _climbed(climbs: list[Ladder], jobs: int) -> Iterator[list[Setting]]:
+def _climbed(climbs: list[Ladder], jobs: int, lineup: Lineup | None) -> Iterator[list[Setting]]:
+    work = partial(climb, lineup=lineup)
     if jobs == 1:
-        yield from map(climb, climbs)
+        yield from map(work, climbs)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(climb, climbs)
+        yield from pool.map(work, climbs)
 
 
-def climb(ladder: Ladder) -> list[Setting]:
-    """Measure one ladder in both precisions, at the faults that show on its problem."""
+def climb(ladder: Ladder, lineup: Lineup | None = None) -> list[Setting]:
+    """Measure one ladder in both precisions, at the catalogue's faults that show on its problem.
+
+    The correct variants are those of a lineup, by default of the whole one.
+    """
+    variants = _plain(ladder.order, (lineup or Lineup()).correct())
     with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge where the right step does not
         distances = fault_distances(_at(ladder, OWN_RATE))
         showing = [name for name, units in distances.items() if units > _SHOWS]
-        return [setting for rate in ladder.rates for setting in _settings(ladder, rate, showing)]
+        return [setting for rate in ladder.rates for setting in _settings(ladder, rate, showing, variants)]
 
 
 def _at(ladder: Ladder, rate: float) -> Standard:
@@ -168,7 +183,7 @@ def _at(ladder: Ladder, rate: float) -> Standard:
     )
 
 
-def _settings(ladder: Ladder, rate: float, showing: list[str]) -> Iterator[Setting]:
+def _settings(ladder: Ladder, rate: float, showing: list[str], variants: list[Variant]) -> Iterator[Setting]:
     standard = _at(ladder, rate)
     distances = fault_distances(standard)
     for dtype in DTYPES:
@@ -176,7 +191,7 @@ def _settings(ladder: Ladder, rate: float, showing: list[str]) -> Iterator[Setti
         units = {name: coarser * distance for name, distance in distances.items() if dtype in _fault(name).dtypes}
         yield Setting(
             ladder.problem, ladder.order, ladder.steps, rate, dtype,
-            correct=largest_error(standard, dtype),
+            correct=largest_error(standard, variants, dtype),
             faintest=min((Measured(units[name], name) for name in showing if name in units), default=_NOTHING),
             separation=standard.separation(dtype),
         )  # fmt: skip
@@ -207,19 +222,16 @@ def _fault(name: str) -> Fault:
     return CATALOGUE[name.partition(" ")[0]]
 
 
-def largest_error(standard: Standard, dtype: str) -> Measured:
-    """Return the largest error of cost, gradients and adapted variables over all correct variants, and the variant."""
-    measured = [
-        Measured(_error(standard, variant, dtype), variant.name) for variant in _variants(standard.problem.order)
-    ]
-    return max(measured)
+def largest_error(standard: Standard, variants: list[Variant], dtype: str) -> Measured:
+    """Return the largest error of cost, gradients and adapted variables over correct variants, and the variant."""
+    return max(Measured(_error(standard, variant, dtype), variant.name) for variant in variants)
 
 
-def _variants(order: Order) -> list[Variant]:
-    """Return the correct variants that need no extra and declare nothing."""
+def _plain(order: Order, variants: list[Variant]) -> list[Variant]:
+    """Return the variants that need no extra and declare nothing."""
     return [
         variant
-        for variant in correct.variants()
+        for variant in variants
         if order in variant.orders and variant.framework != "torch" and not variant.conventions
     ]
 
@@ -274,7 +286,7 @@ def objections(settings: list[Setting]) -> list[str]:
     for setting in settings:
         faintest = setting.faintest
         where = f"{setting.problem}, order {setting.order}, K = {setting.steps}, α = {setting.rate:g}, {setting.dtype}"
-        bound = f"the bound of {tolerances.FACTOR:g} units"
+        bound = f"the bound of {setting.bound:g} units"
         if setting.accused:
             found.append(
                 f"{where}: expected correct code within {bound}, but {setting.correct.by!r} errs by "

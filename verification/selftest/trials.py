@@ -7,9 +7,10 @@ float64 that are computed in another way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,8 @@ from verification.naming.pairs import under
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems.levels import QUICK
 from verification.report import Report
-from verification.selftest.correct import Variant, variants
+from verification.selftest.correct import Variant
+from verification.selftest.lineup import Lineup
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
 #: a correct one that is passed, or accused.
@@ -63,15 +65,15 @@ class TrialResult:
     name: str
 
 
-def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...]) -> list[Trial]:
-    """Return every fault and every correct variant."""
-    found = []
+def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | None = None) -> list[Trial]:
+    """Return every fault and every correct variant of a lineup, by default of the whole one."""
+    lineup, found = lineup or Lineup(), []
     for order in orders:
         for dtype in dtypes:
-            for fault in CATALOGUE.values():
+            for fault in lineup.faults.values():
                 if order in fault.orders and dtype in fault.dtypes:
                     found += [Trial((fault.id,), variant, order, dtype) for variant in fault.variants]
-            found += [Trial((), variant.name, order, dtype) for variant in variants() if order in variant.orders]
+            found += [Trial((), variant.name, order, dtype) for variant in lineup.correct() if order in variant.orders]
     return found
 
 
@@ -101,11 +103,13 @@ def random_trials(count: int, seed: int) -> Iterator[Trial]:
         yield replace(able[int(rng.integers(len(able)))], seed=numbers)
 
 
-def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = None) -> TrialResult:
-    """Try one subject, on the problems named or on those of the trial's level; the standards serve the next trial."""
-    subject, options = _subject(trial)
+def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> TrialResult:
+    """Try one subject of a lineup, on its problems or on those of the trial's level; standards serve the next trial."""
+    lineup = lineup or Lineup()
+    subject, options = _subject(trial, lineup)
+    problems = lineup.problems
     if trial.seed is not None:
-        problems = [f"{name}@{trial.seed}" for name in QUICK]
+        problems = tuple(f"{name}@{trial.seed}" for name in (QUICK if problems is None else problems))
     report = verify(
         subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, standards=standards,
         **options,
@@ -115,14 +119,14 @@ def run(trial: Trial, standards: Standards, problems: Sequence[str] | None = Non
     return TrialResult(trial, _outcome(trial, report), tuple(caught), name)
 
 
-def _subject(trial: Trial) -> tuple[Callable[..., Any], dict[str, Any]]:
+def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str, Any]]:
     if not trial.faults:
-        variant: Variant = next(choice for choice in variants() if choice.name == trial.variant)
+        variant: Variant = next(choice for choice in lineup.correct() if choice.name == trial.variant)
         options = {"framework": variant.framework, "kind": variant.kind, "conventions": variant.conventions}
         return variant.make(trial.order), options
-    answer = CATALOGUE[trial.faults[-1]].variants[trial.variant]
+    answer = lineup.faults[trial.faults[-1]].variants[trial.variant]
     if trial.faults[0] == "D01" and len(trial.faults) == 2:
-        answer = under(lambda planned: planned.tasks, answer)
+        answer = under(lambda question: question.tasks, answer)
     elif len(trial.faults) == 2:
         answer = under(lambda _: 0.625, answer)
     return FaultySubject(answer), {"framework": "numpy", "kind": "problem"}
@@ -142,26 +146,37 @@ def _outcome(trial: Trial, report: Report) -> Fate:
 
 
 def run_all(
-    planned: list[Trial], jobs: int, progress: Callable[[int, int, str], None] | None = None
+    planned: list[Trial],
+    jobs: int,
+    progress: Callable[[int, int, str], None] | None = None,
+    lineup: Lineup | None = None,
 ) -> list[TrialResult]:
     """Try all subjects, in as many processes as asked, and return the results in order."""
     results: list[TrialResult] = []
-    with ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(_run_shared, planned, chunksize=_SHARING):
-            results.append(result)
-            if progress:
-                progress(len(results), len(planned), result.trial.name)
+    for result in _tried(planned, jobs, lineup):
+        results.append(result)
+        if progress:
+            progress(len(results), len(planned), result.trial.name)
     return results
 
 
+def _tried(planned: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[TrialResult]:
+    work = partial(_run_shared, lineup=lineup)
+    if jobs == 1:
+        yield from map(work, planned)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(work, planned, chunksize=_SHARING)
+
+
 class _Worker:
-    """What a process of the pool keeps from one trial to the next: the standards, while their numbers are tested."""
+    """What a process keeps from one trial to the next: the standards, while their numbers are tested."""
 
     standards = Standards()
     seed: int | None = None
 
 
-def _run_shared(trial: Trial) -> TrialResult:
+def _run_shared(trial: Trial, lineup: Lineup | None) -> TrialResult:
     if trial.seed != _Worker.seed:  # numbers of another seed are asked no more
         _Worker.standards, _Worker.seed = Standards(), trial.seed
-    return run(trial, _Worker.standards)
+    return run(trial, _Worker.standards, lineup)

@@ -305,7 +305,7 @@ APART = {"D07", "F02", "F04", "G11"}  # their answers are no such vectors; each 
 
 
 def suite_question(name):
-    return pose(suite.made(name, 1))
+    return pose(suite.problem(name, order=1))
 
 
 def test_pairing_among_those_that_adapt_leaves_the_others_alone():
@@ -313,7 +313,7 @@ def test_pairing_among_those_that_adapt_leaves_the_others_alone():
     alone, ring = (
         CATALOGUE["F05"].variants[name](suite_question("inner-chain")) for name in ("of those that adapt", "")
     )
-    right = pose(suite.made("inner-chain", 1))
+    right = pose(suite.problem("inner-chain", order=1))
     points = path_of(right.works[0])
     np.testing.assert_array_equal(alone.adapted[0], points)
     assert ring.adapted[0].shape == points.shape

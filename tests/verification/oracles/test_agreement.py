@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp, primitive
 
-from verification.judging.truth import truths
+from verification.judging.truth import from_oracles
 from verification.oracles import Quadratic, TaskView, closed_form, finite_differences, second_order
+from verification.orders import ORDERS
 from verification.problems import suite
 
-EVERY = [(order, name) for order in suite.ORDERS for name in suite.names(order, plain=False)]
+EVERY = [(order, name) for order in ORDERS for name in suite.names(order, plain=False)]
 
 
 @pytest.mark.parametrize(("order", "name"), EVERY)
 def test_oracles_agree_on_every_built_in_problem(order, name):
     """On each problem the answers differ by no more than the oracles' own error estimates, and those are small."""
-    found = truths(name, order, own=True)
+    found = from_oracles(suite.problem(name, order=order))
     assert [each.source for each in found[:2]] == ["finite differences", "explicit Jacobians"]
     assert len(found) == (3 if suite.problem(name).family.name == "quadratic" else 2)
     for one, other in itertools.combinations(found, 2):
@@ -36,7 +37,8 @@ def test_oracles_agree_on_every_built_in_problem(order, name):
 @pytest.mark.parametrize("name", ["mlp-tanh-mse", "quadratic", "leaf-rates"])
 def test_order_two_differs_from_order_one_by_far_more_than_the_errors(name):
     """The agreement above is no matter of wide error estimates: the two orders are told apart by all oracles."""
-    for first, second in zip(truths(name, 1, own=True), truths(name, 2, own=True), strict=True):
+    found = [from_oracles(suite.problem(name, order=order)) for order in (1, 2)]
+    for first, second in zip(*found, strict=True):
         apart = [np.linalg.norm(first.answer.gradients[c] - leaf) for c, leaf in second.answer.gradients.items()]
         assert max(apart) > 1e6 * max(*first.errors.values(), *second.errors.values())
 

@@ -15,6 +15,7 @@ from verification.faults.question import Question, combined
 from verification.faults.work import Work, by_complex_step, solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
+from verification.judging.standard import Standard
 from verification.judging.truth import from_oracles, from_reference
 from verification.oracles.finite_differences import complex_step_gradients
 from verification.problems import suite
@@ -26,8 +27,8 @@ STEPS = {1: refmaml.fomaml_step, 2: refmaml.maml_step}
 
 def caught_by(problem: Problem, reply: Reply) -> list[str]:
     """Return the sources of truth by which a reply is wrong."""
-    every = [*from_oracles(problem), from_reference(problem)]
-    return [truth.source for truth in every if compare(problem, reply, [truth], Declared())[0]]
+    standard, every = Standard(problem), [*from_oracles(problem), from_reference(problem)]
+    return [truth.source for truth in every if compare(standard, "float64", reply, [truth], Declared())[0]]
 
 
 def answered(problem: Problem) -> Reply:
@@ -39,14 +40,14 @@ def answered(problem: Problem) -> Reply:
 @pytest.mark.parametrize("name", ["mlp-tanh-mse", "quadratic"])
 def test_a_right_step_is_caught_by_none(name, order):
     """Where nothing is planted, no source of truth objects."""
-    problem = suite.made(name, order)
+    problem = suite.problem(name, order=order)
     assert caught_by(problem, answered(problem)) == []
 
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_differences_alone_catch_a_wrong_derivative_of_the_framework(monkeypatch, order):
     """A derivative rule of autograd that is off by a millionth is in the step, in the Jacobians, and not in values."""
-    problem = suite.made("mlp-tanh-mse", order)
+    problem = suite.problem("mlp-tanh-mse", order=order)
     right = answered(problem)
     monkeypatch.setitem(primitive_vjps, anp.tanh, primitive_vjps[anp.tanh])
     defvjp(anp.tanh, lambda ans, _: lambda g: g * (1 + 1e-6 - ans**2))
@@ -66,7 +67,7 @@ def by_four_points(costs, points):
 
 def test_jacobians_alone_catch_products_by_differences():
     """Hessian-vector products by differences are right to twelve digits or more, which differences cannot doubt."""
-    problem = suite.made("mlp-tanh-mse", 2)
+    problem = suite.problem("mlp-tanh-mse", order=2)
     works = [Work(view, by_complex_step, by_four_points) for view in problem.views(np)]
     found = combined(Question(problem, works, 2), [solve(work, 2) for work in works])
     reply = Reply(found.cost, found.gradients, dict(found.gradients))
@@ -76,7 +77,7 @@ def test_jacobians_alone_catch_products_by_differences():
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_closed_form_alone_catches_a_cost_that_is_not_its_formula(order):
     """The closed form takes the matrices, and every other way calls the cost: one that is off misleads them alike."""
-    problem = suite.made("quadratic", order)
+    problem = suite.problem("quadratic", order=order)
     costs = problem.family.inner_costs
     family = replace(problem.family, inner_costs=lambda xp, data, v: (1 + 1e-6) * costs(xp, data, v))
     off = replace(problem, family=family)

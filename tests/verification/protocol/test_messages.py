@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from verification.commands.cli import main
-from verification.problems.suite import NAMES, made
+from verification.problems import suite
+from verification.problems.suite import NAMES
 from verification.protocol import SCHEMA
 from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities, needs
 from verification.protocol.messages import (
@@ -78,7 +79,7 @@ def test_the_answers_of_the_template_fulfil_their_schemas() -> None:
     """Every kind of answer, from a program and not from this page."""
     program = [sys.executable, "-S", str(ROOT / "examples" / "template" / "harness.py")]
     array = {"shape": [2], "values": ["0x1p+0", "-0x1.8p-3"]}
-    problem = from_problem(made("quadratic", 1))
+    problem = from_problem(suite.problem("quadratic"))
     lines = b"".join(
         [
             request("start", 1, protocol=1),
@@ -214,7 +215,7 @@ def test_an_answer_to_start_has_the_version_a_name_and_a_language(change: dict[s
 )
 def test_what_a_problem_needs_is_read_from_its_layout(name: str, asked: set[str]) -> None:
     """The options that a layout uses are those that a program has to declare to be asked it."""
-    layout = from_problem(made(name, 1))
+    layout = from_problem(suite.problem(name))
     assert needs(layout) == asked
     none = Capabilities(EVERYTHING.families, EVERYTHING.steps, EVERYTHING.dtypes, frozenset())
     assert EVERYTHING.lacks(layout, "float32") == ""

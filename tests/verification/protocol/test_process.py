@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from verification.protocol import limits, process, verify_program
+from verification.protocol import limits, verify_program
 from verification.protocol.descendants import Descendants
-from verification.protocol.messages import MalformedError, envelope, read_start
+from verification.protocol.messages import PROTOCOL, MalformedError, envelope, read_start, request
 from verification.protocol.process import BreakdownError, Child, HangError
 from verification.protocol.program import Program
 from verification.protocol.texts import printable, shown
@@ -55,9 +57,23 @@ def test_an_answer_before_the_end_counts() -> None:
 
 def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows, which has no process groups, the message names the systems that have them."""
-    monkeypatch.setattr(process.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(SubjectError, match="use Linux, macOS or WSL"):
         Child(["true"])
+
+
+def test_a_group_is_ended_where_no_marks_can_be_read(
+    tmp_path: Path, hostile: Callable[..., str], nothing_is_left: Callable[[], list[int]]
+) -> None:
+    """On systems without /proc the process group is what there is to go by."""
+    child = Child(shlex.split(hostile("children")), proc=tmp_path / "none")
+    assert b"result" in child.exchange(request("start", 1, protocol=PROTOCOL), 5.0, "start")
+    assert len(nothing_is_left()) == 2
+    assert child.end(request("stop", 2)) is None
+    deadline = time.monotonic() + 5  # without /proc nothing tells when the rest of the group has gone
+    while nothing_is_left() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert nothing_is_left() == []
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("inf"), float("nan")])
@@ -77,7 +93,7 @@ def test_where_answers_are_slow_the_end_may_be_too() -> None:
 
 def test_wrong_options_are_refused_before_anything_runs() -> None:
     """A wrong level or problem is an error although the program does not exist."""
-    with pytest.raises(ValueError, match="level: expected one of quick, full, but got 'deep'"):
+    with pytest.raises(ValueError, match="level: expected one of 'quick', 'full', but got 'deep'"):
         verify_program("no-such-program", level="deep")
     with pytest.raises(ValueError, match=r"problems: expected names from quadratic, .*, but got 'cubic'"):
         verify_program("no-such-program", problems=["cubic"])

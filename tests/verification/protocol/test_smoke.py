@@ -22,9 +22,9 @@ def test_a_right_harness_passes_every_check(hostile: Callable[..., str]) -> None
     assert [check.name for check in checks] == [
         "it starts, and declares what it can do",
         "numbers survive reading and writing",
-        "an unknown command is answered with an error",
+        "it answers an unknown command with an error",
         "quadratic, fomaml of one task without an inner step, float64",
-        "it ends when it is told to stop",
+        "it ends after `stop`",
     ]
     assert all(check.is_passed for check in checks)
 
@@ -39,7 +39,7 @@ def test_a_right_harness_passes_every_check(hostile: Callable[..., str]) -> None
         ("die", "harness", "it was ended by SIGSEGV during `run`"),
         ("overflow", "harness", "is beyond the largest binary64 number"),
         ("children", "harness", "it left 1 running process behind, now killed"),
-        ("late", "harness", "it went on for 1 s after it was told to stop, and was killed"),
+        ("late", "harness", "it ran for 1 s after `stop`, and the judge killed it"),
         ("no refusal", "harness", "expected an error as the answer to an unknown command, but got `result`"),
         ("flat echo", "harness", "came back with shape [11]"),
         ("nan", "cost", "cost: it holds NaN or infinity"),

@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from verification.commands import vectors as command
 from verification.commands.cli import main
-from verification.commands.vectors import vectors
+from verification.commands.vectors import Source, vectors
 from verification.vectors import DATA, load
 
 pytestmark = pytest.mark.once  # arithmetic
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(vectors, list(arguments))
+def run(*arguments: str, given: Source | None = None) -> Result:
+    return CliRunner().invoke(vectors, list(arguments), obj=given)
 
 
 def test_list_prints_one_line_for_each_vector(every) -> None:
@@ -95,20 +94,19 @@ def test_export_to_a_place_that_cannot_be_written_is_wrong_usage(tmp_path: Path)
     assert "cannot be written to" in result.output
 
 
-def test_damaged_vectors_are_an_error_with_its_cause(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_damaged_vectors_are_an_error_with_its_cause(tmp_path: Path) -> None:
     """Vectors that cannot be read end with 1 and say which file."""
-    monkeypatch.setattr(command, "load", lambda: load(tmp_path))
-    result = run("list")
+    result = run("list", given=Source(lambda: load(tmp_path)))
     assert result.exit_code == 1
     assert "manifest.json cannot be read" in result.output
 
 
-def test_the_errata_of_a_vector_are_shown_with_it(monkeypatch: pytest.MonkeyPatch, every, capsys) -> None:
+def test_the_errata_of_a_vector_are_shown_with_it(every) -> None:
     """What is known to be wrong with a vector stands on its page."""
     first = next(iter(every))
     erratum = {"id": first.id, "version": "1.0.0", "what": "Its note has a slip."}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [erratum], every.vectors))
-    assert "Its note has a slip." in run("show", first.id).output
+    source = Source(lambda: type(every)(every.manifest, [erratum], every.vectors))
+    assert "Its note has a slip." in run("show", first.id, given=source).output
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -122,11 +120,11 @@ def test_matrix_prints_a_row_for_each_fault(every, dtype: str) -> None:
     assert ("\n  D05: it needs two calls\n" in result.output) == (dtype == "float64")
 
 
-def test_matrix_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+def test_matrix_fails_where_a_fault_survives(every) -> None:
     """A fault that no vector kills ends the command with 1 and is named."""
     without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
-    result = run("matrix")
+    source = Source(lambda: type(every)(every.manifest, [], without))
+    result = run("matrix", given=source)
     assert result.exit_code == 1
     assert "No vector kills V07." in result.output
 
@@ -153,11 +151,11 @@ def test_the_self_test_prints_the_matrix_of_both_precisions(every) -> None:
     assert told[1].endswith("in float32.")
 
 
-def test_the_self_test_fails_where_a_fault_survives(monkeypatch: pytest.MonkeyPatch, every) -> None:
+def test_the_self_test_fails_where_a_fault_survives(every) -> None:
     """`self-test --vectors` ends with 1 where a fault survives."""
     without = {v.id: v for v in every if "V07" not in v.kills["float64"]}
-    monkeypatch.setattr(command, "load", lambda: type(every)(every.manifest, [], without))
-    result = CliRunner().invoke(main, ["self-test", "--vectors", "--dtype", "float64"])
+    source = Source(lambda: type(every)(every.manifest, [], without))
+    result = CliRunner().invoke(main, ["self-test", "--vectors", "--dtype", "float64"], obj=source)
     assert result.exit_code == 1
     assert "No vector kills V07." in result.output
 
@@ -167,7 +165,7 @@ def test_the_self_test_on_vectors_goes_with_no_other_option(other: list[str]) ->
     """Options about built-in problems together with --vectors are wrong usage."""
     result = CliRunner().invoke(main, ["self-test", "--vectors", *other])
     assert result.exit_code == 2
-    assert "--vectors goes with --dtype alone." in result.output
+    assert "--vectors allows no other option than --dtype." in result.output
 
 
 def test_what_float32_cannot_show_is_told():

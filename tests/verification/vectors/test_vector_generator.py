@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from flint import arb, ctx
 
 from verification.vectors import DATA, generator
-from verification.vectors.generator import collection, confirmation, extra
+from verification.vectors.generator import collection, extra
 from verification.vectors.generator.__main__ import main
 from verification.vectors.generator.balls import (
     UndecidedError,
@@ -26,9 +26,9 @@ from verification.vectors.generator.balls import (
 )  # fmt: skip
 from verification.vectors.generator.certificate import certify
 from verification.vectors.generator.conditioning import UnfitProblemError, clear_of_kinks, condition
-from verification.vectors.generator.confirmation import DisagreementError, confirm
+from verification.vectors.generator.confirmation import DisagreementError, Route, confirm
 from verification.vectors.generator.drawing import Recipe, draw
-from verification.vectors.generator.recipes import recipes
+from verification.vectors.generator.recipes import distinct, recipes
 from verification.vectors.generator.step import answer, rule_of, solve, tasks_of
 
 pytestmark = pytest.mark.once  # arithmetic
@@ -173,13 +173,22 @@ def test_the_second_route_turns_down_an_answer_that_is_slightly_wrong(slug: str)
     with pytest.raises(DisagreementError, match=f"the two routes differ in the gradient {name}"):
         confirm(problem, good)
 
-
-def test_the_second_route_checks_the_chain_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """An outer gradient that is not pulled back through the loop is found."""
+
+
+class WithoutCurvature(Route):
+    """A route that takes every Jacobian of an inner step for the identity."""
+
+    def pulled_back(self, point, gradient):
+        """Return the gradient as it is."""
+        return gradient
+
+
+def test_the_second_route_checks_the_chain_rule() -> None:
+    """A route without Hessians is turned down by a difference of the meta-objective along a direction."""
     problem = draw(recipe("quadratic-maml-k2-t2-batched-double"), 0)
-    monkeypatch.setattr(confirmation.Route, "pulled_back", lambda self, point, gradient: gradient)
     with pytest.raises(DisagreementError, match="the chain rule"):
-        confirm(problem, right(problem))
+        confirm(problem, right(problem), WithoutCurvature)
 
 
 def test_a_leaf_that_is_zero_by_cancellation_is_unfit() -> None:
@@ -201,11 +210,24 @@ def test_a_hidden_unit_near_its_kink_is_seen() -> None:
     assert clear_of_kinks({**problem, "family": "mlp-tanh-mse"})
 
 
-def test_a_recipe_that_no_attempt_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_that_no_attempt_fits_is_an_error() -> None:
     """After 50 unfit draws the recipe is given up with an error."""
-    monkeypatch.setattr(collection, "clear_of_kinks", lambda problem: False)
-    with pytest.raises(UnfitProblemError, match="none of 50 attempts is fit"):
-        collection.make(recipes()[0])
+
+    def unfit(*_):
+        raise UnfitProblemError
+
+    with pytest.raises(
+        UnfitProblemError, match=r"quadratic-fomaml-k0.*: none of 50 attempts is fit; change the recipe"
+    ):
+        collection.make(recipes()[0], unfit)
+
+
+def test_a_problem_near_a_kink_is_drawn_again() -> None:
+    """The first attempt that is clear of the kink of relu is certified, and none before it."""
+    near = recipe("mlp-relu-mse-fomaml-k1-t5-batched-double")
+    assert not clear_of_kinks(draw(near, 0))
+    first = next(attempt for attempt in range(50) if clear_of_kinks(draw(near, attempt)))
+    assert collection.make(near, lambda slug, problem, *_: problem) == draw(near, first)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +257,7 @@ def test_a_recipe_that_fails_in_a_process_is_named() -> None:
         collection._by_slug("no-such-slug")
 
 
-def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfit_problem_is_drawn_again() -> None:
     """The second attempt has other numbers than the first."""
     attempts = []
 
@@ -245,8 +267,7 @@ def test_an_unfit_problem_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
             raise UnfitProblemError
         return {}
 
-    monkeypatch.setattr(collection, "certify", certified)
-    collection.make(recipe("bilinear-fomaml-steep"))
+    collection.make(recipe("bilinear-fomaml-steep"), certified)
     assert len(attempts) == 2
     assert attempts[0]["variables"] != attempts[1]["variables"]
 
@@ -262,39 +283,35 @@ def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["manifest.json", "quadratic.fomaml.json"]
 
 
-def run(*arguments: str):
-    return CliRunner().invoke(main, [*arguments, "--processes", "1"])
+def run(*arguments: str, plan: list[Recipe]):
+    return CliRunner().invoke(main, [*arguments, "--processes", "1"], obj=plan)
 
 
-def test_check_compares_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_check_compares_a_sample(tmp_path: Path) -> None:
     """Frozen vectors are byte-identical when made again, and a changed one ends the check with 1 and its name."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
-    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
-    assert run("--folder", str(tmp_path)).output.count("1 vectors of 1 kill something new") == 1
-    assert "1 of 1 are byte-identical" in run("--check", "5", "--folder", str(tmp_path)).output
+    assert run("--folder", str(tmp_path), plan=plan).output.count("1 vectors of 1 kill something new") == 1
+    assert "1 of 1 are byte-identical" in run("--check", "5", "--folder", str(tmp_path), plan=plan).output
     path = tmp_path / "quadratic.fomaml.json"
     path.write_text(path.read_text("utf-8").replace('"bits":128', '"bits":129'), "utf-8")
-    result = run("--check", "5", "--folder", str(tmp_path))
+    result = run("--check", "5", "--folder", str(tmp_path), plan=plan)
     assert result.exit_code == 1
     assert "These differ from what is frozen" in result.output
     assert "quadratic-fomaml-subnormal-k1" in result.output
 
 
-def test_check_fails_where_nothing_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_fails_where_nothing_is_frozen(tmp_path: Path) -> None:
     """Vectors that are missing from the folder fail the check."""
     plan = [recipe("quadratic-fomaml-subnormal-k1")]
-    monkeypatch.setattr("verification.vectors.generator.recipes.recipes", lambda: plan)
-    result = run("--check", "1", "--folder", str(tmp_path))
+    result = run("--check", "1", "--folder", str(tmp_path), plan=plan)
     assert result.exit_code == 1
     assert "0 of 1 are byte-identical to the frozen ones, 1 are not among them." in result.output
 
 
-def test_a_slug_that_comes_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slug_that_comes_twice_is_an_error() -> None:
     """Two recipes of one name are refused."""
-    first = recipes()[0]
-    monkeypatch.setattr("verification.vectors.generator.recipes.edges", lambda: [first])
     with pytest.raises(AssertionError, match="Two recipes have one slug: quadratic-fomaml-k0"):
-        recipes()
+        distinct([recipes()[0], *recipes()])
 
 
 def test_a_missing_package_says_which_extra_to_install() -> None:

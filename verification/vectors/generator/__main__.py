@@ -36,7 +36,7 @@ def main(sample: int | None, seed: int, processes: int, folder: Path) -> None:
         from verification.vectors.generator.recipes import recipes
     except MissingExtraError as error:
         raise click.ClickException(str(error)) from error
-    plan = recipes()
+    plan = click.get_current_context().find_object(list) or recipes()
     if sample is not None:
         _check(collection, random.Random(seed).sample(plan, min(sample, len(plan))), processes, folder)
         return

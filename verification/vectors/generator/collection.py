@@ -22,14 +22,14 @@ VERSION = "1.0.0"
 _ATTEMPTS = 50
 
 
-def make(recipe: Recipe) -> Json:
-    """Return the vector of a recipe: of the first attempt whose problem is fit."""
+def make(recipe: Recipe, certified: Callable[[str, Json, list[str], list[str]], Json] = certify) -> Json:
+    """Return the vector of a recipe, certified: of the first attempt whose problem is fit."""
     for attempt in range(_ATTEMPTS):
         problem = draw(recipe, attempt)
         if not clear_of_kinks(problem):
             continue
         try:
-            return certify(recipe.slug, problem, list(_dtypes(recipe)), list(recipe.notes))
+            return certified(recipe.slug, problem, list(_dtypes(recipe)), list(recipe.notes))
         except UnfitProblemError:
             continue
     raise UnfitProblemError(f"{recipe.slug}: none of {_ATTEMPTS} attempts is fit; change the recipe.")

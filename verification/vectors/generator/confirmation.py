@@ -70,18 +70,18 @@ class Route:
         return [g - c for g, c in zip(gradient, curved, strict=True)]
 
 
-def confirm(problem: Json, right: Answer) -> str:
-    """Return what confirmed the answer.
+def confirm(problem: Json, right: Answer, kind: type[Route] = Route) -> str:
+    """Return what confirmed the answer, by a kind of route.
 
     Raises:
         DisagreementError: it did not.
     """
     if _is_exact(problem):
-        _compare(problem, right, Fraction(1), Arithmetic(Fraction, None, None, None))
+        _compare(problem, right, Fraction(1), Arithmetic(Fraction, None, None, None), kind)
         return "exact rational arithmetic"
     with mpmath.workprec(_BITS):
         arithmetic = Arithmetic(_to_mpf, mpmath.exp, mpmath.log, mpmath.tanh)
-        _compare(problem, right, mpmath.ldexp(1, _STEP), arithmetic)
+        _compare(problem, right, mpmath.ldexp(1, _STEP), arithmetic, kind)
     return "central differences in 480-bit arithmetic (mpmath)"
 
 
@@ -96,11 +96,11 @@ def _to_mpf(number: Any) -> Any:
     return mpmath.mpf(number)
 
 
-def _compare(problem: Json, right: Answer, step: Any, arithmetic: Arithmetic) -> None:
+def _compare(problem: Json, right: Answer, step: Any, arithmetic: Arithmetic, kind: type[Route]) -> None:
     sizes = {name: len(leaf) for name, leaf in right.adapted[0].items()}
     costs, gradients = [], []
     for t in range(problem["num_tasks"]):
-        route = _route(problem, t, step, arithmetic)
+        route = _route(problem, t, step, arithmetic, kind)
         cost, gradient, adapted = _solution(problem, t, route)
         expected = [e for leaf in right.adapted[t].values() for e in leaf]
         _agree(problem, f"the adapted variables of task {t}", expected, adapted, arithmetic)
@@ -116,7 +116,7 @@ def _compare(problem: Json, right: Answer, step: Any, arithmetic: Arithmetic) ->
         start += size
 
 
-def _route(problem: Json, t: int, step: Any, arithmetic: Arithmetic) -> Route:
+def _route(problem: Json, t: int, step: Any, arithmetic: Arithmetic, kind: type[Route]) -> Route:
     number = arithmetic.number
     theta, adapts, rates = [], [], []
     for name, leaf in problem["variables"].items():
@@ -130,7 +130,7 @@ def _route(problem: Json, t: int, step: Any, arithmetic: Arithmetic) -> Route:
         adapts += [rate if name in problem["inner"][t] else number(0)] * len(entries)
     inner = cost_of(problem, t, "inner", arithmetic)
     outer = inner if problem["step"] == "reptile" else cost_of(problem, t, "outer", arithmetic)
-    return Route(theta, inner, outer, adapts, rates, step)
+    return kind(theta, inner, outer, adapts, rates, step)
 
 
 def _solution(problem: Json, t: int, route: Route) -> tuple[Any, Vector, Vector]:

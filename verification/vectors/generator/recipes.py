@@ -28,7 +28,15 @@ HALVES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def recipes() -> list[Recipe]:
     """Return the whole plan."""
-    plan = [*_grid(), *_options(), *edges()]
+    return distinct([*_grid(), *_options(), *edges()])
+
+
+def distinct(plan: list[Recipe]) -> list[Recipe]:
+    """Return a plan, in which no slug comes twice.
+
+    Raises:
+        AssertionError: one does.
+    """
     slugs = [recipe.slug for recipe in plan]
     twice = {slug for slug in slugs if slugs.count(slug) > 1}
     if twice:
