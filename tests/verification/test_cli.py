@@ -70,7 +70,7 @@ def test_fail_is_1():
     assert "FAIL" in result.output
     assert "2 of 2 answers are wrong." in result.output
     assert " · order 1 · float64" in result.output
-    assert "1 more wrong answer is in the table." in result.output
+    assert "The table has 1 more wrong answer." in result.output
     assert "gradients, w1: it differs from the reference by " in result.output
     assert "units of rounding, where " in result.output
     assert "expected " in result.output
@@ -90,7 +90,7 @@ def test_inconclusive_is_3():
     result = run("verify", RIGHT, *NUMPY, problems=["batched"])
     assert result.exit_code == 3
     assert "INCONCLUSIVE" in result.output
-    assert "Not asked: batched." in result.output
+    assert "Not tested: batched." in result.output
     assert "a problem subject that handles an option names it in its attribute `supports`" in result.output
 
 
@@ -235,7 +235,7 @@ def test_many_failures_are_told_in_part():
     assert "D11: " in result.output
     assert result.output.count("To reproduce it:") == 1
     assert result.output.count("and 1 more") == 1
-    assert "3 more wrong answers are in the table." in result.output
+    assert "The table has 3 more wrong answers." in result.output
     table = result.output[result.output.index("3 more wrong") :]
     for name in names:
         (row,) = (line for line in table.splitlines() if f" {name} " in line)
@@ -259,7 +259,7 @@ def test_three_failures_are_told_where_the_mistake_has_no_name(tmp_path):
     result = run("verify", f"{tmp_path / 'unnamed.py'}:step", "--dtype", "float64", problems=names)
     assert "several: " in result.output
     assert result.output.count("To reproduce it:") == 3
-    assert "1 more wrong answer is in the table." in result.output
+    assert "The table has 1 more wrong answer." in result.output
 
 
 def test_the_worst_entry_is_shown_with_its_place(tmp_path):

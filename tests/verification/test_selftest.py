@@ -22,7 +22,7 @@ from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
 from verification.selftest.lineup import Lineup
-from verification.selftest.trials import DTYPES, Result, Trial, pair_trials, random_trials, run, run_all, trials
+from verification.selftest.trials import DTYPES, TrialResult, Trial, pair_trials, random_trials, run, run_all, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -131,7 +131,7 @@ def test_a_random_trial_asks_problems_with_numbers_of_its_own(problems):
 def test_a_fault_that_is_named():
     """A fault is caught by what it changes, and named."""
     result = run(Trial(("B03",), "", 1, "float64"), STANDARDS, on("bilinear", "one-task"))
-    assert (result.outcome, result.named) == ("named", "B03")
+    assert (result.outcome, result.name) == ("named", "B03")
     assert set(result.caught_by) == {"cost", "gradients", "adapted"}
 
 
@@ -140,13 +140,13 @@ def test_a_pair_that_is_named(scale):
     """A pair counts as named where both of its names are told."""
     asked = on("bilinear", "one-task", "logistic-regression")
     result = run(Trial((scale, "B03"), "", 1, "float64"), STANDARDS, asked)
-    assert (result.outcome, set(result.named.split(" + "))) == ("named", {scale, "B03"})
+    assert (result.outcome, set(result.name.split(" + "))) == ("named", {scale, "B03"})
 
 
 def test_one_of_two_equals_is_right():
     """A06 is told as A03 with the remark that they cannot be told apart, which is right."""
     result = run(Trial(("A06",), "", 1, "float64"), STANDARDS, on("bilinear", "no-steps"))
-    assert (result.outcome, result.named) == ("named", "A03")
+    assert (result.outcome, result.name) == ("named", "A03")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_one_of_two_equals_is_right():
 def test_what_becomes_of_a_planted_fault(answer, outcome, named):
     """A fault that is right survives, one that nobody knows is not named, one with another's answers is named so."""
     result = run(Trial(("Z99",), "", 1, "float64"), STANDARDS, lineup(answer))
-    assert (result.outcome, result.named) == (outcome, named)
+    assert (result.outcome, result.name) == (outcome, named)
 
 
 def test_a_fault_that_nothing_was_asked_about_is_undecided():
@@ -173,7 +173,7 @@ def test_correct_code_is_not_accused(variant):
         pytest.importorskip("torch")
     for order in variant.orders:
         result = run(Trial((), variant.name, order, "float32"), STANDARDS, on("bilinear", "mlp-tanh-mse"))
-        assert (result.outcome, result.caught_by, result.named) == ("correct", (), "")
+        assert (result.outcome, result.caught_by, result.name) == ("correct", (), "")
 
 
 # The command
@@ -253,11 +253,11 @@ def test_random_and_pairs_are_asked_for(monkeypatch, arguments, trials_of_it):
 
 
 RESULTS = [
-    Result(Trial(("B01",), "", 1, "float64"), "named", ("cost", "gradients"), "B01"),
-    Result(Trial(("B01",), "", 1, "float32"), "named wrong", ("gradients",), "B02"),
-    Result(Trial(("D05",), "", 1, "float64"), "named", ("second call",), "D05"),
-    Result(Trial(("A06",), "", "reptile", "float64"), "named", ("gradients",), "A03"),
-    Result(Trial((), "a|b", 1, "float64"), "correct", (), ""),
+    TrialResult(Trial(("B01",), "", 1, "float64"), "named", ("cost", "gradients"), "B01"),
+    TrialResult(Trial(("B01",), "", 1, "float32"), "named wrong", ("gradients",), "B02"),
+    TrialResult(Trial(("D05",), "", 1, "float64"), "named", ("second call",), "D05"),
+    TrialResult(Trial(("A06",), "", "reptile", "float64"), "named", ("gradients",), "A03"),
+    TrialResult(Trial((), "a|b", 1, "float64"), "correct", (), ""),
 ]
 
 
@@ -274,7 +274,7 @@ def test_the_totals():
 @pytest.mark.parametrize(("outcome", "clean"), [("named wrong", True), ("survived", False), ("false alarm", False)])
 def test_what_is_clean(outcome, clean):
     """A survivor or a false alarm spoils a self-test, and nothing else does."""
-    assert is_clean([*RESULTS, Result(Trial((), "", 1, "float64"), outcome, (), "")]) is clean
+    assert is_clean([*RESULTS, TrialResult(Trial((), "", 1, "float64"), outcome, (), "")]) is clean
 
 
 def test_the_matrix_on_a_terminal():

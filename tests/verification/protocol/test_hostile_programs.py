@@ -184,7 +184,7 @@ def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[...,
     """A program that skips everything is inconclusive, with its own reason, whose brackets are no markup."""
     report = judged(hostile("skip"), vectors=False)
     assert report.verdict == "inconclusive"
-    assert report.reason.startswith("Everything was skipped: ")
+    assert report.reason.startswith("The program skipped all ")
     assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not [/today]"}
 
 
@@ -192,7 +192,10 @@ def test_two_hangs_are_enough(plan: set[tuple[str, str]], hostile: Callable[...,
     """A program that hangs again and again is not waited for again and again, whatever it answers between."""
     report = judged(hostile("hang at times"))
     assert {(case.problem, case.dtype) for case in report.cases} == plan
-    assert "the program was given up. The cause: it had hung 2 times; the last time it did not answer" in report.reason
+    assert (
+        "because the judge gave the program up. The cause: it had hung 2 times; the last time it did not answer"
+        in report.reason
+    )
 
 
 def test_a_long_timeout_is_waited_for_once(
