@@ -91,7 +91,7 @@ def test_inconclusive_is_3():
     assert result.exit_code == 3
     assert "INCONCLUSIVE" in result.output
     assert "Not tested: batched." in result.output
-    assert "a problem subject that handles an option names it in its attribute `supports`" in result.output
+    assert "List the options that your subject supports in its attribute `supports`" in result.output
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_inconclusive_is_3():
         (("no_such_package:step",), "importing no_such_package raised ModuleNotFoundError"),
         (("nothing",), "expected package.module:name or path/to/file.py:name"),
         (("refmaml:reference",), "is not a function but module"),
-        ((TWO_PARAMETERS,), "expected one required parameter (problem) or the six of fomaml_step, but it has 2"),
+        ((TWO_PARAMETERS,), "expected one required parameter (problem) or the five or six of a step, but got 2"),
         ((RIGHT, "--framework", "jax"), "'jax' is not one of 'autograd', 'numpy', 'torch'"),
         ((RIGHT, "--order", "3"), "'3' is not one of '1', '2', 'reptile'"),
         ((RIGHT, "--kind", "library"), "'library' is not one of 'step', 'problem'"),
@@ -298,7 +298,7 @@ def test_a_mistake_of_the_judge_is_no_verdict():
     result = CliRunner().invoke(main, ["verify"], obj=Broken())
     assert result.exit_code == 70
     assert "ZeroDivisionError: float division by zero" in result.output
-    assert "The judge itself failed, which says nothing about what it was asked: please report it" in result.output
+    assert "The judge itself failed. This says nothing about the subject." in result.output
 
 
 @pytest.mark.parametrize(("fault", "count"), [("f01", 16), ("A09", 95)])

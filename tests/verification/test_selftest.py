@@ -291,7 +291,7 @@ def test_the_matrix_on_a_terminal():
 def test_the_page_of_the_documentation():
     """The page has its command, the catalogue, a matrix for each order, and what each check alone finds."""
     made = page(RESULTS, "refmaml self-test")
-    assert "made by `refmaml self-test`" in made
+    assert "The command `refmaml self-test" in made
     assert catalogue() in made
     assert all(f"| {id_} | " in made for id_ in (*CATALOGUE, *NOT_SHOWN))
     first, reptile = made.split("### First order\n")[1].split("### Reptile\n")

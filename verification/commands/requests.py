@@ -59,7 +59,7 @@ def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, 
 
     dtypes = golden()[name].dtypes
     if dtype not in dtypes:
-        raise click.UsageError(f"--dtype: expected {name} for the vector {' or '.join(dtypes)}, but got {dtype}.")
+        raise click.UsageError(f"--dtype: expected {' or '.join(dtypes)} for the vector {name}, but got {dtype}.")
     own = BY_STEP[step]
     if context.get_parameter_source("order") is not click.core.ParameterSource.DEFAULT and BY_OPTION[order] != own:
         raise click.UsageError(f"--order: the vector {name} is of order {own}, but got {order}.")

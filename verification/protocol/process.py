@@ -114,7 +114,7 @@ class Child:
             self._pipes[0].close()
         if not self._exits_within(seconds):
             self.kill()
-            return f"went on for {seconds:.3g} s after it was told to stop, and was killed"
+            return f"ran for {seconds:.3g} s after `stop`, and the judge killed it"
         deadline = time.monotonic() + _STRAGGLERS
         while self._left() and time.monotonic() < deadline:
             time.sleep(_GLANCE / 5)

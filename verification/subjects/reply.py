@@ -104,7 +104,7 @@ def _arrays(
     extra = [chain for chain in given if chain not in shapes]
     if extra:
         known = ", ".join(shapes)
-        findings.append(Finding(what, f"expected only the leaves {', '.join(map(repr, extra))}, but got also {known}"))
+        findings.append(Finding(what, f"expected only the leaves {known}, but got also {', '.join(map(repr, extra))}"))
     arrays: Arrays = {}
     for chain, shape in shapes.items():
         problem_with_leaf = f"expected an array of shape {shape}, but "

@@ -146,7 +146,7 @@ def test_one_hang_is_one_verdict(
     [
         ("late", "it ran for 1 s after `stop`, and the judge killed it"),
         ("deaf", "it ran for 1 s after `stop`, and the judge killed it"),
-        ("bad end", "it ended with exit status 5 after it was told to stop, where 0 was expected"),
+        ("bad end", "it ended with exit status 5 after `stop`, where 0 was expected"),
         ("children", "it left 1 running process behind, now killed"),
         ("children of their own", "it left 1 running process behind, now killed"),
     ],
@@ -185,7 +185,7 @@ def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[...,
     report = judged(hostile("skip"), vectors=False)
     assert report.verdict == "inconclusive"
     assert report.reason.startswith("The program skipped all ")
-    assert {report.why_left_out[name] for name in PROBLEMS} == {"it skipped it: not [/today]"}
+    assert {report.why_left_out[name] for name in PROBLEMS} == {"the program skipped it: not [/today]"}
 
 
 def test_two_hangs_are_enough(plan: set[tuple[str, str]], hostile: Callable[..., str]) -> None:

@@ -69,7 +69,7 @@ def test_a_group_is_ended_where_no_marks_can_be_read(
     child = Child(shlex.split(hostile("children")), proc=tmp_path / "none")
     assert b"result" in child.exchange(request("start", 1, protocol=PROTOCOL), 5.0, "start")
     assert len(nothing_is_left()) == 2
-    assert child.end(request("stop", 2)) is None
+    assert child.end(request("stop", 2), limits.GRACE) is None
     deadline = time.monotonic() + 5  # without /proc nothing tells when the rest of the group has gone
     while nothing_is_left() and time.monotonic() < deadline:
         time.sleep(0.01)

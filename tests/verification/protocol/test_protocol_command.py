@@ -80,7 +80,7 @@ def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., 
     """Where everything was skipped the exit code is 3, and there is no table."""
     result = run("verify", "--command", hostile("skip"))
     assert result.exit_code == 3
-    assert re.search(r"Not answered: \d+ problems, since it skipped it: not \[/today\]\.", result.output)
+    assert re.search(r"Not answered: \d+ problems, because the program skipped it: not \[/today\]\.", result.output)
     assert re.search(r"The program skipped all \d+ problems, so there is no result", result.output)
     assert "verdict" not in result.output  # no table
 
@@ -93,8 +93,8 @@ def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., 
         (["--command", "node 'x"], "cannot be split into words: No closing quotation."),
         (["--command", "node", "--timeout", "0"], "expected a number of seconds above 0, but got 0."),
         (["--command", "node", "--timeout", "nan"], "expected a number of seconds above 0, but got nan."),
-        (["--command", "node", "--framework", "torch"], "--framework says how to call a Python SUBJECT"),
-        (["--command", "node", "--kind", "step"], "--kind says how to call a Python SUBJECT"),
+        (["--command", "node", "--framework", "torch"], "--framework is for a Python SUBJECT"),
+        (["--command", "node", "--kind", "step"], "--kind is for a Python SUBJECT"),
         (["a.py:b", "--command", "node"], "expected SUBJECT or --command, but got both."),
         (["--timeout", "3"], "--timeout needs --command."),
         (["a.py:b", "--timeout", "3"], "--timeout needs --command."),
@@ -126,7 +126,7 @@ def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
     result = run("verify", "--command", hostile("bad end"))
     assert result.exit_code == 1
     assert (
-        "After the last, it ended with exit status 5 after it was told to stop, where 0 was expected." in result.output
+        "After the last, it ended with exit status 5 after `stop`, where 0 was expected." in result.output
     )
 
 
@@ -166,7 +166,7 @@ def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
     fomaml = next(each for each in every if each.problem["step"] == "fomaml" and "float32" in each.dtypes)
     refused = run("requests", double.id, "--dtype", "float32")
     assert refused.exit_code == 2
-    assert "can be asked in float64, but not in float32." in " ".join(refused.output.split())
+    assert "expected float64 for the vector" in " ".join(refused.output.split())
     refused = run("requests", fomaml.id, "--order", "reptile")
     assert refused.exit_code == 2
     assert "is of order 1, but got reptile." in " ".join(refused.output.split())
