@@ -1,7 +1,7 @@
 """Hypothesis profiles, and which tests need what is not installed everywhere.
 
-`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine needs the extra
-`compiled`; its tests run by `tox -e compiled`, and without it they are not collected.
+`ci` is the default profile; `pytest --hypothesis-profile=nightly` searches longer. The compiled engine needs Numba,
+which is not there for every Python: where it is missing, the engine's tests are not collected.
 """
 
 from importlib.util import find_spec
