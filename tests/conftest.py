@@ -6,6 +6,7 @@ which is not there for every Python: where it is missing, the engine's tests are
 
 from importlib.util import find_spec
 
+import pytest
 from hypothesis import settings
 
 collect_ignore = [] if find_spec("numba") else ["compiled"]
@@ -14,3 +15,11 @@ collect_ignore = [] if find_spec("numba") else ["compiled"]
 settings.register_profile("ci", max_examples=30, deadline=None)
 settings.register_profile("nightly", max_examples=1000, deadline=None)
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep the machine code of the compiled steps in a directory of this session, not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFMAML_CACHE_DIR", str(tmp_path_factory.mktemp("cache") / "code"))
+        yield
