@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from verification import judge
+from verification import judge, own
 from verification.commands_calibrate import calibrate
 from verification.commands_protocol import command_option, judged, refuse_timeout, requests, smoke, timeout_option
 from verification.conventions import NAMES as CONVENTIONS
@@ -35,8 +35,8 @@ Judge SUBJECT, an implementation of a meta-learning step: package.module:name or
 
 It is a step with the interface of refmaml.fomaml_step, or a function of one problem that returns (cost, grads) or
 (cost, grads, adapted). In its place --command takes a program in any language that speaks the protocol, which is asked
-what it declares, golden vectors included. Without either, refmaml's own steps are judged, against independent oracles
-alone.
+what it declares, golden vectors included. Without either, refmaml's own steps are judged, the reference and the
+compiled ones, against independent oracles alone.
 
 \b
 Examples:
@@ -171,7 +171,7 @@ def verify(
         elif subject is None:
             _require_subject(click.get_current_context())
             refuse_timeout(click.get_current_context())
-            report = judge.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
+            report = own.verify_own(dtypes=asked, level=level, seed=seed, progress=progress)
         else:
             refuse_timeout(click.get_current_context())
             if "" not in sys.path:

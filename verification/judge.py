@@ -84,21 +84,6 @@ def verify(
     return run.report([(judged, order)], progress)
 
 
-def verify_own(
-    *, dtypes: tuple[str, ...] = DTYPES, level: str = "quick", seed: int = 0, progress: Progress | None = None
-) -> Report:
-    """Judge `refmaml`'s own reference steps, against the oracles alone."""
-    import refmaml
-
-    own: list[tuple[Callable[..., Any], int | str]] = [
-        (refmaml.fomaml_step, 1),
-        (refmaml.maml_step, 2),
-        (refmaml.reptile_step, "reptile"),
-    ]
-    run = Run(dtypes, Declared(), level, seed)
-    return run.report([(Subject(step, "step", "autograd", "refmaml"), order) for step, order in own], progress)
-
-
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, but got {value!r}.")
@@ -131,7 +116,7 @@ class Run:
         seen: list[Observation] = []
         for index, (subject, order, name) in enumerate(able):
             tell(index, len(able), name)
-            for dtype in self.dtypes:
+            for dtype in self.precisions(name, order):
                 case, observed = self.case(subject, suite.made(name, order).native(subject.framework, dtype))
                 cases.append(case)
                 seen.extend(observed)
@@ -147,6 +132,10 @@ class Run:
         if self.problems is None:
             return levels.names(self.level, order, self.seed)
         return [name for name in self.problems if suite.is_asked(name, order)]
+
+    def precisions(self, name: str, order: int | str) -> tuple[str, ...]:  # noqa: ARG002  # a run may choose by them
+        """Return the precisions to ask a problem in."""
+        return self.dtypes
 
     def overlooked(self, able: Sequence[tuple[Subject, int | str, str]], left_out: list[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
@@ -177,7 +166,7 @@ class Run:
         wrong = tuple(dict.fromkeys(each.what for each in findings))
         observed = [_observation(problem, reply, 0, bool(changed), wrong)]
         # State outlives a call in any precision alike: one is enough.
-        if levels.is_asked_twice(problem) and str(problem.dtype) == self.dtypes[0]:
+        if levels.is_asked_twice(problem) and str(problem.dtype) == self.precisions(problem.name, problem.order)[0]:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
             again, _ = _asked(subject, problem, problem.native(problem.framework.name) if changed else own)
             later, _ = compare(problem, again, expected, self.declared)

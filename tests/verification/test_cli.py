@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import verification
-from verification import judge
+from verification import judge, own
 from verification.cli import main
 from verification.faults import NOT_SHOWN
 
@@ -50,11 +50,13 @@ def test_pass_is_0():
 
 
 def test_our_own_steps_by_default():
-    """Without a subject refmaml itself is judged, at every order."""
+    """Without a subject refmaml itself is judged, the reference and the compiled steps, at every order."""
     result = run("verify", "--dtype", "float64")
     assert result.exit_code == 0
     assert "refmaml (autograd step)" in result.output
-    assert "All 6 answers are right" in result.output
+    assert "All 12 answers are right" in result.output
+    assert "reference steps (order 1, 2, reptile): pass, 6 answers" in result.output
+    assert "compiled steps (order 1, 2, reptile): pass, 6 answers" in result.output
 
 
 def test_fail_is_1():
@@ -275,7 +277,7 @@ def test_a_mistake_of_the_judge_is_no_verdict(monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr(judge, "verify_own", broken)
+    monkeypatch.setattr(own, "verify_own", broken)
     result = CliRunner().invoke(main, ["verify"])
     assert result.exit_code == 70
     assert "ZeroDivisionError: float division by zero" in result.output
