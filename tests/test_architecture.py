@@ -43,13 +43,14 @@ HANDS_OVER = "refmaml.compiled.steps"
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "refmaml": (
         "containers", "differentiation", "updates", "validation", "tasks", "preparation", "reference", "compiled",
+        "__main__",
     ),
     "refmaml.compiled": (
         "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
     ),
     "verification": (
         "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
-        "relations", "naming", "report", "judge", "protocol", "selftest", "reports", "commands",
+        "relations", "naming", "report", "judge", "own", "protocol", "selftest", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

@@ -5,7 +5,8 @@
 """
 
 from verification.frameworks import MissingFrameworkError
-from verification.judge import verify, verify_own
+from verification.judge import verify
+from verification.own import verify_own
 from verification.problems.suite import problem
 from verification.relations import check_relations
 from verification.report import Report

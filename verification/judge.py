@@ -18,7 +18,7 @@ from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
 from verification.naming.growth import family
 from verification.naming.wording import Diagnosis
-from verification.orders import DTYPES, ORDERS, SPELLINGS, Order
+from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
@@ -84,25 +84,6 @@ def verify(
     return run.report([(judged, order)], progress)
 
 
-def verify_own(
-    *,
-    dtypes: tuple[str, ...] = DTYPES,
-    level: str = "quick",
-    seed: int = 0,
-    problems: Iterable[str | Problem] | None = None,
-    progress: Progress | None = None,
-    standards: Standards | None = None,
-) -> Report:
-    """Judge `refmaml`'s own reference steps, against the oracles alone."""
-    import refmaml
-
-    subjects: list[tuple[Subject, Order]] = [
-        (Subject(getattr(refmaml, spelling.function), "step", "autograd", "refmaml"), order)
-        for order, spelling in SPELLINGS.items()
-    ]
-    return run_of(dtypes, (), level, seed, problems, standards).report(subjects, progress)
-
-
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, but got {value!r}.")
@@ -132,7 +113,7 @@ class Run:
         observations: list[Observation] = []
         for index, (subject, standard) in enumerate(able):
             show(index, len(able), standard.problem.name)
-            for dtype in self.dtypes:
+            for dtype in self.precisions(standard):
                 case, observed = self.case(subject, standard, dtype)
                 cases.append(case)
                 observations += observed
@@ -155,6 +136,10 @@ class Run:
             for problem in self.problems
             if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
         ]
+
+    def precisions(self, standard: Standard) -> tuple[str, ...]:  # noqa: ARG002  # a run may choose by the problem
+        """Return the precisions to test a problem in."""
+        return self.dtypes
 
     def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
@@ -189,7 +174,7 @@ class Run:
         findings += changes
         observations = [_observation(standard, dtype, reply, findings, changes)]
         # State outlives a call in any precision alike: one is enough.
-        if levels.is_asked_twice(standard.problem) and dtype == self.dtypes[0]:
+        if levels.is_asked_twice(standard.problem) and dtype == self.precisions(standard)[0]:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
             again, _ = _ask(subject, standard, standard.problem.native(subject.framework, dtype) if changes else own)
             later, _ = compare(standard, dtype, again, truths, self.declared)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verification.naming.wording import Diagnosis
@@ -21,7 +22,8 @@ class Case:
 
     `separation` is how many bounds lie between the right gradient and the nearest wrong one that a mistake gives; a
     run that finds no error where it is below 2 has not decided anything. `group` is "problems" for the built-in ones,
-    "vectors" for golden vectors, and "protocol" for how a program behaves beside its answers.
+    "vectors" for golden vectors, and "protocol" for how a program behaves beside its answers. `part` is the name of the
+    part of the report that it belongs to, where there are parts.
     """
 
     problem: str
@@ -33,6 +35,7 @@ class Case:
     separation: float
     snippet: str
     group: str = "problems"
+    part: str | None = None
 
 
 def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, snippet: str, group: str) -> Case:
@@ -45,11 +48,29 @@ def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, sni
 
 @dataclass(frozen=True)
 class Related:
-    """What a relation found on a problem, in float64."""
+    """What a relation found on a problem, in float64; `part` as in a case."""
 
     problem: str
     order: Order
     result: Result
+    part: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several things that a report is about: its verdict, None where it was not asked, and a note on that."""
+
+    name: str
+    verdict: Verdict | None = None
+    orders: tuple[Order, ...] = ()
+    answers: int = 0
+    note: str = ""
+
+    @classmethod
+    def of(cls, name: str, report: Report, note: str = "") -> Part:
+        """Return the part that a report becomes in a larger one."""
+        orders = tuple(dict.fromkeys(case.order for case in report.cases))
+        return cls(name, report.verdict, orders, len(report.cases), note)
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,8 @@ class Report:
 
     `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
     no problem asked would have shown.
-    `why_left_out` has the reasons of those left out, where they are known one by one.
+    `why_left_out` has the reasons of those left out, where they are known one by one. `parts` has the parts of a report
+    on several things, of which it gives one verdict; it is empty where there is one subject.
     """
 
     subject: str
@@ -72,6 +94,7 @@ class Report:
     left_out: list[str]
     overlooked: list[str]
     why_left_out: dict[str, str] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -84,6 +107,7 @@ class Report:
             "verdict": self.verdict,
             "reason": self.reason,
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
+            "parts": [{**vars(part), "orders": list(part.orders)} for part in self.parts],
             "diagnosis": [_diagnosis(diagnosis) for diagnosis in self.diagnosis],
             "left_out": self.left_out,
             "why_left_out": self.why_left_out,
@@ -102,16 +126,36 @@ def conclude(
     overlooked: list[str],
 ) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
-    verdict, reason = _verdict(
-        cases, list(dict.fromkeys(relation.result.name for relation in relations if relation.result.verdict == "fail"))
-    )
+    verdict, reason = _verdict(cases, relations)
     about = (subject.name, subject.framework, subject.kind)
     return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
 
 
-def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
+def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:
+    """Return one report on several subjects: a failure of one part fails it, and what was not asked has no say."""
+    reports = [(part.name, report) for part, report in parts if report]
+    cases = [replace(case, part=part) for part, report in reports for case in report.cases]
+    relations = [replace(related, part=part) for part, report in reports for related in report.relations]
+    first = reports[0][1]
+    return Report(
+        name,
+        first.framework,
+        first.kind,
+        *_verdict(cases, relations),
+        diagnosis=[diagnosis for _, report in reports for diagnosis in report.diagnosis],
+        cases=cases,
+        relations=relations,
+        left_out=list(dict.fromkeys(problem for _, report in reports for problem in report.left_out)),
+        overlooked=list(dict.fromkeys(fault for _, report in reports for fault in report.overlooked)),
+        parts=[part for part, _ in parts],
+    )
+
+
+def _verdict(cases: list[Case], relations: list[Related]) -> tuple[Verdict, str]:
     """Return the verdict, and the reason in one sentence."""
     wrong, hidden = (sum(case.verdict == verdict for case in cases) for verdict in ("fail", "inconclusive"))
+    failed = (relation.result.name for relation in relations if relation.result.verdict == "fail")
+    broken = list(dict.fromkeys(failed))
     if wrong:
         return "fail", f"{wrong} of {len(cases)} answers {'is' if wrong == 1 else 'are'} wrong."
     if broken:
@@ -130,7 +174,13 @@ def _verdict(cases: list[Case], broken: list[str]) -> tuple[Verdict, str]:
 
 def _related(related: Related) -> dict[str, Any]:
     fields = {key: _plain(value) for key, value in vars(related.result).items()}
-    return {"relation": fields.pop("name"), "problem": related.problem, "order": related.order, **fields}
+    return {
+        "relation": fields.pop("name"),
+        "problem": related.problem,
+        "order": related.order,
+        "part": related.part,
+        **fields,
+    }
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -144,6 +194,7 @@ def _case(case: Case) -> dict[str, Any]:
     return {
         "problem": case.problem,
         "group": case.group,
+        "part": case.part,
         "order": case.order,
         "dtype": case.dtype,
         "verdict": case.verdict,

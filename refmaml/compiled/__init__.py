@@ -13,8 +13,11 @@ try:
 except ModuleNotFoundError as missing:
     if str(missing.name).split(".", maxsplit=1)[0] not in ("numba", "llvmlite"):
         raise
-    _TOLD = "refmaml.compiled needs Numba, which is not installed; install the extra: pip install 'refmaml[compiled]'"
-    raise ImportError(_TOLD) from missing
+    _TOLD = (
+        "refmaml.compiled needs Numba, which is not installed: pip install numba. Where there is no Numba for this "
+        "Python, the steps of refmaml have the same arguments and answers."
+    )
+    raise ImportError(_TOLD, name="numba") from missing
 
 __all__ = [
     "CompilationFallback",

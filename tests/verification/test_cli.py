@@ -56,11 +56,13 @@ def test_pass_is_0():
 
 
 def test_our_own_steps_by_default():
-    """Without a subject refmaml itself is judged, at every order."""
+    """Without a subject refmaml itself is judged, the reference and the compiled steps, at every order."""
     result = run("verify", "--dtype", "float64")
     assert result.exit_code == 0
     assert "refmaml (autograd step)" in result.output
-    assert "All 6 answers are right" in result.output
+    assert "All 12 answers are right" in result.output
+    assert "reference steps (order 1, 2, reptile): pass, 6 answers" in result.output
+    assert "compiled steps (order 1, 2, reptile): pass, 6 answers" in result.output
 
 
 def test_fail_is_1():

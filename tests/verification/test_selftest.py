@@ -22,7 +22,7 @@ from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
 from verification.selftest.lineup import Lineup
-from verification.selftest.trials import DTYPES, TrialResult, Trial, pair_trials, random_trials, run, run_all, trials
+from verification.selftest.trials import DTYPES, Trial, TrialResult, pair_trials, random_trials, run, run_all, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 

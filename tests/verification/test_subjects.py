@@ -331,7 +331,9 @@ def test_leaves_that_nobody_asked_for():
     """Extra leaves are listed, with those that are expected; one that is None is no leaf."""
     ((what, leaf, message),) = findings(returning(momentum=np.ones(3), more=1.0))
     assert (what, leaf) == ("gradients", None)
-    assert message.startswith("expected only the leaves inner_gain, w1, b1, w2, b2, outer_gain, but got also 'momentum', 'more'")
+    assert message.startswith(
+        "expected only the leaves inner_gain, w1, b1, w2, b2, outer_gain, but got also 'momentum', 'more'"
+    )
     assert findings(returning(momentum=None)) == []
 
 

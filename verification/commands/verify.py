@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from verification import judge
+from verification import judge, own
 from verification.commands.shared import (
     dtypes_option,
     shown_progress,
@@ -195,7 +195,7 @@ def verify(
         elif subject is None:
             _require_subject(click.get_current_context())
             refuse_timeout(click.get_current_context())
-            report = judge.verify_own(**extent)
+            report = own.verify_own(**extent)
         else:
             refuse_timeout(click.get_current_context())
             if "" not in sys.path:

@@ -92,8 +92,14 @@ def ends_over_rate(problem: Problem) -> dict[str, float]:
 
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
-    """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm."""
-    return FACTOR * unit_roundoff(dtype) * max(norm(value), moves) * (moves > 0) + oracle_error
+    """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm.
+
+    A subnormal number is rounded by as much as the smallest of them, however small it is itself.
+    """
+    if not moves:
+        return oracle_error
+    unit = max(unit_roundoff(dtype) * max(norm(value), moves), float(np.finfo(dtype).smallest_subnormal))
+    return FACTOR * unit + oracle_error
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:

@@ -45,8 +45,8 @@ class Problem:
     options: Options
     framework: Framework
     order: Order
-    #: Whether `suite` makes it under this name.
-    is_built_in: bool = False
+    #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
+    is_built_in: bool = field(default=False, init=False)
     #: The family's name of each variable by key chain, in order.
     names: Mapping[str, str] = field(init=False, repr=False)
     #: Where each variable lies in the flat vector, by key chain.
@@ -138,13 +138,15 @@ class Problem:
             return target.array(array.astype(dtype or array.dtype))
 
         rate = self.inner_learning_rate
-        return replace(
+        found = replace(
             self,
             framework=target,
             batch=map_leaves(convert, self.batch),
             variables=map_leaves(convert, self.variables),
             inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
         )
+        object.__setattr__(found, "is_built_in", self.is_built_in)  # it is the same problem
+        return found
 
     # How an oracle sees it
 

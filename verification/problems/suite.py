@@ -164,7 +164,8 @@ NAMES = tuple(_RECIPES)
 def _made(name: str, order: Order) -> Problem:
     kind, _, seed = name.partition("@")
     found = problem_from(_RECIPES[kind], name, order, seed=int(seed) if seed else None)
-    return replace(found, is_built_in=True)
+    object.__setattr__(found, "is_built_in", True)
+    return found
 
 
 def problem_from(recipe: Recipe, name: str, order: Order = 1, *, seed: int | None = None) -> Problem:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
-from verification.report import UNDECLARED, Case, Report
+from verification.report import UNDECLARED, Case, Part, Report
 from verification.subjects import Finding
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -71,7 +71,19 @@ def _problems(count: int) -> str:
 def _headline(report: Report) -> RenderableType:
     style = _STYLES[report.verdict]
     about = f"{report.subject} ({report.framework} {report.kind})"
-    return Panel(Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}"), border_style=style)
+    text = Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}")
+    for part in report.parts:
+        text.append("\n").append_text(_part(part))
+    return Panel(text, border_style=style)
+
+
+def _part(part: Part) -> Text:
+    """Tell what became of one part, in a line."""
+    if part.verdict is None:
+        return Text(f"{part.name} steps: {part.note}")
+    orders = ", ".join(map(str, part.orders))
+    count = f"{part.answers} {'answer' if part.answers == 1 else 'answers'}{', ' if part.note else ''}{part.note}"
+    return Text.assemble(f"{part.name} steps (order {orders}): ", _styled(part.verdict), f", {count}")
 
 
 def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
@@ -91,7 +103,8 @@ def _failure(case: Case) -> RenderableType:
     parts: list[RenderableType] = [_finding(finding) for finding in shown]
     if len(case.findings) > len(shown):
         parts.append(Text(f"and {len(case.findings) - len(shown)} more", style="dim"))
-    return Panel(Group(*parts), title=f"{case.problem} · order {case.order} · {case.dtype}", title_align="left")
+    title = f"{case.problem} · order {case.order} · {case.dtype}{f' · {case.part}' if case.part else ''}"
+    return Panel(Group(*parts), title=title, title_align="left")
 
 
 def _finding(finding: Finding) -> RenderableType:
@@ -118,28 +131,27 @@ def _relations(report: Report) -> RenderableType:
     for relation in report.relations:
         if relation.result.verdict != "pass":
             verdict = (relation.result.verdict, _STYLES[relation.result.verdict])
-            where = (
-                f"  {relation.result.name} · {relation.problem} · order {relation.order}: {relation.result.sentence}"
-            )
+            about = f"{relation.problem} · order {relation.order}{f' · {relation.part}' if relation.part else ''}"
+            where = f"  {relation.result.name} · {about}: {relation.result.sentence}"
             lines.append(Text.assemble(verdict, where))
     return Group(*lines)
 
 
 def _table(report: Report) -> Table:
-    """Return one row for each problem, with its error in each precision."""
-    dtypes = list(dict.fromkeys(case.dtype for case in report.cases))
+    """Return one row for each problem, with its error in each precision, or of each part."""
+    columns = list(dict.fromkeys(map(_column, report.cases)))
     table = Table(caption=_CAPTION + (_MISSING if not all(map(_compared, report.cases)) else ""))
     for name in ("problem", "order"):
         table.add_column(name)
-    for dtype in dtypes:
-        table.add_column(f"error, {dtype}", justify="right")
+    for column in columns:
+        table.add_column(f"error, {column}", justify="right")
     table.add_column("verdict")
     rows: dict[tuple[str, str, str], list[Case]] = {}
     for case in report.cases:
         rows.setdefault(_row(case), []).append(case)
     for (name, order, _), cases in rows.items():
         verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
-        errors = [_error([case for case in cases if case.dtype == dtype]) for dtype in dtypes]
+        errors = [_error([case for case in cases if _column(case) == column]) for column in columns]
         count = len({case.problem for case in cases})
         table.add_row(name or f"{count} {'vector' if count == 1 else 'vectors'}", order, *errors, _styled(verdict))
     return table
@@ -152,6 +164,11 @@ def _is_vector(case: Case) -> bool:
 def _row(case: Case) -> tuple[str, str, str]:
     """Return what the cases of a row share: there are hundreds of vectors, and one row for all of a verdict."""
     return ("", str(case.order), case.verdict) if _is_vector(case) else (case.problem, str(case.order), "")
+
+
+def _column(case: Case) -> str:
+    """Return what a column's cases share: a table with a column for each part and precision would be too wide."""
+    return case.part or case.dtype
 
 
 def _styled(verdict: str) -> Text:

@@ -178,9 +178,7 @@ def climb(ladder: Ladder, lineup: Lineup | None = None) -> list[Setting]:
 def _at(ladder: Ladder, rate: float) -> Standard:
     made = suite.problem(ladder.problem, order=ladder.order)
     name = f"{ladder.name}, α = {rate:g}"
-    return Standard(
-        replace(made, name=name, inner_grad_steps=ladder.steps, inner_learning_rate=rate, is_built_in=False)
-    )
+    return Standard(replace(made, name=name, inner_grad_steps=ladder.steps, inner_learning_rate=rate))
 
 
 def _settings(ladder: Ladder, rate: float, showing: list[str], variants: list[Variant]) -> Iterator[Setting]:

@@ -39,8 +39,8 @@ class Subject:
 
     @property
     def place(self) -> str:
-        """Where it can be loaded from: its name, or for `refmaml` as a whole the step that is asked."""
-        return f"refmaml:{self.function.__name__}" if self.name == "refmaml" else self.name
+        """Where it can be loaded from: its name, or for a module of `refmaml` as a whole the step that is asked."""
+        return self.name if ":" in self.name or not self.is_own else f"{self.name}:{self.function.__name__}"
 
     def can(self, problem: Problem) -> bool:
         """Return whether the subject is to be asked: a problem subject does plain problems and what it `supports`."""

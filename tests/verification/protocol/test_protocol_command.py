@@ -125,9 +125,7 @@ def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
     """A bad exit status after `stop` fails the run and is told after the verdict."""
     result = run("verify", "--command", hostile("bad end"))
     assert result.exit_code == 1
-    assert (
-        "After the last, it ended with exit status 5 after `stop`, where 0 was expected." in result.output
-    )
+    assert "After the last, it ended with exit status 5 after `stop`, where 0 was expected." in result.output
 
 
 @pytest.mark.parametrize(
