@@ -12,7 +12,7 @@ from pathlib import Path
 
 import wrong_steps
 
-from verification.problems import problem
+from verification import problem
 from verification.problems.problem import Problem
 from verification.problems.trees import map_leaves
 from verification.relations import RELATIONS, check_problem

@@ -12,7 +12,7 @@ import wrong_steps
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
 from verification.frameworks import framework
-from verification.problems import problem
+from verification import problem
 from verification.relations import RELATIONS, Result, case_of, check_problem, check_relations
 from verification.relations.case import make_case
 

@@ -9,7 +9,7 @@ import pytest
 import wrong_steps
 
 from refmaml import fomaml_step, maml_step
-from verification.problems import problem
+from verification import problem
 from verification.relations import NotAsked, check_taylor
 from verification.relations.targets import taylor_of_problem
 

@@ -5,7 +5,7 @@ import pytest
 
 import refmaml
 from verification.oracles import finite_differences
-from verification.problems import problem
+from verification import problem
 from verification.problems.suite import NAMES
 from verification.problems.trees import leaves
 from verification.vectors import from_problem, to_problem
