@@ -19,7 +19,7 @@ def overlooked(tested: Iterable[Asked], order: Order) -> list[str]:
     cheapest_first = sorted(tested, key=lambda pair: cost_of_asking(pair[0].problem))
     found = []
     for fault in CATALOGUE.values():
-        # A fault of a precision needs no rule: its distance is less than a bound where a lower one is asked.
+        # G11, which only float64 shows, needs no rule: in bounds of float32 its distance is next to nothing.
         able = [pair for pair in cheapest_first if pair[0].problem.inner_grad_steps <= fault.most_steps]
         if order in fault.orders and not all(_is_shown(answer, able) for answer in fault.variants.values()):
             found.append(fault.id)

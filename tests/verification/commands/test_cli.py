@@ -16,7 +16,7 @@ from verification.faults import NOT_SHOWN
 from verification.judging.standard import Standards
 from verification.selftest.lineup import Lineup
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 RIGHT = f"{HERE / 'implementations.py'}:numpy_subject"
 WRONG = f"{HERE / 'implementations.py'}:numpy_subject_on_support"
 STEP_AT_START = f"{HERE / 'implementations.py'}:step_at_start"

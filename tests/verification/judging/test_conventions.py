@@ -12,7 +12,7 @@ BOTH = ("sum-over-points", "average-adapted-points")
 
 def _summed(containers):
     """Add up the dictionaries of the problems asked here."""
-    return {name: sum(each[name] for each in containers) for name in containers[0]}
+    return {name: sum(container[name] for container in containers) for name in containers[0]}
 
 
 def sum_over_adapted_points(batch, inner, outer, variables, steps, rate, /, *, average_across_steps=False, **options):

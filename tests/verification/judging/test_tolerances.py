@@ -188,7 +188,7 @@ def test_a_relative_error_of_1024_roundings_is_caught(dtype):
     size = 1024 * tolerances.unit_roundoff(dtype)
     step = _faint(lambda gradients, _: {**gradients, "w1": gradients["w1"] * np.asarray(1 + size, dtype)})
     report = verify(step, kind="step", dtypes=(dtype,), problems=("mlp-tanh-mse",))
-    assert [(each.what, each.leaf) for case in report.cases for each in case.findings] == [("gradients", "w1")]
+    assert [(finding.what, finding.leaf) for case in report.cases for finding in case.findings] == [("gradients", "w1")]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -208,7 +208,7 @@ def test_the_smallest_value_in_an_ignored_leaf_is_caught():
     """Where the right answer is exactly zero the smallest number there is is wrong."""
     step = _faint(lambda gradients, _: {**gradients, "inner_gain": np.array([5e-324])})
     (case,) = verify(step, kind="step", dtypes=("float64",), problems=("mlp-tanh-mse",)).cases
-    assert [each.leaf for each in case.findings] == ["inner_gain"]
+    assert [finding.leaf for finding in case.findings] == ["inner_gain"]
     assert case.worst == float("inf")
 
 

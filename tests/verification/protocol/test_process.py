@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,15 +125,32 @@ def test_what_a_program_wrote_can_be_printed() -> None:
     assert shown(deep) == "list"
 
 
+def children_of(number: int) -> list[int]:
+    """Return the children of a process of one thread."""
+    return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
+
+def write_as_reborn(proc: Path, number: int) -> None:
+    """Tell of a process as if it had begun at another time, as one that has got its number since."""
+    (proc / str(number)).unlink()
+    (proc / str(number)).mkdir()
+    before, _, after = Path(f"/proc/{number}/stat").read_text().rpartition(")")
+    fields = after.split()
+    fields[19] = "0"
+    (proc / str(number) / "stat").write_text(f"{before}) {' '.join(fields)}")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 @pytest.mark.parametrize("holds", [True, False])
-def test_a_number_that_another_process_has_got_is_left_alone(monkeypatch: pytest.MonkeyPatch, holds: bool) -> None:
+def test_a_number_that_another_process_has_got_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, holds: bool
+) -> None:
     """A process that was seen, and its own children, are found and ended; one that began at another time is not."""
     if not holds:  # as in some builds of Python
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     with subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000 & wait"], start_new_session=True) as parent:
-        seen = Descendants(parent.pid)
         try:
+<<<<<<< HEAD
             wait_until(lambda: seen.look() or len(seen.running()) == 2)
             first, second = seen.running()
             began, seen._began[first] = seen._began[first], 0
@@ -143,6 +161,28 @@ def test_a_number_that_another_process_has_got_is_left_alone(monkeypatch: pytest
             seen.kill(first)
             wait_until(lambda: first not in seen.running())
             assert seen.running() == [second]
+=======
+            deadline = time.monotonic() + 5
+            while len(children_of(parent.pid)) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            for number in (parent.pid, *children_of(parent.pid)):
+                (tmp_path / str(number)).symlink_to(f"/proc/{number}")
+            found = Descendants(parent.pid, tmp_path)
+            found.look()
+            first, second = found.running()
+            write_as_reborn(tmp_path, first)
+            found.kill(first)
+            assert found.running() == [second]
+            shutil.rmtree(tmp_path / str(first))
+            (tmp_path / str(first)).symlink_to(f"/proc/{first}")
+            time.sleep(0.2)  # a signal would have ended it by now
+            found.look()
+            assert set(found.running()) == {first, second}
+            found.kill(first)
+            while first in found.running() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert found.running() == [second]
+>>>>>>> 9f778fe (Tell of a reborn process by its folder, and see that it lives)
         finally:
             os.killpg(parent.pid, signal.SIGKILL)
             wait_until(lambda: not seen.running())  # those that are killed take a moment to go
