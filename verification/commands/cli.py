@@ -21,7 +21,7 @@ Examples:
   refmaml faults B02
 
 \b
-Exit codes (each command lists its own):
+Exit codes:
   0  pass, or done
   1  fail
   2  wrong usage

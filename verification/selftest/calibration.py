@@ -293,7 +293,8 @@ def objections(settings: list[Setting]) -> list[str]:
         if setting.overlooked:
             found.append(
                 f"{where}: expected every fault outside {bound} or the judge to be undecided, but {faintest.by} "
-                f"is {faintest.units:.3g} units away. Narrow the bound, or let the judge test for this fault too."
+                f"is {faintest.units:.3g} units away. Narrow the bound, or add this fault to those that the "
+                "judge uses for the separation."
             )
     return found
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from implementations import map_leaves, numpy_subject_with_options
 from shared import STANDARDS
-from verification.frameworks.framework import framework
 
 import refmaml
 import verification
 from verification.faults import CATALOGUE, tasks
 from verification.faults.subject import FaultySubject
+from verification.frameworks import framework
 from verification.orders import DTYPES, ORDERS
 from verification.problems.families import Family
 from verification.problems.options import Options

@@ -208,7 +208,7 @@ def test_short_precisions_are_told_by_their_numbers():
     """Half precision and bfloat16 are G11 where every number is one of theirs; the same errors elsewhere are not."""
     report = judged(in_bfloat16)
     assert [each.name for each in report.diagnosis] == ["G11"]
-    assert "right to bfloat16 and no further" in report.diagnosis[0].evidence
+    assert "right to bfloat16, but not further" in report.diagnosis[0].evidence
     rng = np.random.default_rng(5)
 
     def nearly(asked):
@@ -287,7 +287,7 @@ def test_the_family_of_what_has_no_name(power, where, problem):
     """An error that grows like α^p, of no fault of the catalogue, is told to be in the loop that p points to."""
     only = told_of_the_family(_spoiled(power), "problem", "numpy", problem)
     assert f"grows like α^{power:.2f}, which points to {where}" in only.evidence
-    assert only.advice.endswith("a mistake of the catalogue is then named.")
+    assert only.advice.endswith("name a remaining mistake of the catalogue.")
 
 
 def _begun_elsewhere(batch, inner, outer, variables, steps, rate, /, **options):
@@ -643,7 +643,7 @@ def test_the_evidence_is_told():
     # The quadratic is asked twice, and without an inner step nothing shows.
     (only,) = judged(CATALOGUE["B02"].variants[""], problems=("quadratic", "no-steps")).diagnosis
     start, error, end = re.split(r"to (\S+);", only.evidence)
-    assert (start, end) == ("equals ∇Q(φ_{K−1}) on 3 of 3 answers, ", " 2 of them tell it from the right answer")
+    assert (start, end) == ("equals ∇Q(φ_{K−1}) on 3 of 3 answers, ", " 2 of them distinguish it from the right answer")
     assert float(error) < 1e-14  # sums of a dozen terms, in units of 2⁻⁵³
     row = CATALOGUE["B02"]
     assert (only.source, only.title, only.formula) == (row.source, row.title, row.formula)
@@ -670,4 +670,4 @@ def test_a_fault_that_overflows_on_some_problem_is_named_by_the_others():
     with np.errstate(invalid="ignore"):
         report = judged(ascent_that_overflows_on_one, problems=("bilinear", "one-task"))
     assert report.diagnosis[0].name == "G02"
-    assert report.diagnosis[0].evidence.endswith("; 1 more that hold NaN or infinity are left aside")
+    assert report.diagnosis[0].evidence.endswith("; 1 more hold NaN or infinity and do not count")

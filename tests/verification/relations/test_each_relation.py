@@ -11,8 +11,8 @@ import pytest
 import wrong_steps
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
-from verification.frameworks import framework
 from verification import problem
+from verification.frameworks import framework
 from verification.relations import RELATIONS, Result, case_of, check_problem, check_relations
 from verification.relations.case import make_case
 
@@ -260,7 +260,7 @@ def test_an_effect_below_rounding_is_inconclusive() -> None:
         fomaml_step, data, squared, logarithmic, variables, 2, 1e-18, batched=False, relations=["zero_rate"]
     )
     assert report.verdict == "inconclusive"
-    assert "a mistake would change it by 0 bounds only" in report["zero_rate"].sentence
+    assert "a mistake would change it by only 0 bounds" in report["zero_rate"].sentence
 
 
 def test_one_task_and_no_steps_are_reasons_not_to_ask() -> None:
@@ -280,7 +280,7 @@ def test_a_report_reads_as_text_and_as_json() -> None:
     assert shown["verdict"] == "fail"
     assert [each["name"] for each in shown["relations"]] == ["duplication", "purity"]
     assert list(shown["not_tested"]) == ["batched_against_loop"]
-    assert str(report).startswith("fail: 2 relations asked, 1 broken\n  fail         duplication")
+    assert str(report).startswith("fail: 2 relations tested, 1 broken\n  fail         duplication")
     assert isinstance(report["purity"], Result)
     with pytest.raises(KeyError, match="leading task axis"):
         report["batched_against_loop"]

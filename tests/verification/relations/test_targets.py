@@ -10,7 +10,7 @@ import wrong_steps
 
 from refmaml import fomaml_step, maml_step
 from verification import problem
-from verification.relations import NotAsked, check_taylor
+from verification.relations import NotTested, check_taylor
 from verification.relations.targets import taylor_of_problem
 
 pytestmark = pytest.mark.once  # arithmetic
@@ -85,9 +85,9 @@ def test_what_cannot_be_asked_says_why() -> None:
     """An unknown target, and options that have no such function, are refused with the reason."""
     with pytest.raises(ValueError, match="target: expected one of surrogate, meta-objective, but got 'loss'"):
         taylor_of_problem(fomaml_step, problem("linear-regression"), "loss")
-    with pytest.raises(NotAsked, match="average_across_steps"):
+    with pytest.raises(NotTested, match="average_across_steps"):
         taylor_of_problem(fomaml_step, problem("average"), "surrogate")
-    with pytest.raises(NotAsked, match="three parameters"):
+    with pytest.raises(NotTested, match="three parameters"):
         taylor_of_problem(fomaml_step, problem("three-parameters"), "surrogate")
-    with pytest.raises(NotAsked, match="its own outer variables"):
+    with pytest.raises(NotTested, match="its own outer variables"):
         taylor_of_problem(fomaml_step, problem("per-task"), "surrogate")

@@ -259,7 +259,7 @@ def test_the_command_exits_1_on_an_objection():
         (("--json", "nowhere/numbers.json"), "expected a file in a folder that exists"),
         (("--rate", "0"), "expected a positive number, but got 0"),
         (("--rate", "nan"), "expected a positive number, but got nan"),
-        (("--problem", "average", "--order", "reptile"), "expected a problem that makes sense for the order"),
+        (("--problem", "average", "--order", "reptile"), "expected a problem that exists for the order"),
     ],
 )
 def test_wrong_usage_is_2_before_anything_is_measured(tmp_path, monkeypatch, arguments, sentence):

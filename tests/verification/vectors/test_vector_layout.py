@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import refmaml
-from verification.oracles import finite_differences
 from verification import problem
+from verification.oracles import finite_differences
 from verification.problems.suite import NAMES
 from verification.problems.trees import leaves
 from verification.vectors import from_problem, to_problem
