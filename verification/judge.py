@@ -61,7 +61,7 @@ def verify(
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
             problems, the quick ones again with other random numbers, and the relations of a step of order 1 or 2.
         seed: makes those other random numbers.
-        problems: what to ask instead: names of built-in problems, or problems of one's own.
+        problems: what to test on instead, without the relations: names of built-in problems, or problems of one's own.
         progress: called before each problem.
         standards: what is known of the built-in problems, to be shared between several runs; by default worked out
             for this one.
@@ -78,6 +78,11 @@ def verify(
     _require("kind", kind, (None, "step", "problem"))
     framework_named(framework)
     run = run_of(dtypes, conventions, level, seed, problems, standards)
+    for problem in run.problems or ():
+        if isinstance(problem, Problem) and problem.order != order:
+            raise ValueError(
+                f"problems: expected problems of order {order!r}, but {problem.name!r} is of order {problem.order!r}."
+            )
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
     judged = Subject(function, kind_of(function, kind), framework, name)
@@ -228,6 +233,8 @@ def run_of(
         _require("dtypes", dtype, DTYPES)
     chosen = None if problems is None else tuple(problems)
     for problem in chosen or ():
+        if not isinstance(problem, str | Problem):
+            raise TypeError(f"problems: expected names and problems, but got {type(problem).__name__}.")
         if isinstance(problem, str) and not suite.exists(problem):
             raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {problem!r}.")
     return Run(

@@ -10,6 +10,10 @@ Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 
 
+#: From the best to the worst.
+GRAVITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail")
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return "fail" where there is one, else "inconclusive" where there is one, else "pass"."""
-    return min(verdicts, key=("fail", "inconclusive", "pass").index, default="pass")
+    return max(verdicts, key=GRAVITY.index, default="pass")

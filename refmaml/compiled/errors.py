@@ -51,7 +51,7 @@ def user_line(depth: int = 1) -> str:
         name = frame.f_code.co_filename
         if name in _tracers:
             return ""
-        if not name.startswith(_LIBRARIES) and not name.startswith("<frozen"):
+        if not name.startswith(_LIBRARIES) and not name.startswith(("<frozen", "<__array_function__")):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from verification.frameworks import MissingFrameworkError
 from verification.orders import DTYPES
@@ -22,8 +24,13 @@ from verification.subjects import SubjectError
 
 def writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a file in no folder at once: what is to be written takes seconds or minutes."""
-    if path is not None and not path.resolve().parent.is_dir():
+    if path is None:
+        return None
+    folder = path.resolve().parent
+    if not folder.is_dir():
         raise click.BadParameter(f"expected a file in a folder that exists, but got {path}.", context, parameter)
+    if not os.access(folder, os.W_OK):
+        raise click.BadParameter(f"expected a file in a folder to write to, but got {path}.", context, parameter)
     return path
 
 
@@ -50,10 +57,14 @@ def usage_errors() -> Iterator[None]:
 def shown_progress() -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on standard error while the judge works; where there is no terminal it stays silent."""
     columns: tuple[Any, ...] = (
-        TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
     )  # fmt: skip
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
+    with Progress(*columns, console=console, transient=True) as bar:
         work = bar.add_task("starting", total=None)
         yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)
 
@@ -78,6 +89,8 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".refmaml-") as folder:
             beside = Path(folder) / target.name
             write(beside)
+            if target.exists():
+                shutil.copymode(target, beside)
             beside.replace(target)
     except OSError as error:
         raise click.UsageError(f"the file {path} cannot be written: {error.strerror}.") from error

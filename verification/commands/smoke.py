@@ -46,7 +46,7 @@ def smoke(command: str, timeout: float) -> None:
     costs = [check for check in checks if check.part == "cost"]
     unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)
     console.print(
-        "The program skipped every problem, so this command same answer whether it works."
+        "The program skipped every problem, so this command cannot tell whether it works."
         if unknown
         else _conclusion(broken)
     )

@@ -184,6 +184,7 @@ def verify(
 ) -> None:
     """Judge an implementation of a meta-learning step."""
     console = Console()
+    _require_level_or_problems(click.get_current_context())
     with usage_errors(), shown_progress() as progress:
         extent: dict[str, Any] = {
             "dtypes": dtypes or DTYPES, "level": level, "seed": seed, "problems": problems or None,
@@ -212,6 +213,13 @@ def verify(
     if json_file:
         write_json(report.to_dict(), json_file)
     raise SystemExit(report.exit_code)
+
+
+def _require_level_or_problems(context: click.Context) -> None:
+    """Refuse a level and a seed where problems are named: they would be ignored."""
+    for name in ("level", "seed") if context.params["problems"] else ():
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--problem takes the place of --{name}.")
 
 
 def _require_subject(context: click.Context) -> None:

@@ -127,7 +127,7 @@ class Misreading:
     change: Callable[[Question], Question]
 
     def __call__(self, question: Question) -> Outcome:
-        """AnswerFunction the changed question; leaves and tasks stay those of the asked one."""
+        """Answer the changed question; leaves and tasks stay those of the asked one."""
         changed = self.change(question)
         return combined(question, [solve(work, changed.order) for work in changed.works])
 

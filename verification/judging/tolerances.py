@@ -5,7 +5,8 @@ the leaf's sensitivity: how far it moves, per unit of relative change, when ever
 iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ is the leaf's condition number κ in the sense
 of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
 a variable that a cost ignores: there a correct answer is 0, exactly. In Reptile it is not: (θ − φ_K)/α has the rounding
-of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there.
+of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there. A subnormal answer is
+rounded by at least η, the smallest subnormal number, so that the bound is at least C η where it is not 0.
 
 C = 64: `refmaml calibrate` measures correct code at up to 3 u κ over K ≤ 20 inner steps, and at the learning rates of
 the built-in problems no fault of the catalogue nearer than 17,300 u κ in float32.
@@ -92,14 +93,16 @@ def ends_over_rate(problem: Problem) -> dict[str, float]:
 
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
-    """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm.
+    """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm."""
+    return (bound_of_size(max(norm(value), moves), dtype) if moves else 0.0) + oracle_error
 
-    A subnormal number is rounded by as much as the smallest of them, however small it is itself.
+
+def bound_of_size(size: float, dtype: Any) -> float:
+    """Return C max(u · size, η), and 0 for 0.
+
+    η is the smallest subnormal number: a subnormal number is rounded by as much, however small it is itself.
     """
-    if not moves:
-        return oracle_error
-    unit = max(unit_roundoff(dtype) * max(norm(value), moves), float(np.finfo(dtype).smallest_subnormal))
-    return FACTOR * unit + oracle_error
+    return FACTOR * max(unit_roundoff(dtype) * size, float(np.finfo(dtype).smallest_subnormal)) if size else 0.0
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
@@ -112,7 +115,10 @@ def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
     On a chaotic inner loop a change of δ grows until it is as large as the answer, and no further: dividing by δ would
     then give 1/δ, however much rounding is amplified. No bound can be derived there, so there is none.
     """
-    size, movement = norm(base), max(norm(answer - base) for answer in moved)
+    size, movements = norm(base), [norm(answer - base) for answer in moved]
+    if not np.all(np.isfinite(movements)):
+        return float("inf")
+    movement = max(movements)
     return float("inf") if movement > _BENT * size > 0 else movement / _DELTA
 
 

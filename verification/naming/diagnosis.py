@@ -3,7 +3,8 @@
 Every fault of the catalogue is asked the same problems, and the answers are compared. What matches on every problem is
 named, single faults first, then faults with one parameter to fit (a factor, an effective learning rate, a decay, a
 clip, a momentum, the variables left out), then pairs: a scale and any fault, and a misreading under any fault. What the
-evidence same answer apart is said to be so; where nothing matches, the family is told by how the error grows with α.
+evidence cannot distinguish is reported together. Where nothing matches, the family is inferred from how the error grows
+with α.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from verification.faults import CATALOGUE, AnswerFunction, Outcome, Question
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
-from verification.judging.tolerances import FACTOR, apart, norm, over, unit_roundoff
+from verification.judging.tolerances import apart, bound_of_size, norm, over
 from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
 from verification.subjects import Reply
@@ -34,7 +34,8 @@ _UNUSED = re.compile("allow_unused|not have been used|unused")
 class Observation:
     """One answer: the problem's standard, the precision it was asked in, and how many calls came before.
 
-    `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about.
+    `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about. The
+    problem of a golden vector `is_frozen`: nobody asks it again with another number in it.
     """
 
     standard: Standard
@@ -43,6 +44,7 @@ class Observation:
     call: int = 0
     overwrote: bool = False
     wrong: tuple[str, ...] = ()
+    is_frozen: bool = False
 
     @property
     def problem(self) -> Problem:
@@ -171,13 +173,8 @@ def lost(observation: Observation, chain: str) -> bool:
 
 def allowed(observation: Observation, chain: str, expected: NDArray[Any]) -> float:
     """Return how far a leaf may be from what a fault predicts."""
-    moves, size = observation.standard.sensitivity.gradients, norm(expected)
-    return (
-        _MARGIN
-        * FACTOR
-        * unit_roundoff(observation.dtype)
-        * max(size, size * _kappa(observation), moves.get(chain, 0.0))
-    )
+    size, moves = norm(expected), observation.standard.sensitivity.gradients.get(chain, 0.0)
+    return _MARGIN * bound_of_size(max(size, size * _kappa(observation), moves), observation.dtype)
 
 
 def _is_finite(observation: Observation) -> bool:

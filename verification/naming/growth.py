@@ -60,10 +60,11 @@ def family(subject: Subject, order: Order, observations: list[Observation], decl
 
 def _probes(answered: list[Observation]) -> list[Problem]:
     """Return the problems to ask again at other rates: two built-in ones, or the cheapest two of somebody's own."""
-    problems = {observation.standard: observation.problem for observation in answered}.values()
+    problems = {one.standard: one.problem for one in answered if not one.is_frozen}.values()
     built_in = {problem.name: problem for problem in problems if problem.is_built_in}
     own = [problem for problem in problems if not problem.is_built_in and np.isscalar(problem.inner_learning_rate)]
-    return [built_in[name] for name in _PROBES if name in built_in] + sorted(own, key=cost_of_asking)[:2]
+    chosen = [built_in[name] for name in _PROBES if name in built_in]
+    return chosen or sorted(own, key=cost_of_asking)[:2]
 
 
 def _growth(measured: float, order: Order, moved: bool) -> str:

@@ -87,7 +87,7 @@ def verify_program(
 
 
 def _orders(order: Order | None, capabilities: Capabilities, program: Program) -> list[Order]:
-    declared = [order for step, order in BY_STEP.items() if step in capabilities.steps]
+    declared = [known for step, known in BY_STEP.items() if step in capabilities.steps]
     if program.given_up:
         return [1 if order is None else order]
     if order is None:
@@ -171,7 +171,8 @@ class _Work:
         if item.standard is not None:
             case, observations = self.run.case(self.subject, item.standard, item.dtype)
             self.observations += observations
-        elif item.vector is not None:
+        else:
+            assert item.vector is not None  # an item has one of the two
             case, reply = vector_case(self.subject, item.vector, item.order, item.dtype, self.run.declared)
             self.answered.append((item.vector, item.dtype, reply))
         return case

@@ -12,7 +12,7 @@ STDERR_TAIL = 4096
 GRACE = 1.0
 #: A program that has let one question hang is given at least this long, and this many times its slowest answer.
 ROPE, ROPE_FACTOR = 0.5, 4.0
-#: Seconds until what was killed has gone. Nothing is told by it: it only ends the wait for what nobody can kill.
+#: Seconds until what the program left has gone after it was killed: it ends the wait for what nobody can kill.
 BURIAL = 10.0
 #: After so many breakdowns of a kind the program is not started again.
 HANGS, IN_A_ROW, IN_ALL = 2, 3, 10

@@ -50,7 +50,7 @@ def vector_case(
 
 def observation(vector: Vector, dtype: str, reply: Reply) -> Observation:
     """Return the answer to a vector as evidence for the name of a mistake."""
-    return Observation(Standard(vector.to_problem()), dtype, reply)
+    return Observation(Standard(vector.to_problem()), dtype, reply, is_frozen=True)
 
 
 def _allowance(vector: Vector, dtype: str) -> Sensitivity:

@@ -5,7 +5,7 @@ unit roundoff and C = 64; s is how far x moves per unit of relative change when 
 changed by a relative ±√u with random signs, the condition estimate of Kenney and Laub (1994). A step on a user's own
 costs cannot be opened to disturb its iterates; disturbed inputs reach the same places.
 
-Where the answer that a mistake would give is less than two bounds away, the relation same answer: inconclusive.
+Where the answer that a mistake would give is less than two bounds away, the relation decides nothing: inconclusive.
 """
 
 from __future__ import annotations

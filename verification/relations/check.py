@@ -15,7 +15,7 @@ from verification.relations.result import RelationsReport, Result
 
 Relation = Callable[[Case], Result]
 
-#: Every relation by name, in the order asked: the simplest questions first.
+#: Every relation by name, in the order of the tests: the simplest questions first.
 RELATIONS: dict[str, Relation] = {
     relation.__name__: relation
     for relation in (
@@ -73,7 +73,7 @@ def check_relations(
 
     Returns:
         A report: ``report.verdict`` is "pass", "fail" or "inconclusive", ``report.results`` has a result for each
-        relation that was asked, and ``report.not_tested`` the reason for each that was not.
+        relation that was tested, and ``report.not_tested`` the reason for each that was not.
 
     Raises:
         ValueError: `order` or a name in `relations` is not one of its values, or a leading task axis is missing or of

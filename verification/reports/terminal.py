@@ -15,9 +15,9 @@ from rich.text import Text
 from verification.naming.wording import Diagnosis
 from verification.report import UNDECLARED, Case, Part, Report
 from verification.subjects import Finding
+from verification.verdicts import GRAVITY, worst
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
-_GRAVITY = ("pass", "inconclusive", "fail")
 _SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
 _SHOWN_LEAVES = 4
 _SHOWN_REASONS = 6
@@ -119,9 +119,9 @@ def _finding(finding: Finding) -> RenderableType:
 def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
     """Return the entry that is furthest off, or the first that is not a number."""
     off = np.abs(np.asarray(got, np.float64) - expected)
-    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
-    place = f"at [{', '.join(map(str, worst))}] " if worst else ""
-    return place, float(expected[worst]), float(got[worst])
+    place_of = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
+    place = f"at [{', '.join(map(str, place_of))}] " if place_of else ""
+    return place, float(expected[place_of]), float(got[place_of])
 
 
 def _relations(report: Report) -> RenderableType:
@@ -150,7 +150,7 @@ def _table(report: Report) -> Table:
     for case in report.cases:
         rows.setdefault(_row(case), []).append(case)
     for (name, order, _), cases in rows.items():
-        verdict = max((case.verdict for case in cases), key=_GRAVITY.index)
+        verdict = worst(case.verdict for case in cases)
         errors = [_error([case for case in cases if _column(case) == column]) for column in columns]
         count = len({case.problem for case in cases})
         table.add_row(name or f"{count} {'vector' if count == 1 else 'vectors'}", order, *errors, _styled(verdict))
@@ -179,8 +179,8 @@ def _error(cases: list[Case]) -> Text:
     """Return the largest error, as far as there is one."""
     if not cases:
         return Text("")
-    worst = max(cases, key=lambda case: (_GRAVITY.index(case.verdict), case.worst))
-    return Text(f"{worst.worst:.2g}" if _compared(worst) else "–", style=_STYLES[worst.verdict])
+    gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
+    return Text(f"{gravest.worst:.2g}" if _compared(gravest) else "–", style=_STYLES[gravest.verdict])
 
 
 def _compared(case: Case) -> bool:

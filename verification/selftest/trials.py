@@ -161,22 +161,31 @@ def run_all(
 
 
 def _tried(planned: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[TrialResult]:
-    work = partial(_run_shared, lineup=lineup)
     if jobs == 1:
-        yield from map(work, planned)
+        worker = _Worker()
+        yield from (worker.run(trial, lineup) for trial in planned)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(work, planned, chunksize=_SHARING)
+        yield from pool.map(partial(_run_in_pool, lineup=lineup), planned, chunksize=_SHARING)
 
 
 class _Worker:
-    """What a process keeps from one trial to the next: the standards, while their numbers are tested."""
+    """What is kept from one trial to the next: the standards, while trials have their numbers."""
 
-    standards = Standards()
-    seed: int | None = None
+    def __init__(self) -> None:
+        self._standards = Standards()
+        self._seed: int | None = None
+
+    def run(self, trial: Trial, lineup: Lineup | None) -> TrialResult:
+        """Try one subject; with numbers of another seed the standards are new."""
+        if trial.seed != self._seed:
+            self._standards, self._seed = Standards(), trial.seed
+        return run(trial, self._standards, lineup)
 
 
-def _run_shared(trial: Trial, lineup: Lineup | None) -> TrialResult:
-    if trial.seed != _Worker.seed:  # numbers of another seed are asked no more
-        _Worker.standards, _Worker.seed = Standards(), trial.seed
-    return run(trial, _Worker.standards, lineup)
+#: A process of the pool has one for its life.
+_POOLED = _Worker()
+
+
+def _run_in_pool(trial: Trial, lineup: Lineup | None) -> TrialResult:
+    return _POOLED.run(trial, lineup)

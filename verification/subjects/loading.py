@@ -32,7 +32,7 @@ def load(where: str) -> Callable[..., Any]:
     try:
         found: Any = attrgetter(name)(module)
     except Exception as error:  # whatever it is: a module may define its attributes by code
-        public = ", ".join(var for var in vars(module) if not var.startswith("_"))
+        public = ", ".join(attribute for attribute in vars(module) if not attribute.startswith("_"))
         raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
     if not callable(found):
         raise SubjectError(f"{where} is not a function but {type(found).__name__}.")

@@ -65,16 +65,16 @@ def to_problem(
     Raises:
         ValueError: the family is not one that is documented.
     """
-    variables = {name: to_array(leaf) for name, leaf in layout["variables"].items()}
+    variables = {variable: to_array(leaf) for variable, leaf in layout["variables"].items()}
     skip = 1 if layout["batched"] else 0
-    shapes = {name: leaf.shape[skip:] for name, leaf in variables.items()}
-    support = {name: to_array(leaf) for name, leaf in layout["support"].items()}
-    query = {name: to_array(leaf) for name, leaf in (layout["query"] or layout["support"]).items()}
+    shapes = {variable: leaf.shape[skip:] for variable, leaf in variables.items()}
+    support = {variable: to_array(leaf) for variable, leaf in layout["support"].items()}
+    query = {variable: to_array(leaf) for variable, leaf in (layout["query"] or layout["support"]).items()}
     rows = len(next(iter(support.values())))
     problem = Problem(
         name=name,
         family=family(layout["family"], shapes),
-        nest={name: name for name in variables},
+        nest={variable: variable for variable in variables},
         batch={"support": support, "query": query},
         variables=variables,
         inner_grad_steps=layout["steps"],

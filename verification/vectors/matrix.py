@@ -16,7 +16,7 @@ MARGIN = 2.0  # in bounds: beyond twice the bound no answer within a bound of th
 
 @dataclass(frozen=True)
 class KillMatrix:
-    """For each fault the ids of the vectors that kill it, and of those that record its answer and same answer."""
+    """For each fault the ids of the vectors that kill it, and of those whose bounds hide the answer they record."""
 
     kills: dict[str, list[str]]
     hidden: dict[str, list[str]]

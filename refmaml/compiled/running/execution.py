@@ -16,7 +16,6 @@ from refmaml.compiled.running.crew import CREW
 from refmaml.compiled.running.native import functions
 from refmaml.compiled.running.plan import Plan
 from refmaml.compiled.running.posts import is_noted
-from refmaml.containers import Leaves
 
 Numbers = np.ndarray[Any, Any]
 _MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
@@ -226,8 +225,3 @@ def leaf_of(plan: Plan, sums: dict[Any, Numbers], index: int) -> Any:
     leaf = plan.leaves[index]
     block = sums[leaf.dtype]
     return block[..., leaf.start : leaf.start + leaf.size].reshape(*block.shape[:-1], *leaf.shape)
-
-
-def leaves_of(plan: Plan, sums: dict[Any, Numbers], chains: Sequence[str]) -> Leaves:
-    """Return some leaves by key chain."""
-    return {leaf.chain: leaf_of(plan, sums, index) for index, leaf in enumerate(plan.leaves) if leaf.chain in chains}

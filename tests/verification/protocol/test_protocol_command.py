@@ -133,7 +133,7 @@ def test_a_bad_end_is_in_the_table(hostile: Callable[..., str]) -> None:
     [
         ("none of them", 0, "The harness works. An error that refmaml verify finds is in the algorithm."),
         ("too few steps", 0, "The harness works. An error that refmaml verify finds is in the algorithm."),
-        ("skip", 1, "The program skipped every problem, so this command same answer whether it works."),
+        ("skip", 1, "The program skipped every problem, so this command cannot tell whether it works."),
         ("die", 1, "The harness is broken. This says nothing about the algorithm."),
         ("doubled", 1, "The harness works, but a cost or its gradient is wrong even without an inner step."),
     ],
