@@ -66,11 +66,11 @@ def variables(leaves: Leaves) -> None:
 
 def distinct_chains(container: Container, what: str) -> None:
     """Check that no two leaves answer to one key chain."""
-    seen = set()
+    taken = set()
     for chain, _ in flatten(container):
-        if chain in seen:
+        if chain in taken:
             raise ValueError(f"{what}: expected one leaf for each key chain, but {chain!r} names two. Rename a key.")
-        seen.add(chain)
+        taken.add(chain)
 
 
 def task_axis(leaves: Leaves, tasks: int, in_batch: int) -> None:
@@ -211,14 +211,14 @@ def _selected(selection: Container, keep: bool, chains: Sequence[str], name: str
     """Return the key chains that one selection names, or those it leaves out; None names every leaf either way."""
     if selection is None:
         return list(chains)
-    named = _named(selection, chains, name)
+    named = _chains_of(selection, chains, name)
     chosen = [chain for chain in chains if (chain in named) == bool(keep)]
     if not chosen:
         raise ValueError(f"{name}: expected at least one variable, but {selection!r} with keep={keep} selects nothing.")
     return chosen
 
 
-def _named(selection: Container, chains: Sequence[str], name: str) -> set[str]:
+def _chains_of(selection: Container, chains: Sequence[str], name: str) -> set[str]:
     if isinstance(selection, Mapping):
         flags = dict(flatten(selection))
         wrong = {chain: flag for chain, flag in flags.items() if not isinstance(flag, bool | np.bool_)}

@@ -119,9 +119,9 @@ class Run:
         for index, (subject, standard) in enumerate(able):
             show(index, len(able), standard.problem.name)
             for dtype in self.precisions(standard):
-                case, observed = self.case(subject, standard, dtype)
+                case, answers = self.case(subject, standard, dtype)
                 cases.append(case)
-                observations += observed
+                observations += answers
         failed = any(case.verdict == "fail" for case in cases)
         show(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
         names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]

@@ -13,11 +13,11 @@ try:
 except ModuleNotFoundError as missing:
     if str(missing.name).split(".", maxsplit=1)[0] not in ("numba", "llvmlite"):
         raise
-    _TOLD = (
+    _HINT = (
         "refmaml.compiled needs Numba, which is not installed: pip install numba. Where there is no Numba for this "
         "Python, the steps of refmaml have the same arguments and answers."
     )
-    raise ImportError(_TOLD, name="numba") from missing
+    raise ImportError(_HINT, name="numba") from missing
 
 __all__ = [
     "CompilationFallback",

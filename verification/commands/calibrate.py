@@ -107,14 +107,14 @@ def calibrate(
     from verification.selftest.lineup import Lineup
 
     kinds = [BY_OPTION[option] for option in orders]
-    asked = calibration.ladders(
+    ladders = calibration.ladders(
         problems or calibration.PROBLEMS, kinds, steps or calibration.STEPS, sorted(rates) or calibration.RATES
     )
-    if not asked:
+    if not ladders:
         raise click.UsageError("expected a problem that exists for the order, but none of the given ones does.")
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     with shown_progress() as progress:
-        settings = calibration.measure(asked, jobs, progress, lineup)
+        settings = calibration.measure(ladders, jobs, progress, lineup)
     show_calibration(settings, Console())
     if out:
         write_file(out, lambda beside: draw(settings, beside))

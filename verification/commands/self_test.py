@@ -99,11 +99,11 @@ def self_test(
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     kinds: tuple[Any, ...] = tuple(BY_OPTION[option] for option in orders or BY_OPTION)
     if count:
-        asked = list(selftest.random_trials(count, seed))
+        planned = list(selftest.random_trials(count, seed))
     else:
-        asked = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
+        planned = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
     with shown_progress() as progress:
-        results = selftest.run_all([replace(trial, level=level) for trial in asked], jobs, progress, lineup)
+        results = selftest.run_all([replace(trial, level=level) for trial in planned], jobs, progress, lineup)
     show_matrix(results, Console())
     if page_file:
         text = page(results, "refmaml " + " ".join(sys.argv[1:]))

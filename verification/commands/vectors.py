@@ -195,10 +195,10 @@ def _loaded() -> VectorSet:
 
 
 def _is_fault(every: VectorSet, fault: str) -> bool:
-    return any(_named(name, fault) for name in every.manifest["faults"])
+    return any(_stands_for(name, fault) for name in every.manifest["faults"])
 
 
-def _named(name: str, fault: str) -> bool:
+def _stands_for(name: str, fault: str) -> bool:
     """Return whether a fault is meant: B11 means all of its variants, B11/sum one."""
     return fault in (name, name.split("/", maxsplit=1)[0])
 
@@ -208,7 +208,7 @@ def _matches(vector: Vector, family: str | None, step: str | None, kills: str | 
     return (
         family in (None, problem["family"])
         and step in (None, problem["step"])
-        and (kills is None or any(_named(name, kills) for name in vector.kills["float64"]))
+        and (kills is None or any(_stands_for(name, kills) for name in vector.kills["float64"]))
     )
 
 

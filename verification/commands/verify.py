@@ -86,7 +86,7 @@ Exit codes:
 """
 
 
-def _checked(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_conventions(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Check the names of conventions while the command line is read."""
     for name in names:
         try:
@@ -96,7 +96,7 @@ def _checked(context: click.Context, parameter: click.Parameter, names: tuple[st
     return names
 
 
-def _existing(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_problems(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Check the names of problems while the command line is read."""
     for name in names:
         if not suite.exists(name):
@@ -133,7 +133,7 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     "declared",
     multiple=True,
     metavar="NAME",
-    callback=_checked,
+    callback=_check_conventions,
     help=f"A convention of SUBJECT that differs from the default: {', '.join(CONVENTIONS)}. You can repeat it.",
 )
 @command_option
@@ -151,7 +151,7 @@ def _existing(context: click.Context, parameter: click.Parameter, names: tuple[s
     "problems",
     multiple=True,
     metavar="NAME",
-    callback=_existing,
+    callback=_check_problems,
     help="Test on this built-in problem only, in place of a level. You can repeat this option.",
 )
 @click.option(

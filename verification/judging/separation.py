@@ -10,11 +10,11 @@ from verification.judging.standard import DECIDES, Standard
 from verification.orders import Order
 from verification.problems.levels import cost_of_asking, is_asked_twice
 
-#: A problem as it was asked: its standard, and the precision.
-Asked = tuple[Standard, str]
+#: A problem in a precision, with all that is known of it.
+Posed = tuple[Standard, str]
 
 
-def overlooked(tested: Iterable[Asked], order: Order) -> list[str]:
+def overlooked(tested: Iterable[Posed], order: Order) -> list[str]:
     """Return the faults of an order that none of these problems, in its precision, shows, by their ids."""
     cheapest_first = sorted(tested, key=lambda pair: cost_of_asking(pair[0].problem))
     found = []
@@ -26,7 +26,7 @@ def overlooked(tested: Iterable[Asked], order: Order) -> list[str]:
     return found
 
 
-def _is_shown(answer: AnswerFunction, tested: Iterable[Asked]) -> bool:
+def _is_shown(answer: AnswerFunction, tested: Iterable[Posed]) -> bool:
     return any(
         standard.distance(answer, dtype, call=call) >= DECIDES
         for standard, dtype in tested

@@ -69,14 +69,14 @@ def _beside_the_gradients(evidence: Evidence) -> str:
     ]
     if not evidence.not_finite and not all(evidence.is_right(observation) for observation in others):
         words.append("gradients of other answers, for example in single precision, are wrong")
-    seen_none = any(
+    none_for_zero = any(
         lost(observation, chain) for observation in evidence.deciding for chain in observation.reply.returned
     )
-    if not words and "gradients" in wrong and not seen_none:
+    if not words and "gradients" in wrong and not none_for_zero:
         words.append("their error is little more than rounding")
     if not words:
         return ""
-    words += ["a gradient of 0 is None"] * seen_none + [_PARTS["inputs"]] * ("inputs" in wrong)
+    words += ["a gradient of 0 is None"] * none_for_zero + [_PARTS["inputs"]] * ("inputs" in wrong)
     return f"the gradients are right on every answer that decides; {', and '.join(words)}"
 
 

@@ -180,7 +180,7 @@ class _Work:
     def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
         program = self.subject.program
-        names = [diagnosis for order in orders for diagnosis in self._named(order)]
+        names = [diagnosis for order in orders for diagnosis in self._names(order)]
         complaint = program.stop()
         if complaint:
             shell = f"refmaml smoke --command {self.subject.name!r}"
@@ -205,7 +205,7 @@ class _Work:
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
 
-    def _named(self, order: Order) -> list[Diagnosis]:
+    def _names(self, order: Order) -> list[Diagnosis]:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []

@@ -100,7 +100,7 @@ def check_case(case: Case, relations: Iterable[str] | None = None) -> RelationsR
     results: list[Result] = []
     not_tested: dict[str, str] = {}
     for name in _known(RELATIONS if relations is None else relations):
-        found = _asked(name, case)
+        found = _result(name, case)
         if isinstance(found, Result):
             results.append(found)
         else:
@@ -108,7 +108,7 @@ def check_case(case: Case, relations: Iterable[str] | None = None) -> RelationsR
     return RelationsReport(results, not_tested)
 
 
-def _asked(name: str, case: Case) -> Result | str:
+def _result(name: str, case: Case) -> Result | str:
     """Return the result of one relation, or the reason why it has none."""
     try:
         return RELATIONS[name](case)

@@ -129,9 +129,9 @@ def ladders(
     rates: Iterable[float] = RATES,
 ) -> list[Ladder]:
     """Return a ladder for each problem, order and number of steps that make sense together."""
-    names, counts, climbed = list(problems), list(steps), tuple(rates)
+    names, counts, rungs = list(problems), list(steps), tuple(rates)
     return [
-        Ladder(name, order, count, climbed)
+        Ladder(name, order, count, rungs)
         for order in orders
         for name in names
         if suite.is_asked(name, order)
@@ -213,10 +213,10 @@ def _answers(problem: Problem) -> Iterator[tuple[str, AnswerFunction]]:
     for fault in CATALOGUE.values():
         if problem.order in fault.orders and problem.inner_grad_steps <= fault.most_steps:
             for variant, answer in fault.variants.items():
-                yield _named(fault, variant), answer
+                yield _label(fault, variant), answer
 
 
-def _named(fault: Fault, variant: str) -> str:
+def _label(fault: Fault, variant: str) -> str:
     return f"{fault.id} ({variant})" if variant else fault.id
 
 

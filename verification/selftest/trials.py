@@ -146,27 +146,27 @@ def _outcome(trial: Trial, report: Report) -> Fate:
 
 
 def run_all(
-    planned: list[Trial],
+    all_trials: list[Trial],
     jobs: int,
     progress: Callable[[int, int, str], None] | None = None,
     lineup: Lineup | None = None,
 ) -> list[TrialResult]:
     """Try all subjects, in as many processes as asked, and return the results in order."""
     results: list[TrialResult] = []
-    for result in _tried(planned, jobs, lineup):
+    for result in _tried(all_trials, jobs, lineup):
         results.append(result)
         if progress:
-            progress(len(results), len(planned), result.trial.name)
+            progress(len(results), len(all_trials), result.trial.name)
     return results
 
 
-def _tried(planned: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[TrialResult]:
+def _tried(all_trials: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[TrialResult]:
     if jobs == 1:
         worker = _Worker()
-        yield from (worker.run(trial, lineup) for trial in planned)
+        yield from (worker.run(trial, lineup) for trial in all_trials)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(partial(_run_in_pool, lineup=lineup), planned, chunksize=_SHARING)
+        yield from pool.map(partial(_run_in_pool, lineup=lineup), all_trials, chunksize=_SHARING)
 
 
 class _Worker:

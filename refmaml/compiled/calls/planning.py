@@ -38,7 +38,7 @@ class Cost:
 
     def __call__(self, boxes: dict[str, Any], leaves: Leaves) -> Array:
         """Evaluate the cost on recorded data."""
-        given = fill(self.data, {**self.static, **_named(boxes, "b/")})
+        given = fill(self.data, {**self.static, **_by_name(boxes, "b/")})
         before = dict(flatten(given))
         with validation.Noted(self.name):
             value = self.function(given, *(fill(view, leaves) for view in self.views))
@@ -175,7 +175,7 @@ def _work(traced: dict[str, Traced]) -> int:
     return products + 4 * sum(value.size for value in values if value.op in ("map", "reduce", "gather"))
 
 
-def _named(boxes: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _by_name(boxes: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): box for name, box in boxes.items() if name.startswith(prefix)}
 
 
@@ -220,7 +220,7 @@ def _scalar(value: Any, where: str) -> Any:
 
 
 def _outer(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
-    leaves = _named(boxes, "v/")
+    leaves = _by_name(boxes, "v/")
     if request.kind == "reptile":
         return {"cost": request.outer_cost(boxes, leaves)}
     chains = list(leaves) if request.kind == "second" else request.outer
@@ -239,7 +239,7 @@ def _inner_gradient(request: Request, boxes: dict[str, Any], leaves: Leaves) -> 
 
 
 def _inner(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
-    leaves = _named(boxes, "v/")
+    leaves = _by_name(boxes, "v/")
     cost, found = (_inner_gradient if request.plain else _updated)(request, boxes, leaves)
     return {"cost": cost, **_prefixed(found, "g/" if request.plain else "n/")}
 
@@ -252,7 +252,7 @@ def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> tuple[A
     if request.rows > 1:
         gradients = {chain: request.rows * gradient for chain, gradient in gradients.items()}
     part, moving = prune(request.skeleton, request.inner), select(leaves, request.inner)
-    rates = _named(boxes, "r/")
+    rates = _by_name(boxes, "r/")
     given = rates[""] if "" in rates else fill(part, rates)
     where = "inner_optimization_step, step 0"
     with validation.Noted(where):
@@ -265,7 +265,7 @@ def _updated(request: Request, boxes: dict[str, Any], leaves: Leaves) -> tuple[A
 
 def _adjoint(request: Request, boxes: dict[str, Any]) -> dict[str, Any]:
     """λ ← (∂φ_{k+1}/∂φ_k)ᵀ λ: the gradient of ⟨λ, φ_{k+1}⟩, or for plain descent of ⟨λ, ∇S⟩, which α multiplies."""
-    leaves, u = _named(boxes, "v/"), _named(boxes, "u/")
+    leaves, u = _by_name(boxes, "v/"), _by_name(boxes, "u/")
     step = _inner_gradient if request.plain else _updated
 
     def product(point: Leaves) -> Any:

@@ -75,13 +75,13 @@ def _shape(rate: Any) -> Any:
 def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     """Trace and compile, and make sure that tracing changed nothing that the functions see."""
     functions = (*ready.costs, ready.update)
-    seen = (*functions, *_kinds(ready.layout.skeleton, group.inner_data.skeleton, group.outer_data.skeleton))
+    watched = (*functions, *_kinds(ready.layout.skeleton, group.inner_data.skeleton, group.outer_data.skeleton))
     request = _request(kind, ready, group)
     refusal = None  # raised last: random numbers, too, make a cost differ from what was traced
     for _ in range(2):  # what a first evaluation computes and keeps (a cached property) is there for the second
-        guard, states, refusal = Guard(*seen), global_random_states(), None
+        guard, states, refusal = Guard(*watched), global_random_states(), None
         made = plan(request)
-        if not guard.unchanged() and Guard(*seen).leaked:
+        if not guard.unchanged() and Guard(*watched).leaked:
             break
         try:
             prove(request, made)

@@ -30,14 +30,14 @@ def lower(builder: Builder, tape: Tape, starting: dict[int, Value], wanted: Iter
 
 
 def _needed(tape: Tape, wanted: Iterable[int]) -> list[int]:
-    seen: set[int] = set()
+    needed: set[int] = set()
     waiting = list(wanted)
     while waiting:
         index = waiting.pop()
-        if index not in seen:
-            seen.add(index)
+        if index not in needed:
+            needed.add(index)
             waiting.extend(ref.index for ref in tape.entries[index].args if isinstance(ref, Ref))
-    return sorted(seen)
+    return sorted(needed)
 
 
 def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any]) -> Any:

@@ -264,15 +264,15 @@ def in_order(outputs: Sequence[Value], known: Collection[int] = ()) -> list[Valu
 
     Values whose ids are `known` are among them, but not what they alone need.
     """
-    seen: set[int] = set()
+    visited: set[int] = set()
     order: list[Value] = []
     stack: list[tuple[Value, bool]] = [(value, False) for value in reversed(outputs)]
     while stack:
         value, arguments_done = stack.pop()
         if arguments_done:
             order.append(value)
-        elif id(value) not in seen:
-            seen.add(id(value))
+        elif id(value) not in visited:
+            visited.add(id(value))
             stack.append((value, True))
             stack.extend((arg, False) for arg in reversed(value.args) if id(value) not in known)
     return order
