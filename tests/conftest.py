@@ -37,7 +37,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to the night what a test marked `sampled` has beyond its sample."""
+    """Skip what needs a framework that is not here, and leave to the night all but a sample of a `sampled` test."""
+    for item in items:
+        for mark in item.iter_markers("framework"):
+            if not find_spec(mark.args[0]):
+                item.add_marker(pytest.mark.skip(reason=f"{mark.args[0]} is not installed"))
     by_test = defaultdict(list)
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("sampled"):

@@ -8,7 +8,7 @@ import pytest
 
 import verification
 
-pytest.importorskip("torch", reason="the examples are PyTorch code")
+pytestmark = pytest.mark.framework("torch")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

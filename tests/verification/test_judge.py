@@ -71,24 +71,24 @@ def test_a_right_numpy_subject_passes():
     assert report.left_out == [name for name in suite.NAMES if suite.problem(name).needs]
 
 
+@pytest.mark.framework("torch")
 def test_a_right_torch_subject_passes():
     """First-order MAML with torch.autograd passes every plain problem in both precisions."""
-    pytest.importorskip("torch")
     report = verify(torch_autograd_subject, framework="torch", problems=PLAIN)
     assert report.verdict == "pass"
     assert {case.problem for case in report.cases} == set(PLAIN)
 
 
+@pytest.mark.framework("torch")
 def test_a_right_subject_with_torch_func_passes():
     """First-order MAML with torch.func passes as well, nested containers included."""
-    pytest.importorskip("torch")
     problems = ("quadratic", "mlp-softplus-mse", "no-steps", "one-task")
     assert verify(torch_func_subject, framework="torch", problems=problems).verdict == "pass"
 
 
+@pytest.mark.framework("torch")
 def test_a_right_torch_subject_of_order_two():
     """Second-order MAML with torch.autograd passes as such, and fails as first-order MAML."""
-    pytest.importorskip("torch")
     problems = ("quadratic", "linear-regression", "one-task")
     asked = {"framework": "torch", "dtypes": ("float64",), "problems": problems}
     assert verify(torch_second_order_subject, order=2, **asked).verdict == "pass"
@@ -134,9 +134,9 @@ def test_first_order_where_second_order_is_claimed():
     assert report.diagnosis[0].name == "A01"
 
 
+@pytest.mark.framework("torch")
 def test_a_torch_subject_that_forgets_to_adapt():
     """The outer cost at θ fails in torch as well, and is named."""
-    pytest.importorskip("torch")
     report = verify(torch_unadapted_subject, framework="torch", dtypes=("float32",), problems=PLAIN)
     assert report.verdict == "fail"
     assert report.diagnosis[0].name == "B01"

@@ -8,9 +8,8 @@ from shared import verify
 
 from verification import Report
 
-pytestmark = pytest.mark.once  # arithmetic
-
 torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 PROBLEMS = ("logistic-regression", "mlp-tanh-mse", "one-step")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from verification.problems.suite import Recipe, problem_from
 from verification.problems.trees import leaves, map_leaves
 
 U = 2.0**-53
+TORCH = pytest.param("torch", marks=pytest.mark.framework("torch"))
 EVERY = [(order, name) for order in ORDERS for name in suite.names(order, plain=False)]
 ACTIVATIONS = ("tanh", "relu", "softplus")
 
@@ -209,10 +211,10 @@ def tiny():
 
 
 @pytest.mark.parametrize(("family", "data", "v", "inner", "outer"), list(tiny()))
-@pytest.mark.parametrize("namespace", ["numpy", "autograd.numpy", "torch"])
+@pytest.mark.parametrize("namespace", ["numpy", "autograd.numpy", TORCH])
 def test_costs_by_hand(namespace, family, data, v, inner, outer):
     """On one row of tiny numbers each cost is what its formula gives by hand, in every namespace."""
-    xp = pytest.importorskip(namespace)
+    xp = importlib.import_module(namespace)
     make = (lambda value: xp.tensor(np.asarray(value))) if namespace == "torch" else np.asarray
     data, v = map_leaves(make, _arrays(data)), map_leaves(make, _arrays(v))
     assert [float(cost) for cost in family.inner_costs(xp, data, v)] == pytest.approx([inner], rel=16 * U)
@@ -224,10 +226,9 @@ def _arrays(named):
 
 
 @pytest.mark.parametrize("name", suite.NAMES)
-@pytest.mark.parametrize("framework", ["numpy", "torch"])
+@pytest.mark.parametrize("framework", ["numpy", TORCH])
 def test_frameworks_agree(framework, name):
     """On every problem the costs of a task are the same numbers in every framework, to the rounding of their sums."""
-    pytest.importorskip(framework)
     one, other = verification.problem(name), verification.problem(name, framework=framework)
     rows = [one.variables, other.variables]
     if one.options.batched:
@@ -321,12 +322,10 @@ def test_tasks_are_cut_with_their_axis():
         np.testing.assert_array_equal(outer["y"], problem.batch["query"]["y"][t : t + 1])
 
 
-@pytest.mark.parametrize("framework", ["autograd", "numpy", "torch"])
+@pytest.mark.parametrize("framework", ["autograd", "numpy", TORCH])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_native_arrays(framework, dtype):
     """In every framework and precision a problem has the same numbers, freshly made, learning rates included."""
-    if framework == "torch":
-        pytest.importorskip("torch")
     original = verification.problem("leaf-rates")
     problem = original.native(framework, dtype)
     assert problem.dtype == np.dtype(dtype)

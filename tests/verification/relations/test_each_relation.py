@@ -120,10 +120,12 @@ def own(dtype: str = "float64") -> tuple[Any, Any]:
     return {n: leaf.astype(cast) for n, leaf in data.items()}, {n: np.asarray(v, dtype) for n, v in variables.items()}
 
 
+@pytest.mark.framework("torch")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: str) -> None:
     """A right PyTorch step breaks nothing on the user's own costs, and what it cannot be asked has a reason."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     data, variables = (
         {n: torch.tensor(leaf) for n, leaf in each.items()} for each in own(dtype)
     )  # fmt: skip
@@ -138,9 +140,11 @@ def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: 
     assert {each.name for each in report.results if each.verdict == "inconclusive"} <= {"gap_order"}
 
 
+@pytest.mark.framework("torch")
 def test_a_torch_step_with_one_inner_step_too_few_fails() -> None:
     """A PyTorch step with one inner step too few breaks the relations that count steps."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     data, variables = ({n: torch.tensor(leaf) for n, leaf in each.items()} for each in own())
 
     def short(*arguments: Any, return_inner_v: Any = False) -> tuple[Any, ...]:

@@ -496,9 +496,10 @@ def test_a_container_that_holds_itself():
     assert message.startswith("it raised RecursionError")
 
 
+@pytest.mark.framework("torch")
 def test_torch_results_of_every_kind():
     """Tensors that require a gradient, complex ones and None are read as such."""
-    torch = pytest.importorskip("torch")
+    import torch
 
     def subject(problem, b1):
         answer = verification.problem(NAME, framework="numpy")
