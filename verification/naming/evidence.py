@@ -24,8 +24,8 @@ from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
 from verification.subjects import Reply
 
-#: Times the bound of a right answer: κ and s are measured at the right answer, and a fault amplifies rounding about as
-#: much, but not by the same factor.
+#: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
+#: another factor, which nothing here measures: chosen, not derived.
 _MARGIN = 4.0
 _UNUSED = re.compile("allow_unused|not have been used|unused")
 
