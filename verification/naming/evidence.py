@@ -21,7 +21,7 @@ from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import apart, bound_of_size, norm, over
 from verification.problems.levels import cost_of_asking
-from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 from verification.subjects import Reply
 
 #: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
@@ -47,8 +47,8 @@ class Observation:
     is_frozen: bool = False
 
     @property
-    def problem(self) -> Problem:
-        """The problem, in float64 on autograd."""
+    def problem(self) -> Setting:
+        """The problem, in float64."""
         return self.standard.problem
 
 
