@@ -162,8 +162,7 @@ def test_nothing_that_is_returned_shares_memory_with_the_inputs():
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     """Cost and gradients of 41 tasks are bit by bit the same from 1, 2, 3 and 7 threads."""
-    for threshold in ("_WORTH_OFFERING", "_WORTH_WAKING"):
-        monkeypatch.setattr(f"refmaml.compiled.running.execution.{threshold}", 0)
+    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_WAKING", 1e-9)
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     answers = [engine.fomaml_step(*args, batched=False, num_threads=threads) for threads in (1, 2, 3, 7)]
     for value, gradients in answers[1:]:
@@ -174,7 +173,7 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
 class LateCrew:
     """A helper that takes the first chunk, writes nonsense and does not finish."""
 
-    def engage(self, function, arguments, wake, keeps):
+    def engage(self, function, arguments, keeps):
         """Claim a chunk."""
         self.keeps = keeps
         counter = ctypes.c_int64.from_address(ctypes.c_int64.from_address(arguments[0]).value)
@@ -195,7 +194,7 @@ def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     options = {"batched": False, "return_inner_v": "all"}
     expected = engine.fomaml_step(*args, **options, num_threads=1)
-    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_OFFERING", 0)
+    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_WAKING", 1e-9)
     monkeypatch.setattr("refmaml.compiled.running.execution.CREW", LateCrew())
     value, gradients, adapted = engine.fomaml_step(*args, **options, num_threads=2)
     assert value == expected[0]
