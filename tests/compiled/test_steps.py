@@ -105,6 +105,18 @@ def test_an_outer_cost_of_its_own(order, steps):
 
 
 @pytest.mark.parametrize("order", STEPS)
+def test_a_cost_that_is_a_matrix_product(order):
+    """A cost whose last operation is a product of two vectors is the reference's."""
+
+    def product(data, v):
+        error = anp.ravel(data["x"][0] * v["w"] - data["y"][0])
+        return anp.dot(error, error)
+
+    theta = {"w": np.array([0.5, -0.7])}
+    assert_same_answer(*STEPS[order], batch(), product, None, theta, 2, 0.05, batched=False)
+
+
+@pytest.mark.parametrize("order", STEPS)
 def test_the_three_parameter_form_counts_every_path(order):
     """A cost of inner and outer variables has the gradient of both ways in which a variable enters."""
     compiled, reference = STEPS[order]
