@@ -25,7 +25,7 @@ from verification.problems.setting import Setting
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
 from verification.report import Case, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
+from verification.subjects import Finding, Reply, Subject, ask, described, kind_of, load
 from verification.verdicts import Verdict
 
 _AGAIN = "the same call gives another answer the second time"
@@ -54,7 +54,7 @@ def verify(
         subject: a step with the interface of `refmaml.fomaml_step` (`maml_step` for order 2, `reptile_step` for
             "reptile"), or a problem subject ``subject(problem) -> (cost, grads)`` or ``(cost, grads, adapted)``; the
             function, or where it is: ``"package.module:name"``, ``"path/to/file.py:name"``.
-        framework: the arrays it works on: "autograd", "numpy" or "torch".
+        framework: the arrays it works on: "autograd", "numpy", "torch" or "jax".
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default inferred from the number of required parameters.
         dtypes: the precisions to test in.
@@ -275,7 +275,11 @@ def _ask(subject: Subject, standard: Standard, own: Problem) -> tuple[Reply, lis
         ("variables", untouched.variables, own.variables),
         ("batch", untouched.batch, own.batch),
     ):
-        later = leaves(_arrays(own, after))
+        try:
+            later = leaves(_arrays(own, after))
+        except RuntimeError as error:  # JAX deletes an array that is donated to a compiled function
+            findings.append(Finding("inputs", f"the call made the caller's {what} unreadable: {described(error)}"))
+            continue
         for chain, leaf in leaves(before).items():
             if not np.array_equal(leaf, later[chain]):
                 findings.append(Finding("inputs", f"the call changed the caller's {what}", chain, leaf, later[chain]))
@@ -303,6 +307,7 @@ def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
     )
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [
+        *framework_named(subject.framework).preamble.get(dtype, ()),
         "import verification",
         f"subject = verification.load({subject.place!r})",
         f"problem = {made}",

@@ -1,11 +1,18 @@
 """Array frameworks, one file each: `framework` returns one by its name."""
 
-from verification.frameworks import autograd, numpy, torch
-from verification.frameworks.base import Framework, MissingFrameworkError
+from collections.abc import Callable
 
-__all__ = ["FRAMEWORKS", "Framework", "MissingFrameworkError", "framework"]
+from verification.frameworks import autograd, jax, numpy, torch
+from verification.frameworks.base import Cost, Framework, MissingFrameworkError
 
-_MAKERS = {"autograd": autograd.make, "numpy": numpy.make, "torch": torch.make}
+__all__ = ["FRAMEWORKS", "Cost", "Framework", "MissingFrameworkError", "framework"]
+
+_MAKERS: dict[str, Callable[[], Framework]] = {
+    "autograd": autograd.make,
+    "numpy": numpy.make,
+    "torch": torch.make,
+    "jax": jax.make,
+}
 FRAMEWORKS = tuple(_MAKERS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.frameworks.base import Framework, optional
+from verification.frameworks.base import Arrays, Cost, Framework, optional
 
 
 def make() -> Framework:
@@ -21,4 +21,8 @@ def make() -> Framework:
     def to_numpy(value: Any) -> NDArray[Any]:
         return np.asarray(value.detach().cpu().numpy() if torch.is_tensor(value) else value)
 
-    return Framework("torch", torch, torch.tensor, to_numpy)
+    def gradient(cost: Cost, data: Arrays, variables: Arrays) -> Arrays:
+        found: Arrays = torch.func.grad(lambda v: cost(torch, data, v))(variables)
+        return found
+
+    return Framework("torch", torch, torch.tensor, to_numpy, gradient)

@@ -12,9 +12,11 @@ S = exp(inner_gain) · base + ½ inner_gain², and Q = exp(outer_gain) · base +
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, TypeAlias
+
+from verification.frameworks import Cost
 
 Array: TypeAlias = Any
 Data: TypeAlias = dict[str, Array]
@@ -28,7 +30,8 @@ class Family:
 
     `shapes` has each variable's shape without the row axis; `inner_ignores` and `outer_ignores` name the variables
     that do not enter that cost at all. `kink_distances` has, for costs that are not smooth everywhere, how far each
-    row is from where they are not.
+    row is from where they are not. `inner_cost` and `outer_cost` are the means over rows, of variables of any leading
+    shape; a framework that compiles them does so once for each family.
     """
 
     name: str
@@ -39,6 +42,19 @@ class Family:
     inner_ignores: tuple[str, ...] = ()
     outer_ignores: tuple[str, ...] = ()
     kink_distances: Costs | None = None
+    inner_cost: Cost = field(init=False, repr=False, compare=False)
+    outer_cost: Cost = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inner_cost", self._mean(self.inner_costs))
+        object.__setattr__(self, "outer_cost", self._mean(self.outer_costs))
+
+    def rows(self, xp: Namespace, v: Data) -> Data:
+        """Return variables with one leading axis of rows, in the family's shapes and order."""
+        return {name: xp.reshape(v[name], (-1, *shape)) for name, shape in self.shapes.items()}
+
+    def _mean(self, costs: Costs) -> Cost:
+        return lambda xp, data, v: xp.mean(costs(xp, data, self.rows(xp, v)))
 
 
 def _with_gain(base: Costs, gain: str) -> Costs:
@@ -73,6 +89,7 @@ def _quadratic(names: tuple[str, ...]) -> Costs:
     return costs
 
 
+@cache
 def quadratic() -> Family:
     """Return ½ (v − c)ᵀ A (v − c), with the variables that the cost takes laid end to end, and A symmetric."""
     return Family(
@@ -97,6 +114,7 @@ def _softmax_cross_entropy(xp: Namespace, logits: Array, one_hot: Array) -> Arra
     return xp.mean(logsumexp - xp.sum(logits * one_hot, axis=-1), axis=-1)
 
 
+@cache
 def linear_regression() -> Family:
     """Return mean (x W + b − y)² with x [N, 2], W [2, 3], b [3]."""
 
@@ -107,6 +125,7 @@ def linear_regression() -> Family:
     return _gained("linear-regression", "mean (x W + b − y)²", shapes, base)
 
 
+@cache
 def logistic_regression() -> Family:
     """Return mean log(1 + exp z) − y z with z = x w + b, x [N, 3], w [3], b [1], y in {0, 1}."""
 
@@ -135,6 +154,7 @@ ACTIVATIONS: dict[str, Callable[[Namespace, Array], Array]] = {"tanh": _tanh, "r
 LOSSES = {"mse": _mean_squared_error, "softmax": _softmax_cross_entropy}
 
 
+@cache
 def mlp(activation: str, loss: str) -> Family:
     """Return the loss of act(x W1 + b1) W2 + b2 against y, with x [N, 2] and three hidden units and outputs."""
     act, measure = ACTIVATIONS[activation], LOSSES[loss]
@@ -153,6 +173,7 @@ def mlp(activation: str, loss: str) -> Family:
     return _gained(f"mlp-{activation}-{loss}", formula, shapes, base, kink_distances if activation == "relu" else None)
 
 
+@cache
 def bilinear() -> Family:
     """Return −mean Σ_j x_j · latent_j · weight_j with x [N, 3]: linear in each variable, curved in both together."""
 

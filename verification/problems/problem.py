@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.frameworks import Framework, framework
+from verification.frameworks import Cost, Framework, framework
 from verification.oracles import Quadratic, TaskView
 from verification.orders import Order
 from verification.problems.families import Costs, Family
@@ -112,19 +112,19 @@ class Problem:
 
     def inner_cost(self, batch: Tree, v: Tree) -> Any:
         """S on an inner batch at variables v: a real scalar of the framework; the mean over rows."""
-        return self.framework.xp.mean(self._costs(self.family.inner_costs, self.framework.xp, batch, v))
+        return self._cost(self.family.inner_cost, batch, v)
 
     def outer_cost(self, batch: Tree, v: Tree) -> Any:
         """Q on an outer batch at variables v: a real scalar of the framework; the mean over rows."""
-        return self.framework.xp.mean(self._costs(self._outer_costs, self.framework.xp, batch, v))
+        return self._cost(self._outer_cost, batch, v)
 
     def inner_gradient(self, batch: Tree, v: Tree) -> Tree:
         """∇S at v, nested like the variables, for code that cannot differentiate."""
-        return self._gradient(self.family.inner_costs, batch, v)
+        return self._gradient(self.family.inner_cost, batch, v)
 
     def outer_gradient(self, batch: Tree, v: Tree) -> Tree:
         """∇Q at v, nested like the variables, for code that cannot differentiate."""
-        return self._gradient(self._outer_costs, batch, v)
+        return self._gradient(self._outer_cost, batch, v)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -235,27 +235,23 @@ class Problem:
     def _outer_costs(self) -> Costs:
         return self.family.inner_costs if self.options.same_cost else self.family.outer_costs
 
-    def _costs(self, costs: Costs, xp: Any, batch: Tree, v: Tree) -> Any:
-        return self._named_costs(costs, xp, batch, leaves(v))
+    @property
+    def _outer_cost(self) -> Cost:
+        return self.family.inner_cost if self.options.same_cost else self.family.outer_cost
 
-    def _named_costs(self, costs: Costs, xp: Any, batch: Tree, given: Mapping[str, Any]) -> Any:
-        by_name = {
-            name: xp.reshape(given[chain], (-1, *self.family.shapes[name])) for chain, name in self.names.items()
-        }
-        return costs(xp, batch, by_name)
+    def _cost(self, cost: Cost, batch: Tree, v: Tree) -> Any:
+        given = self._by_name(leaves(v))
+        compiled = self.framework.compiled
+        return compiled(cost)(batch, given) if compiled else cost(self.framework.xp, batch, given)
 
-    def _gradient(self, costs: Costs, batch: Tree, v: Tree) -> Tree:
-        import autograd.numpy as anp
-        from autograd import grad
-
-        # By leaves: autograd boxes a container as a whole, and a box of a dict is no Mapping to walk.
-        given = leaves(v)
-
-        def cost(*values: Any) -> Any:
-            return anp.mean(self._costs(costs, anp, batch, dict(zip(given, values, strict=True))))
-
-        gradients = iter(grad(cost, argnum=tuple(range(len(given))))(*given.values()))
+    def _gradient(self, cost: Cost, batch: Tree, v: Tree) -> Tree:
+        given = leaves(v)  # in an order of its own: JAX, for one, sorts the keys of dicts
+        found = self.framework.gradient(cost, batch, self._by_name(given))
+        gradients = iter([found[self.names[chain]] for chain in given])
         return map_leaves(lambda _: next(gradients), v)
+
+    def _by_name(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: given[chain] for chain, name in self.names.items()}
 
     def _three(self, cost: Callable[..., Any]) -> Callable[..., Any]:
         """Return the three-parameter form: of a leaf that is in both, a quarter and three quarters are taken."""
@@ -269,8 +265,8 @@ class Problem:
 
     def _flat(self, costs: Costs, batch: Tree, xp: Any) -> Callable[[Any], Any]:
         def of_points(points: Any) -> Any:
-            parts = {chain: points[:, spot] for chain, spot in self._spots.items()}
-            return self._named_costs(costs, xp, batch, parts)
+            parts = {self.names[chain]: points[:, spot] for chain, spot in self._spots.items()}
+            return costs(xp, batch, self.family.rows(xp, parts))
 
         return of_points
 

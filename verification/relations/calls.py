@@ -9,7 +9,7 @@ import numpy as np
 from verification.problems.trees import Tree, leaves
 from verification.relations.answer import Array, Arrays, StepAnswer, scaled
 from verification.relations.bounds import compare, same_bits, sensitivity
-from verification.relations.case import Case, NotTested
+from verification.relations.case import Case, NotTested, StepError
 from verification.relations.costs import altered, on_batch, three_parameters
 from verification.relations.points import worst_of
 from verification.relations.result import Result
@@ -20,7 +20,10 @@ def purity(case: Case) -> Result:
     native = case.native()
     before = _snapshot(case, native)
     result = case.call(*native)
-    after = _snapshot(case, native)
+    try:
+        after = _snapshot(case, native)
+    except RuntimeError as error:  # JAX deletes an array that is donated to a compiled function
+        raise StepError(f"the call made its inputs unreadable: {error}") from error
     changed = [name for name, leaf in before.items() if leaf.tobytes() != after[name].tobytes()]
     shared = _shared(case, native, result)
     if changed:

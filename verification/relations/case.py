@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -75,6 +76,10 @@ class Case:
         """Unit roundoff u of the coarsest precision among the variables."""
         return max(float(np.finfo(leaf.dtype).eps) / 2 for leaf in self.theta.values())
 
+    def precision(self) -> AbstractContextManager[Any]:
+        """Return the context in which the framework works in the variables' highest precision."""
+        return self.framework.precision(np.result_type(*self.theta.values()))
+
     def takes(self, keyword: str) -> bool:
         """Return whether the step has that keyword."""
         parameters = inspect.signature(self.step).parameters
@@ -117,7 +122,8 @@ class Case:
         if self.takes("return_inner_v"):
             keywords["return_inner_v"] = True
         try:
-            return self.step(batch, self.inner_cost, self.outer_cost, variables, self.steps, rate, **keywords)
+            with self.precision():
+                return self.step(batch, self.inner_cost, self.outer_cost, variables, self.steps, rate, **keywords)
         except Exception as error:
             raise StepError(f"the step raised {type(error).__name__}: {error}") from error
 

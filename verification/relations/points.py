@@ -84,8 +84,9 @@ def outer_cost(case: Case) -> float:
     batch, variables, _ = case.native()
     rows = [slice(None)] if case.batched else [slice(t, t + 1) for t in range(case.tasks)]
     batch_fn = case.options.get("outer_batch_fn") or _same
-    parts = [batch_fn(_cut(batch, row)) for row in rows]
-    values = [case.framework.to_numpy(case.query_cost(part, variables)) for part in parts]
+    with case.precision():
+        parts = [batch_fn(_cut(batch, row)) for row in rows]
+        values = [case.framework.to_numpy(case.query_cost(part, variables)) for part in parts]
     return float(np.mean([np.reshape(value, ()) for value in values]))
 
 

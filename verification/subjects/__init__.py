@@ -1,7 +1,7 @@
 """How a subject is found, called, and understood."""
 
 from verification.subjects.calling import Kind, Subject, ask, kind_of
-from verification.subjects.exceptions import ProgramError, SkippedError
+from verification.subjects.exceptions import ProgramError, SkippedError, described
 from verification.subjects.loading import SubjectError, load
 from verification.subjects.reply import Finding, Reply
 
@@ -14,6 +14,7 @@ __all__ = [
     "Subject",
     "SubjectError",
     "ask",
+    "described",
     "kind_of",
     "load",
 ]

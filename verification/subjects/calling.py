@@ -99,13 +99,14 @@ def ask(subject: Subject, problem: Problem) -> Reply:
         SkippedError: it is a program, and will not answer this problem.
     """
     try:
-        if subject.kind == "problem":
-            result = subject.function(problem)
-        else:
-            positional, keywords = problem.arguments()
-            result = subject.function(*positional, **keywords)
-        # Reading the result runs code of the subject's framework, which may raise as well.
-        return read(problem, result, keeps_dtypes=subject.kind == "step")
+        with problem.framework.precision(problem.dtype):
+            if subject.kind == "problem":
+                result = subject.function(problem)
+            else:
+                positional, keywords = problem.arguments()
+                result = subject.function(*positional, **keywords)
+            # Reading the result runs code of the subject's framework, which may raise as well.
+            return read(problem, result, keeps_dtypes=subject.kind == "step")
     except SkippedError:
         raise
     except ProgramError as error:

@@ -59,9 +59,9 @@ class Check:
     @property
     def reason_to_skip(self) -> str | None:
         """Why the subject is not asked; None where it is."""
-        if self.subject.can(self.standard.problem):
+        if self.subject.can(self.standard.generic):
             return None
-        needed = ", ".join(sorted(self.standard.problem.needs))
+        needed = ", ".join(sorted(self.standard.generic.needs))
         return f"the subject does not support {needed}: if it does, say so in its attribute `supports`"
 
     def __repr__(self) -> str:

@@ -1,0 +1,73 @@
+"""JAX's arrays, on its default device.
+
+JAX has float64 only where its setting `jax_enable_x64` is on, and everything that such arrays go through has to run
+with it: what is made or computed outside is cut to float32. So it is on for as long as something in float64 is made,
+computed or asked for, in this thread alone, and otherwise as the user has it. What the judge has compiled runs a few
+times, and most of the time would go into making it fast: JAX leaves that out meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.frameworks.base import Arrays, Cost, Framework, optional
+
+_X64 = ("import jax", 'jax.config.update("jax_enable_x64", True)')
+
+
+@cache
+def make() -> Framework:
+    """Return the framework.
+
+    Raises:
+        MissingFrameworkError: JAX is not installed.
+    """
+    jax, jnp = optional("jax", "jax"), optional("jax.numpy", "jax")
+    # Until 0.8 it had its place among the experiments.
+    enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else optional("jax.experimental", "jax").enable_x64
+
+    @contextmanager
+    def precision(dtype: Any) -> Iterator[None]:
+        before = jax.config.read("jax_disable_most_optimizations")
+        jax.config.update("jax_disable_most_optimizations", True)
+        try:
+            with enable_x64(True) if np.dtype(dtype) == np.float64 else nullcontext():
+                yield
+        finally:
+            jax.config.update("jax_disable_most_optimizations", before)
+
+    def array(values: NDArray[Any]) -> Any:
+        with precision(values.dtype):
+            return jnp.array(values)
+
+    def to_numpy(value: Any) -> NDArray[Any]:
+        return np.array(value)  # a copy: nobody can write into an array of JAX, so that sharing one is no fault
+
+    def in_precision(function: Callable[[Arrays, Arrays], Any]) -> Callable[[Arrays, Arrays], Any]:
+        def call(data: Arrays, variables: Arrays) -> Any:
+            with precision(np.result_type(*(leaf.dtype for leaf in variables.values()))):
+                return function(data, variables)
+
+        return call
+
+    # Each operation that JAX is asked for alone costs a compilation for each shape, and a dispatch of some 20 µs for
+    # each call. So the costs of a family are compiled whole, once for all its problems.
+    @cache
+    def compiled(cost: Cost) -> Callable[[Arrays, Arrays], Any]:
+        return in_precision(jax.jit(partial(cost, jnp)))
+
+    @cache
+    def compiled_gradient(cost: Cost) -> Callable[[Arrays, Arrays], Any]:
+        return in_precision(jax.jit(jax.grad(partial(cost, jnp), argnums=1)))
+
+    def gradient(cost: Cost, data: Arrays, variables: Arrays) -> Arrays:
+        found: Arrays = compiled_gradient(cost)(data, variables)
+        return found
+
+    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, {"float64": _X64})
