@@ -75,7 +75,7 @@ def _compiled(call: Call, threads: int, known: Any) -> Answer:
     results = [
         _run(call, ready, group, execution, threads) for group, (_, execution) in zip(ready.groups, plans, strict=True)
     ]
-    if known is not None and len(plans) == 1:
+    if known is not None and len(plans) == 1 and (plans[0][1].plan.separable or not ready.batched):
         shortcut.remember(known[0], ready, *plans[0])
     return combined(ready, results)
 
@@ -89,9 +89,12 @@ def _run(call: Call, ready: Prepared, group: Group, execution: Execution, thread
         raise UnsupportedPrimitive(
             f"inner_learning_rate: expected a rate that float32 can hold times {ready.rows} tasks, but got {step!r}."
         )
+    count, adapted = group.count, group.adapted
+    if execution.plan.separable:  # it runs for one row after the other
+        count, adapted = ready.rows, ready.rows if ready.layout.adapted == "all" else adapted
     result = execution.run(
-        list(ready.theta.values()), group.data, descent, rates, group.count, ready.steps,
-        bool(call.average_across_steps), group.adapted, threads,
+        list(ready.theta.values()), group.data, descent, rates, count, ready.steps,
+        bool(call.average_across_steps), adapted, threads,
     )  # fmt: skip
     return execution.plan, result
 

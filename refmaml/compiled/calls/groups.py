@@ -39,7 +39,7 @@ class Group:
     outer: tuple[str, ...]
     inner_data: Data
     outer_data: Data
-    count: int  # runs of the program: tasks, or 1 in batched mode
+    count: int  # tasks, or 1 in batched mode, where a program that is not separable runs once for all
     adapted: int  # how many of them keep their adapted variables
 
     @property
@@ -320,11 +320,10 @@ def _mean(ready: Prepared, chain: str, total: Any, many: int) -> Any:
     if ready.reptile:
         rate = np.asarray(ready.rates[chain if chain in ready.rates else ""]).astype(dtype)
         total = total / rate
-        many = ready.layout.tasks if not ready.batched else 1
-        return (total.mean(axis=0) if ready.batched else total / dtype.type(many)).astype(dtype, copy=False)
-    if ready.batched:
+        many = ready.layout.tasks
+    if ready.batched:  # one row for each task, or one that is the sum of them
         total = total.sum(axis=0)
-    return np.asarray(total / dtype.type(many))
+    return np.asarray(total / dtype.type(many)).astype(dtype, copy=False)
 
 
 def _adapted(ready: Prepared, results: list[Any]) -> Leaves:
@@ -332,14 +331,16 @@ def _adapted(ready: Prepared, results: list[Any]) -> Leaves:
     found: Leaves = {}
     first = ready.layout.adapted == "first"
     for leaf in results[0][0].leaves:
+        if ready.batched:
+            _, (_, _, kept) = results[0]
+            block = kept[leaf.dtype][:, leaf.start : leaf.start + leaf.size].reshape(-1, *leaf.shape[1:])
+            found[leaf.chain] = np.array(block[:1] if first else block)
+            continue
         rows = [
             (t, row)
             for group, (_, (_, _, kept)) in zip(ready.groups, results, strict=True)
             for t, row in zip(group.tasks, kept[leaf.dtype][:, leaf.start : leaf.start + leaf.size], strict=False)
         ]
         ordered = [row.reshape(leaf.shape) for _, row in sorted(rows, key=lambda pair: pair[0])]
-        if ready.batched:
-            found[leaf.chain] = np.array(ordered[0][:1] if first else ordered[0])
-        else:
-            found[leaf.chain] = np.stack(ordered)
+        found[leaf.chain] = np.stack(ordered)
     return found

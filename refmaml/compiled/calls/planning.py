@@ -14,9 +14,10 @@ from refmaml.compiled.calls.groups import nesting, static_key
 from refmaml.compiled.code.bodies import Data, Leaf, Role, Step
 from refmaml.compiled.code.driver import source_of
 from refmaml.compiled.errors import ValueDependence
-from refmaml.compiled.lowering.traced import trace, traced_again
+from refmaml.compiled.lowering.traced import Traced, trace, traced_again
 from refmaml.compiled.machine.runtime import executable
-from refmaml.compiled.program.program import DType, Shape, stored_dtype
+from refmaml.compiled.program.program import DType, Shape, Value, stored_dtype
+from refmaml.compiled.program.separable import MixesTasksError, one_task
 from refmaml.compiled.recording.record import Program, inner_product, value_and_gradients
 from refmaml.compiled.running.plan import Plan
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
@@ -79,18 +80,17 @@ class Request:
 
 def plan(request: Request) -> Plan:
     """Trace, simplify, schedule, emit and compile."""
-    leaves = _table(request.theta)
-    rates = _table(request.rates)
-    rates = [] if request.plain else rates
-    inner_data = _data(request.inner_data, "inner")
-    outer_data = inner_data if request.same_data else _data(request.outer_data, "outer")
     _log.info("tracing %s", request.inner_cost.name)
     traced = {name: trace(*program) for name, program in _programs(request).items()}
     if "inner" in traced:
         del traced["inner"].outputs["cost"]  # it was traced for the proof at first use alone
-    roles = {
-        name: Role(program.outputs, inner_data if name != "outer" else outer_data) for name, program in traced.items()
-    }
+    cut = _one_task(traced, request.rows)
+    leaves = _table({chain: leaf[:1] for chain, leaf in request.theta.items()} if cut else request.theta, "theta")
+    rates = [] if request.plain else _table(request.rates, "rate")
+    inner_data = _data(request.inner_data, "inner", own_row=bool(cut))
+    outer_data = inner_data if request.same_data else _data(request.outer_data, "outer", own_row=bool(cut))
+    outputs = cut or {name: program.outputs for name, program in traced.items()}
+    roles = {name: Role(own, inner_data if name != "outer" else outer_data) for name, own in outputs.items()}
     shared = _is_shared(request)
     step = Step(
         request.kind, leaves, roles["outer"] if shared else roles["inner"], roles["outer"], roles.get("adjoint"),
@@ -100,7 +100,7 @@ def plan(request: Request) -> Plan:
         step.inner = Role(roles["outer"].outputs, inner_data)
     source = source_of(step)
     _log.debug("emitted source:\n%s", source)
-    kinds = _parameter_dtypes((*inner_data, *(() if request.same_data else outer_data)))
+    kinds = _parameter_dtypes(leaves, (*inner_data, *(() if request.same_data else outer_data)))
     run = executable(source, step.header, kinds)
     return Plan(
         run=run,
@@ -110,6 +110,7 @@ def plan(request: Request) -> Plan:
         outer_data=() if request.same_data else outer_data,
         same_data=request.same_data,
         rates=rates,
+        separable=bool(cut),
         sizes=step.workspace.sizes,
         totals=step.totals,
         constants=[(value.dtype, start, value.array()) for value, start in step.workspace.constants],
@@ -127,27 +128,39 @@ def _history(step: Step) -> dict[DType, int]:
     return {dtype: total + step.record.get(dtype, 0) for dtype, total in step.totals.items()}
 
 
-def _table(leaves: Leaves) -> list[Leaf]:
+def _one_task(traced: dict[str, Traced], rows: int) -> dict[str, dict[str, Value]] | None:
+    """Return the outputs of the programs of one task, or None where there is one only, or tasks are mixed."""
+    if rows == 1:
+        return None
+    try:
+        return {name: one_task(program.outputs, rows) for name, program in traced.items()}
+    except MixesTasksError as reason:
+        _log.info("all tasks are one program: %s", reason)
+        return None
+
+
+def _table(leaves: Leaves, stem: str) -> list[Leaf]:
     """Lay leaves one after the other, those of each dtype apart."""
     table, ends = [], dict[DType, int]()
-    for chain, leaf in leaves.items():
+    for number, (chain, leaf) in enumerate(leaves.items()):
         array = np.asarray(leaf)
         start = ends.get(array.dtype, 0)
-        table.append(Leaf(chain, array.shape, array.dtype, start, array.size))
+        table.append(Leaf(chain, f"{stem}{number}", array.shape, array.dtype, start, array.size))
         ends[array.dtype] = -(-(start + array.size) // 16) * 16
     return table
 
 
-def _data(leaves: Leaves, which: str) -> tuple[Data, ...]:
+def _data(leaves: Leaves, which: str, *, own_row: bool) -> tuple[Data, ...]:
     return tuple(
-        Data(chain, f"{which}{number}", leaf.shape, stored_dtype(leaf.dtype))
+        Data(chain, f"{which}{number}", (1, *leaf.shape[1:]) if own_row else leaf.shape, stored_dtype(leaf.dtype))
         for number, (chain, leaf) in enumerate(leaves.items())
     )
 
 
-def _parameter_dtypes(data: Sequence[Data]) -> list[DType]:
+def _parameter_dtypes(leaves: Sequence[Leaf], data: Sequence[Data]) -> list[DType]:
     f4, f8, i8, b1 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
-    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f4, f8, f8, f4, f8, *(array.dtype for array in data)]
+    given = [*(leaf.dtype for leaf in leaves), *(array.dtype for array in data)]
+    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f8, f4, f8, *given]
 
 
 def _is_shared(request: Request) -> bool:

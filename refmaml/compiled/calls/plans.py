@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
         )
     if refusal is not None:
         raise refusal
-    return guard, Execution(made)
+    return guard, Execution(replace(made, traced={}))  # of all tasks, in batched mode: it was there for the proof
 
 
 def _kinds(*skeletons: Any) -> Iterator[type]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ from refmaml.compiled.running.execution import Execution
 from refmaml.containers import fill, prune
 
 _KEPT = 128
+#: A rate below this one, times the number of tasks, is one that float32 holds.
+_LARGEST = 1e20
 _recipes: OrderedDict[Any, Recipe] = OrderedDict()
 
 
@@ -33,7 +34,10 @@ class Recipe:
         self.tasks, self.average = ready.layout.tasks, ready.averaged
         leaves = {leaf.chain: leaf for leaf in execution.plan.leaves}
         parts = [(chain, leaves[chain]) for chain in ready.layout.union]
-        self._parts = [(chain, leaf.dtype, leaf.start, leaf.start + leaf.size, leaf.shape) for chain, leaf in parts]
+        self._rows, own = ready.rows, int(ready.batched)  # a row of variables keeps its axis of length 1
+        self._parts = [
+            (chain, leaf.dtype, leaf.start, leaf.start + leaf.size, leaf.shape[own:]) for chain, leaf in parts
+        ]
         skeleton = prune(ready.layout.skeleton, ready.layout.union)
         flat = type(skeleton) is dict and all(key == chain for key, chain in skeleton.items())
         self._nest: Callable[[Any], Any] = dict if flat else lambda found: fill(skeleton, found)
@@ -49,9 +53,11 @@ class Recipe:
         data = [np.ascontiguousarray(array[:tasks] if len(array) > tasks else array) for array in data]
         if self._widens:
             data = [stored(array) for array in data]
-        average = self.average
-        cost, sums, _ = self.execution.run(leaves, data, -rate, [], tasks, steps, average, 0, threads)
-        many = tasks * (steps + 1 if average else 1)
+        average, rows = self.average, self._rows
+        if rows > 1:
+            leaves = [leaf[:rows] for leaf in leaves]
+        cost, sums, _ = self.execution.run(leaves, data, -rate * rows, [], tasks, steps, average, 0, threads)
+        many = tasks // rows * (steps + 1 if average else 1)
         for total in sums.values():
             np.divide(total, many, out=total)
         found = {chain: sums[dtype][start:stop].reshape(shape) for chain, dtype, start, stop, shape in self._parts}
@@ -82,9 +88,9 @@ def _describe(node: Any, leaves: list[Any], shape: list[Any]) -> bool:
 def structure(call: Call) -> tuple[Any, list[Any], list[Any]] | None:
     """Return (structure, variables, data), or None where a call has something out of the ordinary."""
     rate, steps = call.inner_learning_rate, call.inner_grad_steps
-    if type(rate) is not float or not isfinite(rate) or type(steps) is not int or steps < 0:
+    if type(rate) is not float or not abs(rate) < _LARGEST or type(steps) is not int or steps < 0:
         return None
-    if call.kind == "reptile" or call.batched is not False or call.return_inner_v is not False:
+    if call.kind == "reptile" or type(call.batched) is not bool or call.return_inner_v is not False:
         return None
     if call.inner_v is not None or call.outer_v is not None:
         return None
@@ -97,7 +103,7 @@ def structure(call: Call) -> tuple[Any, list[Any], list[Any]] | None:
         return None
     functions = (call.inner_cost_fn, call.outer_cost_fn, call.inner_optimization_step)
     tasks, average = call.num_tasks, bool(call.average_across_steps)
-    return (call.kind, *map(identity, functions), type(tasks), tasks, average, *shape), leaves, data
+    return (call.kind, *map(identity, functions), call.batched, type(tasks), tasks, average, *shape), leaves, data
 
 
 def recall(key: Any) -> Recipe | None:

@@ -26,9 +26,10 @@ COST = "costs[8 * chunk]"
 
 @dataclass(frozen=True)
 class Leaf:
-    """A variable: where it lies in the arrays that hold all variables of its dtype."""
+    """A variable of a task, which parameter `name` holds; and where it lies among all variables of its dtype."""
 
     chain: str
+    name: str
     shape: Shape
     dtype: DType
     start: int

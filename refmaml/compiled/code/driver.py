@@ -15,11 +15,10 @@ from refmaml.compiled.program.program import FLOAT32, FLOAT64, DType
 from refmaml.compiled.program.schedule import memory_name
 
 PARAMETERS = (
-    "counter", "n", "w4", "w8", "wi", "wb", "rates4", "rates8", "theta4", "theta8", "out4", "out8", "costs",
-    "adapted4", "adapted8",
+    "counter", "n", "w4", "w8", "wi", "wb", "rates4", "rates8", "out4", "out8", "costs", "adapted4", "adapted8",
 )  # fmt: skip
-#: What the elements of `n` are.
-CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED = range(6)
+#: What the elements of `n` are. `OWN`: 1 where every task has variables of its own, 0 where all begin at the same ones.
+CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED, OWN = range(7)
 
 
 def source_of(step: Step) -> str:
@@ -28,7 +27,7 @@ def source_of(step: Step) -> str:
     written = bodies(step)
     data = list(dict.fromkeys(array.name for role in (step.inner, step.outer) for array in role.data))
     lines = _second_order(step, written) if step.kind == "second" else _first_order(step, written)
-    parameters = ", ".join([*PARAMETERS, *data])
+    parameters = ", ".join([*PARAMETERS, *(leaf.name for leaf in step.leaves), *data])
     constants = [f"{name} = {_literal(*value)}" for name, value in step.header.constants.items()]
     return f"def run({parameters}):\n{_block([*constants, *_prologue(step), *_chunks(step, lines)])}\n"
 
@@ -94,13 +93,18 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
 
 def _start_task(step: Step) -> list[str]:
     lines: list[str] = []
-    for dtype in step.precisions:
-        size = dtype.itemsize
-        lines += _copy(memory_name(dtype), step.regions["phi"][dtype], f"theta{size}", "0", step.totals[dtype])
+    for leaf in step.leaves:
+        start = step.regions["phi"].get(leaf.dtype, 0) + leaf.start
+        lines += _copy(memory_name(leaf.dtype), start, leaf.name, _first(leaf), leaf.size)
     if not step.shared:
         lines += _load(step, step.inner)
         lines += [] if step.outer.data == step.inner.data else _load(step, step.outer)
     return lines
+
+
+def _first(leaf: Leaf) -> str:
+    """Return the first element of a task's variable, as source."""
+    return f"task * n[{OWN}] * {leaf.size}"
 
 
 def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
@@ -166,10 +170,10 @@ def _shared(step: Step, body: list[str]) -> list[str]:
 
 def _displacement(step: Step) -> list[str]:
     lines = []
-    for d in step.precisions:
-        w, size = memory_name(d), d.itemsize
-        moved = f"theta{size}[i] - {w}[{step.regions['phi'][d]} + i]"
-        lines += [f"for i in range({step.totals[d]}):", f"    {w}[{step.regions['sums'][d]} + i] += {moved}"]
+    for leaf in step.leaves:
+        w, sums, phi = memory_name(leaf.dtype), step.regions["sums"][leaf.dtype], step.regions["phi"][leaf.dtype]
+        moved = f"{leaf.name}[{_first(leaf)} + i] - {w}[{phi + leaf.start} + i]"
+        lines += [f"for i in range({leaf.size}):", f"    {w}[{sums + leaf.start} + i] += {moved}"]
     return lines
 
 
@@ -189,7 +193,7 @@ def _second_order(step: Step, bodies: dict[str, list[str]]) -> list[str]:
         clear += [f"for i in range({total}):", f"    {w}[{adjoint} + i] = f{d.itemsize}(0.0)"]
         add += [f"for i in range({total}):", f"    {w}[{sums} + i] += {w}[{adjoint} + i]"]
     return [
-        *[f"h{d.itemsize} = n[{ADAPTED + 1 + i}]" for i, d in enumerate(step.precisions)],
+        *[f"h{d.itemsize} = n[{OWN + 1 + i}]" for i, d in enumerate(step.precisions)],
         f"for step in range(n[{STEPS}] + 1):",
         _block(keep),
         f"    if step < n[{STEPS}]:",

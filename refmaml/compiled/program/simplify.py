@@ -51,14 +51,14 @@ def rebuilt(builder: Builder, outputs: dict[str, Value], rewrite: Rewrite) -> di
 def remade(builder: Builder, value: Value, args: tuple[Value, ...], dtype: DType | None = None) -> Value:
     """Return the same operation on other arguments."""
     if value.op == "view":
-        return _reread(builder, value, args[0])
+        return reread(builder, value, args[0])
     if value.op == "map":
         return builder.broadcast(builder.map(value.params[0], *args, dtype=dtype or value.dtype), value.shape)
     stored = tuple(builder.copy(arg) for arg in args) if value.op in ("gather", "scatter", "accumulate") else args
     return builder.make(value.op, stored, value.params, value.shape, dtype or value.dtype)
 
 
-def _reread(builder: Builder, view: Value, source: Value) -> Value:
+def reread(builder: Builder, view: Value, source: Value) -> Value:
     """Read `source` where `view` read its own."""
     if source is view.args[0]:
         return view

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.code.driver import ADAPTED, CHUNKS
+from refmaml.compiled.code.driver import CHUNKS, OWN
 from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 from refmaml.compiled.running.crew import CREW
@@ -47,28 +47,24 @@ class Buffers:
         size = sum(count * dtype.itemsize for dtype, count in totals.items())
         self.chunks, self.chunk_size = chunks_of(tasks, size)
         self.counter = np.zeros(1 + self.chunks, np.int64)  # the next chunk, and which are finished
-        self.n = np.zeros(8, np.int64)
-        self.theta = {dtype: np.zeros(count + 1, dtype) for dtype, count in totals.items()}
-        self.views = [
-            self.theta[leaf.dtype][leaf.start : leaf.start + leaf.size].reshape(leaf.shape) for leaf in plan.leaves
-        ]
+        self.n = np.zeros(16, np.int64)
         self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
         self.costs = np.zeros(8 * self.chunks)  # each chunk's in a cache line of its own
         self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
         self.present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
         for position, dtype in enumerate(self.present):  # where the history of φ begins
-            self.n[ADAPTED + 1 + position] = plan.sizes[dtype]
+            self.n[OWN + 1 + position] = plan.sizes[dtype]
         self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
         self._fixed: list[tuple[list[Numbers], Numbers]] = []
         self._blocks: list[int] = []
 
-    def arguments(self, worker: int, kept: Sequence[Numbers], data: Sequence[Numbers]) -> list[Numbers]:
-        """Return the arrays that one thread gets."""
+    def arguments(self, worker: int, kept: Sequence[Numbers], given: Sequence[Numbers]) -> list[Numbers]:
+        """Return the arrays that one thread gets; `given` are variables and data."""
         fixed, _ = self._workspace(worker)
-        return [*fixed, *(_writable_flat(numbers) for numbers in (*kept, *data))]
+        return [*fixed, *(_writable_flat(numbers) for numbers in (*kept, *given))]
 
     def addresses(self, worker: int, ends: Sequence[int]) -> int:
-        """Return the address of the addresses that one thread gets; `ends` are those of `adapted` and the data."""
+        """Return the address of the addresses that one thread gets; `ends` are those that a call alone has."""
         fixed, block = self._workspace(worker)
         for place, end in enumerate(ends, len(fixed)):
             block[place] = end
@@ -78,9 +74,9 @@ class Buffers:
         while len(self._fixed) <= worker:
             arrays = [
                 self.counter, self.n, *(self._memory(dtype) for dtype in _MEMORY), *self.rates.values(),
-                *self.theta.values(), *(numbers.reshape(-1) for numbers in self.out.values()), self.costs,
+                *(numbers.reshape(-1) for numbers in self.out.values()), self.costs,
             ]  # fmt: skip
-            count = len(arrays) + 2 + len(self.plan.inner_data) + len(self.plan.outer_data)
+            count = len(arrays) + 2 + len(self.plan.leaves) + len(self.plan.inner_data) + len(self.plan.outer_data)
             block = np.zeros(count, np.int64)
             block[: len(arrays)] = [array.ctypes.data for array in arrays]
             self._fixed.append((arrays, block))
@@ -126,35 +122,38 @@ class Execution:
     ) -> tuple[float, dict[Any, Numbers], dict[Any, Numbers]]:  # fmt: skip
         """Return the sum of the tasks' costs, of their gradients by dtype, and the adapted variables of `adapted`."""
         buffers = self._buffers(tasks, steps)
-        self._fill(buffers, theta, descent, rates)
+        self._fill(buffers, descent, rates)
         buffers.counter[:] = 0
-        buffers.n[: ADAPTED + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted)
+        own = self.plan.separable
+        buffers.n[: OWN + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted, own)
+        variables = zip(theta, self.plan.leaves, strict=True)
+        given = [*(np.ascontiguousarray(array, leaf.dtype) for array, leaf in variables), *data]
         kept = buffers.nothing
         if adapted:
             kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
         run = self.plan.run
         if isinstance(run, Native):
             evaluations = ((2 if average else 1) * steps + 1) * tasks
-            if not self._shared_out(run, buffers, kept, data, threads, evaluations):
-                buffers, kept = self._made_again(run, buffers, kept, data)
+            if not self._shared_out(run, buffers, kept, given, threads, evaluations):
+                buffers, kept = self._made_again(run, buffers, kept, given)
         else:
-            run(buffers.arguments(0, list(kept.values()), data))
+            run(buffers.arguments(0, list(kept.values()), given))
         cost = sum(buffers.costs[::8].tolist())
         sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
         self._idle.append(buffers)
         return cost, sums, kept
 
     def _shared_out(
-        self, run: Native, buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers], threads: int,
+        self, run: Native, buffers: Buffers, kept: dict[Any, Numbers], given: Sequence[Numbers], threads: int,
         evaluations: int,
     ) -> bool:  # fmt: skip
         """Run all chunks, with helpers; return False where one of them has not finished what it began."""
-        ends = _ends(buffers, kept, data)
+        ends = _ends(buffers, kept, given)
         mine = buffers.addresses(0, ends)
         helpers = min(threads - 1, buffers.chunks - 1, int(self._pace * evaluations / _WORTH_WAKING))
         theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
         began = time.perf_counter()
-        engaged = CREW.engage(run.address, theirs, (buffers, kept, data)) if theirs else []
+        engaged = CREW.engage(run.address, theirs, (buffers, kept, given)) if theirs else []
         try:
             run.call(mine)
         finally:
@@ -165,7 +164,7 @@ class Execution:
         return finished
 
     def _made_again(
-        self, run: Native, late: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]
+        self, run: Native, late: Buffers, kept: dict[Any, Numbers], given: Sequence[Numbers]
     ) -> tuple[Buffers, dict[Any, Numbers]]:
         """Compute unfinished chunks once more, in other memory than that which a late helper still writes to."""
         buffers = Buffers(self.plan, late.tasks, late.steps)
@@ -173,21 +172,18 @@ class Execution:
             kept = {dtype: numbers.copy() for dtype, numbers in kept.items()}
         finished = [is_noted(late.counter, 1 + chunk) for chunk in range(late.chunks)]
         for dtype in _PRECISIONS:
-            buffers.theta[dtype][:] = late.theta[dtype]
             buffers.rates[dtype][:] = late.rates[dtype]
             buffers.out[dtype][:] = late.out[dtype]
         buffers.costs[:] = late.costs
         buffers.n[:] = late.n
-        mine = buffers.addresses(0, _ends(buffers, kept, data))
+        mine = buffers.addresses(0, _ends(buffers, kept, given))
         for chunk in range(late.chunks):
             if not finished[chunk]:
                 buffers.counter[0], buffers.n[CHUNKS] = chunk, chunk + 1
                 run.call(mine)
         return buffers, kept
 
-    def _fill(self, buffers: Buffers, theta: Sequence[Any], descent: float, rates: Sequence[Any]) -> None:
-        for view, leaf in zip(buffers.views, theta, strict=True):
-            view[...] = leaf
+    def _fill(self, buffers: Buffers, descent: float, rates: Sequence[Any]) -> None:
         for dtype in _PRECISIONS:
             buffers.rates[dtype][0] = descent
         for rate, value in zip(self.plan.rates, rates, strict=True):
@@ -209,10 +205,10 @@ def _total(slots: Numbers, in_machine_code: bool) -> Numbers:
     return total
 
 
-def _ends(buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers]) -> list[int]:
+def _ends(buffers: Buffers, kept: dict[Any, Numbers], given: Sequence[Numbers]) -> list[int]:
     """Return the addresses of what a call alone has."""
     adapted = [0, 0] if kept is buffers.nothing else [_address(numbers) for numbers in kept.values()]
-    return [*adapted, *[_address(numbers) for numbers in data]]
+    return [*adapted, *[_address(numbers) for numbers in given]]
 
 
 def _writable_flat(array: Numbers) -> Numbers:

@@ -23,6 +23,7 @@ class Plan:
     outer_data: tuple[Data, ...]
     same_data: bool
     rates: list[Leaf]
+    separable: bool  # it is the program of one task out of all that the cost sees at once, with its own variables
     sizes: dict[DType, int]  # of the workspace
     totals: dict[DType, int]  # of all variables
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
