@@ -11,19 +11,24 @@ import json
 import os
 import platform
 import time
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from math import exp, log
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import CONTESTANTS
-from benchmarks.measure import batch_size, disagreement, first_calls, interleaved, peak_memory
+import numpy as np
+
+from benchmarks.contestants import CONTESTANTS, contestants
+from benchmarks.measure import batch_size, disagreement, first_calls, held_core, interleaved, peak_memory
 from benchmarks.workloads import CURVES, WORKLOADS, Workload
 
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
-_OWN = "refmaml.compiled"
-_PARTS = ("ratios", "first-calls", "memory", "curves")
+_OWN, _ONE = "refmaml.compiled", "one thread"
+_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves")
+#: Milliseconds of other work between two steps.
+_GAPS = (0.0, 0.5, 3.0)
 _WEIGHED = ("many-tasks-1024", "many-tasks-16384")
 
 
@@ -39,7 +44,14 @@ def main() -> None:
     options = parser.parse_args()
     parts, names = options.parts.split(","), [_OWN, *filter(None, options.peers.split(","))]
     results = json.loads(options.output.read_text()) if options.output.exists() else {}
-    results = {"machine": machine(), "rows": {}, "first calls": {}, "memory": {}, "curves": {}} | results
+    results = {
+        "machine": machine(),
+        "rows": {},
+        "conditions": {},
+        "first calls": {},
+        "memory": {},
+        "curves": {},
+    } | results
     for workload in [*WORKLOADS, *CURVES["tasks"], *CURVES["width"]]:
         if options.only in workload.name:
             for part in parts:
@@ -58,6 +70,8 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
     if part == "ratios" and is_row:
         results["rows"][workload.name] = row(workload, names, seconds)
         print(line(workload.name, results["rows"][workload.name]), flush=True)
+    if part == "conditions" and is_row:
+        results["conditions"][workload.name] = conditions(workload, names, min(seconds, 3.0))
     if part == "curves" and not is_row:
         results["curves"][workload.name] = row(workload, names, min(seconds, 3.0))
         print(line(workload.name, results["curves"][workload.name]), flush=True)
@@ -81,6 +95,18 @@ def available(name: str) -> bool:
 
 def row(workload: Workload, names: list[str], seconds: float) -> dict[str, Any]:
     """Compare the libraries' answers, then time them."""
+    calls, missing = compared(workload, contestants(workload, names))
+    answers = {name: call() for name, call in calls.items()}
+    medians = {name: float(np.median(times)) for name, times in interleaved(calls, seconds).items()}
+    return {
+        "milliseconds": {name: 1e3 * each for name, each in medians.items()},
+        "ratios": {name: each / medians[_OWN] for name, each in medians.items() if name != _OWN},
+        "units apart": disagreement(answers, workload.dtype), "missing": missing,
+    }  # fmt: skip
+
+
+def compared(workload: Workload, names: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the calls by name, and what is missing; end the run if their answers differ."""
     calls, missing = {}, []
     for name in names:
         try:
@@ -92,12 +118,46 @@ def row(workload: Workload, names: list[str], seconds: float) -> dict[str, Any]:
         raise SystemExit(
             f"{workload.name}: the answers differ by {apart:.0f} units of rounding, so no time is compared."
         )
-    times = interleaved(calls, seconds)
-    return {
-        "milliseconds": {name: 1e3 * each for name, each in times.items()},
-        "ratios": {name: each / times[_OWN] for name, each in times.items() if name != _OWN},
-        "units apart": apart, "missing": missing,
-    }  # fmt: skip
+    return calls, missing
+
+
+def conditions(workload: Workload, names: list[str], seconds: float) -> dict[str, Any]:
+    """Time the libraries, and the engine with one thread, between other work and beside a process that holds a core.
+
+    Of each there are the median and the 90th percentile.
+    """
+    calls, _ = compared(workload, contestants(workload, [*names, _ONE]))
+    found = {}
+    for is_held in (False, True):
+        with held_core(2 * seconds * len(_GAPS)) if is_held else nullcontext():
+            for gap in _GAPS:
+                times = interleaved(calls, seconds, gap / 1e3)
+                quantiles = {name: 1e3 * np.quantile(each, [0.5, 0.9]) for name, each in times.items()}
+                condition = f"{gap:g} ms between steps{', a core held' if is_held else ''}"
+                found[condition] = {name: [float(each) for each in both] for name, both in quantiles.items()}
+                print(condition_line(workload.name, condition, found[condition]), flush=True)
+    return found
+
+
+def condition_line(name: str, condition: str, times: dict[str, list[float]]) -> str:
+    """Return one line about one condition."""
+    median, late = to_one_thread(times)
+    texts = "  ".join(f"{library} {each[0]:.3f} ({each[1]:.3f})" for library, each in times.items())
+    return (
+        f"{name:<32} {condition}: {texts} ms; to one thread {median:.2f} ({late:.2f}), "
+        f"to the faster peer {to_faster_peer(times):.2f}"
+    )
+
+
+def to_one_thread(times: dict[str, list[float]]) -> tuple[float, float]:
+    """Return the ratios of the default's median and 90th percentile to those of one thread."""
+    return times[_OWN][0] / times[_ONE][0], times[_OWN][1] / times[_ONE][1]
+
+
+def to_faster_peer(times: dict[str, list[float]]) -> float:
+    """Return the ratio of the faster peer's median to the default's; NaN where there is no peer."""
+    peers = [both[0] for name, both in times.items() if name not in (_OWN, _ONE)]
+    return min(peers) / times[_OWN][0] if peers else float("nan")
 
 
 def line(name: str, result: dict[str, Any]) -> str:
@@ -111,11 +171,22 @@ def line(name: str, result: dict[str, Any]) -> str:
 def summary(results: dict[str, Any]) -> list[str]:
     """Return the geometric mean of all rows that have been measured, and the growth of memory."""
     lines = []
-    ratios = [min(each["ratios"].values()) for each in results["rows"].values() if each["ratios"]]
-    if ratios:
+    for mode in ("loop", "batched"):
+        rows = [each for name, each in results["rows"].items() if name.endswith("-batched") == (mode == "batched")]
+        ratios = [min(each["ratios"].values()) for each in rows if each["ratios"]]
+        if not ratios:
+            continue
         mean = exp(sum(map(log, ratios)) / len(ratios))
         lines.append(
-            f"{len(ratios)} rows: ratio to the faster peer {mean:.2f} in geometric mean, {min(ratios):.2f} least"
+            f"{len(ratios)} rows in {mode} mode: ratio to the faster peer {mean:.2f} in geometric mean, "
+            f"{min(ratios):.2f} least"
+        )
+    every = [times for found in results["conditions"].values() for times in found.values()]
+    if every:
+        medians, late = zip(*map(to_one_thread, every), strict=True)
+        lines.append(
+            f"{len(every)} conditions: ratio to one thread {max(medians):.2f} at most by median, {max(late):.2f} by "
+            f"90th percentile; to the faster peer {min(map(to_faster_peer, every)):.2f} least"
         )
     if set(_WEIGHED) <= set(results["memory"]):
         small, large = (results["memory"][name] for name in _WEIGHED)

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,15 @@ from benchmarks.workloads import Workload
 Call = Callable[[], Any]
 #: How often the libraries take turns.
 _BLOCKS = 8
+_OTHER = np.random.default_rng(0).normal(size=(60, 60))
 
 
-def interleaved(calls: dict[str, Call], seconds: float) -> dict[str, float]:
-    """Return the median time of each call, in blocks that take turns so that the machine's moods meet all alike.
+def interleaved(calls: dict[str, Call], seconds: float, gap: float = 0.0) -> dict[str, list[float]]:
+    """Return the times of each call, in blocks that take turns so that the machine's moods meet all alike.
 
     A library's threads spin for a while after its call, on the cores that the next one needs: the first calls of a
-    block are not counted, so that each library is measured as it is used, by itself.
+    block are not counted, so that each library is measured as it is used, by itself. `gap`: seconds of other work
+    between two calls.
     """
     for call in calls.values():
         call()
@@ -33,22 +35,48 @@ def interleaved(calls: dict[str, Call], seconds: float) -> dict[str, float]:
     block = seconds / len(calls) / _BLOCKS
     for _ in range(_BLOCKS):
         for name, call in calls.items():
-            times[name] += _block(call, block)
-    return {name: median(each) for name, each in times.items()}
+            times[name] += _block(call, block, gap)
+    return times
 
 
-def _block(call: Call, seconds: float) -> list[float]:
+def _block(call: Call, seconds: float, gap: float) -> list[float]:
     """Return the times of the calls within so many seconds, three at least, without those of the first tenth."""
     end, settled = time.perf_counter() + seconds, time.perf_counter() + seconds / 10
     times: list[float] = []
     call()
     while time.perf_counter() < end or len(times) < 3:
+        _work(gap)
         began = time.perf_counter()
         call()
         now = time.perf_counter()
         if began > settled:
             times.append(now - began)
     return times
+
+
+def _work(seconds: float) -> None:
+    """Do for so long what a training loop does between two steps: NumPy's arithmetic."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        _OTHER.dot(np.tanh(_OTHER))
+
+
+_HOLD = """
+import sys, time
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    pass
+"""
+
+
+@contextmanager
+def held_core(longest: float) -> Iterator[None]:
+    """Have another process hold a core meanwhile, for `longest` seconds at most."""
+    with subprocess.Popen([sys.executable, "-c", _HOLD, str(longest)]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def disagreement(answers: dict[str, Any], dtype: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -26,6 +26,7 @@ class Workload:
     steps: int
     dtype: str
     order: int = 1
+    batched: bool = False  # all tasks at once, each with variables of its own
 
     @property
     def rate(self) -> float:
@@ -33,7 +34,7 @@ class Workload:
         return 0.01
 
     def data(self) -> tuple[Arrays, Arrays]:
-        """Return (batch, variables)."""
+        """Return (batch, variables); in batched mode the variables have a row for each task."""
         rng = np.random.default_rng(0)
         x = rng.uniform(-1.0, 1.0, (self.tasks, self.shots, self.layers[0]))
         if self.loss == "softmax":
@@ -46,17 +47,25 @@ class Workload:
         for number, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             variables[f"w{number}"] = rng.normal(size=(before, after)) / np.sqrt(before)
             variables[f"b{number}"] = rng.normal(size=after) * 0.1
+        if self.batched:
+            variables = {name: np.repeat(leaf[None], self.tasks, axis=0) for name, leaf in variables.items()}
         as_dtype = np.dtype(self.dtype)
         return {"x": x.astype(as_dtype), "y": y.astype(as_dtype)}, {k: v.astype(as_dtype) for k, v in variables.items()}
 
     def cost(self, xp: Any) -> Callable[[Any, Any], Any]:
         """Return the cost, of a batch without task axis and the variables, in the array library `xp`."""
+        return self._cost(xp, lambda bias: bias)
 
+    def cost_of_all(self, xp: Any) -> Callable[[Any, Any], Any]:
+        """Return the mean cost of all tasks, of a batch and variables that have a row for each."""
+        return self._cost(xp, lambda bias: bias[:, None])
+
+    def _cost(self, xp: Any, by_shot: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         def cost(batch: Any, v: Any) -> Any:
             h = batch["x"]
             last = len(self.layers) - 2
             for number in range(last + 1):
-                h = xp.matmul(h, v[f"w{number}"]) + v[f"b{number}"]
+                h = xp.matmul(h, v[f"w{number}"]) + by_shot(v[f"b{number}"])
                 if number < last:
                     h = xp.tanh(h) if self.activation == "tanh" else xp.maximum(h, xp.zeros_like(h))
             return self._loss(xp, h, batch["y"])
@@ -71,7 +80,9 @@ class Workload:
         return xp.mean((h - y) ** 2)
 
     def autograd_cost(self) -> Callable[[Any, Any], Any]:
-        """Return the cost that the engine compiles; the batch keeps its task axis of length 1."""
+        """Return the cost that the engine compiles; in loop mode the batch keeps its task axis, of length 1."""
+        if self.batched:
+            return self.cost_of_all(anp)
         cost = self.cost(anp)
         return lambda batch, v: cost({"x": batch["x"][0], "y": batch["y"][0]}, v)
 
@@ -89,7 +100,7 @@ def _logsumexp(xp: Any, h: Any) -> Any:
 
 
 _SINE = {"layers": (1, 40, 40, 1), "activation": "relu", "loss": "squares", "tasks": 25, "shots": 10}
-WORKLOADS = (
+_LOOPED = (
     *(Workload(f"sinusoid-{k}-{d}", steps=k, dtype=d, **_SINE) for k in (1, 5) for d in ("float32", "float64")),
     *(
         Workload(f"sinusoid-second-order-{d}", steps=5, dtype=d, order=2, **{**_SINE, "activation": "tanh"})
@@ -100,6 +111,9 @@ WORKLOADS = (
     Workload("many-tasks-1024", steps=5, dtype="float32", **{**_SINE, "tasks": 1024}),
     Workload("many-tasks-16384", steps=5, dtype="float32", **{**_SINE, "tasks": 16384}),
 )
+
+#: The rows of the table: every workload in loop mode and in batched mode.
+WORKLOADS = (*_LOOPED, *(replace(each, name=f"{each.name}-batched", batched=True) for each in _LOOPED))
 
 #: The points of the figures; they are no rows of the table.
 CURVES = {
