@@ -297,9 +297,9 @@ def _gather(cut: _Cut, value: Value) -> _Part:
 
 
 def _scatter(cut: _Cut, value: Value) -> _Part:
-    source, indices = value.args
+    source, indices, *others = value.args
     part = cut.read(source, source.shape)
-    if indices.op != "const" or not part.stride:
+    if indices.op != "const" or others or not part.stride:
         raise MixesTasksError("elements are put at places that data determine")
     table = indices.array()
     for stride in cut.strides(value.shape):
