@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from verification.frameworks import FRAMEWORKS
 from verification.frameworks import framework as framework_named
 from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared, convention
+from verification.judging.gate import unfit
 from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
-from verification.naming.evidence import Observation
+from verification.naming.evidence import Observation, is_thin
 from verification.naming.growth import family
 from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, ORDERS, Order
@@ -24,7 +26,7 @@ from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
 from verification.report import Case, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, ask, described, kind_of, load
+from verification.subjects import Finding, Reply, Subject, ask, described, framework_of, kind_of, load
 from verification.verdicts import Verdict
 
 _AGAIN = "the same call gives another answer the second time"
@@ -36,7 +38,7 @@ def verify(
     subject: Callable[..., Any] | str,
     /,
     *,
-    framework: str = "autograd",
+    framework: str | None = None,
     order: Order = 1,
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
@@ -53,7 +55,8 @@ def verify(
         subject: a step with the interface of `refmaml.fomaml_step` (`maml_step` for order 2, `reptile_step` for
             "reptile"), or a problem subject ``subject(problem) -> (cost, grads)`` or ``(cost, grads, adapted)``; the
             function, or where it is: ``"package.module:name"``, ``"path/to/file.py:name"``.
-        framework: the arrays it works on: "autograd", "numpy", "torch" or "jax".
+        framework: the arrays it works on: "autograd", "numpy", "torch" or "jax"; by default inferred from
+            what it imports.
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default inferred from the number of required parameters.
         dtypes: the precisions to test in.
@@ -76,7 +79,8 @@ def verify(
     """
     _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
-    framework_named(framework)
+    if framework is not None:
+        framework_named(framework)
     run = run_of(dtypes, conventions, level, seed, problems, standards)
     for problem in run.problems or ():
         if isinstance(problem, Problem) and problem.order != order:
@@ -85,7 +89,8 @@ def verify(
             )
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
-    judged = Subject(function, kind_of(function, kind), framework, name)
+    inferred, source = framework_of(function) if framework is None else (framework, "")
+    judged = Subject(function, kind_of(function, kind), inferred, name, inferred_from=source)
     return run.report([(judged, order)], progress)
 
 
@@ -113,6 +118,9 @@ class Run:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_of(order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.problem)]
+        unable = self._unfit(able)
+        if unable:
+            return replace(conclude(subjects[0][0], [], [], [], [], []), reason=unable)
         show = progress or (lambda *_: None)
         cases: list[Case] = []
         observations: list[Observation] = []
@@ -128,7 +136,15 @@ class Run:
         related = [result for subject, order in subjects for result in self._related(subject, order)]
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.problem)]
         missed = self.overlooked([standard for _, standard in able], left_out)
-        return conclude(subjects[0][0], cases, names, related, left_out, missed)
+        report = conclude(subjects[0][0], cases, names, related, left_out, missed)
+        return replace(report, reason=f"{report.reason}{_caution(subjects[0][0], observations)}")
+
+    def _unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
+        """Return why the framework of a subject is not fit to be judged in, in the first precision where it is not."""
+        frameworks = dict.fromkeys(subject.framework for subject, _ in able)
+        standards = [standard for _, standard in able]
+        sentences = (unfit(standards, framework, dtype) for framework in frameworks for dtype in self.dtypes)
+        return next(filter(None, sentences), "")
 
     def standards_of(self, order: Order) -> list[Standard]:
         """Return what to ask of an order: the problems that make sense for it, with what is known of them."""
@@ -204,6 +220,8 @@ class Run:
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
         mine = [observation for observation in observations if observation.problem.order == order]
+        if is_thin(mine):
+            return []
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
             for reading in self.declared.readings:
                 found = diagnose(mine, order, reading)
@@ -213,6 +231,20 @@ class Run:
         if any(finding.what == "second call" for case in failing for finding in case.findings):
             return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {_AGAIN}") for diagnosis in found]
         return found
+
+
+def _caution(subject: Subject, observations: Sequence[Observation]) -> str:
+    """Say where most answers are missing that this is why no mistake is named, and what may be behind it."""
+    if not observations or not is_thin(observations):
+        return ""
+    missing = sum(not observation.reply.returned for observation in observations)
+    said = f" {missing} of {len(observations)} calls gave nothing that can be read: no mistake is named from the rest."
+    if subject.inferred_from:
+        said += (
+            f" The judge took {subject.framework} for its framework, because {subject.inferred_from}. "
+            f"If it is another, pass --framework {' or '.join(name for name in FRAMEWORKS if name != subject.framework)}."
+        )
+    return said
 
 
 def run_of(

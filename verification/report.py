@@ -80,7 +80,8 @@ class Report:
     `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
     no problem asked would have shown.
     `why_left_out` has the reasons of those left out, where they are known one by one. `parts` has the parts of a report
-    on several things, of which it gives one verdict; it is empty where there is one subject.
+    on several things, of which it gives one verdict; it is empty where there is one subject. `inferred_from` says what
+    the framework was inferred from, where it was not given.
     """
 
     subject: str
@@ -94,6 +95,7 @@ class Report:
     left_out: list[str]
     overlooked: list[str]
     why_left_out: dict[str, str] = field(default_factory=dict)
+    inferred_from: str = ""
     parts: list[Part] = field(default_factory=list)
 
     @property
@@ -107,6 +109,7 @@ class Report:
             "verdict": self.verdict,
             "reason": self.reason,
             "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
+            "inferred_from": self.inferred_from,
             "parts": [{**vars(part), "orders": list(part.orders)} for part in self.parts],
             "diagnosis": [_diagnosis(diagnosis) for diagnosis in self.diagnosis],
             "left_out": self.left_out,
@@ -128,7 +131,9 @@ def conclude(
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
     verdict, reason = _verdict(cases, relations)
     about = (subject.name, subject.framework, subject.kind)
-    return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
+    return Report(
+        *about, verdict, reason, diagnosis, cases, relations, left_out, overlooked, inferred_from=subject.inferred_from
+    )
 
 
 def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:

@@ -72,6 +72,9 @@ def _headline(report: Report) -> RenderableType:
     style = _STYLES[report.verdict]
     about = f"{report.subject} ({report.framework} {report.kind})"
     text = Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}")
+    if report.inferred_from:
+        said = f"The framework is inferred: {report.inferred_from}. The option --framework names another."
+        text.append(f"\n{said}", style="dim")
     for part in report.parts:
         text.append("\n").append_text(_part(part))
     return Panel(text, border_style=style)

@@ -2,6 +2,7 @@
 
 from verification.subjects.calling import Kind, Subject, ask, kind_of
 from verification.subjects.exceptions import ProgramError, SkippedError, described
+from verification.subjects.inference import framework_of
 from verification.subjects.loading import SubjectError, load
 from verification.subjects.reply import Finding, Reply
 
@@ -15,6 +16,7 @@ __all__ = [
     "SubjectError",
     "ask",
     "described",
+    "framework_of",
     "kind_of",
     "load",
 ]
