@@ -55,7 +55,7 @@ def verify(
         subject: a step with the interface of `refmaml.fomaml_step` (`maml_step` for order 2, `reptile_step` for
             "reptile"), or a problem subject ``subject(problem) -> (cost, grads)`` or ``(cost, grads, adapted)``; the
             function, or where it is: ``"package.module:name"``, ``"path/to/file.py:name"``.
-        framework: the arrays it works on: "autograd", "numpy", "torch" or "jax"; by default inferred from
+        framework: the arrays it works on: "autograd", "numpy", "torch", "jax" or "tensorflow"; by default inferred from
             what it imports.
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default inferred from the number of required parameters.
@@ -240,10 +240,9 @@ def _caution(subject: Subject, observations: Sequence[Observation]) -> str:
     missing = sum(not observation.reply.returned for observation in observations)
     said = f" {missing} of {len(observations)} calls gave nothing that can be read: no mistake is named from the rest."
     if subject.inferred_from:
-        said += (
-            f" The judge took {subject.framework} for its framework, because {subject.inferred_from}. "
-            f"If it is another, pass --framework {' or '.join(name for name in FRAMEWORKS if name != subject.framework)}."
-        )
+        others = " or ".join(name for name in FRAMEWORKS if name != subject.framework)
+        said += f" The judge took {subject.framework} for its framework, because {subject.inferred_from}."
+        said += f" If it is another, pass --framework {others}."
     return said
 
 

@@ -11,7 +11,15 @@ from types import CodeType, ModuleType
 from typing import Any
 
 #: The framework of what a package defines, in the order in which they are preferred. The reference works on autograd's.
-_PACKAGES = {"torch": "torch", "jax": "jax", "jaxlib": "jax", "autograd": "autograd", "refmaml": "autograd"}
+_PACKAGES = {
+    "torch": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "autograd": "autograd",
+    "refmaml": "autograd",
+}
 _DEFAULT = "autograd"
 
 
