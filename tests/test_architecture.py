@@ -26,7 +26,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("refmaml", "verification")
 
 #: Packages that a plain installation does not have, or that take long to import.
-HEAVY = ("torch", "jax", "jaxlib", "flint", "dask", "matplotlib", "sklearn", "numba", "pytest", "hypothesis")
+HEAVY = (
+    "torch",
+    "jax",
+    "jaxlib",
+    "tensorflow",
+    "flint",
+    "dask",
+    "matplotlib",
+    "sklearn",
+    "numba",
+    "pytest",
+    "hypothesis",
+)
 #: Where a heavy package may stand at the top of a module all the same: modules that exist for it alone, and are
 #: themselves imported only where that package is wanted.
 MAY_IMPORT_AT_TOP = {

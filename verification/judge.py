@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from verification.frameworks import FRAMEWORKS
 from verification.frameworks import framework as framework_named
 from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared, convention
+from verification.judging.gate import unfit
 from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
-from verification.naming.evidence import Observation
+from verification.naming.evidence import Observation, is_thin
 from verification.naming.growth import Growth, family, growth
 from verification.naming.wording import Diagnosis, several
 from verification.orders import DTYPES, ORDERS, Order
@@ -25,7 +27,7 @@ from verification.problems.setting import Setting
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
 from verification.report import Case, Conditions, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, ask, described, kind_of, load
+from verification.subjects import Finding, Reply, Subject, ask, described, framework_of, kind_of, load
 from verification.verdicts import Verdict
 
 _AGAIN = "the same call gives another answer the second time"
@@ -37,7 +39,7 @@ def verify(
     subject: Callable[..., Any] | str,
     /,
     *,
-    framework: str = "autograd",
+    framework: str | None = None,
     order: Order = 1,
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
@@ -55,7 +57,8 @@ def verify(
         subject: a step with the interface of `refmaml.fomaml_step` (`maml_step` for order 2, `reptile_step` for
             "reptile"), or a problem subject ``subject(problem) -> (cost, grads)`` or ``(cost, grads, adapted)``; the
             function, or where it is: ``"package.module:name"``, ``"path/to/file.py:name"``.
-        framework: the arrays it works on: "autograd", "numpy", "torch" or "jax".
+        framework: the arrays it works on: "autograd", "numpy", "torch", "jax" or "tensorflow"; by default inferred from
+            what it imports.
         order: what it claims to be: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         kind: "step" or "problem"; by default inferred from the number of required parameters.
         dtypes: the precisions to test in.
@@ -86,7 +89,7 @@ def verify(
 def subject_of(
     subject: Callable[..., Any] | str,
     *,
-    framework: str = "autograd",
+    framework: str | None = None,
     order: Order = 1,
     kind: str | None = None,
     problems: Iterable[str | Problem] = (),
@@ -100,7 +103,8 @@ def subject_of(
     """
     _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
-    framework_named(framework)
+    if framework is not None:
+        framework_named(framework)
     for problem in problems:
         if isinstance(problem, Problem) and problem.order != order:
             raise ValueError(
@@ -108,7 +112,8 @@ def subject_of(
             )
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
-    return Subject(function, kind_of(function, kind), framework, name)
+    inferred, source = framework_of(function) if framework is None else (framework, "")
+    return Subject(function, kind_of(function, kind), inferred, name, inferred_from=source)
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -147,6 +152,9 @@ class Run:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_of(order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
+        unable = self._unfit(able)
+        if unable:
+            return replace(conclude(subjects[0][0], [], [], [], [], [], self.conditions), reason=unable)
         show = progress or (lambda *_: None)
         cases: list[Case] = []
         observations: list[Observation] = []
@@ -163,7 +171,15 @@ class Run:
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
         missed = self.overlooked([standard for _, standard in able], left_out)
         report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
-        return replace(report, growth=self.growth_of(subjects, cases, observations))
+        reason = f"{report.reason}{_caution(subjects[0][0], observations)}"
+        return replace(report, reason=reason, growth=self.growth_of(subjects, cases, observations))
+
+    def _unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
+        """Return why the framework of a subject is not fit to be judged in, in the first precision where it is not."""
+        frameworks = dict.fromkeys(subject.framework for subject, _ in able)
+        standards = [standard for _, standard in able]
+        sentences = (unfit(standards, framework, dtype) for framework in frameworks for dtype in self.dtypes)
+        return next(filter(None, sentences), "")
 
     def growth_of(
         self, subjects: Sequence[tuple[Subject, Order]], cases: Sequence[Case], observations: Sequence[Observation]
@@ -254,6 +270,8 @@ class Run:
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
         mine = [observation for observation in observations if observation.problem.order == order]
+        if is_thin(mine):
+            return []
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
             for reading in self.declared.readings:
                 found = diagnose(mine, order, reading)
@@ -263,6 +281,19 @@ class Run:
         if any(finding.what == "second call" for case in failing for finding in case.findings):
             return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {_AGAIN}") for diagnosis in found]
         return found
+
+
+def _caution(subject: Subject, observations: Sequence[Observation]) -> str:
+    """Say where most answers are missing that this is why no mistake is named, and what may be behind it."""
+    if not observations or not is_thin(observations):
+        return ""
+    missing = sum(not observation.reply.returned for observation in observations)
+    said = f" {missing} of {len(observations)} calls gave nothing that can be read: no mistake is named from the rest."
+    if subject.inferred_from:
+        others = " or ".join(name for name in FRAMEWORKS if name != subject.framework)
+        said += f" The judge took {subject.framework} for its framework, because {subject.inferred_from}."
+        said += f" If it is another, pass --framework {others}."
+    return said
 
 
 def run_of(

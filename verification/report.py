@@ -151,9 +151,9 @@ class Report:
     `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
     no problem asked would have shown.
     `why_left_out` has the reasons of those left out, where they are known one by one. `parts` has the parts of a report
-    on several things, of which it gives one verdict; it is empty where there is one subject. `source` is where the
-    subject is written, where that is known. `growth` has how the errors of a wrong subject grow with the learning rate,
-    where that was wanted.
+    on several things, of which it gives one verdict; it is empty where there is one subject. `inferred_from` says what
+    the framework was inferred from, where it was not given. `source` is where the subject is written, where that is
+    known. `growth` has how the errors of a wrong subject grow with the learning rate, where that was wanted.
 
     Names, messages and outputs are the subject's: what a terminal or a page would obey in them is spelled out here,
     once for every form of the report.
@@ -170,6 +170,7 @@ class Report:
     left_out: list[str]
     overlooked: list[str]
     why_left_out: dict[str, str] = field(default_factory=dict)
+    inferred_from: str = ""
     parts: list[Part] = field(default_factory=list)
     conditions: Conditions = field(default_factory=Conditions)
     source: Source | None = None
@@ -221,6 +222,7 @@ class Report:
                 "kind": self.kind,
                 "source": self.source and vars(self.source),
             },
+            "inferred_from": self.inferred_from,
             "conditions": {
                 key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.conditions).items()
             },
@@ -249,7 +251,8 @@ def conclude(
     about = (subject.name, subject.framework, subject.kind)
     return Report(
         *about, verdict, reason, diagnosis, cases, relations, left_out, overlooked,
-        conditions=conditions.with_version_of(subject.framework), source=subject.source,
+        inferred_from=subject.inferred_from, conditions=conditions.with_version_of(subject.framework),
+        source=subject.source,
     )  # fmt: skip
 
 

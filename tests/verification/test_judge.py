@@ -370,7 +370,11 @@ def test_a_wrong_step_of_our_own_fails():
         ({"order": "1"}, ValueError, "order: expected one of 1, 2, 'reptile', but got '1'"),
         ({"kind": "library"}, ValueError, "kind: expected one of None, 'step', 'problem', but got 'library'"),
         ({"dtypes": ("float16",)}, ValueError, "dtypes: expected one of 'float64', 'float32', but got 'float16'"),
-        ({"framework": "mlx"}, ValueError, "framework: expected one of autograd, numpy, torch, jax, but got 'mlx'"),
+        (
+            {"framework": "mlx"},
+            ValueError,
+            "framework: expected one of autograd, numpy, torch, jax, tensorflow, but got 'mlx'",
+        ),
     ],
 )
 def test_an_option_that_there_is_not(option, error, says):

@@ -72,7 +72,7 @@ compares refmaml's own steps with independent oracles.
 \b
 Examples:
   refmaml verify
-  refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml verify examples/torch_fomaml.py:subject
   refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
   refmaml verify mypackage.maml:step --problem quadratic --problem batched -v
@@ -113,9 +113,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 @click.option(
     "--framework",
     type=click.Choice(FRAMEWORKS),
-    default="autograd",
-    show_default=True,
-    help="The arrays of SUBJECT.",
+    help="The arrays of SUBJECT. By default inferred from what its module imports.",
 )
 @click.option(
     "--order",
@@ -169,7 +167,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 @click.option("-v", "--verbose", is_flag=True, help="Print the error of every problem, and how the report came about.")
 def verify(
     subject: str | None,
-    framework: str,
+    framework: str | None,
     order: str,
     kind: str | None,
     dtypes: tuple[str, ...],

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from verification.frameworks import autograd, jax, numpy, torch
+from verification.frameworks import autograd, jax, numpy, tensorflow, torch
 from verification.frameworks.base import Cost, Framework, MissingFrameworkError
 
 __all__ = ["FRAMEWORKS", "Cost", "Framework", "MissingFrameworkError", "framework"]
@@ -12,6 +12,7 @@ _MAKERS: dict[str, Callable[[], Framework]] = {
     "numpy": numpy.make,
     "torch": torch.make,
     "jax": jax.make,
+    "tensorflow": tensorflow.make,
 }
 FRAMEWORKS = tuple(_MAKERS)
 

@@ -9,7 +9,7 @@ a gradient is matched by None and by zeros to the bit, and by nothing that is me
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,6 +164,20 @@ class Evidence:
                 off += float(np.sum((expected if got is None else got - expected) ** 2))
                 size += float(np.sum(expected**2))
         return float(np.sqrt(off / size)) if size else float(np.sqrt(off))
+
+
+def is_thin(observations: Sequence[Observation]) -> bool:
+    """Return whether most answers are exceptions or cannot be read, so that the rest is no ground for a name.
+
+    An exception about an unused variable is no gap in the evidence: it is a mistake of the catalogue itself.
+    """
+    missing = [
+        observation
+        for observation in observations
+        if not observation.reply.returned
+        and not any(_UNUSED.search(finding.message) for finding in observation.reply.findings)
+    ]
+    return 2 * len(missing) > len(observations)
 
 
 def lost(observation: Observation, chain: str) -> bool:

@@ -141,12 +141,14 @@ def _tanh(xp: Namespace, z: Array) -> Array:
     return xp.tanh(z)
 
 
-def _relu(xp: Namespace, z: Array) -> Array:  # noqa: ARG001  # every activation has the one signature
-    return z * (z > 0)  # also right for a complex step: NumPy orders complex numbers by their real parts first
+def _relu(xp: Namespace, z: Array) -> Array:
+    return xp.where(
+        z > 0, z, xp.zeros_like(z)
+    )  # also right for a complex step: NumPy orders complex numbers by their real parts first
 
 
 def _softplus(xp: Namespace, z: Array) -> Array:
-    positive = z * (z > 0)
+    positive = _relu(xp, z)
     return positive + xp.log1p(xp.exp(z - 2 * positive))  # max(z, 0) + log(1 + exp −|z|): exp never overflows
 
 

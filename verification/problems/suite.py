@@ -228,7 +228,7 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
     Args:
         name: one of `verification.problems.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers.
         order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
-        framework: "autograd", "numpy", "torch" or "jax".
+        framework: "autograd", "numpy", "torch", "jax" or "tensorflow".
         dtype: "float64" or "float32".
 
     Raises:

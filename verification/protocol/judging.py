@@ -10,7 +10,7 @@ from verification.judge import Progress, Run, run_of
 from verification.judging.standard import Standard, Standards
 from verification.judging.tolerances import norm
 from verification.naming.diagnosis import diagnose
-from verification.naming.evidence import Observation
+from verification.naming.evidence import Observation, is_thin
 from verification.naming.wording import Diagnosis
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
@@ -219,7 +219,7 @@ class _Work:
         mine = [observation for observation in self.observations if observation.problem.order == order]
         mine += self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
-            return diagnose(mine, order, self.run.declared) if mine else []
+            return diagnose(mine, order, self.run.declared) if mine and not is_thin(mine) else []
         return self.run.name(self.subject, order, self.cases, mine)
 
     def _seen_on_vectors(self, order: Order) -> list[Observation]:

@@ -66,7 +66,7 @@ def check_relations(
         variables: θ, a container of float arrays; with a leading task axis in batched mode.
         inner_grad_steps: K.
         inner_learning_rate: α, a number or a container.
-        framework: the arrays that the step works on: "autograd", "numpy", "torch" or "jax".
+        framework: the arrays that the step works on: "autograd", "numpy", "torch", "jax" or "tensorflow".
         order: what the step claims to be: 1 (first-order MAML) or 2 (second-order MAML).
         relations: names of those to ask, by default all of `RELATIONS`.
         options: keywords that the step is called with, `batched` among them: its default is the step's own.

@@ -40,6 +40,9 @@ def show(report: Report, console: Console, detail: Detail = "normal") -> None:
         for diagnosis in report.diagnosis:
             console.print(Text(f"{diagnosis.name}: {diagnosis.title}", style="bold"), soft_wrap=True)
         return
+    if report.inferred_from:
+        said = f"The framework is inferred: {report.inferred_from}. The option --framework names another."
+        say(Text(said, style="dim"), console)
     for diagnosis in report.diagnosis:
         console.print()
         _show_diagnosis(diagnosis, console)

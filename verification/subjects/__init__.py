@@ -2,6 +2,7 @@
 
 from verification.subjects.calling import Kind, Source, Subject, ask, kind_of, source_below
 from verification.subjects.exceptions import ProgramError, SkippedError, described
+from verification.subjects.inference import framework_of
 from verification.subjects.loading import SubjectError, load
 from verification.subjects.reply import Finding, Reply
 
@@ -16,6 +17,7 @@ __all__ = [
     "SubjectError",
     "ask",
     "described",
+    "framework_of",
     "kind_of",
     "load",
     "source_below",

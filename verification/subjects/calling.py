@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,8 @@ class Subject:
     kind: Kind
     framework: str
     name: str
+    #: What the framework was inferred from, in words; nothing where it was given.
+    inferred_from: str = field(default="", kw_only=True)
 
     @property
     def is_own(self) -> bool:

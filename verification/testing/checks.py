@@ -90,7 +90,7 @@ class Check:
 def checks_of(
     subject: Callable[..., Any] | str,
     *,
-    framework: str = "autograd",
+    framework: str | None = None,
     order: Order = 1,
     kind: str | None = None,
     dtypes: Sequence[str] = DTYPES,

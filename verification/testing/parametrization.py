@@ -17,7 +17,7 @@ def parametrize_with_problems(
     subject: Callable[..., Any] | str,
     /,
     *,
-    framework: str = "autograd",
+    framework: str | None = None,
     order: Order = 1,
     kind: str | None = None,
     dtypes: Sequence[str] = DTYPES,

@@ -104,7 +104,7 @@ def test_inconclusive_is_3():
         (("nothing",), "expected package.module:name or path/to/file.py:name"),
         (("refmaml:reference",), "is not a function but module"),
         ((TWO_PARAMETERS,), "expected one required parameter (problem) or the five or six of a step, but got 2"),
-        ((RIGHT, "--framework", "jax"), "'jax' is not one of 'autograd', 'numpy', 'torch'"),
+        ((RIGHT, "--framework", "mlx"), "'mlx' is not one of 'autograd', 'numpy', 'torch', 'jax', 'tensorflow'"),
         ((RIGHT, "--order", "3"), "'3' is not one of '1', '2', 'reptile'"),
         ((RIGHT, "--kind", "library"), "'library' is not one of 'step', 'problem'"),
         ((RIGHT, "--dtype", "float16"), "'float16' is not one of 'float64', 'float32'"),

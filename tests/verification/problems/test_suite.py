@@ -397,7 +397,11 @@ def test_selections_by_task():
         ({"name": "cubic"}, KeyError, "name: expected one of quadratic, .*batched-leaf-rates, .* but got 'cubic'"),
         ({"order": 3}, ValueError, "order: expected one of 1, 2, 'reptile', but got 3"),
         ({"order": "2"}, ValueError, "order: expected one of 1, 2, 'reptile', but got '2'"),
-        ({"framework": "mlx"}, ValueError, "framework: expected one of autograd, numpy, torch, jax, but got 'mlx'"),
+        (
+            {"framework": "mlx"},
+            ValueError,
+            "framework: expected one of autograd, numpy, torch, jax, tensorflow, but got 'mlx'",
+        ),
         ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float64', 'float32', but got 'float16'"),
     ],
 )
