@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "You can repeat it.",
     )  # fmt: skip
     for name, metavar, text in (
-        ("framework", "NAME", "the arrays of SUBJECT: autograd, numpy, torch, jax or tensorflow. By default inferred from its module."),
+        ("framework", "NAME", "the arrays of SUBJECT, such as torch or jax. By default inferred from its module."),
         ("order", "ORDER", "what SUBJECT claims to compute: 1 (the default), 2 or reptile."),
         ("kind", "KIND", "step or problem. By default inferred from the number of required parameters."),
         ("level", "LEVEL", "how many problems: quick (the default) or full."),
