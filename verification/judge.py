@@ -17,7 +17,7 @@ from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
 from verification.naming.growth import family
-from verification.naming.wording import Diagnosis
+from verification.naming.wording import Diagnosis, several
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
@@ -75,19 +75,37 @@ def verify(
         MissingFrameworkError: the framework is not installed.
         ValueError: an option is not one of its values.
     """
+    run = run_of(dtypes, conventions, level, seed, problems, standards)
+    judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
+    return run.report([(judged, order)], progress)
+
+
+def subject_of(
+    subject: Callable[..., Any] | str,
+    *,
+    framework: str = "autograd",
+    order: Order = 1,
+    kind: str | None = None,
+    problems: Iterable[str | Problem] = (),
+) -> Subject:
+    """Return the subject that these options of `verify` describe.
+
+    Raises:
+        SubjectError: the subject cannot be found or called at all.
+        MissingFrameworkError: the framework is not installed.
+        ValueError: an option is not one of its values, or one of the problems is of another order.
+    """
     _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
     framework_named(framework)
-    run = run_of(dtypes, conventions, level, seed, problems, standards)
-    for problem in run.problems or ():
+    for problem in problems:
         if isinstance(problem, Problem) and problem.order != order:
             raise ValueError(
                 f"problems: expected problems of order {order!r}, but {problem.name!r} is of order {problem.order!r}."
             )
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else _name(function)
-    judged = Subject(function, kind_of(function, kind), framework, name)
-    return run.report([(judged, order)], progress)
+    return Subject(function, kind_of(function, kind), framework, name)
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -198,9 +216,12 @@ class Run:
         return case, observations
 
     def name(
-        self, subject: Subject, order: Order, cases: Sequence[Case], observations: Sequence[Observation]
+        self, subject: Subject | None, order: Order, cases: Sequence[Case], observations: Sequence[Observation]
     ) -> list[Diagnosis]:
-        """Name the mistake of a subject that failed, or at least the family that it is of."""
+        """Name the mistake of a subject that failed, or at least the family that it is of.
+
+        The family needs more answers: where the subject is None, nobody can be asked for them.
+        """
         failing = [case for case in cases if case.verdict == "fail" and case.order == order]
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
@@ -210,7 +231,7 @@ class Run:
                 found = diagnose(mine, order, reading)
                 if any(diagnosis.convincing for diagnosis in found):
                     return found
-            found = found or family(subject, order, mine, self.declared)
+            found = found or (family(subject, order, mine, self.declared) if subject else [several("")])
         if any(finding.what == "second call" for case in failing for finding in case.findings):
             return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {_AGAIN}") for diagnosis in found]
         return found

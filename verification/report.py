@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from verification.naming.wording import Diagnosis
@@ -95,6 +96,17 @@ class Report:
     overlooked: list[str]
     why_left_out: dict[str, str] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.verdict.upper()}  {self.subject} ({self.framework} {self.kind})", self.reason]
+        lines += [str(diagnosis) for diagnosis in self.diagnosis]
+        if self.left_out:
+            lines.append(f"Not tested: {', '.join(dict.fromkeys(self.left_out))}.")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the same lines."""
+        return f"<pre>{escape(repr(self))}</pre>"
 
     @property
     def exit_code(self) -> int:

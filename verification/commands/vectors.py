@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from verification.orders import BY_STEP, DTYPES
-from verification.vectors.layout import FAMILIES
+from verification.problems.families import FAMILIES
 from verification.vectors.matrix import kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
 from verification.vectors.vector import Vector

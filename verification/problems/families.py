@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
@@ -159,3 +160,13 @@ def bilinear() -> Family:
         return -xp.mean(xp.sum(data["x"] * (v["latent"] * v["weight"])[:, None, :], axis=-1), axis=-1)
 
     return Family("bilinear", "−mean Σ x · latent · weight", {"latent": (3,), "weight": (3,)}, base, base)
+
+
+#: Every family by its name.
+FAMILIES: dict[str, Callable[[], Family]] = {
+    "quadratic": quadratic,
+    "linear-regression": linear_regression,
+    "logistic-regression": logistic_regression,
+    "bilinear": bilinear,
+    **{f"mlp-{activation}-{loss}": partial(mlp, activation, loss) for activation in ACTIVATIONS for loss in LOSSES},
+}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 Chains = tuple[str, ...]
+
+
+def spelled_fields(record: Any) -> str:
+    """Return the fields of a dataclass that are not as they are by default, as keywords of a call."""
+    defaults = {
+        entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+        for entry in fields(record)
+    }
+    return ", ".join(
+        f"{name}={getattr(record, name)!r}" for name in defaults if getattr(record, name) != defaults[name]
+    )
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,12 @@ class Selection:
     keep: bool = True
     meant: Chains | None = None
     meant_by_task: tuple[Chains | None, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"Selection({spelled_fields(self)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # the signature is IPython's
+        printer.text(repr(self))  # Hypothesis and IPython would show every field of a dataclass
 
     def of_task(self, task: int, everything: Chains) -> Chains:
         """Return the key chains that the selection means for a task."""
@@ -43,3 +60,9 @@ class Options:
     num_tasks: int | None = None
     three_parameters: bool = False
     same_cost: bool = False
+
+    def __repr__(self) -> str:
+        return f"Options({spelled_fields(self)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # the signature is IPython's
+        printer.text(repr(self))  # Hypothesis and IPython would show every field of a dataclass

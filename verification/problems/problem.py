@@ -60,6 +60,16 @@ class Problem:
         spots = {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
         object.__setattr__(self, "_spots", spots)
 
+    def __repr__(self) -> str:
+        if self.is_built_in:
+            made = f"{self.name!r}, order={self.order!r}, framework={self.framework.name!r}, dtype={str(self.dtype)!r}"
+            return f"verification.problem({made})"
+        about = f"{self.num_tasks} tasks, {self.inner_grad_steps} inner steps, {self.framework.name} {self.dtype}"
+        return f"<Problem {self.name!r}: order {self.order}, {about}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # the signature is IPython's
+        printer.text(repr(self))  # Hypothesis and IPython would show every field of a dataclass
+
     # What a problem subject uses
 
     @property

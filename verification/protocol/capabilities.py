@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verification.orders import BY_STEP, DTYPES
-from verification.vectors.layout import FAMILIES, Json
+from verification.problems.families import FAMILIES
+from verification.vectors.layout import Json
 
 STEPS = tuple(BY_STEP)
 #: What a problem may ask beyond the plainest: docs/protocol.md, section "Capabilities".

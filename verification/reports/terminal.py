@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from textwrap import indent
-from typing import Any
 
-import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -110,18 +108,9 @@ def _failure(case: Case) -> RenderableType:
 def _finding(finding: Finding) -> RenderableType:
     where = finding.what if finding.leaf is None else f"{finding.what}, {finding.leaf}"
     text = Text.assemble((f"{where}: ", "bold"), f"{finding.message}.")
-    if finding.expected is not None and finding.got is not None:
-        index, expected, got = _worst_entry(finding.expected, finding.got)
-        text.append(f"\n    {index}expected {expected:.9g}, got {got:.9g}")
+    if entry := finding.worst_entry():
+        text.append(f"\n    {entry}")
     return text
-
-
-def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
-    """Return the entry that is furthest off, or the first that is not a number."""
-    off = np.abs(np.asarray(got, np.float64) - expected)
-    place_of = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
-    place = f"at [{', '.join(map(str, place_of))}] " if place_of else ""
-    return place, float(expected[place_of]), float(got[place_of])
 
 
 def _relations(report: Report) -> RenderableType:

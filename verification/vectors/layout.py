@@ -5,7 +5,6 @@ Numbers are C99 hex floats in strings, arrays are flat with their shape, selecti
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 
 from verification.frameworks import framework
 from verification.orders import BY_STEP, SPELLINGS
-from verification.problems import families
-from verification.problems.families import Costs, Data, Family, Namespace
+from verification.problems.families import FAMILIES, Costs, Data, Family, Namespace
 from verification.problems.options import Options, Selection
 from verification.problems.problem import Problem
 from verification.problems.trees import leaves
@@ -23,17 +21,6 @@ from verification.problems.trees import leaves
 Json: TypeAlias = dict[str, Any]
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
-FAMILIES: dict[str, Callable[[], Family]] = {
-    "quadratic": families.quadratic,
-    "linear-regression": families.linear_regression,
-    "logistic-regression": families.logistic_regression,
-    "bilinear": families.bilinear,
-    **{
-        f"mlp-{activation}-{loss}": lambda activation=activation, loss=loss: families.mlp(activation, loss)  # type: ignore[misc]
-        for activation in families.ACTIVATIONS
-        for loss in families.LOSSES
-    },
-}
 _EMPTY = ("inner_only", "vector", "matrix", "outer_only")  # a quadratic's variables: an absent one has no entries
 
 
