@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step, reptile_step
+from verification.orders import DTYPES
+from verification.testing import strategies
 
-FEATURES, MOST_TASKS, MOST_STEPS, MOST_LEAVES = 3, 3, 3, 5
+MOST_TASKS, MOST_STEPS = 3, 3
 LARGEST_RATE = 1 / 16
 
 
@@ -48,30 +50,6 @@ def same_bits(one, two):
     return [(c, leaf.dtype, leaf.shape, leaf.tobytes()) for c, leaf in leaves_of(one)] == [
         (c, leaf.dtype, leaf.shape, leaf.tobytes()) for c, leaf in leaves_of(two)
     ]
-
-
-# Cost functions of any container, that read alike for one task and for all tasks in one batch.
-
-
-def rows_of(leaf, tasks):
-    return np.reshape(leaf, (tasks, -1))
-
-
-def quadratic(batch, leaves):
-    """½ mean |v − c|², averaged over the leaves, and ½ (mean of all leaves · x)², which couples them."""
-    x = batch["x"]
-    rows = [rows_of(leaf, x.shape[0]) for leaf in leaves]
-    own = sum(np.mean((row - x[:, 0, n % 2][:, None]) ** 2, axis=1) for n, row in enumerate(rows)) / len(rows)
-    coupled = sum(np.mean(row, axis=1) for row in rows) / len(rows) * x[:, 0, 2]
-    return np.mean(0.5 * own + 0.5 * coupled**2)
-
-
-def small_mlp(batch, leaves):
-    """One hidden unit for each leaf, tanh(m·x + y) with the leaf's mean m; their mean is weighted by tanh(m_0)."""
-    x, y = batch["x"], batch["y"]
-    means = [np.mean(rows_of(leaf, x.shape[0]), axis=1)[:, None] for leaf in leaves]
-    hidden = sum(np.tanh(m * x[:, :, n % FEATURES] + y) for n, m in enumerate(means)) / len(means)
-    return np.mean((np.tanh(means[0]) * hidden - y) ** 2)
 
 
 @dataclass(frozen=True)
@@ -140,47 +118,23 @@ def assert_close(one, two, bound):
 # Strategies
 
 
-def values(shape, dtype):
-    """Arrays of multiples of 1/32 in [−1, 1]: exact in each precision, and readable when they shrink."""
-    size = int(onp.prod(shape))
-    numbers = st.lists(st.integers(-32, 32), min_size=size, max_size=size)
-    return numbers.map(lambda drawn: (onp.array(drawn) / 32).astype(dtype).reshape(shape))
-
-
-def nested(leaf):
-    """Containers of at most MOST_LEAVES leaves, at least one."""
-    keys = st.sampled_from(["a", "b", "net", "w"])
-
-    def branches(children):
-        lists = st.lists(children, min_size=1, max_size=3)
-        return lists | lists.map(tuple) | st.dictionaries(keys, children, min_size=1, max_size=3)
-
-    return st.recursive(leaf, branches, max_leaves=MOST_LEAVES).map(
-        lambda node: {"v": node} if isinstance(node, onp.ndarray) else node
-    ).filter(lambda node: len(leaves_of(node)) <= MOST_LEAVES)  # fmt: skip
-
-
 @st.composite
-def problems(draw, dtypes=(onp.float32, onp.float64), kinds=(quadratic, small_mlp)):
-    leaf = st.tuples(st.sampled_from([(), (1,), (3,), (2, 3)]), st.sampled_from(dtypes)).flatmap(
-        lambda drawn: values(*drawn)
-    )
-    tasks, shots, dtype = draw(st.integers(1, MOST_TASKS)), draw(st.integers(1, 3)), draw(st.sampled_from(dtypes))
+def problems(draw, dtypes=DTYPES):
+    tasks = draw(st.integers(1, MOST_TASKS))
     return Problem(
-        batch={"x": draw(values((tasks, shots, FEATURES), dtype)), "y": draw(values((tasks, shots), dtype))},
-        inner_cost=draw(st.sampled_from(kinds)),
-        outer_cost=draw(st.sampled_from(kinds)),
-        variables=draw(nested(leaf)),
+        batch=draw(strategies.batches(tasks, dtypes=dtypes)),
+        inner_cost=draw(strategies.costs()),
+        outer_cost=draw(strategies.costs()),
+        variables=draw(strategies.containers(strategies.arrays(dtypes=dtypes))),
         steps=draw(st.integers(0, MOST_STEPS)),
         rate=draw(st.sampled_from([LARGEST_RATE, LARGEST_RATE / 4, -LARGEST_RATE / 2])),
         averaged=draw(st.booleans()),
     )
 
 
-@st.composite
-def selections(draw, chains):
-    """A list of key chains, not empty."""
-    return draw(st.lists(st.sampled_from(chains), min_size=1, unique=True))
+def selections(chains):
+    """Lists of key chains, not empty."""
+    return strategies.selections(chains).map(lambda selection: list(selection.meant))
 
 
 steps = st.sampled_from([fomaml_step, maml_step, reptile_step])
@@ -337,7 +291,7 @@ def test_nesting_and_dtypes(problem, step, batched):
     )
 
 
-@given(problem=problems(dtypes=(onp.float64,)), batched=st.booleans())
+@given(problem=problems(dtypes=["float64"]), batched=st.booleans())
 def test_stop_gradients_against_maml(problem, batched):
     """The gradient, from outside, of fomaml_step's cost with `stop_gradients=False` is maml_step's."""
     tasks = len(problem.batch["x"])
@@ -379,7 +333,7 @@ def cost_after_adapting(problem, flat):
     return total / len(problem.batch["x"])
 
 
-@given(problem=problems(dtypes=(onp.float64,)), batched=st.booleans(), data=st.data())
+@given(problem=problems(dtypes=["float64"]), batched=st.booleans(), data=st.data())
 def test_maml_against_finite_differences(problem, batched, data):
     """The directional derivative of the cost after adapting, by central differences with Richardson extrapolation.
 
@@ -389,7 +343,7 @@ def test_maml_against_finite_differences(problem, batched, data):
     `tolerance`, is divided by h, and weighted (8 + 1)/3 = 3 in R at step h/2.
     """
     flat = onp.concatenate([leaf.ravel() for _, leaf in leaves_of(problem.variables)])
-    direction = data.draw(values(flat.shape, float).filter(lambda drawn: onp.any(drawn != 0)))
+    direction = data.draw(strategies.arrays([flat.shape], ["float64"]).filter(onp.any))
     direction = direction / onp.max(abs(direction))
 
     def central(h):
