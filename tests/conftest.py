@@ -18,6 +18,7 @@ import pytest
 import running
 from hypothesis import HealthCheck, Phase, settings
 
+pytest_plugins = ["pytester"]  # the plugin is tested with runs of its own
 collect_ignore = [] if find_spec("numba") else ["compiled"]
 
 # A shared machine pauses at will: no deadline, and no complaint that data are slow to draw.
