@@ -34,8 +34,12 @@ nitpick_ignore = [
     ("py:class", "CostFn"),
     ("py:class", "BatchFn"),
 ]
-# Names of the standard library and of numpy, whose pages are not part of this documentation.
-nitpick_ignore_regex = [("py:.*", r"(collections|typing|numpy|pathlib)\..*")]
+nitpick_ignore_regex = [
+    # Names of other packages, whose pages are not part of this documentation.
+    ("py:.*", r"(collections|typing|numpy|pathlib|pytest|hypothesis|st)\..*|NDArray"),
+    # Names of the judge's without a page of their own; testing.md and plugging-in.md explain them in words.
+    ("py:.*", r"([\w.]+\.)?(Order|Problem|Options|Selection|Tree|GeneralCost|SubjectError|MissingFrameworkError)"),
+]
 
 html_theme = "furo"
 html_title = "refmaml"
