@@ -131,7 +131,7 @@ def conditions(workload: Workload, names: list[str], seconds: float) -> dict[str
     for is_held in (False, True):
         with held_core(2 * seconds * len(_GAPS)) if is_held else nullcontext():
             for gap in _GAPS:
-                times = interleaved(calls, seconds, gap / 1e3)
+                times = interleaved(calls, seconds, gap / 1e3, pair=(_OWN, _ONE))
                 quantiles = {name: 1e3 * np.quantile(each, [0.5, 0.9]) for name, each in times.items()}
                 condition = f"{gap:g} ms between steps{', a core held' if is_held else ''}"
                 found[condition] = {name: [float(each) for each in both] for name, both in quantiles.items()}

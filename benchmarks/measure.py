@@ -22,35 +22,41 @@ _BLOCKS = 8
 _OTHER = np.random.default_rng(0).normal(size=(60, 60))
 
 
-def interleaved(calls: dict[str, Call], seconds: float, gap: float = 0.0) -> dict[str, list[float]]:
+def interleaved(
+    calls: dict[str, Call], seconds: float, gap: float = 0.0, pair: tuple[str, ...] = ()
+) -> dict[str, list[float]]:
     """Return the times of each call, in blocks that take turns so that the machine's moods meet all alike.
 
     A library's threads spin for a while after its call, on the cores that the next one needs: the first calls of a
     block are not counted, so that each library is measured as it is used, by itself. `gap`: seconds of other work
-    between two calls.
+    before each call. Calls of a `pair` have their blocks together, and take turns in them.
     """
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     block = seconds / len(calls) / _BLOCKS
     for _ in range(_BLOCKS):
-        for name, call in calls.items():
-            times[name] += _block(call, block, gap)
+        for names in [(name,) for name in calls if name not in pair] + [pair] * bool(pair):
+            together = {name: calls[name] for name in names}
+            for name, found in _block(together, block * len(names), gap).items():
+                times[name] += found
     return times
 
 
-def _block(call: Call, seconds: float, gap: float) -> list[float]:
+def _block(calls: dict[str, Call], seconds: float, gap: float) -> dict[str, list[float]]:
     """Return the times of the calls within so many seconds, three at least, without those of the first tenth."""
     end, settled = time.perf_counter() + seconds, time.perf_counter() + seconds / 10
-    times: list[float] = []
-    call()
-    while time.perf_counter() < end or len(times) < 3:
-        _work(gap)
-        began = time.perf_counter()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
         call()
-        now = time.perf_counter()
-        if began > settled:
-            times.append(now - began)
+    while time.perf_counter() < end or len(min(times.values(), key=len)) < 3:
+        for name, call in calls.items():
+            _work(gap)
+            began = time.perf_counter()
+            call()
+            now = time.perf_counter()
+            if began > settled:
+                times[name].append(now - began)
     return times
 
 

@@ -1018,6 +1018,16 @@ def test_a_cost_that_returns_several_is_an_error_as_in_the_reference(several):
     assert messages[0] == messages[1]
 
 
+def test_a_function_of_cython_can_stand_beside_what_a_cost_reads():
+    """The types of Cython's functions have no name of a module, and what holds such a function is read all the same."""
+    table = {"scale": 2.0, "draw": np.random.default_rng(0).normal}
+
+    def cost(b, v):
+        return squares(table["scale"], b, v)
+
+    assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 1, 0.1, batched=False)
+
+
 def test_other_shapes_are_a_new_trace():
     """A cost that uses a shape as a number is traced again for data of another shape."""
 

@@ -8,7 +8,7 @@ from refmaml.compiled.code.fused import LoopWriter
 from refmaml.compiled.code.loops import Access, copy_lines
 from refmaml.compiled.code.places import FAILED, Header, Places, Sink
 from refmaml.compiled.program.kernels import Factors, MatMul, RowSum, Turn, multiply_form
-from refmaml.compiled.program.program import BOOL, FLOAT64, DType, Shape, Value, contiguous, where_read
+from refmaml.compiled.program.program import BOOL, FLOAT64, DType, Shape, Value, contiguous, in_c_order, where_read
 from refmaml.compiled.program.schedule import Statement, Workspace, memory_name, stored_values, turn_of
 
 
@@ -27,8 +27,8 @@ class Writer(Places):
 
     def _in_place(self, sink: Sink) -> bool:
         """Tell whether a product can be accumulated where it goes, so that it need never be stored."""
-        root, offset, strides = where_read(sink.value)
-        straight = offset == 0 and root.size == sink.value.size and strides == _unit(sink.value.shape)
+        root, offset, _ = where_read(sink.value)
+        straight = offset == 0 and root.size == sink.value.size and in_c_order(sink.value)
         if not sink.alpha or sink.late or root.op != "matmul" or root.shape[0] != 1 or not straight:
             return False
         if sink.memory != memory_name(root.dtype):

@@ -327,7 +327,7 @@ class Guard:
         kind = type(thing)
         if kind is object or kind.__module__ == "typing":
             return
-        if kind.__module__.partition(".")[0] == "torch":  # a tensor's numbers can change; JAX's arrays cannot
+        if str(kind.__module__).partition(".")[0] == "torch":  # a tensor's numbers can change; JAX's arrays cannot
             self.open = True
             return
         if not hasattr(thing, "__dict__") and not any(map(_slots, kind.__mro__)):

@@ -39,14 +39,14 @@ HIDDEN_NAMES = {function.__name__ for function in (*_PEEPHOLES, *_READERS)} | {
 _HIDDEN = {id(function) for function in (*_PEEPHOLES, *_READERS)}
 
 
-def trusted(module: str) -> bool:
+def trusted(module: object) -> bool:
     """Tell whether a module's functions and classes need not be looked into."""
-    return module.partition(".")[0] in _TRUSTED
+    return str(module).partition(".")[0] in _TRUSTED  # the types of Cython have a descriptor there
 
 
-def standard(module: str) -> bool:
+def standard(module: object) -> bool:
     """Tell whether a module is Python's own and none of the trusted ones."""
-    return module.partition(".")[0] in sys.stdlib_module_names and not trusted(module)
+    return str(module).partition(".")[0] in sys.stdlib_module_names and not trusted(module)
 
 
 def standard_code(code: types.CodeType) -> bool:
