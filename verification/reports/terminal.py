@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
-from verification.report import UNDECLARED, Case, Part, Report
+from verification.report import UNDECLARED, Case, Part, Report, distinct
 from verification.subjects import Finding
 from verification.verdicts import GRAVITY, worst
 
@@ -36,13 +36,13 @@ def show(report: Report, console: Console) -> None:
         console.print(_diagnosis(diagnosis))
     failing = [case for case in report.cases if case.verdict == "fail"]
     shown = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
-    for case in failing[:shown]:
-        console.print(_failure(case))
+    causes = distinct(failing)
+    for case, count in causes[:shown]:
+        console.print(_failure(case, count))
         console.print(Text("To reproduce it:", style="dim"))
         console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
-    if len(failing) > shown:
+    if count := sum(number for _, number in causes[shown:]):
         more = " The JSON report lists the vectors one by one." if any(map(_is_vector, failing[shown:])) else ""
-        count = len(failing) - shown
         console.print(f"The table has {count} more wrong {'answer' if count == 1 else 'answers'}.{more}")
     if report.cases:
         console.print(_table(report))
@@ -101,11 +101,13 @@ def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
     return Panel(text, title="The mistake", title_align="left")
 
 
-def _failure(case: Case) -> RenderableType:
+def _failure(case: Case, count: int) -> RenderableType:
     shown = case.findings[:_SHOWN_LEAVES]
     parts: list[RenderableType] = [_finding(finding) for finding in shown]
     if len(case.findings) > len(shown):
         parts.append(Text(f"and {len(case.findings) - len(shown)} more", style="dim"))
+    if count > 1:
+        parts.append(Text(f"and the same on {count - 1} more", style="dim"))
     title = f"{case.problem} · order {case.order} · {case.dtype}{f' · {case.part}' if case.part else ''}"
     return Panel(Group(*parts), title=title, title_align="left")
 
@@ -183,7 +185,9 @@ def _error(cases: list[Case]) -> Text:
     if not cases:
         return Text("")
     gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
-    return Text(f"{gravest.worst:.2g}" if _compared(gravest) else "–", style=_STYLES[gravest.verdict])
+    raised = any(finding.what == "exception" for finding in gravest.findings)
+    error = f"{gravest.worst:.2g}" if _compared(gravest) else "–"
+    return Text("raised" if raised else error, style=_STYLES[gravest.verdict])
 
 
 def _compared(case: Case) -> bool:
