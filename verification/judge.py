@@ -150,8 +150,10 @@ class Run:
 
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
-        plan = [(subject, standard) for subject, order in subjects for standard in self.standards_of(order)]
+        plan = [(subject, standard) for subject, order in subjects for standard in self._standards_for(subject, order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
+        for subject, standard in able:
+            subject.require_signature(standard.generic)
         unable = self._unfit(able)
         if unable:
             return replace(conclude(subjects[0][0], [], [], [], [], [], self.conditions), reason=unable)
@@ -203,6 +205,15 @@ class Run:
             else Standard(problem.native("autograd", "float64"))
             for problem in self.problems
             if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
+        ]
+
+    def _standards_for(self, subject: Subject, order: Order) -> list[Standard]:
+        """Return what to ask a subject of an order: as it declares, with costs that use every variable."""
+        return [
+            self.standards.of(suite.with_all_used(standard.problem.name), order)
+            if subject.needs_all_used and standard.problem.is_built_in
+            else standard
+            for standard in self.standards_of(order)
         ]
 
     def precisions(self, standard: Standard) -> tuple[str, ...]:  # noqa: ARG002  # a run may choose by the problem

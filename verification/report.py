@@ -59,6 +59,23 @@ class Case:
         return "\n".join(map(str, self.findings))
 
 
+#: What findings are about that tell of no number.
+_WITHOUT_NUMBERS = ("exception", "program", "result")
+
+
+def distinct(cases: Sequence[Case]) -> list[tuple[Case, int]]:
+    """Return the first case of each cause, with the number of those that share it.
+
+    A cause is shared where the same exception was raised at the same place, or the program failed in the same way;
+    cases with wrong numbers have a cause each.
+    """
+    found: dict[object, list[Case]] = {}
+    for index, case in enumerate(cases):
+        messages = tuple(finding.message for finding in case.findings if finding.what in _WITHOUT_NUMBERS)
+        found.setdefault(messages or index, []).append(case)
+    return [(group[0], len(group)) for group in found.values()]
+
+
 def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, snippet: str, group: str) -> Case:
     """Return the case of something that was not answered at all."""
     return Case(

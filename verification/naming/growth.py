@@ -19,6 +19,7 @@ from verification.naming.evidence import Observation
 from verification.naming.fits import vector
 from verification.naming.wording import Diagnosis, several
 from verification.orders import Order
+from verification.problems import suite
 from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
 from verification.relations import check_problem
@@ -89,7 +90,7 @@ def _measured(subject: Subject, problem: Problem, declared: Declared) -> Growth:
 def _probes(answered: list[Observation]) -> list[Problem]:
     """Return the problems to ask again at other rates: two built-in ones, or the cheapest two of somebody's own."""
     problems = {one.standard: one.standard.generic for one in answered if not one.is_frozen}.values()
-    built_in = {problem.name: problem for problem in problems if problem.is_built_in}
+    built_in = {suite.kind(problem.name): problem for problem in problems if problem.is_built_in}
     own = [problem for problem in problems if not problem.is_built_in and np.isscalar(problem.inner_learning_rate)]
     chosen = [built_in[name] for name in _PROBES if name in built_in]
     return chosen or sorted(own, key=cost_of_asking)[:2]

@@ -64,7 +64,7 @@ def _unequal(views: list[TaskView]) -> bool:
 
 
 def _sizes_differ(problem: Problem) -> bool:
-    if problem.family.name == "quadratic":
+    if problem.family.name.startswith("quadratic"):
         return True  # its data are matrices, not examples
     support, query = problem.batch["support"], problem.batch["query"]
     return bool(support["x"].shape[1] != query["x"].shape[1])

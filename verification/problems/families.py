@@ -12,7 +12,7 @@ S = exp(inner_gain) · base + ½ inner_gain², and Q = exp(outer_gain) · base +
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, TypeAlias
 
@@ -24,7 +24,7 @@ Namespace: TypeAlias = Any
 Costs = Callable[[Namespace, Data, Data], Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """A pair of inner and outer cost, with the variables they take.
 
@@ -55,6 +55,30 @@ class Family:
 
     def _mean(self, costs: Costs) -> Cost:
         return lambda xp, data, v: xp.mean(costs(xp, data, self.rows(xp, v)))
+
+
+@cache
+def with_all_used(family: Family) -> Family:
+    """Return the family with ½ Σ x² added to each cost, over the variables x that it ignores."""
+
+    def full(costs: Costs, ignored: tuple[str, ...]) -> Costs:
+        def of_rows(xp: Namespace, data: Data, v: Data) -> Array:
+            value = costs(xp, data, v)
+            for name in ignored:
+                value = value + 0.5 * xp.sum(xp.reshape(v[name], (v[name].shape[0], -1)) ** 2, axis=-1)
+            return value
+
+        return of_rows
+
+    return replace(
+        family,
+        name=f"{family.name}, every variable used",
+        formula=f"{family.formula} + ½ Σ x², x not in it",
+        inner_costs=full(family.inner_costs, family.inner_ignores),
+        outer_costs=full(family.outer_costs, family.outer_ignores),
+        inner_ignores=(),
+        outer_ignores=(),
+    )
 
 
 def _with_gain(base: Costs, gain: str) -> Costs:

@@ -32,7 +32,7 @@ def names(level: str, order: Order, seed: int) -> list[str]:
 
 def is_asked_twice(problem: Setting) -> bool:
     """Return whether a problem is asked a second time: some of the built-in ones, and everybody's own."""
-    return not problem.is_built_in or problem.name.partition("@")[0] in _TWICE
+    return not problem.is_built_in or suite.kind(problem.name) in _TWICE
 
 
 def cost_of_asking(problem: Setting) -> int:

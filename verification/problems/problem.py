@@ -24,6 +24,8 @@ from verification.problems.trees import Tree, leaves, map_leaves
 Disturb = Callable[[NDArray[Any]], NDArray[Any]]
 #: What a plain implementation may lack: the names that a problem subject may list in its attribute `supports`.
 EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates"})
+#: What a subject may list there to be asked for less: problems whose costs both use every variable.
+ALL_USED = "all-variables-used"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +139,11 @@ class Problem:
             "leaf-rates": not np.isscalar(self.inner_learning_rate),
         }
         return frozenset(name for name, wanted in needed.items() if wanted)
+
+    @property
+    def ignores_variables(self) -> bool:
+        """Whether a cost does not use some variable."""
+        return bool(self.family.inner_ignores or (self.family.outer_ignores and not self.options.same_cost))
 
     # How a step is called
 

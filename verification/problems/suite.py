@@ -161,9 +161,26 @@ _RECIPES = {**_PLAIN, **_WITH_OPTIONS}
 NAMES = tuple(_RECIPES)
 
 
+#: Before a name: the same problem, with ½ Σ x² added to each cost over the variables x that it ignores.
+_USED = "used:"
+
+
+def kind(name: str) -> str:
+    """Return the name of a problem without what makes it another one of its kind."""
+    return name.removeprefix(_USED).partition("@")[0]
+
+
+def with_all_used(name: str) -> str:
+    """Return the name of the problem with costs that both use every variable."""
+    found = _RECIPES[kind(name)]
+    return f"{_USED}{name}" if found.family().inner_ignores and not name.startswith(_USED) else name
+
+
 def _made(name: str, order: Order) -> Problem:
-    kind, _, seed = name.partition("@")
-    found = problem_from(_RECIPES[kind], name, order, seed=int(seed) if seed else None)
+    seed = name.partition("@")[2]
+    found = problem_from(_RECIPES[kind(name)], name, order, seed=int(seed) if seed else None)
+    if name.startswith(_USED):
+        found = replace(found, family=families.with_all_used(found.family))
     object.__setattr__(found, "is_built_in", True)
     return found
 
@@ -226,7 +243,8 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
     """Return a built-in problem by its name, in the arrays of a framework.
 
     Args:
-        name: one of `verification.problems.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers.
+        name: one of `verification.problems.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers, and
+            "used:NAME" the same with costs that both use every variable.
         order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         framework: "autograd", "numpy", "torch", "jax" or "tensorflow".
         dtype: "float64" or "float32".
@@ -246,8 +264,8 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
 
 def exists(name: str) -> bool:
     """Return whether there is a problem of that name."""
-    kind, at, seed = name.partition("@")
-    return kind in _RECIPES and (not at or seed.isdecimal())
+    _, at, seed = name.partition("@")
+    return kind(name) in _RECIPES and (not at or seed.isdecimal())
 
 
 def names(order: Order, *, plain: bool) -> Iterator[str]:
@@ -259,7 +277,7 @@ def names(order: Order, *, plain: bool) -> Iterator[str]:
 
 def is_asked(name: str, order: Order) -> bool:
     """Return whether a problem makes sense for an order: Reptile has no outer loop to select or average in."""
-    return order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[name.partition("@")[0]])
+    return order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[kind(name)])
 
 
 def _asks_nothing_of_the_outer_loop(recipe: Recipe) -> bool:

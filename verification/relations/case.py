@@ -16,8 +16,15 @@ from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations.answer import Array, Arrays, StepAnswer, norm
 from verification.relations.costs import Cost
+from verification.subjects.calling import arguments_of, supported
 
 _SELECTIONS = ("inner_v", "outer_v")
+#: What a step that takes a keyword supports.
+_OF_KEYWORD = {
+    "average_across_steps": "averaging",
+    "batched": "batched",
+    **dict.fromkeys(("inner_v", "keep_inner_v", "outer_v", "keep_outer_v"), "selections"),
+}
 
 
 class StepError(Exception):
@@ -87,9 +94,13 @@ class Case:
 
     def require(self, *keywords: str) -> None:
         """Raise `NotTested` unless the step takes all these keywords."""
-        missing = [keyword for keyword in keywords if not self.takes(keyword)]
+        missing = [keyword for keyword in keywords if not self.takes(keyword) or self._disclaims(keyword)]
         if missing:
             raise NotTested(f"the step does not take {', '.join(missing)}")
+
+    def _disclaims(self, keyword: str) -> bool:
+        """Return whether the step says what it supports, and that is not among it."""
+        return hasattr(self.step, "supports") and _OF_KEYWORD.get(keyword, "") not in {"", *supported(self.step)}
 
     def forbid(self, *keywords: str) -> None:
         """Raise `NotTested` if the caller uses one of these options."""
@@ -283,5 +294,5 @@ def case_of(step: Callable[..., Any], problem: Problem) -> Case:
     """Return the case that asks a step one of the built-in problems, first or second order."""
     if problem.order not in (1, 2):
         raise ValueError(f"problem: expected one of order 1 or 2, but {problem.name} has order {problem.order!r}.")
-    positional, keywords = problem.arguments()
+    positional, keywords = arguments_of(step, problem)
     return make_case(step, problem.framework, *positional, order=int(problem.order), **keywords)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
-from verification.report import UNDECLARED, Case, Part, Report
+from verification.report import UNDECLARED, Case, Part, Report, distinct
 from verification.reports.tables import print_table, say
 from verification.texts import ISSUE, issue_address, spelled, with_texts
 from verification.verdicts import GRAVITY, worst
@@ -47,10 +47,11 @@ def show(report: Report, console: Console, detail: Detail = "normal") -> None:
         console.print()
         _show_diagnosis(diagnosis, console)
     shown = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
-    for case in report.failing[:shown]:
+    causes = distinct(report.failing)
+    for case, count in causes[:shown]:
         console.print()
-        _show_failure(case, console)
-    _show_further(report.failing[shown:], console)
+        _show_failure(case, count, console)
+    _show_further(causes[shown:], console)
     if detail == "verbose" and report.cases:
         console.print()
         _show_problems(report, console)
@@ -117,32 +118,37 @@ def knows_links(environment: Mapping[str, str]) -> bool:
     )
 
 
-def _show_failure(case: Case, console: Console) -> None:
-    """Print what is wrong with one answer, and what shows it again: a wrapped line of that could not be pasted."""
+def _show_failure(case: Case, count: int, console: Console) -> None:
+    """Print what is wrong with one answer of `count`, and what shows it again: unwrapped, so that it can be pasted."""
     say(Text(case.title, style="bold"), console)
     for finding in case.findings[:_SHOWN_LEAVES]:
         say(str(finding), console, _INDENT)
     if len(case.findings) > _SHOWN_LEAVES:
         say(Text(f"and {len(case.findings) - _SHOWN_LEAVES} more", style="dim"), console, _INDENT)
+    if count > 1:
+        say(Text(f"and the same on {count - 1} more", style="dim"), console, _INDENT)
     console.print(Text("To reproduce it:", style="dim"))
     for line in case.snippet.splitlines():
         console.print(Text(f"    {line}"), soft_wrap=True)
 
 
-def _show_further(failing: list[Case], console: Console) -> None:
+def _show_further(causes: list[tuple[Case, int]], console: Console) -> None:
     """Print a line for each further problem that is wrong, and how many golden vectors are."""
-    by_problem: dict[str, list[Case]] = {}
-    for case in failing:
+    by_problem: dict[str, list[tuple[Case, int]]] = {}
+    for case, count in causes:
         if not _is_vector(case):
             part = f", {case.part}" if case.part else ""
-            by_problem.setdefault(f"{case.problem}, order {case.order}{part}", []).append(case)
-    if failing:
+            by_problem.setdefault(f"{case.problem}, order {case.order}{part}", []).append((case, count))
+    if wrong := sum(count for _, count in causes):
         console.print()
-        console.print(Text(f"{_count(len(failing), 'more answer')} {'is' if len(failing) == 1 else 'are'} wrong:"))
-    for name, cases in by_problem.items():
+        console.print(Text(f"{_count(wrong, 'more answer')} {'is' if wrong == 1 else 'are'} wrong:"))
+    for name, found in by_problem.items():
+        cases = [case for case, _ in found]
         dtypes = " and ".join(dict.fromkeys(case.dtype for case in cases))
-        say(f"{name}, {dtypes}: {_summary(cases)}", console, _INDENT)
-    if vectors := sum(map(_is_vector, failing)):
+        same = sum(count for _, count in found) - len(found)
+        more = f", and the same on {same} more" if same else ""
+        say(f"{name}, {dtypes}: {_summary(cases)}{more}", console, _INDENT)
+    if vectors := sum(count for case, count in causes if _is_vector(case)):
         say(f"{_count(vectors, 'golden vector')}; --format json lists them one by one", console, _INDENT)
 
 
@@ -228,7 +234,9 @@ def _error(cases: list[Case]) -> Text:
     if not cases:
         return Text("")
     gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
-    return Text(f"{gravest.worst:.2g}" if gravest.is_compared else "-", style=STYLES[gravest.verdict])
+    raised = any(finding.what == "exception" for finding in gravest.findings)
+    error = f"{gravest.worst:.2g}" if gravest.is_compared else "-"
+    return Text("raised" if raised else error, style=STYLES[gravest.verdict])
 
 
 def _styled(verdict: str) -> Text:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from verification.problems.problem import EXTRAS, Problem
-from verification.subjects.exceptions import ProgramError, SkippedError, described
+from verification.problems.problem import ALL_USED, EXTRAS, Problem
+from verification.subjects.exceptions import ProgramError, SkippedError, described, place_of
 from verification.subjects.loading import SubjectError
 from verification.subjects.reply import Finding, Reply, read
 
@@ -60,8 +61,88 @@ class Subject:
         return self.name if ":" in self.name or not self.is_own else f"{self.name}:{self.function.__name__}"
 
     def can(self, problem: Problem) -> bool:
-        """Return whether the subject is to be asked: a problem subject does plain problems and what it `supports`."""
-        return self.kind == "step" or problem.needs <= supported(self.function)
+        """Return whether the subject is to be asked.
+
+        A problem subject does plain problems and what it `supports`; so does a step that says what it supports, and any
+        other step does everything.
+        """
+        if self.needs_all_used and problem.ignores_variables:
+            return False
+        declares = self.kind == "problem" or hasattr(self.function, "supports")
+        return not declares or problem.needs <= supported(self.function)
+
+    @property
+    def needs_all_used(self) -> bool:
+        """Whether it is to be asked only problems whose costs both use every variable."""
+        return ALL_USED in supported(self.function)
+
+    def call(self, problem: Problem) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and keyword arguments that it is called with."""
+        return ((problem,), {}) if self.kind == "problem" else arguments_of(self.function, problem)
+
+    def require_signature(self, problem: Problem) -> None:
+        """Check that the subject takes what it is called with.
+
+        Raises:
+            SubjectError: it does not; the message says what it lacks, and what to do.
+        """
+        try:
+            signature = inspect.signature(self.function)
+        except (TypeError, ValueError):
+            return  # its parameters cannot be read: calling it will tell
+        positional, keywords = self.call(problem)
+        try:
+            signature.bind(*positional, **keywords)
+        except TypeError as error:
+            raise SubjectError(f"{self.name}: {self._lacking(signature, keywords, error)}") from error
+
+    def _lacking(self, signature: inspect.Signature, keywords: Mapping[str, Any], error: TypeError) -> str:
+        with contextlib.suppress(SubjectError):
+            if (other := kind_of(self.function)) != self.kind:
+                meant = (
+                    "a function of one problem" if other == "problem" else "a step with the interface of fomaml_step"
+                )
+                return f"{error}. Is it {meant}? Then pass --kind {other}."
+        missing = [keyword for keyword in keywords if keyword not in signature.parameters]
+        if self.kind == "problem" or not missing:
+            return f"it cannot be called as a {self.kind} is: {error}."
+        advice = (
+            "declare in its attribute `supports` what it supports" if not hasattr(self.function, "supports") else ""
+        )
+        return (
+            f"a step is called with the interface of refmaml.fomaml_step, and this one does not take "
+            f"{', '.join(missing)}. Take them{f', or {advice}' if advice else ''}, or write a function of one problem."
+        )
+
+
+#: What the interface's keywords are where a problem asks nothing of them; a step that declares what it supports may
+#: lack those keywords.
+_AT_REST = {
+    "average_across_steps": False,
+    "batched": False,
+    "inner_v": None,
+    "keep_inner_v": True,
+    "outer_v": None,
+    "keep_outer_v": True,
+    "num_tasks": None,
+    "return_inner_v": True,
+}
+
+
+def arguments_of(step: Callable[..., Any], problem: Problem) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what a step is called with: without keywords at rest that it has not, where it says what it supports."""
+    positional, keywords = problem.arguments()
+    if not hasattr(step, "supports"):
+        return positional, keywords
+    parameters = inspect.signature(step).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return positional, keywords
+    kept = {
+        name: value
+        for name, value in keywords.items()
+        if name in parameters or name not in _AT_REST or value != _AT_REST[name]
+    }
+    return positional, kept
 
 
 def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,14 +161,14 @@ def source_below(path: Path, line: int) -> Source | None:
 
 
 def supported(function: Callable[..., Any]) -> frozenset[str]:
-    """Return what a problem subject says that it supports beyond plain problems.
+    """Return what a subject says that it supports beyond plain problems.
 
     Raises:
         SubjectError: its attribute `supports` is no collection of the names that there are.
     """
-    declared = getattr(function, "supports", ())
-    if isinstance(declared, str) or not isinstance(declared, Iterable) or not set(declared) <= EXTRAS:
-        known = ", ".join(map(repr, sorted(EXTRAS)))
+    declared, names = getattr(function, "supports", ()), EXTRAS | {ALL_USED}
+    if isinstance(declared, str) or not isinstance(declared, Iterable) or not set(declared) <= names:
+        known = ", ".join(map(repr, sorted(names)))
         raise SubjectError(f"its attribute supports: expected some of {known} in a tuple, but got {declared!r}.")
     return frozenset(declared)
 
@@ -132,11 +213,8 @@ def ask(subject: Subject, problem: Problem) -> Reply:
     """
     try:
         with problem.framework.precision(problem.dtype):
-            if subject.kind == "problem":
-                result = subject.function(problem)
-            else:
-                positional, keywords = problem.arguments()
-                result = subject.function(*positional, **keywords)
+            positional, keywords = subject.call(problem)
+            result = subject.function(*positional, **keywords)
             # Reading the result runs code of the subject's framework, which may raise as well.
             return read(problem, result, keeps_dtypes=subject.kind == "step")
     except SkippedError:
@@ -144,30 +222,20 @@ def ask(subject: Subject, problem: Problem) -> Reply:
     except ProgramError as error:
         return Reply(findings=[Finding("program", str(error))])
     except (Exception, SystemExit) as error:
-        text = described(error)
-        hint = _hint(subject, problem, error, text)
-        said = f"{text.rstrip('.')}. {hint}" if hint else text
+        place = place_of(error, subject.function)
+        text = f"{described(error).rstrip('.')}{f' ({place})' if place else ''}"
+        hint = _hint(subject, text)
+        said = f"{text}. {hint}" if hint else text
         return Reply(findings=[Finding("exception", f"it raised {said}")])
 
 
-def _hint(subject: Subject, problem: Problem, error: BaseException, text: str) -> str:
+def _hint(subject: Subject, text: str) -> str:
     """Return what the caller may have meant, in sentences without the last full stop; often nothing."""
-    if isinstance(error, TypeError) and (other := _other_kind(subject, problem)):
-        meant = "a function of one problem" if other == "problem" else "a step with the interface of fomaml_step"
-        return f"Is it {meant}? Then pass --kind {other}"
     if subject.framework != "torch" and _WANTS_TENSORS.search(text):
         return "Is it written for PyTorch? Then pass --framework torch"
+    if subject.framework == "torch" and "allow_unused" in text:
+        return (
+            "Gradients of unused variables are 0. If your models always use all their parameters, list "
+            f"{ALL_USED!r} in the subject's attribute `supports`"
+        )
     return ""
-
-
-def _other_kind(subject: Subject, problem: Problem) -> Kind | None:
-    """Return the kind that a subject looks like, where it does not take what its own kind is called with."""
-    positional, keywords = ((problem,), {}) if subject.kind == "problem" else problem.arguments()
-    try:
-        other = kind_of(subject.function)
-        inspect.signature(subject.function).bind(*positional, **keywords)
-    except SubjectError:
-        return None
-    except TypeError:
-        return other if other != subject.kind else None
-    return None

@@ -1,0 +1,33 @@
+"""A cause that many cases share is told once, with their number."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from shared import verify
+
+from verification.report import distinct
+from verification.reports import show
+
+
+def raising(problem):
+    raise ValueError("no such layer")
+
+
+def test_one_exception_is_told_once(wide_terminal, capsys):
+    """What every case shares is shown once, with how many more there are; the table says that it raised."""
+    report = verify(raising, framework="numpy", problems=("quadratic", "bilinear", "one-task"))
+    assert [count for _, count in distinct(report.cases)] == [6]
+    show(report, Console())
+    shown = capsys.readouterr().out
+    assert shown.count("no such layer") == 1
+    assert "and the same on 5 more" in shown
+    assert shown.count("raised") > 6
+    assert "inf" not in shown
+    assert "no mistake is named" in shown
+    assert report.diagnosis == []
+
+
+def test_wrong_numbers_have_a_cause_each():
+    """Two wrong answers are two cases, however alike."""
+    report = verify(lambda problem: (0.0, problem.variables), framework="numpy", kind="problem", problems=("bilinear",))
+    assert [count for _, count in distinct(report.cases)] == [1, 1]
