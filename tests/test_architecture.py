@@ -49,7 +49,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
     ),
     "verification": (
-        "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
+        "texts", "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
         "relations", "naming", "report", "judge", "own", "protocol", "selftest", "reports", "commands",
     ),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
-from verification.naming.growth import family
+from verification.naming.growth import Growth, family, growth
 from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import levels, suite
@@ -24,7 +24,7 @@ from verification.problems.problem import Problem
 from verification.problems.setting import Setting
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
-from verification.report import Case, Related, Report, conclude
+from verification.report import Case, Conditions, Related, Report, conclude
 from verification.subjects import Finding, Reply, Subject, ask, kind_of, load
 from verification.verdicts import Verdict
 
@@ -47,6 +47,7 @@ def verify(
     problems: Iterable[str | Problem] | None = None,
     progress: Progress | None = None,
     standards: Standards | None = None,
+    measures_growth: bool = False,
 ) -> Report:
     """Judge an implementation of a meta-learning step.
 
@@ -66,6 +67,8 @@ def verify(
         progress: called before each problem.
         standards: what is known of the built-in problems, to be shared between several runs; by default worked out
             for this one.
+        measures_growth: whether to ask a wrong subject again, at smaller learning rates: `report.growth` then has how
+            its errors grow.
 
     Returns:
         The report; ``report.verdict`` is "pass", "fail" or "inconclusive", and ``report.diagnosis`` names the mistake.
@@ -78,7 +81,7 @@ def verify(
     _require("order", order, ORDERS)
     _require("kind", kind, (None, "step", "problem"))
     framework_named(framework)
-    run = run_of(dtypes, conventions, level, seed, problems, standards)
+    run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     for problem in run.problems or ():
         if isinstance(problem, Problem) and problem.order != order:
             raise ValueError(
@@ -109,6 +112,18 @@ class Run:
     seed: int = 0
     problems: tuple[str | Problem, ...] | None = None
     standards: Standards = field(default_factory=Standards)
+    measures_growth: bool = False
+
+    @property
+    def conditions(self) -> Conditions:
+        """What a report says of the run."""
+        return Conditions(
+            level=self.level if self.problems is None else None,
+            seed=self.seed,
+            dtypes=self.dtypes,
+            conventions=tuple(convention.name for convention in self.declared.conventions),
+            problems=tuple(problem if isinstance(problem, str) else problem.name for problem in self.problems or ()),
+        )
 
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
@@ -129,7 +144,20 @@ class Run:
         related = [result for subject, order in subjects for result in self._related(subject, order)]
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
         missed = self.overlooked([standard for _, standard in able], left_out)
-        return conclude(subjects[0][0], cases, names, related, left_out, missed)
+        report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
+        return replace(report, growth=self.growth_of(subjects, cases, observations))
+
+    def growth_of(
+        self, subjects: Sequence[tuple[Subject, Order]], cases: Sequence[Case], observations: Sequence[Observation]
+    ) -> list[Growth]:
+        """Measure how the errors of wrong subjects grow with the learning rate, where that is wanted."""
+        wrong = {case.order for case in cases if case.verdict == "fail"} if self.measures_growth else set()
+        return [
+            found
+            for subject, order in subjects
+            if order in wrong
+            for found in growth(subject, [one for one in observations if one.problem.order == order], self.declared)
+        ]
 
     def standards_of(self, order: Order) -> list[Standard]:
         """Return what to ask of an order: the problems that make sense for it, with what is known of them."""
@@ -223,6 +251,7 @@ def run_of(
     seed: int,
     problems: Iterable[str | Problem] | None = None,
     standards: Standards | None = None,
+    measures_growth: bool = False,
 ) -> Run:
     """Return the run that these options describe.
 
@@ -240,7 +269,7 @@ def run_of(
             raise ValueError(f"problems: expected names from {', '.join(suite.NAMES)}, but got {problem!r}.")
     return Run(
         dtypes=dtypes, declared=Declared(tuple(convention(name) for name in conventions)), level=level, seed=seed,
-        problems=chosen, standards=standards or Standards(),
+        problems=chosen, standards=standards or Standards(), measures_growth=measures_growth,
     )  # fmt: skip
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from verification.naming.growth import Growth
 from verification.naming.wording import Diagnosis
 from verification.orders import Order
 from verification.relations import Result
-from verification.subjects import Finding, Subject
+from verification.subjects import Finding, Source, Subject
+from verification.texts import visible, with_texts
 from verification.verdicts import EXIT_CODES, Verdict
 
 #: How the reason begins for which a program was not asked a problem that it did not say it can do.
@@ -36,6 +42,20 @@ class Case:
     snippet: str
     group: str = "problems"
     part: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What was asked, in a few words of one line."""
+        words = [self.problem, f"order {self.order}", self.dtype, *([self.part] if self.part else [])]
+        return " ".join(", ".join(words).split())
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the error tells the verdict: not where a leaf is missing and the others are right."""
+        return self.verdict != "fail" or not self.worst <= 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.findings))
 
 
 def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, snippet: str, group: str) -> Case:
@@ -73,6 +93,56 @@ class Part:
         return cls(name, report.verdict, orders, len(report.cases), note)
 
 
+def _versions() -> dict[str, str]:
+    """Return the versions of what every run uses."""
+    return {"refmaml": version("refmaml"), "Python": platform.python_version(), "NumPy": version("numpy")}
+
+
+def _now() -> str:
+    """Return the date in UTC by ISO 8601; SOURCE_DATE_EPOCH, where it is set, makes a report the same each time.
+
+    Source: https://reproducible-builds.org/specs/source-date-epoch/
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    date = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdecimal() else datetime.now(timezone.utc)
+    return date.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Under what a report came about; who repeats the run under the same conditions has the same report.
+
+    `problems` has the names of the problems that took the place of a level, which is then None.
+    """
+
+    level: str | None = None
+    seed: int = 0
+    dtypes: tuple[str, ...] = ()
+    conventions: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=_versions)
+    date: str = field(default_factory=_now)
+
+    def with_version_of(self, package: str) -> Conditions:
+        """Return the same with the version of a package of Python, where that is one that is installed."""
+        try:
+            return replace(self, versions={**self.versions, package: version(package)})
+        except PackageNotFoundError:
+            return self
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Return the conditions as names and values to show."""
+        extent = ("problems", ", ".join(self.problems)) if self.problems else ("level", self.level or "none")
+        return [
+            *((name, number) for name, number in self.versions.items()),
+            extent,
+            ("seed", str(self.seed)),
+            ("dtypes", ", ".join(self.dtypes)),
+            ("conventions", ", ".join(self.conventions) or "none"),
+            ("date", self.date),
+        ]
+
+
 @dataclass(frozen=True)
 class Report:
     """The verdict on a subject, the name of the mistake, best first, every case and every relation asked.
@@ -80,7 +150,12 @@ class Report:
     `left_out` names the problems that the subject does not support, and `overlooked` the faults of the catalogue that
     no problem asked would have shown.
     `why_left_out` has the reasons of those left out, where they are known one by one. `parts` has the parts of a report
-    on several things, of which it gives one verdict; it is empty where there is one subject.
+    on several things, of which it gives one verdict; it is empty where there is one subject. `source` is where the
+    subject is written, where that is known. `growth` has how the errors of a wrong subject grow with the learning rate,
+    where that was wanted.
+
+    Names, messages and outputs are the subject's: what a terminal or a page would obey in them is spelled out here,
+    once for every form of the report.
     """
 
     subject: str
@@ -95,6 +170,28 @@ class Report:
     overlooked: list[str]
     why_left_out: dict[str, str] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
+    conditions: Conditions = field(default_factory=Conditions)
+    source: Source | None = None
+    growth: list[Growth] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, with_texts(getattr(self, entry.name), visible))
+
+    @property
+    def failing(self) -> list[Case]:
+        """The cases that fail."""
+        return [case for case in self.cases if case.verdict == "fail"]
+
+    @property
+    def broken(self) -> list[Related]:
+        """The relations that do not hold."""
+        return [related for related in self.relations if related.result.verdict != "pass"]
+
+    @property
+    def about(self) -> str:
+        """The subject, with what it is, in one line."""
+        return " ".join(f"{self.subject} ({self.framework} {self.kind})".split())
 
     @property
     def exit_code(self) -> int:
@@ -106,7 +203,15 @@ class Report:
         return {
             "verdict": self.verdict,
             "reason": self.reason,
-            "subject": {"name": self.subject, "framework": self.framework, "kind": self.kind},
+            "subject": {
+                "name": self.subject,
+                "framework": self.framework,
+                "kind": self.kind,
+                "source": self.source and vars(self.source),
+            },
+            "conditions": {
+                key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.conditions).items()
+            },
             "parts": [{**vars(part), "orders": list(part.orders)} for part in self.parts],
             "diagnosis": [_diagnosis(diagnosis) for diagnosis in self.diagnosis],
             "left_out": self.left_out,
@@ -114,6 +219,7 @@ class Report:
             "overlooked": self.overlooked,
             "cases": [_case(case) for case in self.cases],
             "relations": [_related(relation) for relation in self.relations],
+            "growth": [{key: _plain(value) for key, value in _listed(vars(grown)).items()} for grown in self.growth],
         }
 
 
@@ -124,11 +230,15 @@ def conclude(
     relations: list[Related],
     left_out: list[str],
     overlooked: list[str],
+    conditions: Conditions,
 ) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
     verdict, reason = _verdict(cases, relations)
     about = (subject.name, subject.framework, subject.kind)
-    return Report(*about, verdict, reason, diagnosis, cases, relations, left_out, overlooked)
+    return Report(
+        *about, verdict, reason, diagnosis, cases, relations, left_out, overlooked,
+        conditions=conditions.with_version_of(subject.framework), source=subject.source,
+    )  # fmt: skip
 
 
 def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:
@@ -148,6 +258,8 @@ def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:
         left_out=list(dict.fromkeys(problem for _, report in reports for problem in report.left_out)),
         overlooked=list(dict.fromkeys(fault for _, report in reports for fault in report.overlooked)),
         parts=[part for part, _ in parts],
+        conditions=first.conditions,
+        source=first.source,
     )
 
 
@@ -185,9 +297,14 @@ def _related(related: Related) -> dict[str, Any]:
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis with `fault` a catalogue id, or a list of ids for a pair."""
-    fields = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(diagnosis).items()}
+    fields = _listed(vars(diagnosis))
     faults = fields.pop("faults")
     return {"fault": faults[0] if len(faults) == 1 else faults, **fields}
+
+
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with lists for tuples, which JSON has not."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from verification.commands.screen import screen
 from verification.commands.shared import jobs_option, shown_progress, writable, write_file, write_json
 from verification.frameworks import MissingFrameworkError
 from verification.orders import BY_OPTION
@@ -115,9 +115,10 @@ def calibrate(
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     with shown_progress() as progress:
         settings = calibration.measure(ladders, jobs, progress, lineup)
-    show_calibration(settings, Console())
     if out:
         write_file(out, lambda beside: draw(settings, beside))
     if json_file:
         write_json(calibration.to_dict(settings), json_file)
+    with screen() as console:
+        show_calibration(settings, console)
     raise SystemExit(1 if calibration.objections(settings) else 0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
+
+from verification.commands.screen import screen
+from verification.commands.shared import completing, suggestion
 
 _FAULTS_HELP = """
 List the catalogue of faults, or explain one fault: its formula, its sources, what shows it and what to do.
@@ -20,16 +22,26 @@ Exit codes:
 """
 
 
+def _completed(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
+    from verification.faults import CATALOGUE, NOT_SHOWN
+
+    return completing([*CATALOGUE, *NOT_SHOWN])(context, parameter, start.upper())
+
+
 @click.command(help=_FAULTS_HELP)
-@click.argument("fault", required=False)
+@click.argument("fault", required=False, shell_complete=_completed)
 def faults(fault: str | None) -> None:
     """List the catalogue of faults, or explain one."""
+    from verification.faults import CATALOGUE, NOT_SHOWN
     from verification.reports.catalogue import show_catalogue, show_fault
 
     if fault is None:
-        show_catalogue(Console())
+        with screen() as console:
+            show_catalogue(console)
         return
     try:
-        show_fault(fault.upper(), Console())
+        with screen() as console:
+            show_fault(fault.upper(), console)
     except KeyError as error:
-        raise click.UsageError(str(error.args[0])) from error
+        meant = suggestion(fault, [*CATALOGUE, *NOT_SHOWN])
+        raise click.UsageError(f"{error.args[0]}{meant}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from verification.commands.screen import screen
+from verification.commands.shared import suggestion
 from verification.orders import BY_OPTION, BY_STEP, DTYPES
 
 _REQUESTS_HELP = """
@@ -42,7 +44,9 @@ def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
     try:
         layout = layout_of(name, BY_OPTION[order])
     except KeyError as error:
-        raise click.UsageError(f"NAME: expected a built-in problem or the id of a vector. {error.args[0]}") from error
+        meant = suggestion(name, suite.NAMES)
+        text = f"NAME: expected a built-in problem or the id of a vector. {error.args[0]}{meant}"
+        raise click.UsageError(text) from error
     if not suite.exists(name):
         _refuse_of_vector(context, name, layout["step"], order, dtype)
     lines = [
@@ -50,7 +54,8 @@ def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
         request("run", 2, name=name, dtype=dtype, problem=layout),
         request("stop", 3),
     ]
-    click.echo(b"".join(lines).decode(), nl=False)
+    with screen() as console:
+        console.out(b"".join(lines).decode(), highlight=False, end="")
 
 
 def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, dtype: str) -> None:

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from verification.commands.shared import dtypes_option, jobs_option, shown_progress, writable, write_file
+from verification.commands.formats import Output, deliver, format_option
+from verification.commands.shared import (
+    dtypes_option,
+    jobs_option,
+    shown_progress,
+    verbose_option,
+)
 from verification.commands.vectors import show_kills
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems.levels import LEVELS
 
 _SELF_TEST_HELP = """
 Test the judge: run every fault of the catalogue, and correct code in many forms, as if they were subjects. The kill
-matrix shows which faults the judge caught, in which part of the answer, and under which name.
+matrix shows which faults the judge caught, in which part of the answer, and under which name: with --verbose all of
+them, otherwise those that survived and correct code that failed.
 
 \b
 Examples:
   refmaml self-test
-  refmaml self-test --order 1 --dtype float64
+  refmaml self-test --order 1 --dtype float64 --verbose
   refmaml self-test --random 1000 --seed 7
   refmaml self-test --vectors
-  refmaml self-test --markdown docs/kill-matrix.md
+  refmaml self-test --format markdown=docs/kill-matrix.md
+  refmaml self-test --format html=matrix.html
 
 \b
 Exit codes:
@@ -67,13 +73,8 @@ Exit codes:
     help="The level of each run, as in refmaml verify.",
 )
 @jobs_option
-@click.option(
-    "--markdown",
-    "page_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    help="Also write the catalogue and the matrix to this file, as Markdown.",
-)
+@verbose_option
+@format_option(("text", "markdown", "html"))
 def self_test(
     orders: tuple[str, ...],
     dtypes: tuple[str, ...],
@@ -83,7 +84,8 @@ def self_test(
     seed: int,
     level: str,
     jobs: int,
-    page_file: Path | None,
+    verbose: bool,
+    outputs: tuple[Output, ...],
 ) -> None:
     """Judge the judge."""
     if on_vectors:
@@ -91,6 +93,8 @@ def self_test(
         for dtype in dtypes or DTYPES:
             show_kills(dtype)
         return
+    from verification.reports.formats import BY_NUMBER, Format, printed
+    from verification.reports.heat import heat_map
     from verification.reports.markdown import page
     from verification.reports.matrix import is_clean, show_matrix
     from verification.selftest import trials as selftest
@@ -104,15 +108,17 @@ def self_test(
         planned = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
     with shown_progress() as progress:
         results = selftest.run_all([replace(trial, level=level) for trial in planned], jobs, progress, lineup)
-    show_matrix(results, Console())
-    if page_file:
-        text = page(results, "refmaml " + " ".join(sys.argv[1:]))
-        write_file(page_file, lambda beside: beside.write_text(text, "utf-8"))
+    forms = {
+        "text": Format(lambda found: printed(lambda console: show_matrix(found, console, verbose=True))),
+        "markdown": Format(lambda found: page(found, "refmaml " + " ".join(sys.argv[1:])), BY_NUMBER),
+        "html": Format(heat_map, BY_NUMBER),
+    }
+    deliver(results, forms, outputs, lambda console: show_matrix(results, console, verbose=verbose))
     raise SystemExit(0 if is_clean(results) else 1)
 
 
 def _require_only_dtypes(context: click.Context) -> None:
     """Refuse options of the self-test that the golden vectors have no use for."""
-    for name in ("orders", "pairs", "count", "page_file"):
+    for name in ("orders", "pairs", "count", "outputs"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError("--vectors allows no other option than --dtype.")

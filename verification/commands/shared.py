@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from verification.frameworks import MissingFrameworkError
 from verification.orders import DTYPES
 from verification.protocol.limits import TIMEOUT
+from verification.reports.formats import as_json
 from verification.subjects import SubjectError
+from verification.texts import visible
 
 
 def writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -43,7 +46,7 @@ def usage_errors() -> Iterator[None]:
     try:
         yield
     except (SubjectError, MissingFrameworkError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(visible(str(error))) from error
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
     except Exception as error:
@@ -53,25 +56,61 @@ def usage_errors() -> Iterator[None]:
         raise SystemExit(_INTERNAL) from error
 
 
+_QUIET_FOR = 10.0  # seconds: what is done by then needs no news
+
+
 @contextmanager
-def shown_progress() -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar on standard error while the judge works; where there is no terminal it stays silent."""
+def shown_progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int, int, str], None]]:
+    """Show on standard error how far the judge is: by a bar, or where there is no terminal by a line for each 10 %."""
     columns: tuple[Any, ...] = (
         TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
+    console = Console(stderr=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield progress_lines(clock)
         return
     with Progress(*columns, console=console, transient=True) as bar:
         work = bar.add_task("starting", total=None)
         yield lambda done, total, name: bar.update(work, completed=done, total=total, description=name)
 
 
+def progress_lines(clock: Callable[[], float]) -> Callable[[int, int, str], None]:
+    """Return what prints a line for each tenth of long work, with the time that the rest may take."""
+    start, shown = clock(), 0
+
+    def tell(done: int, total: int, name: str) -> None:
+        nonlocal start, shown
+        if not done:
+            start, shown = clock(), 0
+        tenth, passed = 10 * done // max(total, 1), clock() - start
+        if tenth > shown and passed >= _QUIET_FOR:
+            left = passed * (total - done) / done
+            click.echo(f"{10 * tenth} % ({done} of {total}): {visible(name)}, about {left:.0f} s left", err=True)
+            shown = tenth
+
+    return tell
+
+
+def completing(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what completes the beginning of a name in a shell."""
+    return lambda _context, _parameter, start: [name for name in names if name.startswith(start)]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what may have been meant, after a space; nothing where nothing is near."""
+    names = {entry.lower(): entry for entry in known}
+    near = [names[found] for found in get_close_matches(name.lower(), names)]
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
 def write_json(value: dict[str, Any], path: Path) -> None:
     """Write JSON into a file; NaN and infinities are refused, since JSON has none."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, as_json(value))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text into a file, in UTF-8."""
     write_file(path, lambda beside: beside.write_text(text, "utf-8"))
 
 
@@ -109,6 +148,7 @@ dtypes_option = click.option(
     multiple=True,
     help="Test this precision only. Default: both.",
 )
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print every result, not the failures alone.")
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes."
 )

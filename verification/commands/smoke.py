@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.text import Text
 
-from verification.commands.shared import timeout_option
+from verification.commands.screen import screen
+from verification.commands.shared import timeout_option, verbose_option
 from verification.subjects import SubjectError
+from verification.texts import spelled, visible
 
 _SMOKE_HELP = """
 Distinguish a broken harness from a broken algorithm. This command starts a program that speaks the protocol, lets it
@@ -30,7 +31,8 @@ Exit codes:
 @click.command(help=_SMOKE_HELP)
 @click.option("--command", required=True, metavar="COMMAND", help="The program and its arguments. No shell runs.")
 @timeout_option
-def smoke(command: str, timeout: float) -> None:
+@verbose_option
+def smoke(command: str, timeout: float, verbose: bool) -> None:
     """Tell a broken harness from a broken algorithm."""
     from verification.protocol.harness import smoke as checks_of
 
@@ -38,18 +40,21 @@ def smoke(command: str, timeout: float) -> None:
         checks = checks_of(command, timeout=timeout)
     except SubjectError as error:
         raise click.UsageError(str(error)) from error
-    console = Console()
-    for check in checks:
-        text = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
-        console.print(Text.assemble(text, check.name, f"\n      {check.cause}." if check.cause else ""))
-    broken = {check.part for check in checks if not check.is_passed}
+    failed = [check for check in checks if not check.is_passed]
+    broken = {check.part for check in failed}
     costs = [check for check in checks if check.part == "cost"]
     unknown = not broken and bool(costs) and all(check.is_skipped for check in costs)
-    console.print(
-        "The program skipped every problem, so this command cannot tell whether it works."
-        if unknown
-        else _conclusion(broken)
-    )
+    with screen() as console:
+        for check in checks if verbose else failed:
+            text = ("ok    ", "green") if check.is_passed else ("FAIL  ", "bold red")
+            words = f"{check.name}\n      {check.cause}." if check.cause else check.name
+            console.print(Text.assemble(text, spelled(visible(words), console.encoding)))
+        console.print(f"{len(checks) - len(failed)} of {len(checks)} checks passed.")
+        console.print(
+            "The program skipped every problem, so this command cannot tell whether it works."
+            if unknown
+            else _conclusion(broken)
+        )
     raise SystemExit(1 if broken or unknown else 0)
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from verification.commands.screen import screen
+from verification.commands.shared import suggestion
 from verification.orders import BY_STEP, DTYPES
+from verification.reports.tables import print_table, say
+from verification.texts import spelled
 from verification.vectors.layout import FAMILIES
 from verification.vectors.matrix import kill_matrix
 from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
@@ -65,10 +68,12 @@ def list_vectors(family: str | None, step: str | None, kills: str | None) -> Non
     chosen = [vector for vector in every if _matches(vector, family, step, kills)]
     if kills and not chosen and not _is_fault(every, kills):
         known = ", ".join(every.manifest["faults"])
-        raise click.UsageError(f"--kills: expected one of {known}, but got {kills!r}.")
-    for vector in chosen:
-        click.echo(f"{vector.id}  kills {len(vector.kills['float64'])}")
-    click.echo(f"{len(chosen)} of {len(every)} vectors, version {every.version}, {len(every.errata)} errata.")
+        meant = suggestion(kills, every.manifest["faults"])
+        raise click.UsageError(f"--kills: expected one of {known}, but got {kills!r}.{meant}")
+    with screen() as console:
+        for vector in chosen:
+            console.print(f"{vector.id}  kills {len(vector.kills['float64'])}", soft_wrap=True)
+        console.print(f"{len(chosen)} of {len(every)} vectors, version {every.version}, {len(every.errata)} errata.")
 
 
 @vectors.command("show")
@@ -93,10 +98,11 @@ def show(identity: str, as_json: bool) -> None:
         vector = every[identity]
     except KeyError as error:
         raise click.UsageError(str(error.args[0])) from error
-    if as_json:
-        click.echo(json.dumps(vector.layout, indent=2, ensure_ascii=False))
-        return
-    _print(every, vector)
+    with screen() as console:
+        if as_json:
+            console.out(json.dumps(vector.layout, indent=2), highlight=False)
+        else:
+            _print(every, vector, console)
 
 
 @vectors.command("export")
@@ -154,21 +160,22 @@ def show_kills(dtype: str) -> None:
     """
     every = _loaded()
     found = kill_matrix(every, every.manifest["faults"], dtype)
-    table = Table("fault", *BY_STEP, "same answer", "what it is")
+    rows = []
     for fault, killers in found.kills.items():
         steps = [every[identity].problem["step"] for identity in killers]
         counts = [str(steps.count(step)) for step in BY_STEP]
-        table.add_row(fault, *counts, str(len(found.hidden[fault])), every.manifest["faults"][fault]["fault"])
-    Console().print(table)
-    click.echo(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
-    if dtype == "float64":
-        click.echo("No answer of one step shows these faults:")
-        for fault, reason in every.manifest["not_shown"].items():
-            click.echo(f"  {fault}: {reason}")
-    if found.survivors and dtype == "float32":
-        click.echo(
-            f"Float32 cannot show {', '.join(found.survivors)}. Float64 shows them, so they do not count as survivors."
-        )
+        rows.append((fault, *counts, str(len(found.hidden[fault])), every.manifest["faults"][fault]["fault"]))
+    head = ("fault", *BY_STEP, "same answer", "what it is")
+    with screen() as console:
+        print_table(head, rows, console)
+        console.print(f"{len(found.kills) - len(found.survivors)} of {len(found.kills)} faults are killed in {dtype}.")
+        if dtype == "float64":
+            say("No answer of one step shows these faults:", console)
+            for fault, reason in every.manifest["not_shown"].items():
+                say(f"{fault}: {reason}", console, indent=2)
+        if found.survivors and dtype == "float32":
+            names = ", ".join(found.survivors)
+            say(f"Float32 cannot show {names}. Float64 shows them, so they do not count as survivors.", console)
     if found.survivors and dtype == "float64":
         raise click.ClickException(f"No vector kills {', '.join(found.survivors)}.")
 
@@ -212,8 +219,8 @@ def _matches(vector: Vector, family: str | None, step: str | None, kills: str | 
     )
 
 
-def _print(every: VectorSet, vector: Vector) -> None:
-    console, problem = Console(), vector.problem
+def _print(every: VectorSet, vector: Vector, console: Console) -> None:
+    problem = vector.problem
     mode = "batched" if problem["batched"] else "loop"
     console.print(f"[bold]{vector.id}[/bold]")
     console.print(
@@ -221,11 +228,11 @@ def _print(every: VectorSet, vector: Vector) -> None:
     )
     for note in [*vector.layout["notes"], *(e["what"] for e in every.errata if e["id"] == vector.id)]:
         console.print(note)
-    table = Table("answer", "value", "κ", *(f"bound, {dtype}" for dtype in vector.dtypes))
-    table.add_row("cost", f"{float(vector.expected.cost):.17g}", *_numbers(vector, "cost", None))
+    head = ("answer", "value", spelled("κ", console.encoding), *(f"bound, {dtype}" for dtype in vector.dtypes))
+    rows = [("cost", f"{float(vector.expected.cost):.17g}", *_numbers(vector, "cost", None))]
     for name, leaf in vector.expected.gradients.items():
-        table.add_row(f"gradient {name}", str(leaf), *_numbers(vector, "gradients", name))
-    console.print(table)
+        rows.append((f"gradient {name}", str(leaf), *_numbers(vector, "gradients", name)))
+    print_table(head, rows, console)
     console.print(f"kills: {', '.join(vector.kills['float64'])}")
     certificate = vector.layout["certificate"]
     console.print(f"certified with {certificate['bits']} bits; confirmed by {certificate['confirmed_by']}")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from verification import judge, own
+from verification.commands.formats import Output, deliver, format_option, tell_github
+from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
     dtypes_option,
     shown_progress,
+    suggestion,
     timeout_option,
     usage_errors,
-    writable,
-    write_json,
 )
 from verification.frameworks import FRAMEWORKS
 from verification.judging.conventions import NAMES as CONVENTIONS
@@ -26,7 +25,8 @@ from verification.orders import BY_OPTION, DTYPES
 from verification.problems import suite
 from verification.problems.levels import LEVELS
 from verification.report import Report
-from verification.reports import show
+from verification.reports.formats import FORMATS
+from verification.reports.terminal import Detail, show
 
 command_option = click.option(
     "--command",
@@ -73,8 +73,10 @@ compares refmaml's own steps with independent oracles.
 Examples:
   refmaml verify
   refmaml verify examples/torch_fomaml.py:subject --framework torch
-  refmaml verify mypackage.maml:step --order 2 --level full --json report.json
+  refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
+  refmaml verify mypackage.maml:step --problem quadratic --problem batched -v
+  refmaml verify mypackage.maml:step --format junit=junit.xml --format html=report.html
 
 \b
 Exit codes:
@@ -101,7 +103,8 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     for name in names:
         if not suite.exists(name):
             known = ", ".join(suite.NAMES)
-            raise click.BadParameter(f"expected one of {known}, but got {name!r}.", context, parameter)
+            meant = suggestion(name, suite.NAMES)
+            raise click.BadParameter(f"expected one of {known}, but got {name!r}.{meant}", context, parameter)
     return names
 
 
@@ -161,13 +164,9 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     show_default=True,
     help="The seed of the other random numbers of --level full.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=writable,
-    help="Also write the report to this file, as JSON.",
-)
+@format_option(FORMATS)
+@click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the name of the mistake alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the error of every problem, and how the report came about.")
 def verify(
     subject: str | None,
     framework: str,
@@ -180,19 +179,31 @@ def verify(
     seed: int,
     command: str | None,
     timeout: float,
-    json_file: Path | None,
+    outputs: tuple[Output, ...],
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Judge an implementation of a meta-learning step."""
-    console = Console()
     _require_level_or_problems(click.get_current_context())
-    with usage_errors(), shown_progress() as progress:
+    if quiet and verbose:
+        raise click.UsageError("expected --quiet or --verbose, but got both.")
+    with usage_errors(), shown_progress() as progress, subject_printing_aside():
         extent: dict[str, Any] = {
             "dtypes": dtypes or DTYPES, "level": level, "seed": seed, "problems": problems or None,
             "progress": progress, "standards": click.get_current_context().find_object(Standards),
         }  # fmt: skip
+        has_figures = any(output.name == "html" for output in outputs)
         if command is not None:
             context = click.get_current_context()
-            report = judged(context, command, timeout, order=BY_OPTION[order], conventions=declared, **extent)
+            report = judged(
+                context,
+                command,
+                timeout,
+                order=BY_OPTION[order],
+                conventions=declared,
+                measures_growth=has_figures,
+                **extent,
+            )
         elif subject is None:
             _require_subject(click.get_current_context())
             refuse_timeout(click.get_current_context())
@@ -207,11 +218,12 @@ def verify(
                 order=BY_OPTION[order],
                 kind=kind,
                 conventions=declared,
+                measures_growth=has_figures,
                 **extent,
             )
-    show(report, console)
-    if json_file:
-        write_json(report.to_dict(), json_file)
+    tell_github(report, outputs)
+    detail: Detail = "quiet" if quiet else "verbose" if verbose else "normal"
+    deliver(report, FORMATS, outputs, lambda console: show(report, console, detail))
     raise SystemExit(report.exit_code)
 
 

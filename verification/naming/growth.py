@@ -7,7 +7,7 @@ and the adapted variables are wrong, the inner loop is wrong from its first step
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,43 @@ _FROM_THE_START = "the inner loop, wrong from its first step on: where it begins
 _CLOSE = 1e-4  # single precision is enough to tell points apart
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How far the gradients on a problem are off at each learning rate, and how far rounding alone may bring them.
+
+    `exponent` is the p of ‖wrong − right‖ ~ α^p; None where the errors have not settled on a whole number.
+    """
+
+    problem: str
+    order: Order
+    rates: tuple[float, ...]
+    errors: tuple[float, ...]
+    noise: tuple[float, ...]
+    exponent: float | None
+
+
 def family(subject: Subject, order: Order, observations: list[Observation], declared: Declared) -> list[Diagnosis]:
     """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
     answered = [observation for observation in observations if observation.reply.returned]
     for problem in _probes(answered):
-        gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
-        fit = order_in_alpha(list(_LADDER), [gap for gap, _ in gaps], [noise for _, noise in gaps])
-        if fit.verdict == "pass":
-            return [several(_growth(fit.order, order, _is_moved(observations, declared)) + _broken(subject, problem))]
+        exponent = _measured(subject, problem, declared).exponent
+        if exponent is not None:
+            return [several(_growth(exponent, order, _is_moved(observations, declared)) + _broken(subject, problem))]
     return [several("")] if answered else []
+
+
+def growth(subject: Subject, observations: list[Observation], declared: Declared) -> list[Growth]:
+    """Ask again at smaller learning rates, and return how the error grows on one problem; nothing where none came."""
+    probes = _probes([observation for observation in observations if observation.reply.returned])
+    return [_measured(subject, problem, declared) for problem in probes[:1]]
+
+
+def _measured(subject: Subject, problem: Problem, declared: Declared) -> Growth:
+    gaps = [_gap(subject, problem, rate, declared) for rate in _LADDER]
+    errors, noise = (tuple(size[part] for size in gaps) for part in (0, 1))
+    fit = order_in_alpha(list(_LADDER), list(errors), list(noise))
+    exponent = fit.order if fit.verdict == "pass" else None
+    return Growth(problem.name, problem.order, _LADDER, errors, noise, exponent)
 
 
 def _probes(answered: list[Observation]) -> list[Problem]:

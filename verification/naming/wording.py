@@ -28,6 +28,14 @@ class Diagnosis:
     cannot_tell_from: tuple[str, ...] = ()
     convention: str | None = None
 
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.title}", f"{self.evidence}."]
+        if self.cannot_tell_from:
+            lines.append(f"These answers do not distinguish it from {' or '.join(self.cannot_tell_from)}.")
+        if self.convention:
+            lines.append(f"If this is intended, declare the convention {self.convention!r}.")
+        return "\n".join([*lines, f"What to do: {self.advice}"])
+
     @property
     def convincing(self) -> bool:
         """Whether a fault of the catalogue is named, and not only that there is something wrong."""

@@ -20,7 +20,7 @@ from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
 from verification.report import UNDECLARED, Case, Report, broken_case, conclude
-from verification.subjects import Finding, ProgramError, Reply, SkippedError, SubjectError
+from verification.subjects import Finding, ProgramError, Reply, SkippedError, Subject, SubjectError
 from verification.vectors import Vector, from_problem
 
 _Answered = tuple[Vector, str, Reply]
@@ -41,6 +41,7 @@ def verify_program(
     vectors: bool = True,
     progress: Progress | None = None,
     standards: Standards | None = None,
+    measures_growth: bool = False,
 ) -> Report:
     """Judge a program that speaks the protocol of docs/protocol.md.
 
@@ -57,6 +58,7 @@ def verify_program(
         vectors: whether to ask the golden vectors too.
         progress: called before each problem.
         standards: what is known of the built-in problems, to be shared between several runs.
+        measures_growth: as for `verification.verify`.
 
     Returns:
         The report. A program that breaks down gets one as well: each problem then has its cause.
@@ -65,7 +67,7 @@ def verify_program(
         SubjectError: there is no such program, or it declares nothing of what it is asked for.
         ValueError: an option is not one of its values.
     """
-    run = run_of(dtypes, conventions, level, seed, problems, standards)
+    run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     with Program(command, timeout) as program:
         try:
             capabilities = program.introduce()
@@ -181,13 +183,18 @@ class _Work:
         """Name the mistakes, stop the program, and conclude."""
         program = self.subject.program
         names = [diagnosis for order in orders for diagnosis in self._names(order)]
+        subjects: list[tuple[Subject, Order]] = [] if program.given_up else [(self.subject, order) for order in orders]
+        grown = self.run.growth_of(subjects, self.cases, self.observations)
         complaint = program.stop()
         if complaint:
             shell = f"refmaml smoke --command {self.subject.name!r}"
             finding, dtype = Finding("program", complaint), self.run.dtypes[0]
             self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group="protocol"))
-        report = conclude(self.subject, self.cases, names, [], list(self.left_out), self._overlooked(orders))
-        report = replace(report, kind="program", framework=program.language, why_left_out=dict(self.left_out))
+        left_out, overlooked = list(self.left_out), self._overlooked(orders)
+        report = conclude(self.subject, self.cases, names, [], left_out, overlooked, self.run.conditions)
+        report = replace(
+            report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown
+        )
         return replace(report, reason=_reason(report, program, complaint))
 
     def _overlooked(self, orders: list[Order]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from verification.problems.problem import Problem
 from verification.protocol.capabilities import Capabilities
 from verification.protocol.program import Program
-from verification.subjects import Subject
+from verification.subjects import Source, Subject, source_below
 from verification.vectors.layout import from_problem
 
 
@@ -20,6 +22,12 @@ class ProgramSubject(Subject):
 
     program: Program
     capabilities: Capabilities
+
+    @property
+    def source(self) -> Source | None:
+        """The first word of the command that is a file below the current folder, such as the harness."""
+        found = (source_below(Path(word), 1) for word in shlex.split(self.name))
+        return next((source for source in found if source), None)
 
 
 def subject_of(program: Program, capabilities: Capabilities) -> ProgramSubject:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from verification.texts import visible
+
 _LONGEST = 200
 
 
@@ -22,6 +24,4 @@ def printable(text: str | bytes, longest: int = _LONGEST) -> str:
         text = text.decode("utf-8", "backslashreplace")
     if len(text) > longest:
         text = f"{text[: longest * 2 // 3]} … {text[-longest // 3 :]}"
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    return visible(text).replace("\n", "\\n")

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from verification.frameworks import MissingFrameworkError
 from verification.judging import tolerances
+from verification.reports.tables import print_table, say
 from verification.selftest.calibration import Setting, Summary, objections, summaries
+from verification.texts import spelled
 
 #: Blue and orange of Okabe and Ito (2008), which stay apart for every common kind of colour-blindness.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#444444"
@@ -24,26 +25,25 @@ FORMATS = (".svg", ".png", ".pdf")
 
 def show_calibration(settings: list[Setting], console: Console) -> None:
     """Print the table for each precision and number of steps, the totals, and what speaks against the bound."""
-    console.print(_table(settings))
+    _print_table(settings, console)
     for line in totals(settings):
-        console.print(line)
+        say(spelled(line, console.encoding), console)
     for sentence in objections(settings):
-        console.print(Text(sentence, style="bold red"))
+        say(Text(spelled(sentence, console.encoding), style="bold red"), console)
 
 
-def _table(settings: list[Setting]) -> Table:
+def _print_table(settings: list[Setting], console: Console) -> None:
     title = f"Errors in units u · max(‖x‖, s), per leaf; the bound is {tolerances.FACTOR:g}"
-    table = Table(title=title, caption="the most and the least over all problems and learning rates")
-    for name in ("dtype", "K"):
-        table.add_column(name)
-    for name in ("correct code", "faintest fault", "ratio", "hidden", "undecided", "overlooked"):
-        table.add_column(name, justify="right")
+    head = ("dtype", "K", "correct code", "faintest fault", "ratio", "hidden", "undecided", "overlooked")
+    rows = []
     for summary in summaries(settings):
         for steps in sorted({setting.steps for setting in summary.settings}):
             row = Summary(summary.dtype, [setting for setting in summary.settings if setting.steps == steps])
-            table.add_row(summary.dtype, str(steps), *_cells(row))
-        table.add_section()
-    return table
+            rows.append((summary.dtype, str(steps), *(spelled(cell, console.encoding) for cell in _cells(row))))
+    caption = "The most and the least over all problems and learning rates."
+    print_table(
+        head, rows, console, title=spelled(title, console.encoding), caption=caption, numbers=range(2, len(head))
+    )
 
 
 def _cells(row: Summary) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from verification.faults import CATALOGUE, NOT_SHOWN
+from verification.reports.tables import print_table, say
+from verification.reports.terminal import linked
+from verification.texts import spelled
 from verification.vectors.reader import DATA
 
 
@@ -21,28 +22,31 @@ def _killing(id_: str) -> int:
 
 def show_catalogue(console: Console) -> None:
     """Print a line for each fault, and the known ones that no single step shows."""
-    table = Table(title="Faults that real meta-learning code has had")
-    for name in ("id", "fault", "what comes back", "seen in"):
-        table.add_column(name)
-    for fault in CATALOGUE.values():
-        table.add_row(fault.id, fault.title, fault.formula, fault.source)
-    console.print(table)
-    console.print("S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient.")
+
+    def words(text: str) -> str:
+        return spelled(text, console.encoding)
+
+    rows = [
+        (fault.id, words(fault.title), words(fault.formula), linked(words(fault.source), console))
+        for fault in CATALOGUE.values()
+    ]
+    head = ("id", "fault", "what comes back", "seen in")
+    print_table(head, rows, console, title="Faults that real meta-learning code has had")
+    legend = "S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient."
+    say(words(legend), console)
     console.print("Not shown by one step on the built-in problems:")
     for id_, reason in NOT_SHOWN.items():
-        console.print(f"  {id_}: {reason}{'; golden vectors show it' if _killing(id_) else ''}")
+        say(f"{id_}: {words(reason)}{'; golden vectors show it' if _killing(id_) else ''}", console, indent=2)
 
 
 def show_fault(id_: str, console: Console) -> None:
     """Print all that is known of one fault; a KeyError lists those that there are."""
     if id_ in NOT_SHOWN:
-        text, what = Text.assemble(("Why: ", "bold"), NOT_SHOWN[id_]), "not shown by a single step"
+        title, lines = f"{id_}: known, but not shown by a single step", [("Why", NOT_SHOWN[id_])]
         if count := _killing(id_):
-            text.append_text(
-                Text.assemble(("\nShows on: ", "bold"), f"{count} golden vectors; refmaml vectors list --kills {id_}")
-            )
-            what = "not shown by a built-in problem: golden vectors show it"
-        console.print(Panel(text, title=f"{id_}: known, but {what}", title_align="left"))
+            lines.append(("Shows on", f"{count} golden vectors; refmaml vectors list --kills {id_}"))
+            title = f"{id_}: known, but not shown by a built-in problem: golden vectors show it"
+        _show_entry(title, lines, console)
         return
     if id_ not in CATALOGUE:
         raise KeyError(f"fault: expected one of {', '.join(CATALOGUE)}, but got {id_!r}.")
@@ -60,5 +64,13 @@ def show_fault(id_: str, console: Console) -> None:
         lines.insert(1, ("Variants", variants))
     if fault.convention:
         lines.append(("If it is meant", "declare it with --convention; refmaml verify --help lists the names"))
-    text = Text("\n").join(Text.assemble((f"{name}: ", "bold"), words) for name, words in lines)
-    console.print(Panel(text, title=f"{fault.id}: {fault.title}", title_align="left"))
+    _show_entry(f"{fault.id}: {fault.title}", lines, console)
+
+
+def _show_entry(title: str, lines: list[tuple[str, str]], console: Console) -> None:
+    """Print what is known of one fault, under its name."""
+    say(Text(spelled(title, console.encoding), style="bold"), console)
+    for name, words in lines:
+        line = linked(f"{name}: {spelled(words, console.encoding)}", console)
+        line.stylize("bold", 0, len(name) + 1)
+        say(line, console, indent=4)

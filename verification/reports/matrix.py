@@ -5,34 +5,43 @@ from __future__ import annotations
 from collections import Counter
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from verification.reports.tables import print_table, say
 from verification.selftest.trials import BAD, TrialResult
 
 _STYLES = {"named": "green", "correct": "green", "survived": "bold red", "false alarm": "bold red"}
 
 
-def show_matrix(results: list[TrialResult], console: Console) -> None:
-    """Print the matrix with its totals."""
-    console.print(_table(results))
+def show_matrix(results: list[TrialResult], console: Console, *, verbose: bool = False) -> None:
+    """Print the survivors and the false alarms, or with `verbose` the whole matrix; then the totals."""
+    rows = [row for row in by_subject(results) if verbose or not is_clean(row)]
+    if rows:
+        title = (
+            "every fault and every correct variant" if verbose else "faults that survived and correct code that failed"
+        )
+        _print_rows(rows, f"What became of {title}", console)
     for line in totals(results):
-        console.print(line)
+        say(line, console)
 
 
-def _table(results: list[TrialResult]) -> Table:
-    dtypes = list(dict.fromkeys(result.trial.dtype for result in results))
-    table = Table(title="What became of every fault and every correct variant")
-    for name in ("subject", "order", *dtypes, "caught by"):
-        table.add_column(name)
+def by_subject(results: list[TrialResult]) -> list[list[TrialResult]]:
+    """Return the results of each subject in each order."""
     rows: dict[tuple[str, str], list[TrialResult]] = {}
     for result in results:
         rows.setdefault((result.trial.name, str(result.trial.order)), []).append(result)
-    for (name, order), row in rows.items():
+    return list(rows.values())
+
+
+def _print_rows(rows: list[list[TrialResult]], title: str, console: Console) -> None:
+    dtypes = list(dict.fromkeys(result.trial.dtype for row in rows for result in row))
+    lines: list[list[str | Text]] = []
+    for row in rows:
         cells = {result.trial.dtype: _cell(result) for result in row}
         caught = ", ".join(dict.fromkeys(what for result in row for what in result.caught_by))
-        table.add_row(name, order, *(cells.get(dtype, Text("–")) for dtype in dtypes), caught)
-    return table
+        first = row[0].trial
+        lines.append([first.name, str(first.order), *(cells.get(dtype, Text("-")) for dtype in dtypes), caught])
+    print_table(("subject", "order", *dtypes, "caught by"), lines, console, title=title)
 
 
 def _cell(result: TrialResult) -> Text:

@@ -1,80 +1,70 @@
-"""A report for people: the verdict first, then what is wrong and where, then the table."""
+"""A report for people: the verdict in one line, what is wrong and where, what was not tested; at length the tables."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from textwrap import indent
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
 
-import numpy as np
-from rich.console import Console, Group, RenderableType
-from rich.panel import Panel
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
 from verification.report import UNDECLARED, Case, Part, Report
-from verification.subjects import Finding
+from verification.reports.tables import print_table, say
+from verification.texts import ISSUE, issue_address, spelled, with_texts
 from verification.verdicts import GRAVITY, worst
 
-_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
-_SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the table has them all
+#: How much is printed: the verdict and the name of the mistake; what is wrong too; every problem and relation too.
+Detail: TypeAlias = Literal["quiet", "normal", "verbose"]
+
+STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_SHOWN_CASES = 3  # failing problems told in full, one where the mistake has a name; the others have a line each
 _SHOWN_LEAVES = 4
 _SHOWN_REASONS = 6
+_INDENT = 4
 _CAPTION = "Error: the largest error divided by its bound; above 1 it is wrong."
-_MISSING = "\n–: the numbers are right, but something else is wrong."
+_MISSING = " -: the numbers are right, but something else is wrong."
 _OVERLOOKED = "None of the tested problems shows these faults (refmaml faults ID explains one):"
 _HOW_TO_SUPPORT = (
     "These problems need options. List the options that your subject supports in its attribute `supports`."
 )
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: Report, console: Console, detail: Detail = "normal") -> None:
     """Print a report."""
-    console.print(_headline(report))
+    report = with_texts(report, lambda text: spelled(text, console.encoding))
+    _show_headline(report, console)
+    if detail == "quiet":
+        for diagnosis in report.diagnosis:
+            console.print(Text(f"{diagnosis.name}: {diagnosis.title}", style="bold"), soft_wrap=True)
+        return
     for diagnosis in report.diagnosis:
-        console.print(_diagnosis(diagnosis))
-    failing = [case for case in report.cases if case.verdict == "fail"]
+        console.print()
+        _show_diagnosis(diagnosis, console)
     shown = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
-    for case in failing[:shown]:
-        console.print(_failure(case))
-        console.print(Text("To reproduce it:", style="dim"))
-        console.print(Text(indent(case.snippet, "    ")), soft_wrap=True)  # a wrapped line cannot be pasted
-    if len(failing) > shown:
-        more = " The JSON report lists the vectors one by one." if any(map(_is_vector, failing[shown:])) else ""
-        count = len(failing) - shown
-        console.print(f"The table has {count} more wrong {'answer' if count == 1 else 'answers'}.{more}")
-    if report.cases:
-        console.print(_table(report))
-    if report.relations:
-        console.print(_relations(report))
-    if report.overlooked:
-        console.print(f"{_OVERLOOKED} {', '.join(report.overlooked)}.")
-    if report.why_left_out:
-        undeclared = sum(why.startswith(UNDECLARED) for why in report.why_left_out.values())
-        if undeclared:
-            console.print(f"Not tested: {_problems(undeclared)} beyond what the program declares.", style="dim")
-        reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
-        for why, count in reasons[:_SHOWN_REASONS]:
-            console.print(Text(f"Not answered: {_problems(count)}, because {why}.", style="dim"))  # no markup of theirs
-        if len(reasons) > _SHOWN_REASONS:
-            console.print("The JSON report has the other reasons.", style="dim")
-    elif report.left_out:
-        names = ", ".join(dict.fromkeys(report.left_out))
-        console.print(f"Not tested: {names}.\n{_HOW_TO_SUPPORT}", style="dim")
+    for case in report.failing[:shown]:
+        console.print()
+        _show_failure(case, console)
+    _show_further(report.failing[shown:], console)
+    if detail == "verbose" and report.cases:
+        console.print()
+        _show_problems(report, console)
+    if detail == "verbose" or report.broken:
+        _show_relations(report, console)
+    _show_untested(report, console)
+    if detail == "verbose":
+        words = ", ".join(f"{name} {value}" for name, value in report.conditions.entries())
+        say(Text(f"Run with {words}.", style="dim"), console)
 
 
-def _problems(count: int) -> str:
-    return f"{count} {'problem' if count == 1 else 'problems'}"
-
-
-def _headline(report: Report) -> RenderableType:
-    style = _STYLES[report.verdict]
-    about = f"{report.subject} ({report.framework} {report.kind})"
-    text = Text.assemble((report.verdict.upper(), style), f"  {about}\n{report.reason}")
+def _show_headline(report: Report, console: Console) -> None:
+    """Print one line for the verdict, and one for each part: unbroken, so that they stay lines where they are read."""
+    headline = Text.assemble((report.verdict.upper(), STYLES[report.verdict]), f"  {report.about}: {report.reason}")
+    console.print(headline, soft_wrap=True)
     for part in report.parts:
-        text.append("\n").append_text(_part(part))
-    return Panel(text, border_style=style)
+        console.print(_part(part), soft_wrap=True)
 
 
 def _part(part: Part) -> Text:
@@ -86,75 +76,134 @@ def _part(part: Part) -> Text:
     return Text.assemble(f"{part.name} steps (order {orders}): ", _styled(part.verdict), f", {count}")
 
 
-def _diagnosis(diagnosis: Diagnosis) -> RenderableType:
-    text = Text.assemble((f"{diagnosis.name}: {diagnosis.title}\n", "bold"), f"{diagnosis.evidence}.\n")
+def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+    say(Text(f"The mistake is {diagnosis.name}: {diagnosis.title}", style="bold"), console)
+    lines = [Text(f"{diagnosis.evidence[:1].upper()}{diagnosis.evidence[1:]}.")]
     if diagnosis.cannot_tell_from:
-        text.append(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}.\n")
+        lines.append(Text(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}."))
     if diagnosis.convention:
-        text.append(f"If this is intended, declare it: --convention {diagnosis.convention}.\n")
-    text.append(f"What to do: {diagnosis.advice}")
+        lines.append(Text(f"If this is intended, declare it: --convention {diagnosis.convention}."))
+    lines.append(Text(f"What to do: {diagnosis.advice}"))
     if diagnosis.source:
-        text.append(f"\nSource: {diagnosis.source}", style="dim")
-    return Panel(text, title="The mistake", title_align="left")
+        lines.append(linked(f"Source: {diagnosis.source}", console))
+    for line in lines:
+        say(line, console, _INDENT)
 
 
-def _failure(case: Case) -> RenderableType:
-    shown = case.findings[:_SHOWN_LEAVES]
-    parts: list[RenderableType] = [_finding(finding) for finding in shown]
-    if len(case.findings) > len(shown):
-        parts.append(Text(f"and {len(case.findings) - len(shown)} more", style="dim"))
-    title = f"{case.problem} · order {case.order} · {case.dtype}{f' · {case.part}' if case.part else ''}"
-    return Panel(Group(*parts), title=title, title_align="left")
+def linked(text: str, console: Console) -> Text:
+    """Return a text in which names of issues are links, where the terminal knows links."""
+    shown = Text(text)
+    if console.is_terminal and knows_links(os.environ):
+        for found in ISSUE.finditer(text):
+            shown.stylize(f"link {issue_address(found[1], found[2])}", *found.span())
+    return shown
 
 
-def _finding(finding: Finding) -> RenderableType:
-    where = finding.what if finding.leaf is None else f"{finding.what}, {finding.leaf}"
-    text = Text.assemble((f"{where}: ", "bold"), f"{finding.message}.")
-    if finding.expected is not None and finding.got is not None:
-        index, expected, got = _worst_entry(finding.expected, finding.got)
-        text.append(f"\n    {index}expected {expected:.9g}, got {got:.9g}")
-    return text
+def knows_links(environment: Mapping[str, str]) -> bool:
+    """Return whether a terminal is known to show links (the escape sequence OSC 8) as links.
+
+    Source: the list at https://github.com/Alhadis/OSC8-Adoption, and the variables by which terminals name themselves.
+    """
+    vte = environment.get("VTE_VERSION", "")
+    names = {"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio"}
+    return (
+        environment.get("TERM_PROGRAM") in names
+        or environment.get("TERM", "").startswith(("xterm-kitty", "alacritty", "foot", "contour"))
+        or any(name in environment for name in ("WT_SESSION", "DOMTERM", "KONSOLE_VERSION"))
+        or (vte.isdecimal() and int(vte) >= 5000)
+    )
 
 
-def _worst_entry(expected: Any, got: Any) -> tuple[str, float, float]:
-    """Return the entry that is furthest off, or the first that is not a number."""
-    off = np.abs(np.asarray(got, np.float64) - expected)
-    place_of = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
-    place = f"at [{', '.join(map(str, place_of))}] " if place_of else ""
-    return place, float(expected[place_of]), float(got[place_of])
+def _show_failure(case: Case, console: Console) -> None:
+    """Print what is wrong with one answer, and what shows it again: a wrapped line of that could not be pasted."""
+    say(Text(case.title, style="bold"), console)
+    for finding in case.findings[:_SHOWN_LEAVES]:
+        say(str(finding), console, _INDENT)
+    if len(case.findings) > _SHOWN_LEAVES:
+        say(Text(f"and {len(case.findings) - _SHOWN_LEAVES} more", style="dim"), console, _INDENT)
+    console.print(Text("To reproduce it:", style="dim"))
+    for line in case.snippet.splitlines():
+        console.print(Text(f"    {line}"), soft_wrap=True)
 
 
-def _relations(report: Report) -> RenderableType:
-    """Tell each relation that did not hold, and how many did."""
-    held = sum(relation.result.verdict == "pass" for relation in report.relations)
-    lines = [Text(f"{held} of {len(report.relations)} relations hold in float64.")]
-    for relation in report.relations:
-        if relation.result.verdict != "pass":
-            verdict = (relation.result.verdict, _STYLES[relation.result.verdict])
-            about = f"{relation.problem} · order {relation.order}{f' · {relation.part}' if relation.part else ''}"
-            where = f"  {relation.result.name} · {about}: {relation.result.sentence}"
-            lines.append(Text.assemble(verdict, where))
-    return Group(*lines)
+def _show_further(failing: list[Case], console: Console) -> None:
+    """Print a line for each further problem that is wrong, and how many golden vectors are."""
+    by_problem: dict[str, list[Case]] = {}
+    for case in failing:
+        if not _is_vector(case):
+            part = f", {case.part}" if case.part else ""
+            by_problem.setdefault(f"{case.problem}, order {case.order}{part}", []).append(case)
+    if failing:
+        console.print()
+        console.print(Text(f"{_count(len(failing), 'more answer')} {'is' if len(failing) == 1 else 'are'} wrong:"))
+    for name, cases in by_problem.items():
+        dtypes = " and ".join(dict.fromkeys(case.dtype for case in cases))
+        say(f"{name}, {dtypes}: {_summary(cases)}", console, _INDENT)
+    if vectors := sum(map(_is_vector, failing)):
+        say(f"{_count(vectors, 'golden vector')}; --format json lists them one by one", console, _INDENT)
 
 
-def _table(report: Report) -> Table:
-    """Return one row for each problem, with its error in each precision, or of each part."""
+def _summary(cases: list[Case]) -> str:
+    """Return what is wrong with some answers in one line: how far they are off, or what came in place of numbers."""
+    findings = [finding for case in cases for finding in case.findings]
+    compared = [finding for finding in findings if finding.error is not None]
+    if not compared:
+        return str(findings[0]).splitlines()[0]
+    whats = ", ".join(dict.fromkeys(finding.what for finding in findings))
+    return f"{whats}; up to {max(case.worst for case in cases):.2g} times the bound"
+
+
+def _show_relations(report: Report, console: Console) -> None:
+    """Print how many relations hold, and each that does not."""
+    if not report.relations:
+        return
+    count = len(report.relations)
+    say(f"{count - len(report.broken)} of {count} relations hold in float64.", console)
+    for related in report.broken:
+        part = f", {related.part}" if related.part else ""
+        where = f" {related.result.name}, {related.problem}, order {related.order}{part}: {related.result.sentence}"
+        say(Text.assemble(_styled(related.result.verdict), where), console, _INDENT)
+
+
+def _show_untested(report: Report, console: Console) -> None:
+    """Print what the verdict says nothing of."""
+    if report.overlooked:
+        say(f"{_OVERLOOKED} {', '.join(report.overlooked)}.", console)
+    for sentence in _left_out(report):
+        say(Text(sentence, style="dim"), console)
+
+
+def _left_out(report: Report) -> Iterable[str]:
+    if not report.why_left_out:
+        if report.left_out:
+            yield f"Not tested: {', '.join(dict.fromkeys(report.left_out))}."
+            yield _HOW_TO_SUPPORT
+        return
+    undeclared = sum(why.startswith(UNDECLARED) for why in report.why_left_out.values())
+    if undeclared:
+        yield f"Not tested: {_count(undeclared, 'problem')} beyond what the program declares."
+    reasons = Counter(why for why in report.why_left_out.values() if not why.startswith(UNDECLARED)).most_common()
+    for why, count in reasons[:_SHOWN_REASONS]:
+        yield f"Not answered: {_count(count, 'problem')}, because {why}."
+    if len(reasons) > _SHOWN_REASONS:
+        yield "--format json lists the other reasons."
+
+
+def _show_problems(report: Report, console: Console) -> None:
+    """Print one row for each problem, with its error in each precision, or of each part."""
     columns = list(dict.fromkeys(map(_column, report.cases)))
-    table = Table(caption=_CAPTION + (_MISSING if not all(map(_compared, report.cases)) else ""))
-    for name in ("problem", "order"):
-        table.add_column(name)
-    for column in columns:
-        table.add_column(f"error, {column}", justify="right")
-    table.add_column("verdict")
     rows: dict[tuple[str, str, str], list[Case]] = {}
     for case in report.cases:
         rows.setdefault(_row(case), []).append(case)
+    cells: list[list[str | Text]] = []
     for (name, order, _), cases in rows.items():
-        verdict = worst(case.verdict for case in cases)
         errors = [_error([case for case in cases if _column(case) == column]) for column in columns]
         count = len({case.problem for case in cases})
-        table.add_row(name or f"{count} {'vector' if count == 1 else 'vectors'}", order, *errors, _styled(verdict))
-    return table
+        verdict = worst(case.verdict for case in cases)
+        cells.append([name or _count(count, "vector"), order, *errors, _styled(verdict)])
+    caption = _CAPTION + ("" if all(case.is_compared for case in report.cases) else _MISSING)
+    head = ["problem", "order", *(f"error, {column}" for column in columns), "verdict"]
+    print_table(head, cells, console, caption=caption, numbers=range(2, 2 + len(columns)))
 
 
 def _is_vector(case: Case) -> bool:
@@ -171,18 +220,17 @@ def _column(case: Case) -> str:
     return case.part or case.dtype
 
 
-def _styled(verdict: str) -> Text:
-    return Text(verdict, style=_STYLES[verdict])
-
-
 def _error(cases: list[Case]) -> Text:
     """Return the largest error, as far as there is one."""
     if not cases:
         return Text("")
     gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
-    return Text(f"{gravest.worst:.2g}" if _compared(gravest) else "–", style=_STYLES[gravest.verdict])
+    return Text(f"{gravest.worst:.2g}" if gravest.is_compared else "-", style=STYLES[gravest.verdict])
 
 
-def _compared(case: Case) -> bool:
-    """Return whether the error tells the verdict: not where a leaf is missing and the others are right."""
-    return case.verdict != "fail" or not case.worst <= 1
+def _styled(verdict: str) -> Text:
+    return Text(verdict, style=STYLES[verdict])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

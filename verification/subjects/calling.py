@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from verification.problems.problem import EXTRAS, Problem
@@ -21,6 +22,14 @@ _WANTS_TENSORS = re.compile(r"\bTensor\b|'numpy\.\w+' object has no attribute")
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a subject is written: a file, by its path from the current folder with slashes, and a line from 1 on."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Subject:
     """An implementation under test: the function, its kind, the framework of its arrays, and the name it goes by."""
 
@@ -32,10 +41,16 @@ class Subject:
     @property
     def is_own(self) -> bool:
         """Whether it is `refmaml`'s: then nothing of `refmaml` may say what is right."""
-        function = self.function
-        while isinstance(function, partial):
-            function = function.func
-        return str(getattr(function, "__module__", "")).split(".")[0] == "refmaml"
+        return str(getattr(_innermost(self.function), "__module__", "")).split(".")[0] == "refmaml"
+
+    @property
+    def source(self) -> Source | None:
+        """Where the function is written, as a path from the current folder; None where it is not in a file below it."""
+        function = inspect.unwrap(_innermost(self.function))
+        if not inspect.isfunction(function):
+            function = type(function).__call__  # of an instance that can be called
+        code = getattr(function, "__code__", None)
+        return code and source_below(Path(code.co_filename), code.co_firstlineno)
 
     @property
     def place(self) -> str:
@@ -45,6 +60,21 @@ class Subject:
     def can(self, problem: Problem) -> bool:
         """Return whether the subject is to be asked: a problem subject does plain problems and what it `supports`."""
         return self.kind == "step" or problem.needs <= supported(self.function)
+
+
+def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what partial functions are made of."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def source_below(path: Path, line: int) -> Source | None:
+    """Return a place in a file by its path from the current folder; None where there is no such file below it."""
+    try:
+        return Source(path.resolve(strict=True).relative_to(Path.cwd()).as_posix(), line)
+    except (OSError, ValueError):
+        return None
 
 
 def supported(function: Callable[..., Any]) -> frozenset[str]:

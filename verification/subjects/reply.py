@@ -30,6 +30,20 @@ class Finding:
     error: float | None = None
     bound: float | None = None
 
+    def __str__(self) -> str:
+        place = self.what if self.leaf is None else f"{self.what}, {self.leaf}"
+        entry = self.worst_entry()
+        return f"{place}: {self.message}." + (f"\n    {entry}" if entry else "")
+
+    def worst_entry(self) -> str:
+        """Return the entry that is furthest off, or the first that is not a number; nothing where there is none."""
+        if self.expected is None or self.got is None:
+            return ""
+        off = np.abs(np.asarray(self.got, np.float64) - self.expected)
+        index = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
+        place = f"at [{', '.join(map(str, index))}] " if index else ""
+        return f"{place}expected {float(self.expected[index]):.9g}, got {float(self.got[index]):.9g}"
+
 
 @dataclass(frozen=True)
 class Reply:

@@ -42,14 +42,14 @@ def test_a_right_program_passes(hostile: Callable[..., str]) -> None:
 def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[..., str], tmp_path: Path) -> None:
     """A wrong program ends with 1, its mistake, a line for the shell, and a JSON report that fulfils the schema."""
     command, file = hostile("too few steps"), tmp_path / "report.json"
-    result = run("verify", "--command", command, "--json", file)
+    result = run("verify", "--command", command, "--format", f"json={file}")
     assert result.exit_code == 1
     assert "B02: one inner step too few" in result.output
     assert f"refmaml requests quadratic --order 1 --dtype float64 | {command}" in result.output
-    assert "more wrong answers. The JSON report lists the vectors one by one." in result.output
+    assert re.search(r"    \d+ golden vectors; --format json lists them one by one\n", result.output)
     content = json.loads(file.read_text("utf-8"))
     Draft202012Validator(schema()).validate(content)
-    assert content["subject"] == {"name": command, "framework": "Python", "kind": "program"}
+    assert content["subject"] == {"name": command, "framework": "Python", "kind": "program", "source": None}
     assert {case["group"] for case in content["cases"]} == {"problems", "vectors"}
     assert content["why_left_out"]["bilinear-fomaml-k0-t3-loop-single-bdb1577e55"].endswith("the family bilinear")
 
@@ -57,7 +57,7 @@ def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[...
 def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_path: Path) -> None:
     """One inner step too few of three is B02 on both problems asked, but not on the vectors with one or two steps."""
     file = tmp_path / "report.json"
-    assert run("verify", "--command", hostile("too few of three steps"), "--json", file).exit_code == 1
+    assert run("verify", "--command", hostile("too few of three steps"), "--format", f"json={file}").exit_code == 1
     content = json.loads(file.read_text("utf-8"))
     assert {case["verdict"] for case in content["cases"] if case["group"] == "problems"} == {"fail"}
     assert [each["fault"] for each in content["diagnosis"]] == ["several"]
@@ -66,7 +66,7 @@ def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_pat
 def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., str], tmp_path: Path) -> None:
     """A program that dies three times in a row is given up, which the page says with the cause."""
     file = tmp_path / "report.json"
-    result = run("verify", "--command", hostile("die"), "--timeout", "5", "--json", file)
+    result = run("verify", "--command", hostile("die"), "--timeout", "5", "--format", f"json={file}")
     assert result.exit_code == 1
     told = " ".join(result.output.replace("│", "").split())
     assert (

@@ -284,12 +284,12 @@ def test_what_is_clean(outcome, clean):
 def test_the_matrix_on_a_terminal():
     """A row has the subject, what became of it in each precision, and what it was caught by."""
     console = Console(width=160, record=True, file=io.StringIO())
-    show_matrix(RESULTS, console)
+    show_matrix(RESULTS, console, verbose=True)
     lines = console.export_text().splitlines()
     (row,) = (line for line in lines if "B01" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["B01", "1", "named", "named B02", "cost, gradients"]
     (row,) = (line for line in lines if "D05" in line)
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["D05", "1", "named", "–", "second call"]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["D05", "1", "named", "-", "second call"]
 
 
 def test_the_page_of_the_documentation():
