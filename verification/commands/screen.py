@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from io import StringIO
 
 import click
 from rich.console import Console
@@ -13,16 +14,31 @@ from rich.console import Console
 from verification.texts import spelled
 
 
+class _Memory(StringIO):
+    """A text in memory that is to be written in an encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # of a text in memory it is None
+        return self._encoding
+
+
 @contextmanager
 def screen() -> Iterator[Console]:
-    """Yield a console; what is printed to it goes to standard output at the end, as far as that can be written.
+    """Yield a console like standard output; what is printed to it goes there at the end, as far as it can be written.
 
     What is lost there changes no exit code: that is the verdict's.
     """
-    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto")
-    with console.capture() as capture:
-        yield console
-    if lost := write(spelled(capture.get(), console.encoding)):
+    like = Console(color_system=None if os.environ.get("NO_COLOR") else "auto")
+    memory = _Memory(like.encoding)
+    yield Console(
+        file=memory, width=like.width, force_terminal=like.is_terminal, color_system=like.color_system,  # type: ignore[arg-type]  # its names
+        legacy_windows=False,
+    )  # fmt: skip
+    if lost := write(spelled(memory.getvalue(), like.encoding)):
         click.echo(f"Standard output cannot be written: {lost}.", err=True)
 
 
