@@ -18,14 +18,18 @@ _SPELLINGS = {
     "ᵀ": "^T", "ᴷ": "^K", "⁻": "^-", "⁰": "^0", "¹": "^1", "²": "^2", "³": "^3", "⁴": "^4", "⁵": "^5", "⁶": "^6",
     "⁷": "^7", "⁸": "^8", "⁹": "^9", "\N{COMBINING MACRON}": "_mean", "ḡ": "g_mean", "×": "x", "█": "#", "∞": "inf",
 }  # fmt: skip
-_HANDLER = "refmaml.spelled"
+_BEFORE_COMMAND = re.compile(r"\n(?=\s*::)")
+#: The error handler of a codec that spells out what an encoding lacks.
+SPELLED = "spelled-out"
 
 
 def visible(text: str) -> str:
     """Return a text in which every character can be seen: escapes, controls and marks of direction are spelled out.
 
-    A terminal obeys escape sequences, and a mark of direction makes a text read as what it is not. Line feeds stay.
+    A terminal obeys escape sequences, and a mark of direction makes a text read as what it is not. Line feeds stay, but
+    for those before two colons: a runner of GitHub obeys a line that begins with them.
     """
+    text = _BEFORE_COMMAND.sub(r"\\n", text)
     return "".join(
         character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
         for character in text
@@ -34,7 +38,7 @@ def visible(text: str) -> str:
 
 def spelled(text: str, encoding: str) -> str:
     """Return a text in characters that an encoding has: φ becomes phi, what has no spelling its code point."""
-    return text.encode(encoding, _HANDLER).decode(encoding)
+    return text.encode(encoding, SPELLED).decode(encoding)
 
 
 def with_texts(value: T, change: Callable[[str], str]) -> T:
@@ -67,7 +71,7 @@ def _spelling(character: str) -> str:
     return _SPELLINGS.get(character) or character.encode("ascii", "backslashreplace").decode()
 
 
-codecs.register_error(_HANDLER, _spell)
+codecs.register_error(SPELLED, _spell)
 
 #: An issue or pull request as sources name it: owner/name#number.
 ISSUE = re.compile(r"\b([\w-]+/[\w.-]+)#(\d+)")

@@ -18,6 +18,7 @@ from verification.reports.page import html
 from verification.reports.sarif import sarif
 from verification.reports.summary import markdown
 from verification.reports.terminal import show as show_report
+from verification.texts import SPELLED
 
 T = TypeVar("T")
 #: The error handler of a codec that writes a character of XML, HTML or Markdown by its number.
@@ -32,7 +33,7 @@ class Format(Generic[T]):
     """
 
     render: Callable[[T], str]
-    errors: str = "refmaml.spelled"
+    errors: str = SPELLED
 
 
 def printed(show: Callable[[Console], None]) -> str:
