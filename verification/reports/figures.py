@@ -19,7 +19,7 @@ def errors_figure(cases: list[Case]) -> str:
     rows: dict[str, list[Case]] = {}
     for case in cases:
         rows.setdefault(_row(case), []).append(case)
-    place, ticks = _axis([case.worst for case in cases] + [1.0], fewest=3)
+    place, ticks = _axis([case.worst for case in cases] + [1.0], margin=1)
     lines = ['<span class="corner"></span>', f'<div class="plot">{_labels(ticks, place)}</div>']
     for name, answers in rows.items():
         marks = "".join(_mark(case, place) for case in sorted(answers, key=lambda case: case.dtype, reverse=True))
@@ -53,7 +53,7 @@ def growth_figure(growth: Growth) -> str:
 
     shapes = [
         f'<line class="grid" x1="0%" x2="100%" y1="{y(10.0**size):.1f}" y2="{y(10.0**size):.1f}"/>'
-        f'<text x="0%" y="{y(10.0**size) - 3:.1f}">{_power(10, size)}</text>'
+        f'<text x="0%" dx="-10" y="{y(10.0**size) + 4:.1f}" text-anchor="end">{_power(10, size)}</text>'
         for size in sizes
     ]
     shapes += [
@@ -80,7 +80,7 @@ def growth_figure(growth: Growth) -> str:
         f"against the inner learning rate α; both axes are logarithmic. {slope}"
     )
     return (
-        f'<figure><div class="plot"><svg height="{height + 24}" role="img" aria-label="{escape(slope)}">'
+        f'<figure><div class="plot growth"><svg height="{height + 24}" role="img" aria-label="{escape(slope)}">'
         f"{''.join(shapes)}</svg></div><figcaption>{caption}</figcaption></figure>"
     )
 
@@ -91,11 +91,11 @@ def _row(case: Case) -> str:
     return ", ".join([*words, *([case.part] if case.part else [])])
 
 
-def _axis(values: list[float], *, base: int = 10, fewest: int = 1) -> tuple[Callable[[float], float], list[int]]:
+def _axis(values: list[float], *, base: int = 10, margin: int = 0) -> tuple[Callable[[float], float], list[int]]:
     """Return what places a value on a logarithmic axis, in percent, and the powers of the base to mark."""
     logs = [math.log(value, base) for value in values if 0 < value < math.inf]
-    low, high = math.floor(min(logs)) - (base == 10), math.ceil(max(logs)) + (base == 10)
-    high = min(max(high, low + fewest), 308)  # the last power of ten that is a number
+    low, high = math.floor(min(logs)) - margin, math.ceil(max(logs)) + margin
+    high = min(max(high, low + 1), 308)  # the last power of ten that is a number
     step = max(1, math.ceil((high - low) / 6))
     ticks = [power for power in range(low, high + 1) if power % step == 0]
 

@@ -36,6 +36,7 @@ svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
   line-height: 20px; }
 .chart > * { min-width: 0; }
 .plot { padding: 0 1.5rem 0 .5rem; }
+.growth { padding: .75rem 1.5rem 0 3rem; }
 .grid { stroke: var(--line); } .bound { stroke: var(--text); stroke-width: 1.5; }
 .float64 { fill: var(--float64); stroke: var(--float64); } .float32 { fill: var(--float32); stroke: var(--float32); }
 .open { fill: var(--page); } svg .key { fill: var(--text); stroke: none; }
@@ -43,7 +44,9 @@ svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
 .legend svg { display: inline-block; width: 1rem; height: 1rem; vertical-align: -.15rem; margin-right: .3rem; }
 .heat td { border: 2px solid var(--page); padding: .2rem .6rem; white-space: nowrap; }
 .heat td:first-child { white-space: normal; min-width: 9rem; padding-left: 0; }
+.heat td:last-child { white-space: normal; }
 .good { background: var(--good); } .fair { background: var(--fair); } .bad { background: var(--bad); font-weight: 600; }
 @media (max-width: 40rem) { .chart { grid-template-columns: 1fr; } .chart .name { margin-top: .4rem; }
-  .chart .corner { display: none; } .heat td { padding: .2rem .3rem; font-size: .8rem; } .heat { font-size: .8rem; } }
+  .chart .corner { display: none; } .heat td, .heat th { padding: .2rem .3rem; font-size: .8rem; }
+  .heat td:first-child, .heat th:first-child { min-width: 7rem; padding-left: 0; } }
 """
