@@ -125,7 +125,7 @@ def test_a_wrong_compiled_step_fails_its_part():
     assert report.diagnosis[0].name == "D11"
     printed = lines(report)
     assert "compiled steps (order 1, 2, reptile): fail, 6 answers" in printed
-    assert any("one-task · order 1 · float64 · compiled" in line for line in printed)
+    assert any("one-task, order 1, float64, compiled" in line for line in printed)
     VALIDATOR.validate(json.loads(json.dumps(report.to_dict())))
 
 

@@ -308,7 +308,7 @@ def test_the_page_of_the_documentation():
 def test_the_published_page_has_the_catalogue_that_there_is():
     """The page in the documentation was made since the catalogue was last changed."""
     published = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
-    assert catalogue() in published.read_text(encoding="utf-8"), "Make it again: refmaml self-test --format markdown=FILE"
+    assert catalogue() in published.read_text(encoding="utf-8"), "Make it again, with --format markdown=FILE"
 
 
 def test_what_each_check_alone_catches():
