@@ -11,6 +11,7 @@ from verification import judge, own
 from verification.commands.formats import Output, deliver, format_option, tell_github
 from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
+    completing,
     dtypes_option,
     shown_progress,
     suggestion,
@@ -155,6 +156,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     multiple=True,
     metavar="NAME",
     callback=_check_problems,
+    shell_complete=completing(suite.NAMES),
     help="Test on this built-in problem only, in place of a level. You can repeat this option.",
 )
 @click.option(

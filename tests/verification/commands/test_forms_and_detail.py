@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from rich.console import Console
 from shared import STANDARDS
@@ -106,6 +107,21 @@ def test_an_unknown_fault_is_answered():
     result = run("faults", "B2")
     assert result.exit_code == 2
     assert "but got 'B2'. Did you mean B02" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "found"),
+    [
+        (["verify", "--problem"], "quad", "quadratic"),
+        (["verify", "--format"], "sar", "sarif"),
+        (["self-test", "--format"], "ht", "html"),
+        (["faults"], "b0", "B02"),
+    ],
+)
+def test_a_shell_completes_names(words, start, found):
+    """Names of problems, forms and faults are completed in a shell."""
+    completions = ShellComplete(main, {}, "refmaml", "_REFMAML_COMPLETE").get_completions(words, start)
+    assert found in [completion.value for completion in completions]
 
 
 def test_github_is_told_by_itself(tmp_path, monkeypatch, capsys):
