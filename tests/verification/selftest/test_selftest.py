@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.judging.standard import Standards
 from verification.problems.levels import QUICK
+from verification.reports.heat import heat_map
 from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
@@ -247,8 +249,8 @@ def test_random_and_pairs_are_asked_for(monkeypatch, arguments, trials_of_it):
     monkeypatch.setenv("COLUMNS", "160")
     nothing = on()
     console = Console(width=160, record=True, file=io.StringIO())
-    show_matrix([run(trial, STANDARDS, replace(nothing, problems=())) for trial in trials_of_it], console)
-    result = command(*arguments, given=nothing)
+    show_matrix([run(trial, STANDARDS, replace(nothing, problems=())) for trial in trials_of_it], console, verbose=True)
+    result = command(*arguments, "--verbose", given=nothing)
     assert result.exit_code == 0
     assert result.output == console.export_text()
 
@@ -292,6 +294,28 @@ def test_the_matrix_on_a_terminal():
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["D05", "1", "named", "-", "second call"]
 
 
+def test_survivors_and_a_count_by_default():
+    """Without `verbose` only what survived or was accused has a row, under which the totals stand."""
+    console = Console(width=160, record=True, file=io.StringIO())
+    show_matrix(RESULTS, console)
+    assert console.export_text() == "\n".join([*totals(RESULTS), ""])
+    survivor = TrialResult(Trial(("E02",), "", 1, "float32"), "survived", (), "")
+    show_matrix([*RESULTS, survivor], console)
+    rows = [line.split("│")[1:-1] for line in console.export_text().splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [["E02", "1", "survived", ""]]
+
+
+def test_the_heat_map():
+    """Each cell has its fate in words, and a colour by how good that is; the page is well-formed and stands alone."""
+    evil = TrialResult(Trial((), "<script>", 1, "float64"), "false alarm", (), "")
+    root = ElementTree.fromstring(heat_map([*RESULTS, evil]))
+    cells = [(cell.get("class"), "".join(cell.itertext())) for cell in root.iter("{http://www.w3.org/1999/xhtml}td")]
+    assert {("good", "named"), ("fair", "named B02"), ("good", "correct"), ("bad", "false alarm")} <= set(cells)
+    assert (None, "correct (<script>)") in cells
+    assert not list(root.iter("{http://www.w3.org/1999/xhtml}script"))
+    assert "FAIL" in root.findtext(".//{http://www.w3.org/1999/xhtml}h1")
+
+
 def test_the_page_of_the_documentation():
     """The page has its command, the catalogue, a matrix for each order, and what each check alone finds."""
     made = page(RESULTS, "refmaml self-test")
@@ -321,12 +345,12 @@ def test_what_each_check_alone_catches():
 
 
 def test_the_page_is_written(tmp_path):
-    """`--markdown` writes the page, and a folder that is not there is wrong usage."""
+    """`--format markdown=FILE` writes the page, and a folder that is not there is wrong usage."""
     given, path = lineup(CATALOGUE["B03"].variants[""]), tmp_path / "matrix.md"
-    arguments = ["--order", "1", "--dtype", "float64", "--markdown"]
-    assert command(*arguments, str(path), given=given).exit_code == 0
+    arguments = ["--order", "1", "--dtype", "float64", "--format"]
+    assert command(*arguments, f"markdown={path}", given=given).exit_code == 0
     assert "| Z99 | named wrong, as B03 | cost, gradients, adapted |" in path.read_text(encoding="utf-8")
-    assert command(*arguments, str(tmp_path / "missing" / "matrix.md"), given=given).exit_code == 2
+    assert command(*arguments, f"markdown={tmp_path / 'missing' / 'matrix.md'}", given=given).exit_code == 2
 
 
 # The catalogue
