@@ -83,7 +83,7 @@ Examples:
 Exit codes:
   0  pass: every answer is right within its bound
   1  fail: an answer is wrong, or a relation is broken; the report shows which
-  2  wrong usage: the subject or an option cannot be used
+  2  wrong usage: the subject or an option cannot be used, or a file cannot be written
   3  inconclusive: rounding could hide a wrong answer, or no problem was tested
   70 the judge itself failed, which says nothing about SUBJECT
 """

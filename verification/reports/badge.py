@@ -20,11 +20,8 @@ def badge(report: Report) -> str:
     return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" \
 aria-label="{title}">
   <title>{title}</title>
-  <clipPath id="corners"><rect width="{left + right}" height="20" rx="3"/></clipPath>
-  <g clip-path="url(#corners)">
-    <rect width="{left}" height="20" fill="#444"/>
-    <rect x="{left}" width="{right}" height="20" fill="{_COLOURS[report.verdict]}"/>
-  </g>
+  <rect width="{left + right}" height="20" rx="3" fill="{_COLOURS[report.verdict]}"/>
+  <path d="M3 0H{left}V20H3a3 3 0 0 1-3-3V3a3 3 0 0 1 3-3z" fill="#444"/>
   <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
     {_text(_LABEL, 0, left)}
     {_text(words, left, right)}
