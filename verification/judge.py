@@ -23,6 +23,7 @@ from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
 from verification.report import Case, Related, Report, conclude
@@ -117,9 +118,9 @@ class Run:
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self._standards_for(subject, order)]
-        able = [(subject, standard) for subject, standard in plan if subject.can(standard.problem)]
+        able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
         for subject, standard in able:
-            subject.require_signature(standard.problem)
+            subject.require_signature(standard.generic)
         unable = self._unfit(able)
         if unable:
             return replace(conclude(subjects[0][0], [], [], [], [], []), reason=unable)
@@ -136,7 +137,7 @@ class Run:
         show(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
         names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]
         related = [result for subject, order in subjects for result in self._related(subject, order)]
-        left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.problem)]
+        left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
         missed = self.overlooked([standard for _, standard in able], left_out)
         report = conclude(subjects[0][0], cases, names, related, left_out, missed)
         return replace(report, reason=f"{report.reason}{_caution(subjects[0][0], observations)}")
@@ -193,14 +194,14 @@ class Run:
             Related(name, order, result)
             for name in levels.RELATED
             for result in check_problem(
-                subject.function, self.standards.of(name, order).problem.native(subject.framework)
+                subject.function, self.standards.of(name, order).generic.native(subject.framework)
             ).results
         ]
 
     def case(self, subject: Subject, standard: Standard, dtype: str) -> tuple[Case, list[Observation]]:
         """Ask one problem in one precision, twice where state is looked for, and compare."""
         truths = standard.truths(own=subject.is_own)
-        own = standard.problem.native(subject.framework, dtype)
+        own = standard.generic.native(subject.framework, dtype)
         reply, changes = _ask(subject, standard, own)
         findings, worst = compare(standard, dtype, reply, truths, self.declared)
         findings += changes
@@ -208,7 +209,7 @@ class Run:
         # State outlives a call in any precision alike: one is enough.
         if levels.is_asked_twice(standard.problem) and dtype == self.precisions(standard)[0]:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
-            again, _ = _ask(subject, standard, standard.problem.native(subject.framework, dtype) if changes else own)
+            again, _ = _ask(subject, standard, standard.generic.native(subject.framework, dtype) if changes else own)
             later, _ = compare(standard, dtype, again, truths, self.declared)
             apart = differences(standard, dtype, reply, again) if findings else later
             findings += [
@@ -288,7 +289,7 @@ def run_of(
 def _ask(subject: Subject, standard: Standard, own: Problem) -> tuple[Reply, list[Finding]]:
     """Ask with arrays of its own, and tell which of them the subject wrote into."""
     dtype = str(own.dtype)
-    untouched = standard.problem.native("numpy", dtype)
+    untouched = standard.generic.native("numpy", dtype)
     reply = ask(subject, own)
     findings = []
     for what, before, after in (
@@ -317,7 +318,7 @@ def _observation(
     return Observation(standard, dtype, reply, call=call, overwrote=bool(changes), wrong=wrong)
 
 
-def snippet(subject: Subject, problem: Problem, dtype: str) -> str:
+def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
     """Return Python that asks the subject the problem again."""
     made = (
         f"verification.problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, "

@@ -105,6 +105,18 @@ def test_an_outer_cost_of_its_own(order, steps):
 
 
 @pytest.mark.parametrize("order", STEPS)
+def test_a_cost_that_is_a_matrix_product(order):
+    """A cost whose last operation is a product of two vectors is the reference's."""
+
+    def product(data, v):
+        error = anp.ravel(data["x"][0] * v["w"] - data["y"][0])
+        return anp.dot(error, error)
+
+    theta = {"w": np.array([0.5, -0.7])}
+    assert_same_answer(*STEPS[order], batch(), product, None, theta, 2, 0.05, batched=False)
+
+
+@pytest.mark.parametrize("order", STEPS)
 def test_the_three_parameter_form_counts_every_path(order):
     """A cost of inner and outer variables has the gradient of both ways in which a variable enters."""
     compiled, reference = STEPS[order]
@@ -162,8 +174,7 @@ def test_nothing_that_is_returned_shares_memory_with_the_inputs():
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     """Cost and gradients of 41 tasks are bit by bit the same from 1, 2, 3 and 7 threads."""
-    for threshold in ("_WORTH_OFFERING", "_WORTH_WAKING"):
-        monkeypatch.setattr(f"refmaml.compiled.running.execution.{threshold}", 0)
+    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_WAKING", 1e-9)
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     answers = [engine.fomaml_step(*args, batched=False, num_threads=threads) for threads in (1, 2, 3, 7)]
     for value, gradients in answers[1:]:
@@ -174,7 +185,7 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
 class LateCrew:
     """A helper that takes the first chunk, writes nonsense and does not finish."""
 
-    def engage(self, function, arguments, wake, keeps):
+    def engage(self, function, arguments, keeps):
         """Claim a chunk."""
         self.keeps = keeps
         counter = ctypes.c_int64.from_address(ctypes.c_int64.from_address(arguments[0]).value)
@@ -195,7 +206,7 @@ def test_a_chunk_that_a_helper_does_not_finish_is_computed_again(monkeypatch):
     args = (batch(tasks=41, dtype=np.float32), cost, None, variables(np.float32), 3, 0.05)
     options = {"batched": False, "return_inner_v": "all"}
     expected = engine.fomaml_step(*args, **options, num_threads=1)
-    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_OFFERING", 0)
+    monkeypatch.setattr("refmaml.compiled.running.execution._WORTH_WAKING", 1e-9)
     monkeypatch.setattr("refmaml.compiled.running.execution.CREW", LateCrew())
     value, gradients, adapted = engine.fomaml_step(*args, **options, num_threads=2)
     assert value == expected[0]

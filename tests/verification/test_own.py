@@ -81,6 +81,7 @@ def test_both_kinds_of_steps_pass_by_the_oracles_alone():
     ]
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_short_run_overlooks_nothing(order):
     """The problems that compile fast, each in one precision, the precisions in turn, show every fault."""
@@ -91,6 +92,7 @@ def test_a_short_run_overlooks_nothing(order):
     assert overlooked(tested, order) == []
 
 
+@pytest.mark.once  # arithmetic
 def test_no_note_says_less_where_nothing_is_left_out():
     """On problems that are named, the compiled steps are tested on what the reference is tested on."""
     report = verify_own(problems=("one-task", "no-steps"), engine=engine_of())
@@ -128,6 +130,7 @@ def test_a_wrong_compiled_step_fails_its_part():
     VALIDATOR.validate(json.loads(json.dumps(report.to_dict())))
 
 
+@pytest.mark.once  # arithmetic
 def test_state_is_found_in_the_one_precision_of_a_problem():
     """A problem that is asked twice is asked twice in whichever precision is its own."""
     calls = []

@@ -48,7 +48,7 @@ def at_rate(work: Work, factor: Any) -> Work:
     return work.changed(inner_mask=mask * np.asarray(factor, mask.dtype))
 
 
-not_reduced = misread(lambda work, question: at_rate(work, question.examples))
-reduced_twice = misread(lambda work, question: at_rate(work, 1 / question.examples))
-not_reduced_by_rows = misread(lambda work, question: at_rate(work, question.rows))
-reduced_twice_by_rows = misread(lambda work, question: at_rate(work, 1 / question.rows))
+not_reduced = misread(lambda work, question: at_rate(work, question.problem.examples))
+reduced_twice = misread(lambda work, question: at_rate(work, 1 / question.problem.examples))
+not_reduced_by_rows = misread(lambda work, question: at_rate(work, question.problem.rows))
+reduced_twice_by_rows = misread(lambda work, question: at_rate(work, 1 / question.problem.rows))

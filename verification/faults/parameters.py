@@ -15,9 +15,7 @@ from verification.oracles.view import FlatArray
 
 def unused_is_none(question: Question) -> Outcome:
     """F02: None for the variables that the outer cost ignores."""
-    problem = question.problem
-    ignored = problem.family.inner_ignores if problem.options.same_cost else problem.family.outer_ignores
-    return no_such_gradient(question, [chain for chain, name in problem.names.items() if name in ignored])
+    return no_such_gradient(question, list(question.problem.ignored_by_outer))
 
 
 def never_adapted(*chains: str) -> AnswerFunction:
@@ -42,8 +40,8 @@ def adapting(question: Question) -> list[str]:
     moving = np.any([work.view.inner_mask for work in question.works], axis=0)
     return [
         chain
-        for chain, name in question.problem.names.items()
-        if name not in question.problem.family.inner_ignores and np.any(moving[question.spots()[chain]])
+        for chain, where in question.spots().items()
+        if chain not in question.problem.ignored_by_inner and np.any(moving[where])
     ]
 
 
@@ -86,8 +84,10 @@ def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solve
         return points
 
     def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
-        for hessian in reversed(work.inner_hessians(points)):
-            u = u - hessian[taking].T @ (work.alpha * u)
+        for product in reversed(work.inner_products(points)):
+            spread = np.empty_like(u)
+            spread[taking] = work.alpha * u  # Pᵀ D u, where the step subtracts D P ∇S
+            u = u - product(spread)
         return u
 
     return solve(work, question.order, descend=descend, pull_back=pull_back)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import autograd.numpy as anp
 import numpy as np
-from autograd import grad
 
 from verification.faults import order
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
@@ -38,9 +36,9 @@ def _from_theta(work: Work) -> Points:
 def _pull_back_from_theta(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """J_{k+1} = I − D H_k J_k: θ enters each step anew."""
     total, moving = np.zeros_like(u), u
-    for hessian in reversed(work.inner_hessians(points)):
+    for product in reversed(work.inner_products(points)):
         total = total + moving
-        moving = -hessian.T @ (work.alpha * moving)
+        moving = -product(work.alpha * moving)
     return total + moving
 
 
@@ -58,7 +56,7 @@ def _all_from_start(work: Work) -> Points:
 
 def _pull_back_to_start(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """(I − k D H_0)ᵀ u, with k the number of steps taken."""
-    return u - len(points) * (work.inner_hessian(work.theta).T @ (work.alpha * u))
+    return u - len(points) * work.inner_product(work.theta, work.alpha * u)
 
 
 all_at_start = each_task(
@@ -75,18 +73,23 @@ def _unrolled(work: Work) -> list[Callable[[Any], Any]]:
 
 
 def _stage(work: Work, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    by_theta = grad(lambda theta: anp.sum(work.view.inner_costs(before(theta)[None])))
-    return lambda theta: before(theta) - work.alpha * by_theta(theta)
+    by_theta = work.differentiate(lambda theta: work.view.inner_costs(before(theta)[None])[0])
+    alpha = work.array(work.alpha)
+    return lambda theta: before(theta) - alpha * by_theta(theta)
+
+
+def _outer_gradient(work: Work, stage: Callable[[Any], Any]) -> FlatArray:
+    """Return the gradient of Q(φ_k(θ)) by θ."""
+    by_theta = work.differentiate(lambda theta: work.view.outer_costs(stage(theta)[None])[0])
+    return np.asarray(by_theta(work.array(work.theta)))
 
 
 def _through_unrolled(work: Work, question: Question) -> Solved:
     stages = _unrolled(work)
-    points = [np.asarray(stage(work.theta)) for stage in stages]
+    points = [np.asarray(stage(work.array(work.theta))) for stage in stages]
     if question.order == 2:
         ks = range(len(points)) if work.view.average else [len(points) - 1]
-        gradients = [
-            grad(lambda theta, k=k: anp.sum(work.view.outer_costs(stages[k](theta)[None])))(work.theta) for k in ks
-        ]
+        gradients = [_outer_gradient(work, stages[k]) for k in ks]
         cost = mean([work.outer_cost(points[k]) for k in ks])
         return Solved(cost, mean(gradients) * work.view.outer_mask, points[-1])
     return solve(work, question.order, descend=lambda _: points)

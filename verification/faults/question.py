@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -15,41 +16,35 @@ from verification.faults.work import (
     Work,
     by_autograd,
     by_complex_step,
-    hessians_by_autograd,
-    hessians_by_differences,
     mean,
+    products_by_autograd,
+    products_by_differences,
     solve,
 )
 from verification.oracles.view import FlatArray
 from verification.orders import Order
 from verification.problems.answers import selected
 from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 
 
 @dataclass(frozen=True)
 class Question:
-    """A problem as works, one for each task; `call` counts the calls that came before this one."""
+    """A problem as works, one for each task; `call` counts the calls that came before this one.
 
-    problem: Problem
+    `posed_in` puts the same question in another precision.
+    """
+
+    problem: Setting
     works: list[Work]
     order: Order
+    posed_in: Callable[[Any], Question]
     call: int = 0
 
     @property
     def tasks(self) -> int:
         """The number of tasks, T."""
         return len(self.works)
-
-    @property
-    def examples(self) -> int:
-        """The number of support examples of a task; 1 where the data are not examples."""
-        x = self.problem.batch["support"].get("x")
-        return 1 if x is None else int(x.shape[1])
-
-    @property
-    def rows(self) -> int:
-        """The rows of a task's first support array: its examples, or the size of a quadratic cost's matrix."""
-        return int(next(iter(self.problem.batch["support"].values())).shape[1])
 
     def copied(self) -> Question:
         """Return the question with a memory of its own: what is worked out from here on is forgotten with it."""
@@ -62,20 +57,20 @@ class Question:
 
 def pose(problem: Problem) -> Question:
     """Return the question that a problem puts, to predict what a fault answers to it."""
-    works = [Work(view, by_complex_step, hessians_by_autograd) for view in problem.views(anp)]
-    return Question(problem, works, problem.order)
+    works = [Work(view, by_complex_step, products_by_autograd) for view in problem.views(anp)]
+    return Question(problem, works, problem.order, partial(pose_in, problem))
 
 
 def pose_roughly(problem: Problem) -> Question:
     """Return the question that a problem puts, to tell fast how far off a fault's answer is, to some ten digits."""
-    works = [Work(view, by_complex_step, hessians_by_differences) for view in problem.views(anp)]
-    return Question(problem, works, problem.order)
+    works = [Work(view, by_complex_step, products_by_differences) for view in problem.views(anp)]
+    return Question(problem, works, problem.order, partial(pose_in, problem))
 
 
 def pose_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
     """Return the question to be worked in a precision, as an implementation does."""
-    works = [Work(view, by_autograd, hessians_by_autograd) for view in problem.views(anp, dtype=dtype)]
-    return Question(problem, works, problem.order, call)
+    works = [Work(view, by_autograd, products_by_autograd) for view in problem.views(anp, dtype=dtype)]
+    return Question(problem, works, problem.order, partial(pose_in, problem), call)
 
 
 @dataclass(frozen=True)

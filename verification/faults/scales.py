@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, pose_in
+from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import FlatArray
 
@@ -75,8 +75,8 @@ def _shrinking(shrink: Callable[[Work, Question], FlatArray]) -> AnswerFunction:
             return points
 
         def shrinking_pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
-            for hessian in reversed(work.inner_hessians(points)):
-                u = kept * u - hessian.T @ (work.alpha * u)
+            for product in reversed(work.inner_products(points)):
+                u = kept * u - product(work.alpha * u)
             return u
 
         return solve(work, question.order, descend=descending, pull_back=shrinking_pull_back)
@@ -198,12 +198,12 @@ hessian_shifted = each_task(lambda work, question: solve(work, question.order, p
 def half_precision(question: Question) -> Outcome:
     """G11: everything in float16."""
     with np.errstate(over="ignore", invalid="ignore"):  # costs beyond 65,504 are infinite there
-        return right(pose_in(question.problem, np.float16))
+        return right(question.posed_in(np.float16))
 
 
 def single_precision(question: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
-    return right(pose_in(question.problem, np.float32))
+    return right(question.posed_in(np.float32))
 
 
 def _reptile(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:

@@ -100,9 +100,9 @@ def _accumulating(work: Work) -> Points:
 
 def _accumulating_pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
     total = np.zeros_like(u)
-    for hessian in reversed(work.inner_hessians(points)):
+    for product in reversed(work.inner_products(points)):
         total = total - work.alpha * u
-        u = u + hessian.T @ total
+        u = u + product(total)
     return u
 
 

@@ -1,4 +1,4 @@
-"""The mathematics of one task that faults are written in: values, gradients and Hessians, and the right step of it.
+"""The mathematics of one task that faults are written in: values, gradients, Hessian-vector products, the right step.
 
 A fault is the right answer to a wrong question (a changed `Work`), or the right step with one part exchanged. Nothing
 here imports `refmaml`.
@@ -21,21 +21,27 @@ from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
 
 Points = list[FlatArray]
+#: u ↦ H u, with the Hessian H of a cost at a point.
+Product = Callable[[FlatArray], FlatArray]
 _HESSIAN_STEP = 2.0**-17
 
 
 @dataclass(frozen=True)
 class Work:
-    """One task in flat vectors; values, gradients and Hessians are kept, since faults ask for the same ones often.
+    """One task in flat vectors; values, gradients and curvature are kept, since faults ask for the same ones often.
 
     `derive` takes gradients: complex steps where an answer is predicted, which are fast and exact to rounding, and
-    autograd where a fault plays the subject, in the subject's own precision. `curve` takes the Hessians at several
-    points in one pass.
+    autograd where a fault plays the subject, in the subject's own precision. `curve` makes the Hessian-vector products
+    at several points in one pass: by dense Hessians for the small built-in problems, which multiply many vectors, and
+    without any for a model of one's own. `differentiate` makes the gradient of any function of a flat vector, for
+    steps that are themselves differentiated, and `array` an array that such functions can hold.
     """
 
     view: TaskView
     derive: Callable[[Costs, FlatArray], FlatArray]
-    curve: Callable[[Costs, NDArray[Any]], NDArray[Any]]
+    curve: Callable[[Costs, NDArray[Any]], list[Product]]
+    differentiate: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] = grad
+    array: Callable[[FlatArray], Any] = np.asarray
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -50,7 +56,7 @@ class Work:
 
     def changed(self, **changes: Any) -> Work:
         """Return the task with parts of its view exchanged; the costs keep what is known of them."""
-        return Work(replace(self.view, **changes), self.derive, self.curve, self.memory)
+        return replace(self, view=replace(self.view, **changes))
 
     def inner_cost(self, phi: FlatArray) -> Any:
         """S(φ)."""
@@ -74,14 +80,14 @@ class Work:
         found: FlatArray = self._kept("gradient", self.view.outer_costs, phi, self.derive)
         return found
 
-    def inner_hessian(self, phi: FlatArray) -> NDArray[Any]:
-        """∇²S(φ)."""
-        return self.inner_hessians([phi])[0]
+    def inner_product(self, phi: FlatArray, u: FlatArray) -> FlatArray:
+        """∇²S(φ) u."""
+        return self.inner_products([phi])[0](u)
 
-    def inner_hessians(self, points: Points) -> list[NDArray[Any]]:
-        """∇²S at each of several points; those that are not known yet in one pass."""
+    def inner_products(self, points: Points) -> list[Product]:
+        """The maps u ↦ ∇²S(φ) u at each of several points; those that are not known yet in one pass."""
         costs = self.view.inner_costs
-        keys = [("hessian", costs, phi.tobytes()) for phi in points]
+        keys = [("curvature", costs, phi.tobytes()) for phi in points]
         missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in self.memory}
         if missing:
             found = self.curve(costs, np.stack(list(missing.values())))
@@ -107,23 +113,28 @@ def by_autograd(costs: Costs, phi: FlatArray) -> FlatArray:
     return found
 
 
-def hessians_by_autograd(costs: Costs, points: NDArray[Any]) -> NDArray[Any]:
-    """Return the Hessians [P, n, n] of costs at points [P, n], all rows in one pass."""
+def products_by_autograd(costs: Costs, points: NDArray[Any]) -> list[Product]:
+    """Return the Hessian-vector products of costs at points [P, n], by Hessians with all rows in one pass."""
     count, size = points.shape
     basis = np.tile(np.eye(size, dtype=points.dtype), (count, 1))
     rows: NDArray[Any] = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * basis))(
         np.repeat(points, size, axis=0)
     )
-    return rows.reshape(count, size, size)
+    return _multiplying(rows.reshape(count, size, size))
 
 
-def hessians_by_differences(costs: Costs, points: NDArray[Any]) -> NDArray[Any]:
-    """Return the Hessians [P, n, n] of costs at points [P, n] to a relative 1e-10, several times as fast."""
+def products_by_differences(costs: Costs, points: NDArray[Any]) -> list[Product]:
+    """Return the Hessian-vector products of costs at points [P, n] to a relative 1e-10, several times as fast."""
     count, size = points.shape
     shifts = _HESSIAN_STEP * np.eye(size)
     probes = np.stack([points[:, None] + shifts, points[:, None] - shifts])
     ahead, behind = complex_step_gradients(costs, probes.reshape(-1, size)).reshape(2, count, size, size)
-    return np.asarray((ahead - behind) / (2 * _HESSIAN_STEP))
+    return _multiplying((ahead - behind) / (2 * _HESSIAN_STEP))
+
+
+def _multiplying(hessians: NDArray[Any]) -> list[Product]:
+    # H is symmetric; its transpose is what an unrolled step multiplies by, to the last bit.
+    return [hessian.T.__matmul__ for hessian in hessians]
 
 
 @dataclass(frozen=True)
@@ -145,8 +156,8 @@ def descend(work: Work) -> Points:
 
 def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from each of `points`."""
-    for hessian in reversed(work.inner_hessians(points)):
-        u = u - hessian.T @ (work.alpha * u)
+    for product in reversed(work.inner_products(points)):
+        u = u - product(work.alpha * u)
     return u
 
 

@@ -29,7 +29,7 @@ def unfit(standards: Iterable[Standard], framework: str, dtype: str) -> str:
     """
     known = set()
     for standard in standards:
-        problem = standard.problem
+        problem = standard.generic
         if (problem.family.inner_cost, problem.options.same_cost) not in known:
             known.add((problem.family.inner_cost, problem.options.same_cost))
             wrong = _wrong(problem, problem.native(framework, dtype), dtype)

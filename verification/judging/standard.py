@@ -22,6 +22,7 @@ from verification.judging.truth import Truth, from_oracles, from_reference
 from verification.orders import Order
 from verification.problems import suite
 from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 
 #: The faults that a single answer is held against to tell whether it decides anything. The central ones show on every
 #: problem with an inner step and change its answer by α; the subtle one by α², so that it fades first, and on some
@@ -34,21 +35,34 @@ DECIDES = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """A problem in float64 on autograd, with what is known of its answers.
+    """A problem in float64, on autograd where it is one of the judge's kind, with what is known of its answers.
 
     `certified` is an answer that was worked out elsewhere, such as a golden vector's: it then stands in place of the
-    reference and of the oracles. `allowance` likewise is a sensitivity that need not be measured.
+    reference and of the oracles. `allowance` likewise is a sensitivity that need not be measured, and `posed` a
+    question that is put already. A model of somebody's own comes with all three.
     """
 
-    problem: Problem
+    problem: Setting
     certified: Truth | None = None
     allowance: Sensitivity | None = None
+    posed: Question | None = None
     _predictions: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def generic(self) -> Problem:
+        """The problem, where its costs are written for every array framework.
+
+        Raises:
+            TypeError: they are those of a model in one framework.
+        """
+        if not isinstance(self.problem, Problem):
+            raise TypeError(f"{self.problem.name} has the costs of one framework, and none for other arrays.")
+        return self.problem
 
     @cached_property
     def sensitivity(self) -> Sensitivity:
         """How far the answer moves per unit of relative change on the way."""
-        return self.allowance or tolerances.sensitivity(self.problem)
+        return self.allowance or tolerances.sensitivity(self.generic)
 
     def truths(self, *, own: bool) -> list[Truth]:
         """Return the expected answers: the reference's, or for `refmaml`'s own code those of the oracles alone."""
@@ -58,16 +72,16 @@ class Standard:
 
     @cached_property
     def _reference(self) -> Truth:
-        return from_reference(self.problem)
+        return from_reference(self.generic)
 
     @cached_property
     def _oracles(self) -> list[Truth]:
-        return from_oracles(self.problem)
+        return from_oracles(self.generic)
 
     @cached_property
     def question(self) -> Question:
         """The question that the problem puts to faults; gradients are kept from one fault to the next."""
-        return pose(self.problem)
+        return self.posed or pose(self.generic)
 
     def predict(self, answer: AnswerFunction, call: int = 0) -> Outcome:
         """Return what a fault of the catalogue answers after `call` earlier calls; it is kept for the next subject."""
@@ -109,7 +123,8 @@ class Standard:
     @cached_property
     def _rough_question(self) -> Question:
         # At first order a Hessian has a part in faults alone that are far off; at second order, in the right answer.
-        return pose_roughly(self.problem) if self.problem.order == 1 else self.question
+        rough = self.posed is None and self.problem.order == 1
+        return pose_roughly(self.generic) if rough else self.question
 
     @cached_property
     def _roughly_right(self) -> Outcome:

@@ -14,7 +14,7 @@ from verification.naming.fits import fitted
 from verification.naming.pairs import pairs
 from verification.naming.precisions import SINGLE, precision_of
 from verification.orders import Order
-from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 
 #: Parts of an implementation that a fault may be in alone, by the problems that reach it.
-_MODES: dict[str, Callable[[Problem], bool]] = {
+_MODES: dict[str, Callable[[Setting], bool]] = {
     "in batched mode alone": lambda problem: problem.options.batched,
     "in loop mode alone": lambda problem: not problem.options.batched,
     "with averaging alone": lambda problem: problem.options.average_across_steps,

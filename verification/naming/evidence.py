@@ -21,11 +21,11 @@ from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import apart, bound_of_size, norm, over
 from verification.problems.levels import cost_of_asking
-from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 from verification.subjects import Reply
 
-#: Times the bound of a right answer: κ and s are measured at the right answer, and a fault amplifies rounding about as
-#: much, but not by the same factor.
+#: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
+#: another factor, which nothing here measures: chosen, not derived.
 _MARGIN = 4.0
 _UNUSED = re.compile("allow_unused|not have been used|unused")
 
@@ -47,8 +47,8 @@ class Observation:
     is_frozen: bool = False
 
     @property
-    def problem(self) -> Problem:
-        """The problem, in float64 on autograd."""
+    def problem(self) -> Setting:
+        """The problem, in float64."""
         return self.standard.problem
 
 

@@ -61,7 +61,7 @@ def family(subject: Subject, order: Order, observations: list[Observation], decl
 
 def _probes(answered: list[Observation]) -> list[Problem]:
     """Return the problems to ask again at other rates: two built-in ones, or the cheapest two of somebody's own."""
-    problems = {one.standard: one.problem for one in answered if not one.is_frozen}.values()
+    problems = {one.standard: one.standard.generic for one in answered if not one.is_frozen}.values()
     built_in = {suite.kind(problem.name): problem for problem in problems if problem.is_built_in}
     own = [problem for problem in problems if not problem.is_built_in and np.isscalar(problem.inner_learning_rate)]
     chosen = [built_in[name] for name in _PROBES if name in built_in]

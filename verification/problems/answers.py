@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.oracles import Solution
-from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,7 +24,7 @@ class Answer:
     adapted: Arrays
 
 
-def assemble(problem: Problem, solutions: Sequence[Solution]) -> Answer:
+def assemble(problem: Setting, solutions: Sequence[Solution]) -> Answer:
     """Put the solutions of single tasks together as the specification says: means over tasks, rows of φ_K."""
     gradient = np.mean([solution.gradient for solution in solutions], axis=0)
     rows = [problem.split(solution.adapted) for solution in solutions]
@@ -37,7 +37,7 @@ def assemble(problem: Problem, solutions: Sequence[Solution]) -> Answer:
     )
 
 
-def selected(problem: Problem) -> list[str]:
+def selected(problem: Setting) -> list[str]:
     """Return the key chains that the gradients have: every leaf that some task's outer loop selects."""
     everything = tuple(problem.names)
     outer = problem.options.outer_v

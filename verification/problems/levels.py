@@ -6,7 +6,7 @@ import numpy as np
 
 from verification.orders import Order
 from verification.problems import suite
-from verification.problems.problem import Problem
+from verification.problems.setting import Setting
 
 #: "quick": built-in problems that together show every fault of the catalogue. "full": all built-in problems, the quick
 #: ones again with other random numbers, and the relations.
@@ -30,12 +30,12 @@ def names(level: str, order: Order, seed: int) -> list[str]:
     return [*suite.names(order, plain=False), *(f"{name}@{seed}" for name in quick)]
 
 
-def is_asked_twice(problem: Problem) -> bool:
+def is_asked_twice(problem: Setting) -> bool:
     """Return whether a problem is asked a second time: some of the built-in ones, and everybody's own."""
     return not problem.is_built_in or suite.kind(problem.name) in _TWICE
 
 
-def cost_of_asking(problem: Problem) -> int:
+def cost_of_asking(problem: Setting) -> int:
     """Return roughly how long a fault takes on a problem: cheap ones first, since one mismatch is enough."""
     size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
     # Problems with fewer than two steps tell little; they come last.

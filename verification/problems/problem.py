@@ -80,6 +80,28 @@ class Problem:
             rows = slice(t, t + 1)
             yield _cut(self.batch["support"], rows), _cut(self.batch["query"], rows)
 
+    @property
+    def examples(self) -> int:
+        """The number of support examples of a task; 1 where the data are not examples."""
+        x = self.batch["support"].get("x")
+        return 1 if x is None else int(x.shape[1])
+
+    @property
+    def rows(self) -> int:
+        """The rows of a task's first support array: its examples, or the size of a quadratic cost's matrix."""
+        return int(next(iter(self.batch["support"].values())).shape[1])
+
+    @property
+    def ignored_by_inner(self) -> list[str]:
+        """The key chains of the variables that the inner cost does not use."""
+        return [chain for chain, name in self.names.items() if name in self.family.inner_ignores]
+
+    @property
+    def ignored_by_outer(self) -> list[str]:
+        """The key chains of the variables that the outer cost does not use."""
+        ignores = self.family.inner_ignores if self.options.same_cost else self.family.outer_ignores
+        return [chain for chain, name in self.names.items() if name in ignores]
+
     def inner_cost(self, batch: Tree, v: Tree) -> Any:
         """S on an inner batch at variables v: a real scalar of the framework; the mean over rows."""
         return self._cost(self.family.inner_cost, batch, v)

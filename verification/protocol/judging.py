@@ -133,7 +133,7 @@ class _Work:
             _Item(name=standard.problem.name, order=order, dtype=dtype, standard=standard)
             for order in orders
             for standard in self.run.standards_of(order)
-            if self._can(standard.problem.name, from_problem(standard.problem))
+            if self._can(standard.problem.name, from_problem(standard.generic))
             for dtype in self.run.dtypes
         ]
         if not vectors:

@@ -201,7 +201,7 @@ def fault_distances(standard: Standard) -> dict[str, float]:
     Faults are worked in float64, to ten digits at least: what is measured is the fault, without rounding. Left out are
     faults whose gradients are right to the bit: a clip that nothing exceeds, and changes of the caller's arrays.
     """
-    distances = {name: standard.distance(answer, "float64") for name, answer in _answers(standard.problem)}
+    distances = {name: standard.distance(answer, "float64") for name, answer in _answers(standard.generic)}
     return {
         name: tolerances.FACTOR * distance
         for name, distance in distances.items()
@@ -240,7 +240,7 @@ def _plain(order: Order, variants: list[Variant]) -> list[Variant]:
 
 def _error(standard: Standard, variant: Variant, dtype: str) -> float:
     subject = Subject(variant.make(standard.problem.order), variant.kind, variant.framework, variant.name)
-    reply = ask(subject, standard.problem.native(variant.framework, dtype))
+    reply = ask(subject, standard.generic.native(variant.framework, dtype))
     if reply.findings:
         return float("inf")  # what is missing or misshapen is no rounding
     # Measured against the reference, and in units: C times the error over its bound.

@@ -71,16 +71,16 @@ def _by_products(work: Work, points: Points, u: FlatArray) -> FlatArray:
 def _by_one_matrix(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """Multiply the Jacobians together from the first step on, and pull back by the product."""
     product = np.eye(work.theta.size, dtype=work.theta.dtype)
-    for hessian in work.inner_hessians(points):
-        product = (product - work.alpha[:, None] * (hessian @ product)).astype(product.dtype)
+    for multiply in work.inner_products(points):
+        product = (product - work.alpha[:, None] * multiply(product)).astype(product.dtype)
     return product.T @ u
 
 
 def _expanded(work: Work, points: Points, u: FlatArray) -> FlatArray:
     """Accumulate the correction −Σ_k H_k D u_k apart from u, and add it last."""
     correction = np.zeros_like(u)
-    for hessian in reversed(work.inner_hessians(points)):
-        correction = correction - hessian.T @ (work.alpha * (u + correction))
+    for multiply in reversed(work.inner_products(points)):
+        correction = correction - multiply(work.alpha * (u + correction))
     return u + correction
 
 

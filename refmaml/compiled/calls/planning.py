@@ -14,9 +14,9 @@ from refmaml.compiled.calls.groups import nesting, static_key
 from refmaml.compiled.code.bodies import Data, Leaf, Role, Step
 from refmaml.compiled.code.driver import source_of
 from refmaml.compiled.errors import ValueDependence
-from refmaml.compiled.lowering.traced import Traced, trace, traced_again
+from refmaml.compiled.lowering.traced import trace, traced_again
 from refmaml.compiled.machine.runtime import executable
-from refmaml.compiled.program.program import DType, Shape, in_order, stored_dtype
+from refmaml.compiled.program.program import DType, Shape, stored_dtype
 from refmaml.compiled.recording.record import Program, inner_product, value_and_gradients
 from refmaml.compiled.running.plan import Plan
 from refmaml.containers import Array, Container, Leaves, Skeleton, fill, flatten, merge, prune, select
@@ -118,7 +118,6 @@ def plan(request: Request) -> Plan:
         traced={name: program.expected for name, program in traced.items()},
         precisions={name: program.precision for name, program in traced.items()},
         fingerprints={name: program.fingerprint for name, program in traced.items()},
-        work=_work(traced),
     )
 
 
@@ -167,12 +166,6 @@ def _is_shared(request: Request) -> bool:
 
 def _signature(leaves: Leaves) -> list[tuple[str, Shape, str]]:
     return [(chain, leaf.shape, leaf.dtype.str) for chain, leaf in leaves.items()]
-
-
-def _work(traced: dict[str, Traced]) -> int:
-    values = in_order([value for program in traced.values() for value in program.outputs.values()])
-    products = sum(2 * value.size * value.args[0].shape[-1] for value in values if value.op == "matmul")
-    return products + 4 * sum(value.size for value in values if value.op in ("map", "reduce", "gather"))
 
 
 def _by_name(boxes: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Writer(Places):
         straight = offset == 0 and root.size == sink.value.size and strides == _unit(sink.value.shape)
         if not sink.alpha or sink.late or root.op != "matmul" or root.shape[0] != 1 or not straight:
             return False
+        if sink.memory != memory_name(root.dtype):
+            return False  # a cost, which goes elsewhere
         if any(is_input(where_read(arg)[0], self._written) for arg in root.args):
             return False  # it reads what other sinks of the same program write
         if id(root) in self._kept:

@@ -1,4 +1,4 @@
-"""Threads that help with one call, and are never waited for where they do not come, or do not finish, in time.
+"""Threads that help with one call, in time that nobody else wants, and are never waited for where they do not come.
 
 Whoever calls does the work too, by claiming chunks until none is left. A helper that another process keeps from running
 claims nothing, and the caller has then done everything itself and takes the helper's job back. A helper that loses its
@@ -13,14 +13,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
-from queue import SimpleQueue
 from typing import Any
 
-from refmaml.compiled.running.native import PARKED, RUNNING
+from refmaml.compiled.running.native import RUNNING
 from refmaml.compiled.running.posts import Post
 
-#: Seconds for which a helper waits in machine code: longer than what commonly lies between two steps.
-_WATCHFUL = 3e-4
 #: Seconds for which the end of the process waits for a helper that was left behind.
 _LAST = 1.0
 
@@ -31,18 +28,12 @@ class Helper:
     def __init__(self) -> None:
         self.post = Post()
         self.keeps: Any = None  # what the helper may read and write: it must outlive an interrupted caller
-        self._wakes: SimpleQueue[None] = SimpleQueue()  # in C, unlike a semaphore
         threading.Thread(target=self._serve, daemon=True, name="refmaml").start()
 
     def _serve(self) -> None:
-        while True:
-            self._wakes.get()
-            self.post.serve(_WATCHFUL)
-
-    def offer(self, function: int, argument: int) -> None:
-        """Offer work."""
-        if self.post.offer(function, argument):
-            self._wakes.put(None)
+        if hasattr(os, "sched_setscheduler"):  # so that it takes no time from the caller, whose core it may wake on
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        self.post.serve()
 
 
 class Crew:
@@ -53,29 +44,26 @@ class Crew:
         self._process = os.getpid()
         self._left: list[Helper] = []
 
-    def engage(self, function: int, arguments: Sequence[int], wake: bool, keeps: Any) -> list[Helper]:
-        """Offer work to one helper for each argument, or to those that wait for it where none shall be woken."""
+    def engage(self, function: int, arguments: Sequence[int], keeps: Any) -> list[Helper]:
+        """Offer work to one helper for each argument; to fewer where others have yet to finish what they began."""
         if self._process != os.getpid():  # a fork has no threads
             self._free, self._left, self._process = deque(), [], os.getpid()
         engaged: list[Helper] = []
-        idle: list[Helper] = []
+        busy: list[Helper] = []
         while len(engaged) < len(arguments):
             try:
                 helper = self._free.pop()
             except IndexError:
-                if not wake:
-                    break
                 helper = Helper()
-            state = helper.post.state
-            if state == RUNNING or (state == PARKED and not wake):
-                idle.append(helper)
-                if len(idle) >= len(arguments):
+            if helper.post.state == RUNNING:
+                busy.append(helper)
+                if len(busy) >= len(arguments):
                     break
                 continue
             helper.keeps = keeps
-            helper.offer(function, arguments[len(engaged)])
+            helper.post.offer(function, arguments[len(engaged)])
             engaged.append(helper)
-        self._free.extendleft(idle)
+        self._free.extendleft(busy)
         return engaged
 
     def dismiss(self, helpers: Sequence[Helper], seconds: float) -> bool:

@@ -24,10 +24,9 @@ _PRECISIONS = (FLOAT32, FLOAT64)
 _SLOTS = 32
 #: Bytes that all slots of a call may take, unless eight slots alone take more.
 _SLOT_BYTES = 1 << 23
-#: Arithmetic operations below which a helper that is parked is not worth waking: about a tenth of a millisecond's work.
-_WORTH_WAKING = 4_000_000
-#: The same for a helper that waits in machine code, and gets its work in a microsecond.
-_WORTH_OFFERING = 1_000_000
+#: Seconds of work for each helper that is woken: what it costs to wake one, and to compute again what one has begun and
+#: does not finish, has to be small beside them. docs/engine.md has the measurements.
+_WORTH_WAKING = 1e-3
 #: Seconds added to the time of a chunk, when a helper is waited for.
 _PATIENCE = 2e-5
 
@@ -111,6 +110,7 @@ class Execution:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._idle: deque[Buffers] = deque(maxlen=4)
+        self._pace = 0.0  # seconds that one thread takes for one evaluation of a task, as measured; 0 before that
 
     def _buffers(self, tasks: int, steps: int) -> Buffers:
         try:
@@ -134,9 +134,8 @@ class Execution:
             kept = {dtype: np.empty((adapted, self.plan.totals.get(dtype, 0)), dtype) for dtype in _PRECISIONS}
         run = self.plan.run
         if isinstance(run, Native):
-            work = self.plan.work * ((2 if average else 1) * steps + 1) * tasks
-            helpers = min(threads, buffers.chunks) - 1 if work > _WORTH_OFFERING else 0
-            if not self._shared_out(run, buffers, kept, data, helpers, work > _WORTH_WAKING):
+            evaluations = ((2 if average else 1) * steps + 1) * tasks
+            if not self._shared_out(run, buffers, kept, data, threads, evaluations):
                 buffers, kept = self._made_again(run, buffers, kept, data)
         else:
             run(buffers.arguments(0, list(kept.values()), data))
@@ -145,24 +144,24 @@ class Execution:
         self._idle.append(buffers)
         return cost, sums, kept
 
-    @staticmethod
     def _shared_out(
-        run: Native, buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers], helpers: int, wake: bool
-    ) -> bool:
+        self, run: Native, buffers: Buffers, kept: dict[Any, Numbers], data: Sequence[Numbers], threads: int,
+        evaluations: int,
+    ) -> bool:  # fmt: skip
         """Run all chunks, with helpers; return False where one of them has not finished what it began."""
         ends = _ends(buffers, kept, data)
         mine = buffers.addresses(0, ends)
-        if helpers < 1:
-            run.call(mine)
-            return True
+        helpers = min(threads - 1, buffers.chunks - 1, int(self._pace * evaluations / _WORTH_WAKING))
         theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
-        engaged = CREW.engage(run.address, theirs, wake, (buffers, kept, data))
         began = time.perf_counter()
+        engaged = CREW.engage(run.address, theirs, (buffers, kept, data)) if theirs else []
         try:
             run.call(mine)
         finally:
-            chunk = (time.perf_counter() - began) * (1 + len(engaged)) / buffers.chunks
-            finished = CREW.dismiss(engaged, chunk + _PATIENCE)
+            # What all of them may have taken together: more than one thread alone takes, so the least is the best.
+            seconds = (time.perf_counter() - began) * (1 + len(engaged))
+            finished = CREW.dismiss(engaged, seconds / buffers.chunks + _PATIENCE)
+        self._pace = min(self._pace or seconds, seconds / evaluations)
         return finished
 
     def _made_again(

@@ -13,7 +13,7 @@ from typing import Any
 
 from refmaml.compiled.machine import cache
 
-PARKED, WAITING, OFFERED, RUNNING = range(4)
+IDLE, OFFERED, WITHDRAWN, RUNNING = range(4)
 
 _PAUSES = {
     "x86_64": ("llvm.x86.sse2.pause", "", ""), "AMD64": ("llvm.x86.sse2.pause", "", ""),
@@ -45,17 +45,21 @@ done:
   ret i64 %now
 }}
 
-define i64 @refmaml_serve(i64* %post, i64 %spins) {{
+define i64 @refmaml_serve(i64* %post) {{
 entry:
-  br label %waiting
-waiting:
-  %state = call i64 @refmaml_wait(i64* %post, i64 {WAITING}, i64 %spins)
-  %new = icmp eq i64 %state, {OFFERED}
-  br i1 %new, label %take, label %park
-take:
-  %before = call i64 @refmaml_swap(i64* %post, i64 {OFFERED}, i64 {RUNNING})
-  %mine = icmp eq i64 %before, {OFFERED}
-  br i1 %mine, label %run, label %waiting
+  %acquire_place = getelementptr i64, i64* %post, i64 3
+  %acquire_number = load i64, i64* %acquire_place
+  %acquire = inttoptr i64 %acquire_number to i32 (i64, i32)*
+  %lock_place = getelementptr i64, i64* %post, i64 4
+  %lock = load i64, i64* %lock_place
+  br label %sleep
+sleep:
+  %woken = call i32 %acquire(i64 %lock, i32 1)
+  br label %look
+look:
+  %state = call i64 @refmaml_swap(i64* %post, i64 {OFFERED}, i64 {RUNNING})
+  %mine = icmp eq i64 %state, {OFFERED}
+  br i1 %mine, label %run, label %leave
 run:
   %function_place = getelementptr i64, i64* %post, i64 1
   %function_number = load i64, i64* %function_place
@@ -63,14 +67,12 @@ run:
   %argument_place = getelementptr i64, i64* %post, i64 2
   %argument = load i64, i64* %argument_place
   call void %function(i64 %argument)
-  store atomic i64 {WAITING}, i64* %post seq_cst, align 8
-  br label %waiting
-park:
-  %was = call i64 @refmaml_swap(i64* %post, i64 {WAITING}, i64 {PARKED})
-  %offered = icmp eq i64 %was, {OFFERED}
-  br i1 %offered, label %take, label %rest
-rest:
-  ret i64 0
+  store atomic i64 {IDLE}, i64* %post seq_cst, align 8
+  br label %sleep
+leave:
+  %was = call i64 @refmaml_swap(i64* %post, i64 {WITHDRAWN}, i64 {IDLE})
+  %again = icmp eq i64 %was, {OFFERED}
+  br i1 %again, label %look, label %sleep
 }}
 """
 
@@ -123,7 +125,7 @@ def _loaded() -> tuple[Any, dict[str, Callable[..., int]]]:
         machine = cache.Machine("refmaml_serve", cache.machine_code(_CODE))
         cache.store(key, machine)
     engine, _ = cache.linked(machine)
-    kinds = {"swap": 3, "wait": 3, "serve": 2, "sum_32": 4, "sum_64": 4}
+    kinds = {"swap": 3, "wait": 3, "serve": 1, "sum_32": 4, "sum_64": 4}
     return engine, {
         name: ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + count))(engine.get_function_address(f"refmaml_{name}"))
         for name, count in kinds.items()

@@ -31,4 +31,3 @@ class Plan:
     traced: dict[str, dict[str, Any]]  # by program: cost and gradient on the data that was traced
     precisions: dict[str, DType]  # by program: the coarsest in it
     fingerprints: dict[str, str | None]  # of the recordings
-    work: int  # arithmetic operations of one evaluation, roughly

@@ -1,19 +1,26 @@
-"""Where a helper waits for work: offering it, taking it, and waiting for a moment, in machine code.
+"""Where a helper waits for work: offering it, taking it, and taking it back, without Python's global lock.
 
-A `Post` is three numbers in memory: a state, the function to run and its argument. Its helper waits without Python's
-lock, so that work is taken within a microsecond while it waits; after a while it parks itself, and has to be woken.
-Whoever offered the work takes it back where the helper has not begun.
+A `Post` is a few numbers in memory: a state, the function to run and its argument. Its helper sleeps on a lock of
+CPython's, by the C function behind `threading.Lock`, from machine code that it never leaves. So it does not take the
+global lock when it wakes, which would keep the caller waiting for it where another process holds its core: for 5 ms,
+the interval at which the interpreter lets another thread have it, and more. Whoever offered the work takes it back
+where the helper has not begun.
 """
 
 from __future__ import annotations
 
+import ctypes
 import time
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.running.native import OFFERED, PARKED, RUNNING, WAITING, functions
+from refmaml.compiled.running.native import IDLE, OFFERED, RUNNING, WITHDRAWN, functions
+
+_allocate = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThread_allocate_lock", ctypes.pythonapi))
+_acquire = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThread_acquire_lock", ctypes.pythonapi))
+_release = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("PyThread_release_lock", ctypes.pythonapi))
 
 
 @lru_cache(maxsize=1)
@@ -35,10 +42,14 @@ def is_noted(flags: np.ndarray[Any, Any], index: int) -> bool:
 
 
 class Post:
-    """Where one helper waits for work."""
+    """Where one helper waits for work; it stays for the life of the process, and so does its lock."""
 
     def __init__(self) -> None:
+        self._lock = _allocate()
+        _acquire(self._lock, 1)
         self._memory = np.zeros(16, np.int64)  # a cache line of its own
+        self._memory[3] = ctypes.cast(_acquire, ctypes.c_void_p).value or 0
+        self._memory[4] = self._lock
         self._place = self._memory.ctypes.data
         self._functions = functions()
         self._spins = _spins_in_a_second()
@@ -48,21 +59,20 @@ class Post:
         """What the helper is doing."""
         return int(self._memory[0])
 
-    def offer(self, function: int, argument: int) -> bool:
-        """Offer work, and tell whether the helper has to be woken for it."""
+    def offer(self, function: int, argument: int) -> None:
+        """Offer work, and wake the helper; one that has yet to wake for work that was withdrawn finds the new one."""
         self._memory[1], self._memory[2] = function, argument
-        if self._functions["swap"](self._place, WAITING, OFFERED) == WAITING:
-            return False
-        self._functions["swap"](self._place, PARKED, OFFERED)
-        return True
+        swap = self._functions["swap"]
+        if swap(self._place, WITHDRAWN, OFFERED) != WITHDRAWN:
+            swap(self._place, IDLE, OFFERED)
+            _release(self._lock)
 
     def withdraw(self, seconds: float) -> bool:
         """Take the work back, or wait so long for its end; tell whether the helper has left it."""
-        if self._functions["swap"](self._place, OFFERED, WAITING) == OFFERED:
+        if self._functions["swap"](self._place, OFFERED, WITHDRAWN) == OFFERED:
             return True
         return self._functions["wait"](self._place, RUNNING, int(seconds * self._spins)) != RUNNING
 
-    def serve(self, seconds: float) -> None:
-        """Do what is offered, until nothing has been for so long."""
-        self._functions["swap"](self._place, PARKED, WAITING)
-        self._functions["serve"](self._place, int(seconds * self._spins))
+    def serve(self) -> None:
+        """Do what is offered, for ever."""
+        self._functions["serve"](self._place)

@@ -229,6 +229,7 @@ def test_a_printed_snippet_reproduces_the_answer(capsys):
     assert "'w1': array(" in capsys.readouterr().out
 
 
+@pytest.mark.once  # arithmetic
 def test_many_failures_are_told_in_part():
     """One failing problem is told in full, four leaves of it, where the mistake has a name; the table has them all."""
     names = ("mlp-tanh-mse", "mlp-softplus-mse", "mlp-tanh-softmax", "no-steps")
@@ -254,6 +255,7 @@ def step(batch, inner, outer, variables, steps, rate, /, **options):
 """
 
 
+@pytest.mark.once  # arithmetic
 def test_three_failures_are_told_where_the_mistake_has_no_name(tmp_path):
     """Where no fault gives the answers, three failing problems are told in full."""
     (tmp_path / "unnamed.py").write_text(UNNAMED, "utf-8")
@@ -264,6 +266,7 @@ def test_three_failures_are_told_where_the_mistake_has_no_name(tmp_path):
     assert "The table has 1 more wrong answer." in result.output
 
 
+@pytest.mark.once  # arithmetic
 def test_the_worst_entry_is_shown_with_its_place(tmp_path):
     """Of a wrong array the entry that is furthest off is shown, and NaN is further than any number."""
     source = f"""

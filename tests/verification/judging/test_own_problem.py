@@ -108,6 +108,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize(("fault", "subject", "order"), FAULTS)
 def test_a_mistake_is_named(fault, subject, order):
     """A fault is named first, and alone, by its answers to two problems: with two steps some faults are alike."""
@@ -116,6 +117,7 @@ def test_a_mistake_is_named(fault, subject, order):
     assert [(found.name, found.cannot_tell_from) for found in report.diagnosis] == [(fault, ())]
 
 
+@pytest.mark.once  # arithmetic
 def test_a_factor_is_fitted():
     """A factor that nobody knows beforehand is told with its value."""
     found = judged(FaultySubject(tasks.multiplied(0.7)), (problem(), problem(seed=12))).diagnosis[0]
@@ -130,6 +132,7 @@ def test_state_is_found_by_a_second_call(fault):
     assert report.diagnosis[0].name == fault
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize(("power", "where"), [(0, "the outer loop"), (1, "the inner loop"), (2, "the inner recursion")])
 def test_a_mistake_with_no_name_says_how_the_error_grows(power, where):
     """An error that grows like α^p, of no fault of the catalogue, is told to be in the loop that p points to."""

@@ -11,7 +11,7 @@ from autograd.core import primitive_vjps
 from autograd.extend import defvjp
 
 import refmaml
-from verification.faults.question import Question, combined
+from verification.faults.question import combined, pose
 from verification.faults.work import Work, by_complex_step, solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
@@ -57,19 +57,20 @@ def test_differences_alone_catch_a_wrong_derivative_of_the_framework(monkeypatch
 
 
 def by_four_points(costs, points):
-    """Return the Hessians [P, n, n] at points [P, n] by central differences of fourth order."""
+    """Return the Hessian-vector products at points [P, n] by central differences of fourth order."""
     step, count, size = 2.0**-10, *points.shape
     offsets = step * np.array([1.0, -1.0, 2.0, -2.0])
     probes = points[:, None, None] + offsets[:, None, None] * np.eye(size)
     slopes = complex_step_gradients(costs, probes.reshape(-1, size)).reshape(count, 4, size, size)
-    return np.asarray((8 * (slopes[:, 0] - slopes[:, 1]) - (slopes[:, 2] - slopes[:, 3])) / (12 * step))
+    hessians = (8 * (slopes[:, 0] - slopes[:, 1]) - (slopes[:, 2] - slopes[:, 3])) / (12 * step)
+    return [hessian.T.__matmul__ for hessian in hessians]
 
 
 def test_jacobians_alone_catch_products_by_differences():
     """Hessian-vector products by differences are right to twelve digits or more, which differences cannot doubt."""
     problem = suite.problem("mlp-tanh-mse", order=2)
     works = [Work(view, by_complex_step, by_four_points) for view in problem.views(np)]
-    found = combined(Question(problem, works, 2), [solve(work, 2) for work in works])
+    found = combined(replace(pose(problem), works=works), [solve(work, 2) for work in works])
     reply = Reply(found.cost, found.gradients, dict(found.gradients))
     assert caught_by(problem, reply) == ["explicit Jacobians", "the reference"]
 

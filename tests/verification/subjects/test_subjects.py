@@ -283,6 +283,7 @@ class Unreadable:
         raise RuntimeError("freed")
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize(
     ("leaf", "says"),
     [
@@ -306,6 +307,7 @@ def test_a_leaf_that_is_not_what_it_has_to_be(leaf, says):
     assert findings(returning(b1=leaf)) == [("gradients", "b1", says)]
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_gradient_that_is_not_finite(value):
     """NaN or infinity in one entry is a finding of that leaf, which no maximum loses."""
