@@ -50,7 +50,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verification": (
         "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
-        "relations", "naming", "report", "judge", "own", "protocol", "selftest", "reports", "commands",
+        "relations", "naming", "report", "judge", "own", "models", "protocol", "selftest", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from verification.faults import models
 from verification.faults.catalogue import EVERY, MAML, Fault
+from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP
 
 _LIMITS = (1.0, 0.5, 0.1, 5.0, 10.0, 0.25)
 
 
-def _clips() -> dict[str, models.AnswerFunction]:
+def _clips() -> dict[str, AnswerFunction]:
     by_norm = {f"by norm, at {limit:g}": models.with_clipped_norm(limit, PYTORCH_CLIP) for limit in _LIMITS}
     by_value = {f"by value, at {limit:g}": models.with_clipped_entries(limit) for limit in _LIMITS}
     return by_norm | by_value
@@ -36,7 +37,8 @@ def _faults() -> list[Fault]:
               "Take the clip out of the inner loop, or differentiate it.", _clips(), (2,)),
         Fault("M03", "frozen parameters adapted", "φ_k moves in every parameter", "none confirmed",
               "a parameter that does not adapt, K ≥ 1", "Adapt the parameters of the inner loop only.",
-              {"all of the model": models.everything_adapted, "all that are trained": models.all_trained_adapted}, EVERY),
+              {"all of the model": models.everything_adapted, "all that are trained": models.all_trained_adapted},
+              EVERY),
         Fault("M04", "momentum in the inner optimizer", "m ← μm + ∇S, φ ← φ − αm", "none confirmed", "K ≥ 2",
               "Use plain gradient descent in the inner loop.",
               {f"μ = {mu:g}": models.with_momentum(mu) for mu in (0.9, 0.5, 0.95, 0.99)}, EVERY),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,16 +40,28 @@ class ModelCosts(Protocol):
         """The coordinates of the flat vector that each coordinate of the vector with all copies comes from."""
 
 
-outer_in_other_mode = misread(lambda work, _: work.changed(outer_costs=work.view.outer_costs.in_other_mode()))
-inner_in_other_mode = misread(lambda work, _: work.changed(inner_costs=work.view.inner_costs.in_other_mode()))
+def _inner(work: Work) -> ModelCosts:
+    """Return S as the loss of a model: these faults are asked of nothing else."""
+    return cast(ModelCosts, work.view.inner_costs)
+
+
+def _outer(work: Work) -> ModelCosts:
+    """Return Q as the loss of a model."""
+    return cast(ModelCosts, work.view.outer_costs)
+
+
+outer_in_other_mode = misread(lambda work, _: work.changed(outer_costs=_outer(work).in_other_mode()))
+inner_in_other_mode = misread(lambda work, _: work.changed(inner_costs=_inner(work).in_other_mode()))
 both_in_other_mode = misread(
     lambda work, _: work.changed(
-        inner_costs=work.view.inner_costs.in_other_mode(), outer_costs=work.view.outer_costs.in_other_mode()
+        inner_costs=_inner(work).in_other_mode(),
+        outer_costs=_outer(work).in_other_mode(),
     )
 )
 under_autocast = misread(
     lambda work, _: work.changed(
-        inner_costs=work.view.inner_costs.in_lower_precision(), outer_costs=work.view.outer_costs.in_lower_precision()
+        inner_costs=_inner(work).in_lower_precision(),
+        outer_costs=_outer(work).in_lower_precision(),
     )
 )
 everything_adapted = misread(lambda work, _: work.changed(inner_mask=np.ones_like(work.theta)))
@@ -58,18 +70,18 @@ all_trained_adapted = misread(lambda work, _: work.changed(inner_mask=work.view.
 
 def _untied(work: Work, question: Question) -> Solved:
     """Adapt each copy of a tied parameter by its own part of the gradient; the outer gradient is their sum."""
-    copies = work.view.inner_costs.copies
+    copies = _inner(work).copies
     apart = work.changed(
         theta=work.theta[copies],
-        inner_costs=work.view.inner_costs.with_copies(),
-        outer_costs=work.view.outer_costs.with_copies(),
+        inner_costs=_inner(work).with_copies(),
+        outer_costs=_outer(work).with_copies(),
         inner_mask=work.view.inner_mask[copies],
         outer_mask=work.view.outer_mask[copies],
         rate=work.view.rate[copies],
     )
     found = solve(apart, question.order)
     size = work.theta.size
-    gathered = np.bincount(copies, weights=found.gradient, minlength=size)
+    gathered: FlatArray = np.bincount(copies, weights=found.gradient, minlength=size).astype(np.float64)
     return Solved(found.cost, gathered, found.adapted[:size])
 
 
@@ -120,9 +132,7 @@ def with_momentum(mu: float) -> AnswerFunction:
             carried = mu * carried
         return u
 
-    return each_task(
-        lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back)
-    )
+    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
 
 
 def _with_adam(work: Work, question: Question) -> Solved:
@@ -197,4 +207,3 @@ def without_change(question: Question) -> Outcome:
     """M06: the outer optimizer holds parameters that the model has no more."""
     found = right(question)
     return found if question.problem.outer_learning_rate is None else scaled(found, 0.0)
-

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, co
         along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
         direction = size * along / np.linalg.norm(along)
         values = [_difference(work, step * direction, adapted) / step for step in _STEPS]
-        gaps = [abs(one - other) for one, other in zip(values, values[1:], strict=False)]
+        gaps = [abs(one - other) for one, other in pairwise(values)]
         best = int(np.argmin(gaps))
         yield Slope(float(gradient @ direction), values[best + 1], gaps[best])
 

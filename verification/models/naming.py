@@ -8,6 +8,7 @@ usual numbers (a momentum of 0.9, a clip at 1) before a search, and a search tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -28,12 +29,10 @@ _NOT_HERE = frozenset({"B11", "C02", "D09", "G11", "F04", "B05"})
 _SAME = frozenset({"N of the first array", "and the gradient times T", "α over T", "α and the gradient over T"})
 _DECAYS = (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 0.1)
 _STEPS = 8  # of a search
-_CLOSER = 0.7  # what a step of a search leaves of the distance, at most
+_CLOSER = 0.8  # what a step of a search leaves of the distance, at most
 
 
-def name(
-    observations: list[Observation], smaller: list[Observation], order: Order, precision: str
-) -> list[Diagnosis]:
+def name(observations: list[Observation], smaller: list[Observation], order: Order, precision: str) -> list[Diagnosis]:
     """Return the names of a mistake, best first.
 
     Args:
@@ -64,7 +63,7 @@ def _candidates(order: Order) -> Iterator[Candidate]:
                     yield Candidate((id_,), variant, answer)
 
 
-def _single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
     yield from _candidates(order)
 
 
@@ -97,7 +96,9 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
     clip = "A07" if order == 2 else "M02"
-    yield clip, "by norm, at", models.with_clipped_norm, (0.9 * norm(slope), 0.3 * norm(slope))
+    limits = (0.9 * norm(slope), 0.3 * norm(slope))
+    yield clip, "by norm as in PyTorch, at", partial(models.with_clipped_norm, added=scales.PYTORCH_CLIP), limits
+    yield clip, "by norm, at", models.with_clipped_norm, limits
     yield clip, "by value, at", models.with_clipped_entries, (0.5 * float(np.max(np.abs(slope))),)
 
 

@@ -42,7 +42,8 @@ class ModelProblem:
     def __post_init__(self) -> None:
         ends = np.cumsum([leaf.size for leaf in self.theta.values()])
         spots = {
-            name: slice(end - leaf.size, end) for (name, leaf), end in zip(self.theta.items(), ends.tolist(), strict=True)
+            name: slice(end - leaf.size, end)
+            for (name, leaf), end in zip(self.theta.items(), ends.tolist(), strict=True)
         }
         object.__setattr__(self, "names", {name: name for name in self.theta})
         object.__setattr__(self, "_spots", spots)

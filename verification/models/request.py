@@ -34,6 +34,8 @@ class Request:
     #: The parameters' values, each tied one once, by name; and all names, those of tied ones included.
     parameters: Mapping[str, Any]
     all_names: frozenset[str]
+    #: The optimizers that hold a parameter of the model.
+    optimizers: tuple[Any, ...] = ()
     #: The parameters that neither loss uses, found when a loss is first called.
     unused: set[str] = field(default_factory=set)
 
@@ -87,13 +89,13 @@ def problem_of(
         order=order, adapts=_adapting(adapts, parameters, trained), trained=trained,
         outer_learning_rate=outer_learning_rate,
         gives=gives or ("gradients" if outer_learning_rate is None else "parameters"),
-        name=name or getattr(step, "__qualname__", type(step).__name__), parameters=parameters,
+        name=name or str(getattr(step, "__qualname__", type(step).__name__)), parameters=parameters,
         all_names=frozenset(key for key, _ in model.named_parameters(remove_duplicate=False)),
     )  # fmt: skip
 
 
 def _of_model(loss: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """Return a loss(model, batch); a criterion such as `torch.nn.CrossEntropyLoss()` is called with outputs, targets."""
+    """Return a loss(model, batch); a criterion such as `torch.nn.MSELoss()` is called with outputs and targets."""
     torch = optional("torch", "torch")
     if not isinstance(loss, torch.nn.Module):
         return loss
@@ -120,7 +122,9 @@ def _rates(rate: float | Mapping[str, float], parameters: Mapping[str, Any]) -> 
     return float(rate)
 
 
-def _adapting(adapts: str | Sequence[str] | None, parameters: Mapping[str, Any], trained: tuple[str, ...]) -> tuple[str, ...]:
+def _adapting(
+    adapts: str | Sequence[str] | None, parameters: Mapping[str, Any], trained: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return the names of the parameters that names, or modules that hold them, select."""
     if adapts is None:
         return trained

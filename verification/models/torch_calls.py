@@ -39,10 +39,10 @@ def ask(
         number: the seed of all random numbers.
         watching: returns a context that every call runs in.
     """
-    with kept(request.model):
+    with kept(request.model, request.optimizers):
         replies = []
         for call in range(calls):
-            begin_anew(request.model, dtype) if call == 0 else _again(request, dtype)
+            begin_anew(request.model, request.optimizers, dtype) if call == 0 else _again(request, dtype)
             seed(number)
             replies.append(_called(request, dtype, request.tasks if tasks is None else tasks, watching))
             if replies[-1].findings and not replies[-1].returned:

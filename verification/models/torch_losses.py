@@ -53,14 +53,15 @@ def _like(tree: Any, parts: dict[Any, Any], *, attributes: bool = False) -> Any:
 def tensors_in(tree: Any) -> list[Any]:
     """Return the tensors of nested containers, in order."""
     found: list[Any] = []
-    map_tensors(lambda tensor: (found.append(tensor), tensor)[1], tree)
+    map_tensors(found.append, tree)
     return found
 
 
 def in_precision(tree: Any, dtype: Any) -> Any:
     """Return fresh copies of all tensors, those of floating point in another precision."""
     return map_tensors(
-        lambda tensor: tensor.detach().to(dtype=dtype, copy=True) if tensor.is_floating_point() else tensor.clone(), tree
+        lambda tensor: tensor.detach().to(dtype=dtype, copy=True) if tensor.is_floating_point() else tensor.clone(),
+        tree,
     )
 
 

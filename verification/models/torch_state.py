@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,11 +20,11 @@ Restore = Callable[[], None]
 
 
 @contextmanager
-def kept(model: Any) -> Iterator[None]:
+def kept(model: Any, optimizers: Sequence[Any]) -> Iterator[None]:
     """Put everything back afterwards, whatever happened."""
     restores = [_module(module) for module in model.modules()]
     restores += [_tensor(tensor) for tensor in _tensors(model)]
-    restores += [_optimizer(found) for found in optimizers_of(model)]
+    restores += [_optimizer(found) for found in optimizers]
     restores += [random_numbers(), _precision()]
     try:
         yield
@@ -34,7 +34,7 @@ def kept(model: Any) -> Iterator[None]:
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """Return every optimizer that is alive and holds a parameter of the model."""
+    """Return every optimizer that is alive and holds a parameter of the model: a look at all objects that there are."""
     torch = optional("torch", "torch")
     held = {id(parameter) for parameter in model.parameters()}
     return [
@@ -48,12 +48,12 @@ def optimizers_of(model: Any) -> list[Any]:
 def random_numbers() -> Restore:
     """Return what puts the random numbers of Python, NumPy and PyTorch back where they are now."""
     torch = optional("torch", "torch")
-    of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002  # theirs
+    of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
     def restore() -> None:
         random.setstate(of_python)
-        np.random.set_state(of_numpy)  # noqa: NPY002  # the subject's numbers, which are global
+        np.random.set_state(of_numpy)
         torch.set_rng_state(of_torch)
         if of_devices:
             torch.cuda.set_rng_state_all(of_devices)
@@ -65,7 +65,7 @@ def seed(number: int) -> None:
     """Begin the random numbers of Python, NumPy and PyTorch anew."""
     torch = optional("torch", "torch")
     random.seed(number)
-    np.random.seed(number)  # noqa: NPY002  # the subject's numbers, which are global
+    np.random.seed(number)
     torch.manual_seed(number)
 
 
@@ -149,7 +149,7 @@ def _optimizer(optimizer: Any) -> Restore:
     return restore
 
 
-def begin_anew(model: Any, dtype: str) -> None:
+def begin_anew(model: Any, optimizers: Sequence[Any], dtype: str) -> None:
     """Bring a model and its optimizers to where a first step in a precision begins, each tensor in its place.
 
     Parameters stay the objects that closures and optimizers hold; `.grad` and the state of optimizers are cleared.
@@ -161,5 +161,5 @@ def begin_anew(model: Any, dtype: str) -> None:
         if tensor.is_leaf:
             tensor.grad = None
             tensor.data = tensor.data.to(precision, copy=True) if tensor.is_floating_point() else tensor.data.clone()
-    for optimizer in optimizers_of(model):
+    for optimizer in optimizers:
         optimizer.state.clear()

@@ -22,7 +22,6 @@ from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
-
 #: A source of candidates.
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.

@@ -110,6 +110,7 @@ def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
 
 
 def constant_factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
+    """Yield the factor that brings the right answer nearest to a wrong one."""
     got = returned(first)
     factor = None if got is None else ratio(got, vector(evidence.right(first)))
     if factor is not None:

@@ -12,18 +12,19 @@ from verification.faults.work import solve
 from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
+from verification.judging.tolerances import Sensitivity
 from verification.models.differences import slopes
 from verification.models.naming import name
 from verification.models.request import Request, problem_of
 from verification.models.standard import problem_of_request, standard_of
 from verification.models.torch_calls import ask, takes_tasks
 from verification.models.torch_losses import Host
-from verification.models.torch_state import kept
+from verification.models.torch_state import kept, optimizers_of
 from verification.models.torch_watch import Watch
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis
 from verification.report import Case, Report, conclude
-from verification.subjects import Finding, Reply, Subject
+from verification.subjects import Finding, Subject
 from verification.verdicts import Verdict
 
 #: Called with (things done, things in all, what comes next).
@@ -68,7 +69,8 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
 
 def judge(request: Request, progress: Progress | None = None) -> Report:
     """Judge a training step on its own model, and put everything back as it was."""
-    with kept(request.model):
+    request = replace(request, optimizers=tuple(optimizers_of(request.model)))
+    with kept(request.model, request.optimizers):
         return _Run(request, progress or (lambda *_: None)).report()
 
 
@@ -77,8 +79,8 @@ class _Run:
     request: Request
     progress: Progress
     done: int = 0
-    #: What the operations of the step gave away, by the precision that it was called in.
-    watches: dict[str, Watch] = field(default_factory=dict)
+    #: What the operations of the step gave away.
+    watch: Watch = field(default_factory=Watch)
 
     def report(self) -> Report:
         request = self.request
@@ -104,7 +106,7 @@ class _Run:
             cases = [replace(case, verdict="fail", findings=case.findings or [_finding(broken[0])]) for case in cases]
         elif failed:
             self._next("naming the mistake")
-            names = self._names(standard, host, cases, observations)
+            names = self._names(host, cases, observations)
         report = conclude(subject, cases, names, [], list(why), [])
         report = replace(report, why_left_out=why)
         return replace(report, verdict="inconclusive", reason=random) if random else report
@@ -149,14 +151,20 @@ class _Run:
     def _cases(
         self, standard: Standard, dtypes: tuple[str, ...], why: dict[str, str]
     ) -> tuple[list[Case], list[Observation]]:
-        request, cases, observations = self.request, [], []
-        truths, twice = standard.truths(own=False), request.gives != "grad"
+        request = self.request
+        cases: list[Case] = []
+        observations: list[Observation] = []
+        truths = standard.truths(own=False)
         for dtype in dtypes:
-            replies = ask(request, dtype, calls=1 + twice, watching=self.watches.setdefault(dtype, Watch()).mode)
+            # State outlives a call in any precision alike, and operations are the same: once is enough.
+            alone = not observations
+            twice = alone and request.gives != "grad"
+            replies = ask(request, dtype, calls=1 + twice, watching=self.watch.mode if alone else None)
             first = replies[0]
             raised = [finding for finding in first.findings if finding.what == "exception"]
             if raised and dtype == "float64" and len(dtypes) > 1:
                 why["float64"] = f"in float64 {raised[0].message}"
+                self.watch = Watch()
                 continue
             findings, worst = compare(standard, dtype, first, truths, Declared())
             observations.append(Observation(standard, dtype, first, wrong=tuple(f.what for f in findings)))
@@ -164,22 +172,26 @@ class _Run:
                 again, error = compare(standard, dtype, later, truths, Declared())
                 worst = max(worst, error)
                 findings += [replace(f, what="second call", message=f"in a second call {f.message}") for f in again]
-                observations.append(
-                    Observation(standard, dtype, later, call=call, wrong=tuple(f.what for f in again))
-                )
+                observations.append(Observation(standard, dtype, later, call=call, wrong=tuple(f.what for f in again)))
             separation = float("nan") if findings else standard.separation(dtype)
             verdict: Verdict = "fail" if findings else "inconclusive" if separation < DECIDES else "pass"
             cases.append(
                 Case(
-                    problem=standard.problem.name, order=request.order, dtype=dtype, verdict=verdict,
-                    findings=findings, worst=worst, separation=separation, snippet=_SNIPPET,
-                )  # fmt: skip
+                    problem=standard.problem.name,
+                    order=request.order,
+                    dtype=dtype,
+                    verdict=verdict,
+                    findings=findings,
+                    worst=worst,
+                    separation=separation,
+                    snippet=_SNIPPET,
+                )
             )
         return cases, observations
 
     def _randomness(self, standard: Standard, dtype: str) -> str:
         """Say where random numbers come from that change the answer, or nothing where they do not."""
-        drawn = self.watches[dtype].random
+        drawn = self.watch.random
         if not drawn:
             return ""
         replies = [ask(self.request, dtype, number=number)[0] for number in (_OTHER_SEED, _OTHER_SEED + 1)]
@@ -191,20 +203,23 @@ class _Run:
             "switch them off (model.eval(), p = 0) for the check."
         )
 
-    def _names(
-        self, standard: Standard, host: Host, cases: list[Case], observations: list[Observation]
-    ) -> list[Diagnosis]:
+    def _names(self, host: Host, cases: list[Case], observations: list[Observation]) -> list[Diagnosis]:
         request = self.request
         smaller: list[Observation] = []
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
-        if len(request.tasks) > 1 and takes_tasks(request) and not any(f.what == "exception" for c in cases for f in c.findings):
+        if (
+            len(request.tasks) > 1
+            and takes_tasks(request)
+            and not any(f.what == "exception" for c in cases for f in c.findings)
+        ):
             task = [request.tasks[0]]
             reply = ask(request, dtype, tasks=task)[0]
             if reply.returned and not any(finding.what == "exception" for finding in reply.findings):
-                one = standard_of(request, host, task, "one task")
+                # One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks.
+                one = standard_of(request, host, task, "one task", _times(len(request.tasks), observations[0]))
                 smaller = [Observation(one, dtype, reply)]
         below = _LOWER[_LOWER.index(dtype) + 1 :]
-        lower = next((name for name in reversed(below) if name in self.watches[dtype].precisions), "")
+        lower = next((name for name in reversed(below) if name in self.watch.precisions), "")
         return name(observations, smaller, request.order, lower)
 
 
@@ -237,3 +252,12 @@ def _precision_of(request: Request) -> str:
     """Return the precision that the user runs the model in: float32, or float64."""
     dtypes = {str(value.dtype).removeprefix("torch.") for value in request.parameters.values()}
     return "float64" if dtypes == {"float64"} else "float32"
+
+
+def _times(count: int, observation: Observation) -> Sensitivity:
+    """Return the sensitivity of a problem, several times as large."""
+    known = observation.standard.sensitivity
+    gradients, sizes = (
+        {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
+    )
+    return Sensitivity(count * known.cost, gradients, {}, sizes)
