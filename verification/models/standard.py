@@ -120,8 +120,8 @@ def _sensitivity(
 
     A leaf whose terms cancel moves by what its terms do. Within one operation of the framework terms may cancel as
     well: the gradient of a bias before batch normalisation is what the rounding of a mean leaves, which is the same for
-    all examples. Only a run with that rounding shows it, so that the definition is worked in float32, too. One run is one
-    sample; a quarter of its error, times C, is sixteen times what it was.
+    all examples. Only a run with that rounding shows it, so that the definition is worked in float32, too. One run is
+    one sample; a quarter of its error, times C, is sixteen times what it was.
     Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
     """
     delta = _DELTAS[str(host.dtype).removeprefix("torch.")]

@@ -2,7 +2,7 @@
 
 from verification.subjects.calling import Kind, Subject, ask, kind_of
 from verification.subjects.exceptions import ProgramError, SkippedError
-from verification.subjects.loading import SubjectError, load
+from verification.subjects.loading import SubjectError, load, load_object
 from verification.subjects.reply import Finding, Reply
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "ask",
     "kind_of",
     "load",
+    "load_object",
 ]

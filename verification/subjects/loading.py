@@ -25,19 +25,28 @@ def load(where: str) -> Callable[..., Any]:
     Raises:
         SubjectError: there is no such module, file or name, importing it raises, or it is not a function.
     """
+    found = load_object(where)
+    if not callable(found):
+        raise SubjectError(f"{where} is not a function but {type(found).__name__}.")
+    result: Callable[..., Any] = found
+    return result
+
+
+def load_object(where: str) -> Any:
+    """Return whatever ``package.module:name`` or ``path/to/file.py:name`` names.
+
+    Raises:
+        SubjectError: there is no such module, file or name, or importing it raises.
+    """
     place, colon, name = where.rpartition(":")
     if not (colon and place and name):
         raise SubjectError(f"expected package.module:name or path/to/file.py:name, but got {where!r}.")
     module = _imported(place)
     try:
-        found: Any = attrgetter(name)(module)
+        return attrgetter(name)(module)
     except Exception as error:  # whatever it is: a module may define its attributes by code
         public = ", ".join(attribute for attribute in vars(module) if not attribute.startswith("_"))
         raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
-    if not callable(found):
-        raise SubjectError(f"{where} is not a function but {type(found).__name__}.")
-    result: Callable[..., Any] = found
-    return result
 
 
 def _imported(place: str) -> ModuleType:
