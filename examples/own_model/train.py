@@ -1,7 +1,7 @@
 """First-order MAML with a network, as many people write it; the judge imports it and trains nothing.
 
-    python examples/own_model/train.py
-    refmaml check examples/own_model/train.py:problem
+python examples/own_model/train.py
+refmaml check examples/own_model/train.py:problem
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 
 import torch
+from network import INNER_RATE, INNER_STEPS, Task, loss, make_model, make_tasks
 
 import verification
-from network import INNER_RATE, INNER_STEPS, Task, loss, make_model, make_tasks
 
 OUTER_RATE = 0.05
 

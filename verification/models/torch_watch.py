@@ -58,8 +58,11 @@ class Disturbance:
 
     def _result(self, result: Any, alias: Any) -> Any:
         torch = optional("torch", "torch")
-        if not torch.is_tensor(result) or not result.is_floating_point():
+        # A tensor of PyTorch's that is 0 everywhere has no memory behind it: it stays 0, and must not be written to.
+        if not torch.is_tensor(result) or not result.is_floating_point() or result._is_zerotensor():
             return result
+        if result.device.type == "meta":
+            return result  # a shape without numbers
         if alias is None:
             return self.moved(result)
         if alias.is_write:

@@ -78,7 +78,7 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         sentence = f"right to {candidate.detail}, but not further, on {count} of {count} answers"
     if candidate.detail and "G11" not in candidate.faults:
         sentence += f" ({candidate.detail})"
-    if len(shown) < count:
+    if len(shown) < count and "G11" not in candidate.faults:
         sentence += f"; {len(shown)} of them distinguish it from the right answer"
     if evidence.not_finite:
         sentence += f"; {evidence.not_finite} more hold NaN or infinity and do not count"
