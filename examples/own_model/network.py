@@ -1,4 +1,4 @@
-"""A convolutional network with batch normalisation, as few-shot learners use it (Vinyals et al., 2016), and its tasks."""
+"""A convolutional network with batch normalisation, as few-shot learners have it (Vinyals et al., 2016), and tasks."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def in_place(model: nn.Module, tasks: list[Task]) -> None:
             slopes = torch.autograd.grad(loss(model, support), list(model.parameters()))
             with torch.no_grad():
                 for parameter, slope in zip(model.parameters(), slopes, strict=True):
-                    parameter -= INNER_RATE * slope
+                    parameter.sub_(INNER_RATE * slope)
         slopes = torch.autograd.grad(loss(model, query), list(model.parameters()))
         totals = [total + slope / len(tasks) for total, slope in zip(totals, slopes, strict=True)]
         model.load_state_dict(start)

@@ -146,7 +146,7 @@ def left_in_grad(model: nn.Module, tasks: list[Task]) -> None:
             (loss(model, support) / len(tasks)).backward()
             with torch.no_grad():
                 for parameter, other in zip(model.parameters(), before, strict=True):
-                    parameter -= INNER_RATE * len(tasks) * (parameter.grad - (0 if other is None else other))
+                    parameter.sub_(INNER_RATE * len(tasks) * (parameter.grad - (0 if other is None else other)))
         (loss(model, query) / len(tasks)).backward()
         model.load_state_dict(start)
 
@@ -232,12 +232,12 @@ def on_adapted(model: nn.Module, tasks: list[Task]) -> None:
             slopes = torch.autograd.grad(loss(model, support), list(model.parameters()))
             with torch.no_grad():
                 for parameter, slope in zip(model.parameters(), slopes, strict=True):
-                    parameter -= INNER_RATE * slope
+                    parameter.sub_(INNER_RATE * slope)
         slopes = torch.autograd.grad(loss(model, query), list(model.parameters()))
         totals = [total + slope / len(tasks) for total, slope in zip(totals, slopes, strict=True)]
     with torch.no_grad():
         for parameter, total in zip(model.parameters(), totals, strict=True):
-            parameter -= OUTER_RATE * total
+            parameter.sub_(OUTER_RATE * total)
 
 
 def task_by_task(model: nn.Module, tasks: list[Task]) -> None:
@@ -247,7 +247,7 @@ def task_by_task(model: nn.Module, tasks: list[Task]) -> None:
         slopes = slopes_at(model, weights, query)
         with torch.no_grad():
             for parameter, slope in zip(model.parameters(), slopes, strict=True):
-                parameter -= OUTER_RATE * slope
+                parameter.sub_(OUTER_RATE * slope)
 
 
 def stale_optimizer(model: nn.Module, tasks: list[Task]) -> None:

@@ -14,9 +14,15 @@ from verification.faults.scales import PYTORCH_CLIP
 _LIMITS = (1.0, 0.5, 0.1, 5.0, 10.0, 0.25)
 
 
-def _clips() -> dict[str, AnswerFunction]:
-    by_norm = {f"by norm, at {limit:g}": models.with_clipped_norm(limit, PYTORCH_CLIP) for limit in _LIMITS}
-    by_value = {f"by value, at {limit:g}": models.with_clipped_entries(limit) for limit in _LIMITS}
+def _clips(*, differentiated: bool) -> dict[str, AnswerFunction]:
+    by_norm = {
+        f"by norm, at {limit:g}": models.with_clipped_norm(limit, PYTORCH_CLIP, differentiated=differentiated)
+        for limit in _LIMITS
+    }
+    by_value = {
+        f"by value, at {limit:g}": models.with_clipped_entries(limit, differentiated=differentiated)
+        for limit in _LIMITS
+    }
     return by_norm | by_value
 
 
@@ -31,10 +37,10 @@ def _faults() -> list[Fault]:
               {"in the outer loss": models.outer_in_other_mode, "in the inner loop": models.inner_in_other_mode,
                "in both": models.both_in_other_mode}, EVERY),
         Fault("M02", "inner gradient clipped", "φ_{k+1} = φ_k − α clip(∇S(φ_k))", "none confirmed",
-              "an inner gradient above the limit", "Take the clip out of the inner loop.", _clips(), (1, "reptile")),
+              "an inner gradient above the limit", "Take the clip out of the inner loop.", _clips(differentiated=True), EVERY),
         Fault("A07", "gradient clipped through a detached alias", "Π(I − αH)∇Q at the clipped φ_K",
               "learnables/learn2learn#244", "an inner gradient above the limit, αH ≠ 0",
-              "Take the clip out of the inner loop, or differentiate it.", _clips(), (2,)),
+              "Take the clip out of the inner loop, or differentiate it.", _clips(differentiated=False), (2,)),
         Fault("M03", "frozen parameters adapted", "φ_k moves in every parameter", "none confirmed",
               "a parameter that does not adapt, K ≥ 1", "Adapt the parameters of the inner loop only.",
               {"all of the model": models.everything_adapted, "all that are trained": models.all_trained_adapted},

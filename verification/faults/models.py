@@ -87,31 +87,50 @@ def _untied(work: Work, question: Question) -> Solved:
 
 untied = each_task(_untied)
 
-#: What an inner optimizer makes of the gradients of all steps so far: the direction of the next one.
-Direction = Callable[[list[FlatArray]], FlatArray]
+#: What a clip multiplies an inner gradient by: a number, or one for each coordinate.
+Factor = Callable[[FlatArray], Any]
 
 
-def _along(direction: Direction) -> AnswerFunction:
-    """Return φ_{k+1} = φ_k − α d(∇S(φ_0), …, ∇S(φ_k)) with the Jacobian of a plain step."""
+def _clipping(factor: Factor, *, differentiated: bool) -> AnswerFunction:
+    """Return φ_{k+1} = φ_k − α s_k ∇S(φ_k), with the Jacobian I − α s_k H, or that of a plain step, I − αH."""
+
+    def scale(work: Work, phi: FlatArray) -> Any:
+        return factor(work.inner_gradient(phi) * work.view.inner_mask)
 
     def descending(work: Work) -> Points:
-        points, slopes = [work.theta], []
+        points = [work.theta]
         for _ in range(work.view.steps):
-            slopes.append(work.inner_gradient(points[-1]))
-            points.append(points[-1] - work.alpha * direction([slope * work.view.inner_mask for slope in slopes]))
+            phi = points[-1]
+            points.append(phi - work.alpha * scale(work, phi) * work.inner_gradient(phi))
         return points
 
-    return each_task(lambda work, question: solve(work, question.order, descend=descending))
+    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        for phi, product in zip(reversed(points), reversed(work.inner_products(points)), strict=True):
+            u = u - product(work.alpha * (_slope_of(scale(work, phi)) if differentiated else 1.0) * u)
+        return u
+
+    def _slope_of(scale: Any) -> Any:
+        # By norm the factor is a number, and a constant to the graph; an entry at the limit has a derivative of 0.
+        return scale if np.ndim(scale) == 0 else np.equal(scale, 1.0)
+
+    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
 
 
-def with_clipped_norm(limit: float, added: float = 0.0) -> AnswerFunction:
-    """M02, A07: inner gradients of a norm of at most c; the clip is not differentiated."""
-    return _along(lambda slopes: slopes[-1] * min(1.0, limit / (float(np.linalg.norm(slopes[-1])) + added)))
+def with_clipped_norm(limit: float, added: float = 0.0, *, differentiated: bool = True) -> AnswerFunction:
+    """M02, A07: inner gradients of a norm of at most c."""
+    return _clipping(
+        lambda slope: min(1.0, limit / (float(np.linalg.norm(slope)) + added)), differentiated=differentiated
+    )
 
 
-def with_clipped_entries(limit: float) -> AnswerFunction:
-    """M02, A07: inner gradients with entries within ±c; the clip is not differentiated."""
-    return _along(lambda slopes: np.clip(slopes[-1], -limit, limit))
+def with_clipped_entries(limit: float, *, differentiated: bool = True) -> AnswerFunction:
+    """M02, A07: inner gradients with entries within ±c."""
+
+    def factor(slope: FlatArray) -> Any:
+        sizes = np.abs(slope)
+        return np.where(sizes > limit, limit / np.where(sizes > 0, sizes, 1.0), 1.0)
+
+    return _clipping(factor, differentiated=differentiated)
 
 
 def with_momentum(mu: float) -> AnswerFunction:

@@ -61,7 +61,7 @@ def _lower(precision: str) -> Iterator[Candidate]:
 
 
 def _candidates(order: Order) -> Iterator[Candidate]:
-    # Where parameters come back, one that stays is rather an optimizer of others than a gradient of 0: first among equals.
+    # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
     for id_, fault in {"M06": ENTRIES["M06"], **ENTRIES}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
             for variant, answer in fault.variants.items():
@@ -101,11 +101,13 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M04", "μ =", models.with_momentum, (0.7,)
     work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
-    clip = "A07" if order == 2 else "M02"
-    limits = (0.9 * norm(slope), 0.3 * norm(slope))
-    yield clip, "by norm as in PyTorch, at", partial(models.with_clipped_norm, added=scales.PYTORCH_CLIP), limits
-    yield clip, "by norm, at", models.with_clipped_norm, limits
-    yield clip, "by value, at", models.with_clipped_entries, (0.5 * float(np.max(np.abs(slope))),)
+    limits = (0.9 * norm(slope), 0.3 * norm(slope), 0.09 * norm(slope))
+    largest = (0.5 * float(np.max(np.abs(slope))),)
+    for id_, differentiated in (("M02", True), ("A07", False))[: 2 if order == 2 else 1]:
+        by_norm = partial(models.with_clipped_norm, differentiated=differentiated)
+        yield id_, "by norm as in PyTorch, at", partial(by_norm, added=scales.PYTORCH_CLIP), limits
+        yield id_, "by norm, at", by_norm, limits
+        yield id_, "by value, at", partial(models.with_clipped_entries, differentiated=differentiated), largest
 
 
 def _search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from verification.models.naming import name, name_precision
 from verification.models.request import Request, problem_of
 from verification.models.standard import problem_of_request, standard_of
 from verification.models.torch_calls import ask, takes_tasks
-from verification.models.torch_losses import Host
+from verification.models.torch_losses import Host, TorchCosts
 from verification.models.torch_state import kept, optimizers_of
 from verification.models.torch_watch import Watch
 from verification.naming.evidence import Observation
@@ -99,6 +99,8 @@ class _Run:
         cases, observations = self._cases(standard, dtypes, why)
         self._next("whether it is repeatable")
         random = self._randomness(cases[0].dtype) if cases else ""
+        if not random and any(case.verdict == "fail" for case in cases) and _depends_on_passes(standard):
+            random = _RUNNING
         failed = any(case.verdict == "fail" for case in cases)
         names: list[Diagnosis] = []
         if random:
@@ -237,6 +239,11 @@ class _Run:
 
 #: From the finest precision down.
 _LOWER = ("float64", "float32", "float16", "bfloat16")
+_RUNNING = (
+    "A loss reads buffers that a forward pass changes, such as running statistics: which of their values are right is "
+    "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
+    "or the running ones in both."
+)
 _ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
 _SNIPPET = "verification.check(step, ...)  # as you called it"
 _NOT_FINITE = Diagnosis(
@@ -274,3 +281,10 @@ def _times(count: int, observation: Observation) -> Sensitivity:
         {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
     )
     return Sensitivity(count * known.cost, gradients, {}, sizes)
+
+
+def _depends_on_passes(standard: Standard) -> bool:
+    """Return whether a loss depends on the forward passes before it."""
+    view = standard.question.works[0].view
+    inner, outer = cast(TorchCosts, view.inner_costs), cast(TorchCosts, view.outer_costs)
+    return any(loss.reads_what_changes(earlier, view.theta) for loss in (inner, outer) for earlier in (inner, outer))

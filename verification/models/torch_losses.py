@@ -101,8 +101,7 @@ class TorchCosts:
     """One loss on one batch, as costs [P] of points [P, n].
 
     `training` puts the model into training or evaluation mode, None leaves it as it is; `lower` computes under
-    autocast; `untied` takes a vector with the further copies of tied parameters at its end; `buffers` are used in place
-    of the model's own.
+    autocast; `untied` takes a vector with the further copies of tied parameters at its end.
     """
 
     host: Host
@@ -209,14 +208,25 @@ class TorchCosts:
     def _evaluate(self, vector: Any) -> Any:
         return self._loss_of(self._leaves(vector))
 
-    def _loss_of(self, leaves: Mapping[str, Any]) -> Any:
+    def reads_what_changes(self, other: TorchCosts, phi: FlatArray) -> bool:
+        """Return whether an evaluation of another loss leaves buffers (running statistics) that this loss reads."""
+        buffers = self._buffers()
+        before = float(self._loss_of(self._leaves(self.array(phi)), self._buffers()).detach())
+        other._loss_of(other._leaves(other.array(phi)), buffers)
+        return before != float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
+
+    def _buffers(self) -> dict[str, Any]:
+        return {name: buffer.clone() for name, buffer in self.host.model.named_buffers()}
+
+    def _loss_of(self, leaves: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Any:
         torch = optional("torch", "torch")
         attention = optional("torch.nn.attention", "torch")
         wrapper = torch.nn.Module()
         wrapper.model = self.host.model
         wrapper.forward = self._called
         state = {f"model.{name}": leaf for name, leaf in leaves.items()}
-        state |= {f"model.{name}": buffer.clone() for name, buffer in self.host.model.named_buffers()}
+        used = self._buffers() if buffers is None else buffers
+        state |= {f"model.{name}": buffer for name, buffer in used.items()}
         batch = self.batch
         if self.disturbance is not None:
             disturb = self.disturbance.moved

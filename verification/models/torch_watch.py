@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,10 @@ class Watch:
 
 def _place() -> str:
     """Return the innermost line of the program that is neither PyTorch's nor the judge's."""
+    theirs = (*optional("torch", "torch").__path__, str(Path(__file__).parents[1]))
     for frame in reversed(traceback.extract_stack()):
-        parts = frame.filename.replace("\\", "/").split("/")
-        if not {"torch", "verification"} & set(parts[:-1]) and not frame.filename.startswith("<"):
-            return f"{parts[-1]}, line {frame.lineno}"
+        if not frame.filename.startswith((*theirs, "<")):
+            return f"{Path(frame.filename).name}, line {frame.lineno}"
     return "an unknown place"
 
 

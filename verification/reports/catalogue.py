@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from verification.faults import CATALOGUE, NOT_SHOWN
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, NOT_SHOWN
 from verification.vectors.reader import DATA
 
 
@@ -28,6 +28,9 @@ def show_catalogue(console: Console) -> None:
         table.add_row(fault.id, fault.title, fault.formula, fault.source)
     console.print(table)
     console.print("S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient.")
+    console.print("On a model of your own (refmaml check) the judge also names:")
+    for fault in MODEL_CATALOGUE.values():
+        console.print(f"  {fault.id}: {fault.title}")
     console.print("Not shown by one step on the built-in problems:")
     for id_, reason in NOT_SHOWN.items():
         console.print(f"  {id_}: {reason}{'; golden vectors show it' if _killing(id_) else ''}")
@@ -35,7 +38,7 @@ def show_catalogue(console: Console) -> None:
 
 def show_fault(id_: str, console: Console) -> None:
     """Print all that is known of one fault; a KeyError lists those that there are."""
-    if id_ in NOT_SHOWN:
+    if id_ in NOT_SHOWN and id_ not in MODEL_CATALOGUE:
         text, what = Text.assemble(("Why: ", "bold"), NOT_SHOWN[id_]), "not shown by a single step"
         if count := _killing(id_):
             text.append_text(
@@ -44,9 +47,9 @@ def show_fault(id_: str, console: Console) -> None:
             what = "not shown by a built-in problem: golden vectors show it"
         console.print(Panel(text, title=f"{id_}: known, but {what}", title_align="left"))
         return
-    if id_ not in CATALOGUE:
-        raise KeyError(f"fault: expected one of {', '.join(CATALOGUE)}, but got {id_!r}.")
-    fault = CATALOGUE[id_]
+    if id_ not in ENTRIES:
+        raise KeyError(f"fault: expected one of {', '.join(ENTRIES)}, but got {id_!r}.")
+    fault = ENTRIES[id_]
     orders = ", ".join(str(order) for order in fault.orders)
     lines = [
         ("What comes back", fault.formula),
