@@ -262,7 +262,7 @@ def _scales() -> list[Fault]:
 NOT_SHOWN = {
     "A07": "needs an inner step that clips: `verification.check` shows it on a model of one's own",
     "A09": "needs the user's own loss operation: `verification.check` and `check_relations` show it on their costs",
-    "A13": "needs a cost that is not smooth at a coordinate of 0: `verification.check` and `check_relations` show it on theirs",
+    "A13": "needs a cost that is not smooth at 0: `verification.check` and `check_relations` show it on the user's",
     "B10": "shows only where a subject returns parameters: `verification.check` takes such a step",
     "D10": "shows only where a subject returns parameters: `verification.check` takes such a step",
     "E03": "needs a model with buffers, which a cost function has not",

@@ -188,9 +188,9 @@ def test_frozen_layers_that_adapt_all_the_same():
     assert (report.verdict, report.diagnosis[0].name) == ("fail", "M03")
 
 
-def test_an_inner_clip_at_second_order_is_found_at_its_limit():
+def test_an_inner_clip_is_found_at_its_limit():
     """A clip whose limit nobody knows is searched for."""
-    report = check(lambda model, tasks: maml(model, tasks, order=2, clip=0.37), mlp(), order=2)
+    report = check(lambda model, tasks: maml(model, tasks, clip=0.37), mlp())
     assert (report.verdict, report.diagnosis[0].name) == ("fail", "M02")
     assert "0.37" in report.diagnosis[0].evidence
 
