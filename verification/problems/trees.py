@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from autograd.extend import Box
+from autograd.builtins import DictBox, SequenceBox
 
 #: Nested dicts, lists and tuples; anything else is a leaf.
 Tree: TypeAlias = Any
@@ -16,13 +16,10 @@ Tree: TypeAlias = Any
 
 def leaves(tree: Tree, chain: str = "") -> dict[str, Any]:
     """Return the leaves of `tree` by key chain ("net/w"), in order."""
-    container = tree
-    while isinstance(container, Box):  # autograd boxes a container as a whole, once for each order of derivative
-        container = container._value
-    if isinstance(container, Mapping):
-        branches = [(key, tree[key]) for key in container]
-    elif isinstance(container, list | tuple):
-        branches = [(place, tree[place]) for place in range(len(container))]
+    if isinstance(tree, Mapping | DictBox):  # autograd boxes a container as a whole
+        branches = list(tree.items())
+    elif isinstance(tree, list | tuple | SequenceBox):
+        branches = [(place, tree[place]) for place in range(len(tree))]
     else:
         return {chain: tree}
     found: dict[str, Any] = {}
