@@ -14,7 +14,7 @@ import verification
 
 torch = pytest.importorskip("torch", reason="the examples are PyTorch code")
 
-FOLDER = Path(__file__).parents[2] / "examples" / "own_model"
+FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
 sys.path.insert(0, str(FOLDER))
 
 import network  # noqa: E402  # they lie in a folder of their own, which running a script there puts on the path
