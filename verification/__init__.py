@@ -7,7 +7,7 @@ of the built-in problems, `load` a subject by name. The command line is ``refmam
 
 from verification.frameworks import MissingFrameworkError
 from verification.judge import verify
-from verification.models import check, problem_of
+from verification.models import check, observe, problem_of
 from verification.own import verify_own
 from verification.problems.suite import problem
 from verification.relations import check_relations
@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "check_relations",
     "load",
+    "observe",
     "problem",
     "problem_of",
     "verify",

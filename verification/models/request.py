@@ -34,6 +34,8 @@ class Request:
     #: The parameters' values, each tied one once, by name; and all names, those of tied ones included.
     parameters: Mapping[str, Any]
     all_names: frozenset[str]
+    #: Whether the step only repeats what a run left, in the precision of that run.
+    is_recorded: bool = False
     #: The optimizers that hold a parameter of the model.
     optimizers: tuple[Any, ...] = ()
     #: The parameters that neither loss uses, found when a loss is first called.

@@ -229,6 +229,20 @@ def test_a_gradient_that_cancels_is_not_accused():
     assert report.verdict == "pass"
 
 
+def test_a_block_that_is_watched():
+    """What a block leaves in `.grad` is judged as it is: right where the block is, and named where it is not."""
+    model, about = mlp(), {"inner_loss": loss, "tasks": TASKS, "inner_steps": STEPS, "inner_learning_rate": RATE}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for factor, verdict in ((1, "pass"), (3, "fail")):
+        with verification.observe(model=model, **about) as observed:
+            for name, leaf in maml(model, TASKS).items():
+                model.get_parameter(name).grad = factor * leaf
+            optimizer.step()
+        assert observed.report.verdict == verdict
+        assert [case.dtype for case in observed.report.cases] == ["float32"]
+    assert observed.report.diagnosis[0].name == "D01"
+
+
 def test_running_statistics_that_the_step_updates():
     """A query loss in evaluation mode reads what the support passes left, on which authors differ: nobody fails."""
 
