@@ -62,7 +62,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verification": (
         "texts", "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
-        "relations", "naming", "report", "judge", "testing", "own", "protocol", "selftest", "reports", "commands",
+        "relations", "naming", "report", "judge", "testing", "own", "models", "protocol", "selftest", "reports",
+        "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

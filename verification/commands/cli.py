@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from verification.commands.calibrate import calibrate
+from verification.commands.check import check
 from verification.commands.faults import faults
 from verification.commands.requests import requests
 from verification.commands.self_test import self_test
@@ -18,6 +19,7 @@ Verify implementations of first-order MAML, second-order MAML and Reptile.
 \b
 Examples:
   refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml check examples/own_model/train.py:problem
   refmaml faults B02
 
 \b
@@ -36,5 +38,5 @@ def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
 
 
-for command in (verify, faults, self_test, calibrate, smoke, requests, vectors):
+for command in (verify, check, faults, self_test, calibrate, smoke, requests, vectors):
     main.add_command(command)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +63,20 @@ def _output(context: click.Context, parameter: click.Parameter, value: str, know
         return Output(name, None)
     path = click.Path(dir_okay=False, path_type=Path).convert(place, parameter, context)
     return Output(name, writable(context, parameter, path))
+
+
+def detail_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options ``-q`` and ``-v``, and its function their meaning as `detail`."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the name of the mistake alone.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print every error, and how the report came about.")
+    @wraps(command)
+    def with_detail(*arguments: Any, quiet: bool, verbose: bool, **options: Any) -> None:
+        if quiet and verbose:
+            raise click.UsageError("expected --quiet or --verbose, but got both.")
+        command(*arguments, detail="quiet" if quiet else "verbose" if verbose else "normal", **options)
+
+    return with_detail
 
 
 def deliver(

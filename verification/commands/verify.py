@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from verification import judge, own
-from verification.commands.formats import Output, deliver, format_option, tell_github
+from verification.commands.formats import Output, deliver, detail_options, format_option, tell_github
 from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
     completing,
@@ -28,6 +27,7 @@ from verification.problems.levels import LEVELS
 from verification.report import Report
 from verification.reports.formats import FORMATS
 from verification.reports.terminal import Detail, show
+from verification.subjects import search_current_folder
 
 command_option = click.option(
     "--command",
@@ -165,8 +165,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     help="The seed of the other random numbers of --level full.",
 )
 @format_option(FORMATS)
-@click.option("-q", "--quiet", is_flag=True, help="Print the verdict and the name of the mistake alone.")
-@click.option("-v", "--verbose", is_flag=True, help="Print the error of every problem, and how the report came about.")
+@detail_options
 def verify(
     subject: str | None,
     framework: str | None,
@@ -180,13 +179,10 @@ def verify(
     command: str | None,
     timeout: float,
     outputs: tuple[Output, ...],
-    quiet: bool,
-    verbose: bool,
+    detail: Detail,
 ) -> None:
     """Judge an implementation of a meta-learning step."""
     _require_level_or_problems(click.get_current_context())
-    if quiet and verbose:
-        raise click.UsageError("expected --quiet or --verbose, but got both.")
     with usage_errors(), shown_progress() as progress, subject_printing_aside():
         extent: dict[str, Any] = {
             "dtypes": dtypes or DTYPES, "level": level, "seed": seed, "problems": problems or None,
@@ -210,8 +206,7 @@ def verify(
             report = own.verify_own(**extent)
         else:
             refuse_timeout(click.get_current_context())
-            if "" not in sys.path:
-                sys.path.insert(0, "")  # as with `python -m`: a package in the current folder need not be installed
+            search_current_folder()
             report = judge.verify(
                 subject,
                 framework=framework,
@@ -222,7 +217,6 @@ def verify(
                 **extent,
             )
     tell_github(report, outputs)
-    detail: Detail = "quiet" if quiet else "verbose" if verbose else "normal"
     deliver(report, FORMATS, outputs, lambda console: show(report, console, detail))
     raise SystemExit(report.exit_code)
 

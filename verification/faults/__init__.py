@@ -1,6 +1,21 @@
 """Steps that are wrong on purpose, one for each fault of the catalogue. None imports `refmaml`."""
 
 from verification.faults.catalogue import CATALOGUE, NOT_SHOWN, Fault
+from verification.faults.model_catalogue import MODEL_CATALOGUE
 from verification.faults.question import AnswerFunction, Outcome, Question, pose, pose_roughly
 
-__all__ = ["CATALOGUE", "NOT_SHOWN", "AnswerFunction", "Fault", "Outcome", "Question", "pose", "pose_roughly"]
+#: All faults that a report can name, by their ids.
+ENTRIES = {**CATALOGUE, **MODEL_CATALOGUE}
+
+__all__ = [
+    "CATALOGUE",
+    "ENTRIES",
+    "MODEL_CATALOGUE",
+    "NOT_SHOWN",
+    "AnswerFunction",
+    "Fault",
+    "Outcome",
+    "Question",
+    "pose",
+    "pose_roughly",
+]

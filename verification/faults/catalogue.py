@@ -260,13 +260,13 @@ def _scales() -> list[Fault]:
 
 #: Rows of the known faults that no single step of these interfaces shows, with the reason.
 NOT_SHOWN = {
-    "A07": "needs an inner step that clips: it shows on the user's own inner step",
-    "A09": "needs the user's own loss operation: `check_relations` on their costs shows it",
-    "A13": "needs a cost that is not smooth at a coordinate of 0: `check_relations` on the user's costs shows it",
-    "B10": "shows only where a subject returns parameters, and a step returns gradients",
-    "D10": "shows only where a subject returns parameters, and a step returns gradients",
+    "A07": "needs an inner step that clips: `verification.check` shows it on a model of one's own",
+    "A09": "needs the user's own loss operation: `verification.check` and `check_relations` show it on their costs",
+    "A13": "needs a cost that is not smooth at 0: `verification.check` and `check_relations` show it on the user's",
+    "B10": "shows only where a subject returns parameters: `verification.check` takes such a step",
+    "D10": "shows only where a subject returns parameters: `verification.check` takes such a step",
     "E03": "needs a model with buffers, which a cost function has not",
-    "F01": "needs one array under two names, which a container of variables has not",
+    "F01": "needs one parameter under two names: `verification.check` shows it on a model of one's own",
     "G08": "needs an implicit solve, which no step here has",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -48,7 +49,7 @@ class Question:
 
     def copied(self) -> Question:
         """Return the question with a memory of its own: what is worked out from here on is forgotten with it."""
-        return replace(self, works=[replace(work, memory=dict(work.memory)) for work in self.works])
+        return replace(self, works=[replace(work, memory=copy(work.memory)) for work in self.works])
 
     def spots(self) -> dict[str, NDArray[Any]]:
         """Return the coordinates of each variable in the flat vector, by key chain."""

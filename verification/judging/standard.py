@@ -84,7 +84,12 @@ class Standard:
         return self.posed or pose(self.generic)
 
     def predict(self, answer: AnswerFunction, call: int = 0) -> Outcome:
-        """Return what a fault of the catalogue answers after `call` earlier calls; it is kept for the next subject."""
+        """Return what a fault of the catalogue answers after `call` earlier calls; it is kept for the next subject.
+
+        On a model there is no next subject, and a hundred answers would be a hundred models.
+        """
+        if self.posed is not None:
+            return answer(replace(self.question, call=call))
         if (answer, call) not in self._predictions:
             self._predictions[answer, call] = answer(replace(self.question, call=call))
         return self._predictions[answer, call]

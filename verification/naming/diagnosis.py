@@ -9,6 +9,7 @@ with α.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +22,21 @@ from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
+#: A source of candidates.
+Kind = Callable[[Evidence, Order], Iterable[Candidate]]
+#: From the simplest on.
+KINDS: tuple[Kind, ...] = (single, fitted_ones, in_one_mode, paired)
 
-def diagnose(observations: list[Observation], order: Order, declared: Declared) -> list[Diagnosis]:
+
+def diagnose(
+    observations: list[Observation], order: Order, declared: Declared, kinds: Sequence[Kind] = KINDS
+) -> list[Diagnosis]:
     """Return what the evidence singles out, best first; an empty list where nothing of the catalogue fits it."""
     evidence = Evidence(observations, declared)
     beside = _beside_the_gradients(evidence)
     if beside:
         return [several(beside)]
-    for kind in (single, fitted_ones, in_one_mode, paired):
+    for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
             return ranked_diagnoses(evidence, found, order)

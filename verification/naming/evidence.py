@@ -27,6 +27,8 @@ from verification.subjects import Reply
 #: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
 #: another factor, which nothing here measures: chosen, not derived.
 _MARGIN = 4.0
+#: So many answers of faults on a model are kept: those of the fault that is compared, on all observations.
+_KEPT = 4
 _UNUSED = re.compile("allow_unused|not have been used|unused")
 
 
@@ -103,11 +105,13 @@ class Evidence:
     def predict(self, observation: Observation, answer: AnswerFunction) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""
         question = self.question(observation)
-        if answer in _OF_CATALOGUE:
+        if answer in _OF_CATALOGUE and observation.standard.posed is None:
             return self._declared.of(observation.standard.predict(answer, observation.call), question)
         # What is fitted or paired for one subject is of no use to the next one.
         key = observation.standard, answer, observation.call
         if key not in self._predicted:
+            while len(self._predicted) >= _KEPT and observation.standard.posed is not None:
+                del self._predicted[next(iter(self._predicted))]
             self._predicted[key] = answer(question)
         return self._declared.of(self._predicted[key], question)
 

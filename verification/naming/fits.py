@@ -25,11 +25,11 @@ _SETTLED = 1e-13  # relative: a thousand roundings, less than any bound that the
 
 def fitted(evidence: Evidence) -> Iterator[Named]:
     """Yield (id, what was fitted, answer) for each family of faults that can be fitted to the first telling answer."""
-    first = _first_wrong(evidence)
+    first = first_wrong(evidence)
     if first is None:
         return
-    yield from _factor(evidence, first)
-    clips = list(_clips(evidence))
+    yield from constant_factor(evidence, first)
+    clips = list(clips_read_off(evidence))
     yield from clips
     # Where one clip explains all, no other form of it is looked for; and a clip of the mean makes it smaller.
     explained = any(evidence.matched_by(answer) for _, _, answer in clips)
@@ -44,7 +44,7 @@ def fitted(evidence: Evidence) -> Iterator[Named]:
     yield from _left_out(evidence)
 
 
-def _first_wrong(evidence: Evidence) -> Observation | None:
+def first_wrong(evidence: Evidence) -> Observation | None:
     """Return the cheapest wrong answer with all its leaves."""
     wrong = [
         observation
@@ -109,14 +109,15 @@ def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
     return float(got @ predicted) / square if square else None
 
 
-def _factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
+def constant_factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
+    """Yield the factor that brings the right answer nearest to a wrong one."""
     got = returned(first)
     factor = None if got is None else ratio(got, vector(evidence.right(first)))
     if factor is not None:
         yield "D11", f"c = {factor:.{12 if abs(factor - 1) < 1e-4 else 6}g}", tasks.multiplied(factor)
 
 
-def _clips(evidence: Evidence) -> Iterator[Named]:
+def clips_read_off(evidence: Evidence) -> Iterator[Named]:
     """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
     for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
         for observation in evidence.deciding:

@@ -30,7 +30,7 @@ def pairs(
         return
     for id_, detail, answer in singles:
         if id_ not in _SCALES:
-            yield from _under_a_scale(evidence, telling, id_, detail, answer)
+            yield from under_a_scale(evidence, telling, id_, detail, answer)
     for outer_id, outer_detail, outer in singles:
         if outer_id in _SCALES:
             continue
@@ -61,7 +61,7 @@ def _mirrored(outer: AnswerFunction, outer_id: str, inner_id: str) -> bool:
     return isinstance(outer, Misreading) and outer_id < inner_id
 
 
-def _under_a_scale(
+def under_a_scale(
     evidence: Evidence, telling: list[Observation], id_: str, detail: str, answer: AnswerFunction
 ) -> Iterator[Pair]:
     """Look for one factor, T or 1/T on every telling answer, or the same number on all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verification.faults import CATALOGUE, Fault
+from verification.faults import ENTRIES, Fault
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence
 
@@ -74,7 +74,7 @@ _CLAIMS = {
 
 def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]) -> Diagnosis:
     """Return the diagnosis that a candidate makes; `others` are the names that match as well."""
-    rows = [CATALOGUE[id_] for id_ in candidate.faults]
+    rows = [ENTRIES[id_] for id_ in candidate.faults]
     count = len(evidence.deciding)
     shown = [observation for observation in evidence.deciding if evidence.shows(observation, candidate.answer)]
     error = max(
@@ -86,7 +86,7 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         sentence = f"right to {candidate.detail}, but not further, on {count} of {count} answers"
     if candidate.detail and "G11" not in candidate.faults:
         sentence += f" ({candidate.detail})"
-    if len(shown) < count:
+    if len(shown) < count and "G11" not in candidate.faults:
         sentence += f"; {len(shown)} of them distinguish it from the right answer"
     if evidence.not_finite:
         sentence += f"; {evidence.not_finite} more hold NaN or infinity and do not count"

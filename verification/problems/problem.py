@@ -102,6 +102,10 @@ class Problem:
         return int(next(iter(self.batch["support"].values())).shape[1])
 
     @property
+    def outer_learning_rate(self) -> None:
+        """A subject gives back gradients: there is no outer step."""
+
+    @property
     def ignored_by_inner(self) -> list[str]:
         """The key chains of the variables that the inner cost does not use."""
         return [chain for chain, name in self.names.items() if name in self.family.inner_ignores]

@@ -39,6 +39,10 @@ class Setting(Protocol):
         """α: a number, or a container of them."""
 
     @property
+    def outer_learning_rate(self) -> float | None:
+        """β, where a subject gives back what its parameters became by one outer step; None elsewhere."""
+
+    @property
     def num_tasks(self) -> int:
         """T."""
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from autograd.builtins import DictBox, SequenceBox
+
 #: Nested dicts, lists and tuples; anything else is a leaf.
 Tree: TypeAlias = Any
 
 
 def leaves(tree: Tree, chain: str = "") -> dict[str, Any]:
     """Return the leaves of `tree` by key chain ("net/w"), in order."""
-    if isinstance(tree, Mapping):
+    if isinstance(tree, Mapping | DictBox):  # autograd boxes a container as a whole
         branches = list(tree.items())
-    elif isinstance(tree, list | tuple):
-        branches = list(enumerate(tree))
+    elif isinstance(tree, list | tuple | SequenceBox):
+        branches = [(place, tree[place]) for place in range(len(tree))]
     else:
         return {chain: tree}
     found: dict[str, Any] = {}

@@ -7,7 +7,7 @@ import json
 from rich.console import Console
 from rich.text import Text
 
-from verification.faults import CATALOGUE, NOT_SHOWN
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, NOT_SHOWN
 from verification.reports.tables import print_table, say
 from verification.reports.terminal import linked
 from verification.texts import spelled
@@ -34,6 +34,9 @@ def show_catalogue(console: Console) -> None:
     print_table(head, rows, console, title="Faults that real meta-learning code has had")
     legend = "S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient."
     say(words(legend), console)
+    console.print("On a model of your own (refmaml check) the judge also names:")
+    for fault in MODEL_CATALOGUE.values():
+        say(f"{fault.id}: {words(fault.title)}", console, indent=2)
     console.print("Not shown by one step on the built-in problems:")
     for id_, reason in NOT_SHOWN.items():
         say(f"{id_}: {words(reason)}{'; golden vectors show it' if _killing(id_) else ''}", console, indent=2)
@@ -41,16 +44,16 @@ def show_catalogue(console: Console) -> None:
 
 def show_fault(id_: str, console: Console) -> None:
     """Print all that is known of one fault; a KeyError lists those that there are."""
-    if id_ in NOT_SHOWN:
+    if id_ in NOT_SHOWN and id_ not in MODEL_CATALOGUE:
         title, lines = f"{id_}: known, but not shown by a single step", [("Why", NOT_SHOWN[id_])]
         if count := _killing(id_):
             lines.append(("Shows on", f"{count} golden vectors; refmaml vectors list --kills {id_}"))
             title = f"{id_}: known, but not shown by a built-in problem: golden vectors show it"
         _show_entry(title, lines, console)
         return
-    if id_ not in CATALOGUE:
-        raise KeyError(f"fault: expected one of {', '.join(CATALOGUE)}, but got {id_!r}.")
-    fault = CATALOGUE[id_]
+    if id_ not in ENTRIES:
+        raise KeyError(f"fault: expected one of {', '.join(ENTRIES)}, but got {id_!r}.")
+    fault = ENTRIES[id_]
     orders = ", ".join(str(order) for order in fault.orders)
     lines = [
         ("What comes back", fault.formula),

@@ -3,7 +3,7 @@
 from verification.subjects.calling import Kind, Source, Subject, ask, kind_of, source_below
 from verification.subjects.exceptions import ProgramError, SkippedError, described
 from verification.subjects.inference import framework_of
-from verification.subjects.loading import SubjectError, load
+from verification.subjects.loading import SubjectError, load, load_object, search_current_folder
 from verification.subjects.reply import Finding, Reply
 
 __all__ = [
@@ -20,5 +20,7 @@ __all__ = [
     "framework_of",
     "kind_of",
     "load",
+    "load_object",
+    "search_current_folder",
     "source_below",
 ]

@@ -16,8 +16,9 @@ from verification.subjects.exceptions import ProgramError, SkippedError, describ
 from verification.subjects.loading import SubjectError
 from verification.subjects.reply import Finding, Reply, read
 
-#: A "step" has the interface of `fomaml_step`; a "problem" subject is called with a `Problem`.
-Kind = Literal["step", "problem"]
+#: A "step" has the interface of `fomaml_step`; a "problem" subject is called with a `Problem`; a "model" is a training
+#: step on a model of its own.
+Kind = Literal["step", "problem", "model"]
 #: What code for PyTorch raises where it is given other arrays.
 _WANTS_TENSORS = re.compile(r"\bTensor\b|'numpy\.\w+' object has no attribute")
 

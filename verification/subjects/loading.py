@@ -25,19 +25,40 @@ def load(where: str) -> Callable[..., Any]:
     Raises:
         SubjectError: there is no such module, file or name, importing it raises, or it is not a function.
     """
+    found = load_object(where)
+    if not callable(found):
+        raise SubjectError(f"{where} is not a function but {type(found).__name__}.")
+    result: Callable[..., Any] = found
+    return result
+
+
+def load_object(where: str) -> Any:
+    """Return whatever ``package.module:name`` or ``path/to/file.py:name`` names.
+
+    Raises:
+        SubjectError: there is no such module, file or name, or importing it raises.
+    """
     place, colon, name = where.rpartition(":")
     if not (colon and place and name):
         raise SubjectError(f"expected package.module:name or path/to/file.py:name, but got {where!r}.")
     module = _imported(place)
     try:
-        found: Any = attrgetter(name)(module)
+        return attrgetter(name)(module)
     except Exception as error:  # whatever it is: a module may define its attributes by code
         public = ", ".join(attribute for attribute in vars(module) if not attribute.startswith("_"))
         raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
-    if not callable(found):
-        raise SubjectError(f"{where} is not a function but {type(found).__name__}.")
-    result: Callable[..., Any] = found
-    return result
+
+
+def search_current_folder() -> None:
+    """Let a package in the current folder be loaded, which need not be installed: as with `python -m`."""
+    _search("")
+
+
+def _search(folder: str) -> None:
+    import refmaml  # noqa: F401  # before the path changes: a file of that name must not become the judge's reference
+
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def _imported(place: str) -> ModuleType:
@@ -53,11 +74,7 @@ def _from_file(path: Path) -> ModuleType:
     """Import a file, with its folder on the path, as running it would."""
     if not path.is_file():
         raise SubjectError(f"there is no file {path}.")
-    import refmaml  # noqa: F401  # before the path changes: a file of that name must not become the judge's reference
-
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _search(str(path.resolve().parent))
     name = f"subject_{path.stem}"  # its own, so that no module of the same name is replaced
     spec = ModuleSpec(name, loader := SourceFileLoader(name, str(path)), origin=str(path))
     spec.has_location = True

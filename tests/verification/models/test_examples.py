@@ -1,0 +1,100 @@
+"""The steps of examples/own_model: right ones pass, wrong ones are named, and nothing is changed by being judged."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import verification
+
+torch = pytest.importorskip("torch", reason="the examples are PyTorch code")
+
+FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
+sys.path.insert(0, str(FOLDER))
+
+import network  # noqa: E402  # they lie in a folder of their own, which running a script there puts on the path
+from steps import RIGHT  # noqa: E402
+from wrong_steps import OUTER_RATE, WRONG  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Use one thread: the networks are small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def state_of(model) -> str:
+    """Return a hash of everything that judging might leave behind."""
+    found = hashlib.sha256()
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        found.update(f"{name} {tensor.dtype} {id(tensor)} {tensor.data_ptr()} {tensor.requires_grad}".encode())
+        found.update(tensor.detach().numpy().tobytes())
+        if tensor.grad is not None:
+            found.update(str(id(tensor.grad)).encode() + tensor.grad.numpy().tobytes())
+    found.update(str([module.training for module in model.modules()]).encode())
+    found.update(repr((random.getstate(), np.random.get_state(), torch.get_default_dtype())).encode())
+    found.update(torch.get_rng_state().numpy().tobytes())
+    return found.hexdigest()
+
+
+def judged(step, order: int, gives: str, seed: int):
+    """Return the report on a step with a network, whose state must be the same afterwards."""
+    model = network.make_model(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 0.5)
+    before = state_of(model)
+    report = verification.check(
+        step, model=model, inner_loss=network.loss, tasks=network.make_tasks(seed), inner_steps=network.INNER_STEPS,
+        inner_learning_rate=network.INNER_RATE, order=order, gives=gives,
+        outer_learning_rate=OUTER_RATE if gives == "parameters" else None,
+    )  # fmt: skip
+    assert state_of(model) == before
+    return report
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_step_passes_and_leaves_no_trace(name):
+    """Right code on a network with batch normalisation passes, in whatever way it is written."""
+    report = judged(*RIGHT[name], seed=0)
+    assert report.verdict == "pass"
+    assert [case.dtype for case in report.cases] == ["float64", "float32"]
+
+
+@pytest.mark.sampled(5)
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_step_is_named(name):
+    """Each wrong step fails with the name of its mistake before all others, and leaves no trace either."""
+    fault, *step = WRONG[name]
+    report = judged(*step, seed=0)
+    assert report.verdict == "fail"
+    assert report.diagnosis[0].name == fault
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_steps_on_other_networks(seed):
+    """On three other networks and sets of tasks no right step is accused, and at most one wrong one is misnamed."""
+    assert [name for name, step in RIGHT.items() if judged(*step, seed=seed).verdict == "fail"] == []
+    reports = {name: (fault, judged(*step, seed=seed)) for name, (fault, *step) in WRONG.items()}
+    assert {report.verdict for _, report in reports.values()} == {"fail"}
+    misnamed = [name for name, (fault, report) in reports.items() if report.diagnosis[0].name != fault]
+    assert len(misnamed) <= 1, misnamed
+
+
+def test_the_script_is_judged_from_the_shell(capsys):
+    """`refmaml check` imports a training script, trains nothing, and judges the problem that it names."""
+    from verification.commands.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(FOLDER / "train.py:problem")])
+    assert end.value.code == 0
+    assert "PASS" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""The meta-gradient of a model beside directional differences of what it is the gradient of.
+
+At second order that is the meta-objective θ ↦ mean Q(φ_K(θ)); at first order the surrogate θ ↦ mean Q(φ_K + θ − θ_0)
+with the displacement held fixed. Reptile's displacement is the gradient of nothing. Both use values of Q and at second
+order first derivatives of S, so that a second derivative that an operation has wrong shows here, in code that asks the
+framework for it as much as in the judge.
+
+Central differences at steps h, h/2, h/4, … have errors of order h² until rounding or a kink (ReLU, max pooling) takes
+over. The error estimate is what two neighbouring steps differ by, the least of all pairs: where it is no small part of
+the derivative, the differences decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from verification.faults import Question
+from verification.faults.work import Work, descend
+from verification.oracles.view import FlatArray
+
+_STEPS = tuple(2.0**-k for k in range(8, 20, 2))  # of ‖θ‖, for a direction of norm ‖θ‖
+_SETTLED = 1e-4  # an error estimate below this part of the derivative is believed
+_WRONG = 30.0  # times the estimate
+_LEAST = 1e-3  # of the derivative: what is closer is no wrong second derivative
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A directional derivative: by the gradient, by differences, and how far the latter may be off."""
+
+    of_gradient: float
+    of_differences: float
+    error: float
+
+    @property
+    def decides(self) -> bool:
+        """Whether the differences have settled."""
+        return bool(self.error <= _SETTLED * abs(self.of_differences))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the gradient is the one that the differences show."""
+        off = abs(self.of_gradient - self.of_differences)
+        return bool(off <= max(_WRONG * self.error, _LEAST * abs(self.of_differences)))
+
+
+def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, count: int = 3) -> Iterator[Slope]:
+    """Yield directional derivatives of one task, along directions that single out what the gradient points along.
+
+    Args:
+        question: one task, whose gradient is `gradient`.
+        gradient: the meta-gradient of that task.
+        rng: random numbers for the directions.
+        count: how many directions.
+    """
+    work = question.works[0]
+    theta = work.theta
+    size = float(np.linalg.norm(theta)) or 1.0
+    adapted = descend(work)[-1] - theta if question.order == 1 else None
+    for _ in range(count):
+        # Half random, half along the gradient: across it, a derivative is nearly 0 and decides nothing.
+        noise = rng.standard_normal(theta.size) * work.view.outer_mask
+        along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
+        direction = size * along / np.linalg.norm(along)
+        values = [_difference(work, step * direction, adapted) / step for step in _STEPS]
+        gaps = [abs(one - other) for one, other in pairwise(values)]
+        best = int(np.argmin(gaps))
+        yield Slope(float(gradient @ direction), values[best + 1], gaps[best])
+
+
+def _difference(work: Work, move: FlatArray, adapted: FlatArray | None) -> float:
+    ahead, behind = (_objective(work, work.theta + sign * move, adapted) for sign in (1.0, -1.0))
+    return (ahead - behind) / 2
+
+
+def _objective(work: Work, theta: FlatArray, adapted: FlatArray | None) -> float:
+    end = theta + adapted if adapted is not None else descend(work.changed(theta=theta))[-1]
+    return float(work.outer_cost(end))

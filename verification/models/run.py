@@ -1,0 +1,293 @@
+"""The judge on a model of one's own: is the meta-gradient of this training step right, and which mistake is it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+
+from verification.faults.work import solve
+from verification.judging.comparison import compare
+from verification.judging.conventions import Declared
+from verification.judging.standard import DECIDES, Standard
+from verification.judging.tolerances import Sensitivity, apart, norm
+from verification.models.differences import slopes
+from verification.models.naming import name, name_precision
+from verification.models.request import Request, problem_of
+from verification.models.standard import problem_of_request, standard_of
+from verification.models.torch_calls import ask, takes_tasks
+from verification.models.torch_losses import Host, TorchCosts
+from verification.models.torch_state import kept, optimizers_of
+from verification.models.torch_watch import Watch
+from verification.naming.evidence import Observation
+from verification.naming.wording import Diagnosis, several
+from verification.report import Case, Conditions, Report, conclude
+from verification.subjects import Finding, Subject
+from verification.verdicts import Verdict
+
+#: Called with (things done, things in all, what comes next).
+Progress = Callable[[int, int, str], None]
+_STAGES = ("the definition", "its differences", "the step", "whether it is repeatable", "how far mistakes are off")
+_OTHER_SEED = 20180711
+#: Relative: gradients that differ by more, with other random numbers, are random; rounding is far below.
+_RANDOM = {"float64": 1e-6, "float32": 1e-3}
+
+
+def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **about: Any) -> Report:
+    """Judge a training step on your own model: is the meta-gradient that it leaves right, and which mistake is it?
+
+    Args:
+        step: your code. It is called with those of `model`, `tasks`, `inner_loss`, `outer_loss`, `inner_steps` and
+            `inner_learning_rate` that its parameters name; with (model, tasks) or (tasks) where it requires two or one
+            of other names; with nothing where it requires nothing. It may use a model of its own, if that is `model`.
+        progress: called with (things done, things in all, what comes next).
+        about: as for `problem_of`:
+
+            - model: a `torch.nn.Module` in the mode (training, evaluation) that the losses are meant in.
+            - inner_loss, outer_loss: loss(model, batch) → scalar, the mean over examples; or a criterion module such as
+              `torch.nn.CrossEntropyLoss()`, for batches (inputs, targets). By default outer_loss is inner_loss.
+            - tasks: pairs (support, query), one for each task; a batch is whatever the losses take.
+            - inner_steps, inner_learning_rate: K and α; α may be a dict by parameter name.
+            - order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
+            - adapts: names of the parameters, or of modules, that the inner loop adapts; by default those that require
+              gradients. The meta-gradient is taken by all that require gradients.
+            - gives: "gradients" (the step returns them: a dict by name, or a sequence in the order of the parameters),
+              "grad" (it leaves them in `.grad`) or "parameters" (it takes one outer SGD step, of the rate
+              `outer_learning_rate`).
+            - name: the name in the report.
+
+    Returns:
+        The report. Model, buffers, `.grad`, optimizers, modes and random numbers are as they were, to the last bit.
+
+    Raises:
+        MissingFrameworkError: PyTorch is not installed.
+        SubjectError: the step requires arguments that the judge does not have.
+        TypeError, ValueError: an argument is not what is expected.
+    """
+    return judge(problem_of(step, **about), progress)
+
+
+def judge(request: Request, progress: Progress | None = None) -> Report:
+    """Judge a training step on its own model, and put everything back as it was."""
+    request = replace(request, optimizers=tuple(optimizers_of(request.model)))
+    with kept(request.model, request.optimizers):
+        return _Run(request, progress or (lambda *_: None)).report()
+
+
+@dataclass
+class _Run:
+    request: Request
+    progress: Progress
+    done: int = 0
+    #: What the operations of the step gave away.
+    watch: Watch = field(default_factory=Watch)
+
+    def report(self) -> Report:
+        request = self.request
+        subject = Subject(request.step, "model", "torch", request.name)
+        self._next("the definition")
+        host, dtypes, why = self._host()
+        standard = standard_of(request, host, request.tasks, "own model")
+        gradients = standard.truths(own=False)[0].answer.gradients
+        broken = [] if all(np.all(np.isfinite(leaf)) for leaf in gradients.values()) else [_NOT_FINITE]
+        self._next("its differences")
+        if not broken:
+            broken += self._differences(standard, host)
+        self._next("the step")
+        cases, observations = self._cases(standard, dtypes, why)
+        self._next("whether it is repeatable")
+        random = self._randomness(cases[0].dtype) if cases else ""
+        if not random and any(case.verdict == "fail" for case in cases) and _depends_on_passes(standard):
+            random = _RUNNING
+        failed = any(case.verdict == "fail" for case in cases)
+        names: list[Diagnosis] = []
+        if random:
+            cases = [replace(case, verdict="inconclusive", findings=[]) for case in cases]
+        elif broken:
+            names = broken
+            cases = [replace(case, verdict="fail", findings=case.findings or [_finding(broken[0])]) for case in cases]
+        elif failed:
+            self._next("naming the mistake")
+            names = self._names(host, cases, observations)
+        conditions = Conditions(dtypes=dtypes, problems=(standard.problem.name,))
+        report = conclude(subject, cases, names, [], list(why), [], conditions)
+        report = replace(report, why_left_out=why)
+        return replace(report, verdict="inconclusive", reason=random) if random else report
+
+    def _next(self, what: str) -> None:
+        self.progress(self.done, len(_STAGES) + 1, what)
+        self.done += 1
+
+    def _host(self) -> tuple[Host, tuple[str, ...], dict[str, str]]:
+        """Return a copy of the model in float64, or in its own precision where its losses do not work in another."""
+        own = _precision_of(self.request)
+        try:
+            host = Host(self.request.model, "float64")
+            problem_of_request(self.request, host, self.request.tasks, "own model")
+        except Exception as error:
+            if own == "float64":
+                raise
+            why = {"float64": f"the losses do not work in float64 ({type(error).__name__}: {error})"}
+            return Host(self.request.model, own), (own,), why
+        if self.request.is_recorded:
+            return host, (own,), {}
+        return host, tuple(dict.fromkeys(("float64", own))), {}
+
+    def _differences(self, standard: Standard, host: Host) -> list[Diagnosis]:
+        """Compare the definition's gradient of one task with differences; both must show the same slope."""
+        request = self.request
+        if request.order == "reptile" or str(host.dtype) != "torch.float64":
+            return []
+        one = replace(standard.question, works=standard.question.works[:1])
+        solved = solve(one.works[0], request.order)
+        found = list(slopes(one, solved.gradient, np.random.default_rng(0)))
+        wrong = [slope for slope in found if slope.decides and not slope.agrees]
+        if len(wrong) < 2:  # one alone may have met a kink
+            return []
+        first = wrong[0]
+        return [
+            replace(
+                _WRONG_DERIVATIVE,
+                evidence=f"the slope of the objective along a direction is {first.of_differences:.6g} by differences "
+                f"of its values, to {first.error:.1g}, and {first.of_gradient:.6g} by the framework's derivatives",
+            )
+        ]
+
+    def _cases(
+        self, standard: Standard, dtypes: tuple[str, ...], why: dict[str, str]
+    ) -> tuple[list[Case], list[Observation]]:
+        request = self.request
+        cases: list[Case] = []
+        observations: list[Observation] = []
+        truths = standard.truths(own=False)
+        for dtype in dtypes:
+            # State outlives a call in any precision alike, and operations are the same: once is enough.
+            alone = not observations
+            twice = alone and request.gives != "grad"
+            replies = ask(request, dtype, calls=1 + twice, watching=self.watch.mode if alone else None)
+            first = replies[0]
+            raised = [finding for finding in first.findings if finding.what == "exception"]
+            if raised and dtype == "float64" and len(dtypes) > 1:
+                why["float64"] = f"in float64 {raised[0].message}"
+                self.watch = Watch()
+                continue
+            findings, worst = compare(standard, dtype, first, truths, Declared())
+            observations.append(Observation(standard, dtype, first, wrong=tuple(f.what for f in findings)))
+            for call, later in enumerate(replies[1:], start=1):
+                again, error = compare(standard, dtype, later, truths, Declared())
+                worst = max(worst, error)
+                findings += [replace(f, what="second call", message=f"in a second call {f.message}") for f in again]
+                observations.append(Observation(standard, dtype, later, call=call, wrong=tuple(f.what for f in again)))
+            separation = float("nan") if findings else standard.separation(dtype)
+            verdict: Verdict = "fail" if findings else "inconclusive" if separation < DECIDES else "pass"
+            cases.append(
+                Case(
+                    problem=standard.problem.name,
+                    order=request.order,
+                    dtype=dtype,
+                    verdict=verdict,
+                    findings=findings,
+                    worst=worst,
+                    separation=separation,
+                    snippet=_SNIPPET,
+                )
+            )
+        return cases, observations
+
+    def _randomness(self, dtype: str) -> str:
+        """Say where random numbers come from that change the answer, or nothing where they do not."""
+        drawn = self.watch.random
+        if not drawn:
+            return ""
+        first, second = (ask(self.request, dtype, number=number)[0] for number in (_OTHER_SEED, _OTHER_SEED + 1))
+        # Not in bounds: where losses are random, the definition is, too, and there is no bound.
+        both = first.gradients.keys() & second.gradients.keys()
+        off = norm([apart(first.gradients[chain], second.gradients[chain]) for chain in both])
+        if not off > _RANDOM[dtype] * norm([norm(first.gradients[chain]) for chain in both]):
+            return ""
+        places = ", ".join(f"{operation} in {place}" for operation, place in drawn.items())
+        return (
+            f"The step draws random numbers that change its gradients: {places}. No gradient is right for all of them; "
+            "switch them off (model.eval(), p = 0) for the check."
+        )
+
+    def _names(self, host: Host, cases: list[Case], observations: list[Observation]) -> list[Diagnosis]:
+        request = self.request
+        if all(case.verdict != "fail" for case in cases if case.dtype == "float64") and len(cases) > 1:
+            # Autocast leaves float64 alone: what is wrong in float32 only is its precision, if operations show one.
+            watch = Watch()
+            ask(request, "float32", watching=watch.mode)
+            lower = next((name for name in ("float16", "bfloat16") if name in watch.precisions), "")
+            single = [one for one in observations if one.dtype == "float32"]
+            return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
+        smaller: list[Observation] = []
+        dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
+        if (
+            len(request.tasks) > 1
+            and takes_tasks(request)
+            and not any(f.what == "exception" for c in cases for f in c.findings)
+        ):
+            task = [request.tasks[0]]
+            reply = ask(request, dtype, tasks=task)[0]
+            if reply.returned and not any(finding.what == "exception" for finding in reply.findings):
+                # One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks.
+                one = standard_of(request, host, task, "one task", _times(len(request.tasks), observations[0]))
+                smaller = [Observation(one, dtype, reply)]
+        below = _LOWER[_LOWER.index(dtype) + 1 :]
+        lower = next((name for name in reversed(below) if name in self.watch.precisions), "")
+        return name(observations, smaller, request.order, lower)
+
+
+#: From the finest precision down.
+_LOWER = ("float64", "float32", "float16", "bfloat16")
+_RUNNING = (
+    "A loss reads buffers that a forward pass changes, such as running statistics: which of their values are right is "
+    "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
+    "or the running ones in both."
+)
+_ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
+_SNIPPET = "verification.check(step, ...)  # as you called it"
+_NOT_FINITE = Diagnosis(
+    faults=("A13",),
+    title="second derivative not finite where the first is",
+    formula="NaN",
+    evidence="the meta-gradient of the definition itself holds NaN or infinity",
+    source="facebookresearch/higher#125; metaopt/torchopt#26",
+    advice="Keep square roots, norms and logarithms away from 0 in the losses, for example by a small ε inside.",
+)
+_WRONG_DERIVATIVE = Diagnosis(
+    faults=("A09",),
+    title="an operation of the losses whose derivative is silently wrong",
+    formula="gM without that part of H",
+    evidence="",
+    source="tensorflow/tensorflow#7403",
+    advice="Look for a custom autograd function or an operation whose backward is not itself differentiable.",
+)
+
+
+def _finding(diagnosis: Diagnosis) -> Finding:
+    return Finding("gradients", diagnosis.evidence)
+
+
+def _precision_of(request: Request) -> str:
+    """Return the precision that the user runs the model in: float32, or float64."""
+    dtypes = {str(value.dtype).removeprefix("torch.") for value in request.parameters.values()}
+    return "float64" if dtypes == {"float64"} else "float32"
+
+
+def _times(count: int, observation: Observation) -> Sensitivity:
+    """Return the sensitivity of a problem, several times as large."""
+    known = observation.standard.sensitivity
+    gradients, sizes = (
+        {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
+    )
+    return Sensitivity(count * known.cost, gradients, {}, sizes)
+
+
+def _depends_on_passes(standard: Standard) -> bool:
+    """Return whether a loss depends on the forward passes before it."""
+    view = standard.question.works[0].view
+    inner, outer = cast(TorchCosts, view.inner_costs), cast(TorchCosts, view.outer_costs)
+    return any(loss.reads_what_changes(earlier, view.theta) for loss in (inner, outer) for earlier in (inner, outer))

@@ -1,0 +1,152 @@
+"""What a step on a model is held against: the definition in float64, its sensitivity, and the question to faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from verification.faults import Question
+from verification.faults.question import Outcome
+from verification.faults.work import Product, Work
+from verification.frameworks.base import optional
+from verification.judging.conventions import Declared
+from verification.judging.standard import Standard
+from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
+from verification.judging.truth import Truth
+from verification.models.problem import ModelProblem
+from verification.models.recent import Recent
+from verification.models.request import Request
+from verification.models.torch_losses import Host, TorchCosts, differentiate, in_precision, tensors_in
+from verification.models.torch_watch import Disturbance
+from verification.oracles.view import FlatArray, TaskView
+from verification.problems.answers import Answer
+
+SOURCE = "the definition"
+_DRAWS = 2
+#: Relative, by the precision that the definition is worked in: far above its rounding, far below where answers bend.
+_DELTAS = {"float64": 2.0**-20, "float32": 2.0**-11}
+_BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no longer proportional to a disturbance
+_SHARE = 0.25  # of the error of the definition in float32
+_SEED = 20180302
+
+
+def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name: str) -> ModelProblem:
+    """Return the problem that a request puts on some of its tasks."""
+    theta = {key: value.double().cpu().numpy() for key, value in request.parameters.items()}
+    support, query = tasks[0]
+    arrays = [tensor for tensor in tensors_in(support) if tensor.dim()]
+    problem = ModelProblem(
+        name=name, order=request.order, theta=theta, adapts=request.adapts, trained=request.trained,
+        inner_grad_steps=request.inner_steps, inner_learning_rate=request.inner_learning_rate, num_tasks=len(tasks),
+        examples=len(arrays[0]) if arrays else 1, outer_learning_rate=request.outer_learning_rate,
+    )  # fmt: skip
+    start = problem.flat(theta)
+    by_inner = TorchCosts(host, request.inner_loss, in_precision(support, host.dtype)).uses(start)
+    by_outer = TorchCosts(host, request.outer_loss, in_precision(query, host.dtype)).uses(start)
+    return replace(
+        problem,
+        ignored_by_inner=tuple(key for key in theta if key not in by_inner),
+        ignored_by_outer=tuple(key for key in theta if key not in by_outer),
+    )
+
+
+def pose_model(
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], disturbance: Disturbance | None = None
+) -> Question:
+    """Return the question that a model's problem puts to faults."""
+
+    def costs(loss: Any, batch: Any) -> TorchCosts:
+        found = TorchCosts(host, loss, batch)
+        return found if disturbance is None else found.disturbed(disturbance)
+
+    theta, inner, outer = problem.flat(problem.theta), problem.mask(problem.adapts), problem.mask(problem.trained)
+    memory: Recent = Recent(8 * theta.nbytes)
+    works = []
+    for task in tasks:
+        support, query = (in_precision(batch, host.dtype) for batch in task)
+        on_support, on_query = costs(request.inner_loss, support), costs(request.outer_loss, query)
+        same = request.inner_loss == request.outer_loss
+        view = TaskView(
+            theta=theta, inner_costs=on_support, outer_costs=on_query, inner_mask=inner, outer_mask=outer,
+            rate=problem.rates, steps=problem.inner_grad_steps,
+            inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
+            outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
+        )  # fmt: skip
+        works.append(Work(view, _derive, _curve, differentiate, on_support.array, memory))
+
+    def posed_in(dtype: Any) -> Question:
+        return pose_model(request, problem, Host(request.model, np.dtype(dtype).name), tasks)
+
+    return Question(problem, works, problem.order, posed_in)
+
+
+def _derive(costs: Any, phi: FlatArray) -> FlatArray:
+    found: FlatArray = costs.gradient(phi)
+    return found
+
+
+def _curve(costs: Any, points: Any) -> list[Product]:
+    return [partial(costs.product, phi) for phi in points]
+
+
+def standard_of(
+    request: Request, host: Host, tasks: Sequence[Any], name: str, allowance: Sensitivity | None = None
+) -> Standard:
+    """Return everything that is known of a model's problem; measure its sensitivity where there is no allowance."""
+    problem = problem_of_request(request, host, tasks, name)
+    question = pose_model(request, problem, host, tasks)
+    right = Declared().right(question)
+    return Standard(
+        problem,
+        certified=Truth(SOURCE, _answer(right), dict.fromkeys(problem.trained, 0.0)),
+        allowance=allowance or _sensitivity(request, problem, host, tasks, right),
+        posed=question,
+    )
+
+
+def _answer(found: Outcome) -> Answer:
+    gradients = {chain: leaf for chain, leaf in found.gradients.items() if leaf is not None}
+    return Answer(found.cost, gradients, {})
+
+
+def _sensitivity(
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome
+) -> Sensitivity:
+    """Measure how far the answer moves when the result of every operation changes by a relative ±δ.
+
+    A leaf whose terms cancel moves by what its terms do. Within one operation of the framework terms may cancel as
+    well: the gradient of a bias before batch normalisation is what the rounding of a mean leaves, which is the same for
+    all examples. Only a run with that rounding shows it, so that the definition is worked in float32, too. One run is
+    one sample; a quarter of its error, times C, is sixteen times what it was.
+    Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
+    """
+    delta = _DELTAS[str(host.dtype).removeprefix("torch.")]
+    rng = np.random.default_rng(_SEED)
+    base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
+    moves, costs = dict.fromkeys(base, 0.0), 0.0
+    bent = 0.0
+    for _ in range(_DRAWS):
+        moved = Declared().right(pose_model(request, problem, host, tasks, Disturbance(delta, rng)))
+        apart = {chain: norm(moved.gradients[chain] - leaf) for chain, leaf in base.items()}
+        moves = {chain: max(moves[chain], move / delta) for chain, move in apart.items()}
+        costs = max(costs, abs(moved.cost - right.cost) / delta)
+        bent = max(bent, norm(list(apart.values())))
+    if host.dtype != optional("torch", "torch").float32:
+        rounded = Declared().right(pose_model(request, problem, Host(request.model, "float32"), tasks))
+        for chain, leaf in base.items():
+            error = norm(rounded.gradients[chain] - leaf) / unit_roundoff("float32")
+            moves[chain] = max(moves[chain], _SHARE * error)
+    sizes = {chain: norm(leaf) for chain, leaf in base.items()}
+    total = norm(list(sizes.values()))
+    if not bent <= _BENT * total:  # NaN too: no bound can be derived, so there is none
+        moves = dict.fromkeys(moves, float("inf"))
+    read_back = request.outer_learning_rate if request.gives == "parameters" else None
+    ends = problem.split(problem.flat(problem.theta) / problem.rates) if request.order == "reptile" else {}
+    for chain in moves:
+        least = norm(problem.theta[chain]) / read_back if read_back else 0.0
+        moves[chain] = max(moves[chain], least, norm(ends[chain]) if chain in ends else 0.0)
+    return Sensitivity(costs, moves, {}, sizes)

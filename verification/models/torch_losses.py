@@ -1,0 +1,271 @@
+"""A PyTorch model's losses as functions of one flat vector: values, gradients and Hessian-vector products.
+
+Nothing here touches the model that is judged: a copy of it, in the precision that is wanted, is called with parameters
+and buffers of its own (`torch.func.functional_call`), so that a forward pass leaves nothing behind. Tied parameters
+are one parameter.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.faults.models import ModelCosts
+from verification.frameworks.base import optional
+from verification.models.torch_watch import Disturbance
+from verification.oracles.view import FlatArray
+
+
+def map_tensors(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply `function` to each tensor of nested containers, dataclasses and named tuples; keep all else."""
+    torch = optional("torch", "torch")
+    if torch.is_tensor(tree):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        changed = {key: map_tensors(function, branch) for key, branch in tree.items()}
+        return changed if type(tree) is dict else _like(tree, changed)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, branch) for branch in tree))
+    if isinstance(tree, list | tuple):
+        return type(tree)(map_tensors(function, branch) for branch in tree)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        parts = {name: map_tensors(function, branch) for name, branch in vars(tree).items()}
+        return _like(tree, parts, attributes=True)
+    return tree
+
+
+def _like(tree: Any, parts: dict[Any, Any], *, attributes: bool = False) -> Any:
+    found = copy.copy(tree)
+    for key, part in parts.items():
+        if attributes:
+            object.__setattr__(found, key, part)
+        else:
+            found[key] = part
+    return found
+
+
+def tensors_in(tree: Any) -> list[Any]:
+    """Return the tensors of nested containers, in order."""
+    found: list[Any] = []
+    map_tensors(found.append, tree)
+    return found
+
+
+def in_precision(tree: Any, dtype: Any) -> Any:
+    """Return fresh copies of all tensors, those of floating point in another precision."""
+    return map_tensors(
+        lambda tensor: tensor.detach().to(dtype=dtype, copy=True) if tensor.is_floating_point() else tensor.clone(),
+        tree,
+    )
+
+
+class Host:
+    """A copy of a model in a precision, and how its parameters lie in a flat vector.
+
+    `aliases` has for each further name of a tied parameter the name that it goes by.
+    """
+
+    def __init__(self, model: Any, dtype: str) -> None:
+        torch = optional("torch", "torch")
+        self.dtype = getattr(torch, dtype)
+        self.model = copy.deepcopy(model).to(self.dtype)
+        self.flags = [(module, module.training) for module in self.model.modules()]
+        self.shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
+        first = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        self.aliases = {
+            name: first[id(parameter)]
+            for name, parameter in self.model.named_parameters(remove_duplicate=False)
+            if first[id(parameter)] != name
+        }
+
+    @contextmanager
+    def as_it_was(self, training: bool | None) -> Iterator[None]:
+        """Restore the modes of all modules afterwards: a loss may switch them; `training` switches them all before."""
+        try:
+            if training is not None:
+                self.model.train(training)
+            yield
+        finally:
+            for module, flag in self.flags:
+                module.training = flag
+
+
+@dataclass(frozen=True, eq=False)
+class TorchCosts:
+    """One loss on one batch, as costs [P] of points [P, n].
+
+    `training` puts the model into training or evaluation mode, None leaves it as it is; `lower` computes under
+    autocast; `untied` takes a vector with the further copies of tied parameters at its end.
+    """
+
+    host: Host
+    loss: Callable[[Any, Any], Any]
+    batch: Any
+    training: bool | None = None
+    lower: bool = False
+    untied: bool = False
+    disturbance: Disturbance | None = None
+    memory: dict[Any, TorchCosts] = field(default_factory=dict, repr=False)
+
+    # Variants, which faults ask for: the same one every time, so that what is known of it can be kept
+
+    def in_mode(self, training: bool) -> TorchCosts:
+        """Return the loss with the model in training or in evaluation mode."""
+        return self._variant(training=training)
+
+    def in_other_mode(self) -> TorchCosts:
+        """Return the loss with the model in the mode that it is not in."""
+        return self.in_mode(not self.host.model.training)
+
+    def in_lower_precision(self) -> TorchCosts:
+        """Return the loss under autocast."""
+        return self._variant(lower=True)
+
+    def with_copies(self) -> TorchCosts:
+        """Return the loss as a function of a vector that has tied parameters once for each of their names."""
+        return self._variant(untied=True)
+
+    @property
+    def copies(self) -> NDArray[np.intp]:
+        """The coordinates of the flat vector that each coordinate of the vector with all copies comes from."""
+        sizes = {name: int(np.prod(shape, dtype=int)) for name, shape in self.host.shapes.items()}
+        ends = dict(zip(sizes, np.cumsum(list(sizes.values())).tolist(), strict=True))
+        spots = {name: np.arange(ends[name] - size, ends[name]) for name, size in sizes.items()}
+        return np.concatenate([*spots.values(), *(spots[name] for name in self.host.aliases.values())])
+
+    def _variant(self, **changes: Any) -> TorchCosts:
+        key = tuple(changes.items())
+        if key not in self.memory:
+            self.memory[key] = replace(self, **changes, memory={})
+        return self.memory[key]
+
+    def disturbed(self, disturbance: Disturbance) -> TorchCosts:
+        """Return the loss with the result of every operation disturbed."""
+        return replace(self, disturbance=disturbance, memory={})
+
+    # What it computes
+
+    def __call__(self, points: Any) -> Any:
+        """Return the costs [P] of points [P, n]: of an array as numbers, of a tensor as a tensor with its graph."""
+        torch = optional("torch", "torch")
+        if torch.is_tensor(points):
+            return torch.stack([self._evaluate(point) for point in points])
+        return np.array([float(self._evaluate(self.array(point)).detach()) for point in points])
+
+    def array(self, vector: FlatArray) -> Any:
+        """Return a tensor of a flat vector."""
+        torch = optional("torch", "torch")
+        return torch.from_numpy(np.array(vector)).to(self.host.dtype)
+
+    def gradient(self, phi: FlatArray) -> FlatArray:
+        """Return ∇S(φ)."""
+        torch = optional("torch", "torch")
+        with self._watched() as disturb:
+            at = disturb(self.array(phi)).requires_grad_()
+            (found,) = torch.autograd.grad(self._evaluate(at), at, allow_unused=True, materialize_grads=True)
+        return _numbers(found)
+
+    def product(self, phi: FlatArray, u: FlatArray) -> FlatArray:
+        """Return ∇²S(φ) u, by differentiating ∇S · u."""
+        torch = optional("torch", "torch")
+        with self._watched() as disturb:
+            at, by = disturb(self.array(phi)).requires_grad_(), disturb(self.array(u))
+            (slope,) = torch.autograd.grad(
+                self._evaluate(at), at, create_graph=True, allow_unused=True, materialize_grads=True
+            )
+            if not slope.requires_grad:
+                return np.zeros_like(u)
+            (found,) = torch.autograd.grad(slope, at, by, allow_unused=True, materialize_grads=True)
+        return _numbers(found)
+
+    def uses(self, phi: FlatArray) -> set[str]:
+        """Return the names of the parameters that a graph leads from to the loss."""
+        torch = optional("torch", "torch")
+        leaves = {name: leaf.detach().requires_grad_() for name, leaf in self._leaves(self.array(phi)).items()}
+        found = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), allow_unused=True)
+        return {name for name, leaf in zip(leaves, found, strict=True) if leaf is not None}
+
+    @contextmanager
+    def _watched(self) -> Iterator[Callable[[Any], Any]]:
+        if self.disturbance is None:
+            yield lambda tensor: tensor
+            return
+        with self.disturbance.mode():
+            yield self.disturbance.moved
+
+    def _leaves(self, vector: Any) -> dict[str, Any]:
+        names = [*self.host.shapes, *(self.host.aliases if self.untied else ())]
+        shapes = [self.host.shapes[self.host.aliases.get(name, name)] for name in names]
+        pieces = vector.split([int(np.prod(shape, dtype=int)) for shape in shapes])
+        return {name: piece.reshape(shape) for name, piece, shape in zip(names, pieces, shapes, strict=True)}
+
+    def _evaluate(self, vector: Any) -> Any:
+        return self._loss_of(self._leaves(vector))
+
+    def reads_what_changes(self, other: TorchCosts, phi: FlatArray) -> bool:
+        """Return whether an evaluation of another loss leaves buffers (running statistics) that this loss reads."""
+        buffers = self._buffers()
+        before = float(self._loss_of(self._leaves(self.array(phi)), self._buffers()).detach())
+        other._loss_of(other._leaves(other.array(phi)), buffers)
+        return before != float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
+
+    def _buffers(self) -> dict[str, Any]:
+        return {name: buffer.clone() for name, buffer in self.host.model.named_buffers()}
+
+    def _loss_of(self, leaves: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Any:
+        torch = optional("torch", "torch")
+        attention = optional("torch.nn.attention", "torch")
+        wrapper = torch.nn.Module()
+        wrapper.model = self.host.model
+        wrapper.forward = self._called
+        state = {f"model.{name}": leaf for name, leaf in leaves.items()}
+        used = self._buffers() if buffers is None else buffers
+        state |= {f"model.{name}": buffer for name, buffer in used.items()}
+        batch = self.batch
+        if self.disturbance is not None:
+            disturb = self.disturbance.moved
+            batch = map_tensors(lambda tensor: disturb(tensor) if tensor.is_floating_point() else tensor, batch)
+        with ExitStack() as stack:
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(self.host.as_it_was(self.training))
+            # The fused kernels of attention have no second derivative; all kernels compute the same function.
+            stack.enter_context(attention.sdpa_kernel(attention.SDPBackend.MATH))
+            if self.lower:
+                stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+            # A tied parameter is replaced wherever it stands, unless each copy has a value of its own.
+            value = torch.func.functional_call(wrapper, state, (batch,), tie_weights=not self.untied)
+        if not torch.is_tensor(value) or value.numel() != 1:
+            came = f"a tensor of shape {tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
+            raise TypeError(f"the loss: expected a scalar tensor, but it returned {came}.")
+        return value.reshape(())
+
+    def _called(self, batch: Any) -> Any:
+        return self.loss(self.host.model, batch)
+
+
+_: type[ModelCosts] = TorchCosts
+
+
+def _numbers(tensor: Any) -> FlatArray:
+    return np.asarray(tensor.detach().double().cpu().numpy(), np.float64)
+
+
+def differentiate(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the gradient of a function of a flat tensor, with its graph, so that it can be differentiated again."""
+    torch = optional("torch", "torch")
+
+    def gradient(at: Any) -> Any:
+        with torch.enable_grad():
+            point = at if at.requires_grad else at.detach().requires_grad_()
+            (found,) = torch.autograd.grad(
+                function(point), point, create_graph=True, allow_unused=True, materialize_grads=True
+            )
+        return found if at.requires_grad else found.detach()
+
+    return gradient
