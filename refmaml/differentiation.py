@@ -9,6 +9,7 @@ from autograd.core import VJPNode, add_outgrads
 from autograd.extend import vspace
 from autograd.tracer import getval, isbox, new_box, toposort, trace_stack
 
+import refmaml.supplements  # noqa: F401 - it adds derivatives to autograd's
 from refmaml.containers import Array, Leaves
 
 

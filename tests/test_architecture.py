@@ -42,8 +42,8 @@ HANDS_OVER = "refmaml.compiled.steps"
 #: The rooms of each package from the ground floor up: a room imports from rooms that stand before it alone.
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "refmaml": (
-        "containers", "differentiation", "updates", "validation", "tasks", "preparation", "reference", "compiled",
-        "__main__",
+        "containers", "supplements", "differentiation", "updates", "validation", "tasks", "preparation", "reference",
+        "compiled", "__main__",
     ),
     "refmaml.compiled": (
         "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
