@@ -44,6 +44,11 @@ def trace_begins_in(code: CodeType) -> None:
     _tracers.add(code.co_filename)
 
 
+def of_library(filename: str) -> bool:
+    """Tell whether code in a file is that of autograd, NumPy, SciPy or this package."""
+    return filename.startswith(_LIBRARIES) or filename.startswith(("<frozen", "<__array_function__"))
+
+
 def user_line(depth: int = 1) -> str:
     """Return ``file:line`` of the innermost frame inside the trace that is no library's, or an empty string."""
     frame: FrameType | None = sys._getframe(depth)
@@ -51,7 +56,7 @@ def user_line(depth: int = 1) -> str:
         name = frame.f_code.co_filename
         if name in _tracers:
             return ""
-        if not name.startswith(_LIBRARIES) and not name.startswith(("<frozen", "<__array_function__")):
+        if not of_library(name):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

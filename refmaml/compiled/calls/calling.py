@@ -18,13 +18,22 @@ from refmaml.compiled.guarding.guards import Guard
 from refmaml.compiled.program.program import FLOAT32
 from refmaml.compiled.recording.locks import making
 from refmaml.compiled.running.crew import default_threads
-from refmaml.compiled.running.execution import Execution
+from refmaml.compiled.running.execution import Execution, StepFailed
 from refmaml.containers import Container, children, map_leaves, unbox
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def answer(call: Call) -> Answer:
+    """Return the answer of the compiled step; where that meets an error of NumPy's, what the reference does."""
+    try:
+        return _answer(call)
+    except StepFailed:
+        with making:
+            return call.by_reference()
+
+
+def _answer(call: Call) -> Answer:
     """Check the arguments, find or make a plan, run it, and put its results into containers."""
     if call.on_unsupported not in ("error", "reference"):
         raise ValueError(f"on_unsupported: expected 'error' or 'reference', but got {call.on_unsupported!r}.")
@@ -47,7 +56,7 @@ def answer(call: Call) -> Answer:
     except CompilationRefused as refusal:
         if call.on_unsupported == "error":
             raise
-        warnings.warn(f"computed by the reference: {refusal}", CompilationFallback, stacklevel=3)
+        warnings.warn(f"computed by the reference: {refusal}", CompilationFallback, stacklevel=4)
         with making:
             return call.by_reference()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from textwrap import indent
 
 from refmaml.compiled.code.bodies import COST, Leaf, Role, Step, bodies
+from refmaml.compiled.code.places import FAILED
 from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.program.program import FLOAT32, FLOAT64, DType
 from refmaml.compiled.program.schedule import memory_name
@@ -86,7 +87,7 @@ def _chunks(step: Step, task: list[str]) -> list[str]:
     )]  # fmt: skip
     stop = [f"stop = (chunk + 1) * n[{CHUNK_SIZE}]", f"if stop > n[{TASKS}]:", f"    stop = n[{TASKS}]"]
     tasks = f"for task in range(chunk * n[{CHUNK_SIZE}], stop):"
-    inside = [f"{COST} = 0.0", *zero, *stop, tasks, _block([*_start_task(step), *task]), *flush]
+    inside = [f"{COST} = 0.0", f"{FAILED} = 0.0", *zero, *stop, tasks, _block([*_start_task(step), *task]), *flush]
     inside.append("finished(counter, chunk)")
     claimed = [f"chunk = claim(counter, n[{CHUNKS}])", "while chunk >= 0:", _block(inside)]
     return [*claimed, f"    chunk = claim(counter, n[{CHUNKS}])"]

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from refmaml.compiled.code.fused import LoopWriter
 from refmaml.compiled.code.loops import Access, copy_lines
-from refmaml.compiled.code.places import Header, Places, Sink
-from refmaml.compiled.program.kernels import MatMul, RowSum, Turn, multiply_form
+from refmaml.compiled.code.places import FAILED, Header, Places, Sink
+from refmaml.compiled.program.kernels import Factors, MatMul, RowSum, Turn, multiply_form
 from refmaml.compiled.program.program import BOOL, FLOAT64, DType, Shape, Value, contiguous, where_read
 from refmaml.compiled.program.schedule import Statement, Workspace, memory_name, stored_values, turn_of
 
@@ -78,7 +78,8 @@ class Writer(Places):
         value = statement.values[0]
         return {
             "matmul": self._product, "reduce": self._row_sums, "gather": self._gather, "scatter": self._scatter,
-            "assemble": self._assemble, "accumulate": self._accumulate, "map": self._turn,
+            "assemble": self._assemble, "accumulate": self._accumulate, "bounded": self._bounded,
+            "factor": self._factor, "map": self._turn,
         }[value.op](value)  # fmt: skip
 
     def _product(self, value: Value, sink: Sink | None = None) -> list[str]:
@@ -95,6 +96,24 @@ class Writer(Places):
             return [f"{name}({memory}, {c}, {a[0]}, {b[0]}, {alpha})"]
         at = [f"{start} + {step} * i" if step else f"{start}" for start, step in ((c, rows * columns), a[:2], b[:2])]
         return [f"for i in range({batch}):", f"    {name}({memory}, {at[0]}, {at[1]}, {at[2]}, {alpha})"]
+
+    def _factor(self, value: Value) -> list[str]:
+        """Call LAPACK for each matrix; where it fails, so does the step."""
+        (routine,), (batch, length) = value.params, value.shape
+        a, *rest = (self._matrix(arg) for arg in value.args)
+        b = rest[0] if rest else a
+        _, rows, columns = value.args[0].shape
+        right = value.args[1].shape[2] if rest else 0
+        kernel = Factors(routine, rows, columns, right, a[2], b[2], value.dtype.itemsize)
+        name = self.header.kernel(f"{routine}_{rows}x{columns}", kernel)
+        starts = (self.place(value), length), a[:2], b[:2]
+        at = ", ".join(f"{start} + {step} * i" for start, step in starts)
+        return [
+            f"for i in range({batch}):",
+            f"    failed = {name}({memory_name(value.dtype)}, {at})",
+            "    if failed != 0:",
+            f"        {FAILED} = 1.0",
+        ]
 
     def _matrix(self, value: Value) -> tuple[int, int, tuple[int, int]]:
         root, offset, strides = where_read(value)
@@ -120,24 +139,40 @@ class Writer(Places):
 
     def _gather(self, value: Value) -> list[str]:
         source, target = self.own_memory(value.args[0]), self.own_memory(value)
-        table = self.place(value.args[1])
+        table = self.own_memory(value.args[1])
         if not value.params[0]:
-            return [f"for i in range({value.size}):", f"    {target} + i] = {source} + wi[{table} + i]]"]
+            return [f"for i in range({value.size}):", f"    {target} + i] = {source} + {table} + i]]"]
         zero = self._zero(value.dtype)
         truth = " != 0" if value.dtype == BOOL else ""
         chosen = f"{self.header.call('where')}(at >= 0, {source} + where(at >= 0, at, 0)]{truth}, {zero})"
-        return [f"for i in range({value.size}):", f"    at = wi[{table} + i]", f"    {target} + i] = {chosen}"]
+        return [f"for i in range({value.size}):", f"    at = {table} + i]", f"    {target} + i] = {chosen}"]
 
     def _zero(self, dtype: DType) -> str:
         return self.header.constant(0, dtype) if dtype.kind == "f" else "False" if dtype == BOOL else "0"
 
     def _scatter(self, value: Value) -> list[str]:
         source, target = self.own_memory(value.args[0]), self.own_memory(value)
+        over = len(value.args) == 3  # written, not added
+        start = f"{self.own_memory(value.args[2])} + i]" if over else self._zero(value.dtype)
         return [
             f"for i in range({value.size}):",
-            f"    {target} + i] = {self._zero(value.dtype)}",
+            f"    {target} + i] = {start}",
             f"for i in range({value.args[0].size}):",
-            f"    {target} + wi[{self.place(value.args[1])} + i]] += {source} + i]",
+            f"    {target} + {self.own_memory(value.args[1])} + i]] {'=' if over else '+='} {source} + i]",
+        ]
+
+    def _bounded(self, value: Value) -> list[str]:
+        """Count indices from the front; one outside of the axis is noted, and read as 0."""
+        source, target, (length,) = self.own_memory(value.args[0]), self.own_memory(value), value.params
+        return [
+            f"for i in range({value.size}):",
+            f"    at = {source} + i]",
+            "    if at < 0:",
+            f"        at = at + {length}",
+            f"    if at < 0 or at >= {length}:",
+            f"        {FAILED} = 1.0",
+            "        at = 0",
+            f"    {target} + i] = at",
         ]
 
     def _assemble(self, value: Value) -> list[str]:

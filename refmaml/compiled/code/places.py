@@ -14,6 +14,10 @@ from refmaml.compiled.program.kernels import Kernel
 from refmaml.compiled.program.program import DType, Value, contiguous, where_read
 from refmaml.compiled.program.schedule import Workspace, memory_name
 
+#: Where a chunk notes that it met what is an error in NumPy (an index outside of its axis, a singular matrix): beside
+#: the cost of its tasks.
+FAILED = "costs[8 * chunk + 1]"
+
 
 @dataclass(frozen=True)
 class Sink:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from autograd.core import primitive_vjps
 from autograd.tracer import Box
 
 from refmaml.compiled.guarding import trust
@@ -41,7 +42,7 @@ class Guard:
     def __init__(self, *functions: Any) -> None:
         self.open = False
         self.leaked = False  # whether an array that an evaluation was given is kept
-        self._names: list[tuple[Mapping[str, Any], str, Any]] = []  # (namespace, name, what it means)
+        self._names: list[tuple[Mapping[Any, Any], Any, Any]] = []  # (namespace, name, what it means)
         self._cells: list[tuple[Any, Any]] = []
         self._functions: list[tuple[Any, Any, Any, Any, bool]] = []  # with code, defaults, no attributes of its own
         self._kinds: list[tuple[Any, type]] = []
@@ -113,6 +114,7 @@ class Guard:
         for cell in function.__closure__ or ():  # a decorator of a library's may hold a function of the user's
             self._cell(cell)
         if trusted(str(function.__globals__.get("__name__"))):
+            self._derivatives(function)
             return
         code = function.__code__
         if trust.standard_code(code):
@@ -123,6 +125,14 @@ class Guard:
         for value in (defaults, keywords, function.__dict__ or None):
             self._visit(value)
         self._globals(function, code)
+
+    def _derivatives(self, function: types.FunctionType) -> None:
+        """Note the derivatives of a user's own primitive: autograd keeps them in a table."""
+        raw = getattr(function, "fun", None)
+        if raw is not None and not trusted(str(getattr(raw, "__module__", None))):
+            vjps = primitive_vjps.get(function, Guard)
+            self._names.append((primitive_vjps, function, vjps))
+            self._visit(vjps)
 
     def _cell(self, cell: Any) -> None:
         try:

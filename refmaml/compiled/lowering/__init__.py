@@ -6,13 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
-from refmaml.compiled.lowering import contraction, elementwise, indexing, reductions, shaping, special
+from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
 from refmaml.compiled.program.program import Builder, FloatsOnlyError, Value
 from refmaml.compiled.recording.boxes import Entry, Ref, Tape, held, name_of, no_rule
 from refmaml.compiled.recording.weak import is_number
 
-__all__ = ["contraction", "elementwise", "indexing", "lower", "reductions", "shaping", "special", "supported"]
+__all__ = [
+    "contraction",
+    "elementwise",
+    "indexing",
+    "linear_algebra",
+    "lower",
+    "reductions",
+    "shaping",
+    "special",
+    "supported",
+]
 
 
 def supported() -> list[str]:

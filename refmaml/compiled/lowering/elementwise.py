@@ -37,6 +37,7 @@ _OF_TRUTHS = {
 }  # fmt: skip
 _OF_INTEGERS = {
     "fmax": "maximum", "fmin": "minimum", "square": "multiply", "floor": "copy", "ceil": "copy", "trunc": "copy",
+    "mod": "floor_mod",
 }  # fmt: skip
 #: Whether this NumPy takes a power of ½ for a square root, which is NaN at −∞.
 with np.errstate(invalid="ignore"):
@@ -68,6 +69,15 @@ for _own, _name in (
     (weak.remainder, "mod"), (weak.negative, "negative"), (weak.absolute, "absolute"),
 ):  # fmt: skip
     rule(_own)(_simple(_name))
+
+
+@rule(anp.floor_divide)
+def floor_divide(call: Call, x: Any, y: Any, **options: Any) -> Value:
+    """The quotient of integers rounded down, and 0 for a division by 0."""
+    call.only(options)
+    if call.dtype != INT64:
+        call.refuse("integers (write np.floor(x / y) for floating-point numbers)")
+    return call.b.map("floor_divide", call.value(x, INT64), call.value(y, INT64), dtype=INT64)
 
 
 @rule(anp.power, weak.power)
@@ -222,10 +232,10 @@ def astype(call: Call, x: Any, *args: Any, **options: Any) -> Value:
 
 
 @rule(anp.conj, anp.conjugate, anp.real, anp.real_if_close, anp._array_from_scalar_or_array, anp.copy, anp.asarray,
-      anp.ascontiguousarray, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d)  # fmt: skip
+      anp.array, anp.ascontiguousarray, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d)  # fmt: skip
 def same(call: Call, *args: Any, **options: Any) -> Value:
     """Return a real array as it is; the atleast family adds axes of length 1."""
-    values = [arg for arg in args if isinstance(arg, Value)]
+    values = args if len(args) == 1 else [arg for arg in args if isinstance(arg, Value)]
     if len(values) != 1:
         call.refuse("one array")
     return call.b.reshape(call.value(values[0], call.dtype), call.shape)

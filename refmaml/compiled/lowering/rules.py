@@ -47,6 +47,11 @@ class Call:
             self.refuse(f"float32, float64, int64 or bool, but the result is {dtype}")
         return dtype
 
+    @property
+    def dtypes(self) -> list[DType]:
+        """The dtypes of a result that is a sequence of arrays."""
+        return [shape_and_dtype(part)[1] for part in held(self._entry.value)]
+
     def known(self) -> Any:
         """Return the result itself, where it depends on shapes and constants only."""
         return held(self._entry.value)

@@ -11,6 +11,7 @@ import numpy as np
 from refmaml.compiled.lowering.reductions import axes_of
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program.program import BOOL, Value
+from refmaml.compiled.recording.densities import log_ndtr, ndtr, stdtr
 
 _UNARY = (
     "psi", "digamma", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc",
@@ -28,6 +29,11 @@ def _simple(name: str) -> Any:
 
 for _name in (*_UNARY, *_BINARY, "betainc"):
     rule(getattr(asp, _name))(_simple("psi" if _name == "digamma" else _name))
+
+
+rule(ndtr)(_simple("ndtr"))
+rule(log_ndtr)(_simple("log_ndtr"))
+rule(stdtr)(_simple("stdtr"))
 
 
 @rule(asp.polygamma)

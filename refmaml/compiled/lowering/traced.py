@@ -11,7 +11,7 @@ from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.lowering import lower
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Value, stored_dtype
 from refmaml.compiled.program.simplify import simplify
-from refmaml.compiled.recording.boxes import RecordBox, Ref, Tape, held, shape_and_dtype
+from refmaml.compiled.recording.boxes import Ref, Tape, held, is_recorded, shape_and_dtype
 from refmaml.compiled.recording.fingerprint import fingerprint
 from refmaml.compiled.recording.record import Arrays, Program, recorded
 
@@ -46,7 +46,7 @@ def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:
     names = {box._node.ref.index: name for name, box in boxes.items()}
     inputs = {name: _input(builder, name, box) for name, box in boxes.items()}
     starting = {index: inputs[name] for index, name in names.items()}
-    wanted = {name: box._node.ref if type(box) is RecordBox else box for name, box in results.items()}
+    wanted = {name: box._node.ref if is_recorded(box) else box for name, box in results.items()}
     values = lower(builder, tape, starting, [ref.index for ref in wanted.values() if isinstance(ref, Ref)])
     outputs = {name: values[ref.index] if isinstance(ref, Ref) else builder.const(ref) for name, ref in wanted.items()}
     expected = {name: np.array(held(box)) for name, box in results.items()}

@@ -174,8 +174,8 @@ def machine_code(assembly: str) -> bytes:
 
 
 def add_symbol(name: str, address: int) -> None:
-    """Tell the linker where a function of scipy.special is."""
-    llvm.add_symbol(f"refmaml_special_{name}", address)
+    """Tell the linker where a function of SciPy's is."""
+    llvm.add_symbol(name, address)
 
 
 def linked(machine: Machine) -> tuple[Any, int]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
+from refmaml.compiled.machine.factors import FactorsWriter
 from refmaml.compiled.machine.lanes import Lanes
 from refmaml.compiled.machine.transposition import Transposition
-from refmaml.compiled.program.kernels import ACCUMULATORS, Kernel, MatMul, Turn, best_tile
+from refmaml.compiled.program.kernels import ACCUMULATORS, Factors, Kernel, MatMul, Turn, best_tile
 
 _I64 = ir.IntType(64)
 _UNROLL = 4
@@ -25,6 +26,8 @@ def write(kernel: Kernel, builder: Any, memory: Any, args: Sequence[Any]) -> Any
         return Product(kernel, builder, memory, *args).write()
     if isinstance(kernel, Turn):
         return Transposition(kernel, builder, memory, *args).write()
+    if isinstance(kernel, Factors):
+        return FactorsWriter(kernel, builder, memory, *args).write()
     return Lanes(builder, memory, kernel.itemsize).sum(args[0], kernel.length)
 
 

@@ -15,7 +15,7 @@ from numba import extending, njit, types
 
 from refmaml.compiled.code.places import Header
 from refmaml.compiled.machine import microkernels, vectormath
-from refmaml.compiled.program.kernels import Kernel, MatMul, RowSum, Turn
+from refmaml.compiled.program.kernels import Factors, Kernel, MatMul, RowSum, Turn
 
 
 def names_of(header: Header) -> dict[str, Any]:
@@ -57,6 +57,10 @@ def _reaches(kernel: Kernel) -> tuple[int, ...]:
         return (kernel.length - 1,)
     if isinstance(kernel, Turn):
         return (kernel.rows * kernel.columns - 1, (kernel.rows - 1) * kernel.stride + kernel.columns - 1)
+    if isinstance(kernel, Factors):
+        m, n, k = kernel.rows - 1, kernel.columns - 1, max(kernel.right - 1, 0)
+        a, b = kernel.a, kernel.b
+        return (kernel.parts["end"][0] - 1, m * a[0] + n * a[1], m * b[0] + k * b[1])
     m, n, k = kernel.rows - 1, kernel.columns - 1, kernel.summed - 1
     a, b = kernel.a, kernel.b
     return (kernel.rows * kernel.columns - 1, m * a[0] + k * a[1], k * b[0] + n * b[1])
@@ -80,7 +84,10 @@ def _kernel(kernel: Kernel) -> Callable[..., Any]:
     def row_sum(typing_context, w, start):  # type: ignore[no-untyped-def]
         return number(w, types.int64), generate
 
-    chosen: Any = {MatMul: matmul, Turn: turn, RowSum: row_sum}[type(kernel)]
+    def factors(typing_context, w, c, a, b):  # type: ignore[no-untyped-def]
+        return types.int64(w, types.int64, types.int64, types.int64), generate
+
+    chosen: Any = {MatMul: matmul, Turn: turn, RowSum: row_sum, Factors: factors}[type(kernel)]
     made: Callable[..., Any] = extending.intrinsic(chosen)
     return made
 

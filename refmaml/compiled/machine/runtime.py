@@ -21,6 +21,10 @@ import numpy as np
 
 from refmaml.compiled.code.places import Header
 from refmaml.compiled.machine import cache
+from refmaml.compiled.machine.factors import routines
+from refmaml.compiled.machine.factors import symbol_of as lapack_symbol
+from refmaml.compiled.machine.vectormath import symbol_of
+from refmaml.compiled.program.kernels import Factors
 from refmaml.compiled.program.program import DType
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL
 
@@ -106,7 +110,7 @@ def _checked(source: str, header: Header) -> Run:
 
     from refmaml.compiled.machine.numba_target import names_of
 
-    _link_special(header)
+    _link(header)
     options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
     function = njit(nogil=True, boundscheck=True, **options)(_defined(source, names_of(header)))
     return lambda arrays: function(*arrays)
@@ -138,14 +142,42 @@ def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Mac
 
 def _native(machine: cache.Machine, header: Header) -> Native:
     """Load machine code."""
-    _link_special(header)
+    _link(header)
     engine, address = cache.linked(machine)
     return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
 
 
-def _link_special(header: Header) -> None:
+def _link(header: Header) -> None:
     for name in sorted(header.functions & set(SPECIAL)):
-        cache.add_symbol(SPECIAL[name], _special_address(SPECIAL[name]))
+        cache.add_symbol(symbol_of(SPECIAL[name]), _special_address(SPECIAL[name]))
+    for routine in sorted({name for kernel in header.kernels.values() if isinstance(kernel, Factors)
+                           for name in routines(kernel)}):  # fmt: skip
+        cache.add_symbol(lapack_symbol(routine), _lapack_address(routine))
+
+
+def _lapack_address(name: str) -> int:
+    """Return the address of a routine of LAPACK, of which SciPy says what its arguments are."""
+    from scipy.linalg import cython_lapack
+
+    capsule = cython_lapack.__pyx_capi__[name]
+    signature = _capsule_name(capsule)
+    if b"int *" not in signature:
+        raise ImportError(
+            f"scipy.linalg.cython_lapack: expected a {name} with integers of 32 bits, but got {signature!r}."
+        )
+    return _capsule_pointer(capsule, signature)
+
+
+def _capsule_name(capsule: Any) -> bytes:
+    get = ctypes.pythonapi.PyCapsule_GetName
+    get.restype, get.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    return bytes(get(capsule) or b"")
+
+
+def _capsule_pointer(capsule: Any, name: bytes) -> int:
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(get(capsule, name))
 
 
 def _special_address(name: str) -> int:
@@ -153,14 +185,11 @@ def _special_address(name: str) -> int:
     from scipy.special import cython_special
 
     capsules = cython_special.__pyx_capi__
-    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     for candidate in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}", f"__pyx_fuse_2{name}"):
-        signature = get_name(capsules[candidate]) if candidate in capsules else b""
+        signature = _capsule_name(capsules[candidate]) if candidate in capsules else b""
         kinds = signature.decode().replace("long,", "double,").partition("(")[2].split(",")
         if signature.startswith(b"double (") and all(kind.strip() == "double" for kind in kinds[:-1]):
             if name == "yn" and b"long" not in signature:
                 continue
-            return int(get_pointer(capsules[candidate], signature))
+            return _capsule_pointer(capsules[candidate], signature)
     raise ImportError(f"scipy.special.cython_special has no {name} of float64; refmaml.compiled needs SciPy 1.10 on.")

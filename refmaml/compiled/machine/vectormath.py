@@ -266,10 +266,40 @@ _FUNCTIONS: dict[str, tuple[int, Function]] = {
     **{name: (2, special(c)) for name, c in SPECIAL.items()},
     **{name: (1, special(SPECIAL[name])) for name in (
         "psi", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc", "erfinv",
-        "erfcinv", "logit",
+        "erfcinv", "logit", "ndtr", "log_ndtr",
     )},
     "betainc": (3, special("betainc")), "zeta": (2, zeta),
 }  # fmt: skip
+
+
+def _floored(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Return quotient and remainder of integers, rounded down; 0 and 0 for a division by 0, as NumPy has it.
+
+    The processor has no quotient for 0, and none for the smallest integer and −1: there it divides by 1.
+    """
+    zero, one = x.type(0), x.type(1)
+    none, minus = builder.icmp_signed("==", y, zero), builder.icmp_signed("==", y, x.type(-1))
+    divisor = builder.select(builder.or_(none, minus), one, y)
+    quotient, rest = builder.sdiv(x, divisor), builder.srem(x, divisor)
+    low = builder.icmp_signed("<", builder.xor(rest, divisor), zero)
+    below = builder.and_(low, builder.icmp_signed("!=", rest, zero))
+    quotient = builder.select(below, builder.sub(quotient, one), quotient)
+    rest = builder.select(below, builder.add(rest, divisor), rest)
+    quotient = builder.select(minus, builder.neg(x), quotient)
+    return builder.select(none, zero, quotient), rest
+
+
+def _sign(builder: Any, x: Any) -> Any:
+    zero, kind = x.type(0), x.type
+    positive, negative = (builder.zext(builder.icmp_signed(how, x, zero), kind) for how in "><")
+    return builder.sub(positive, negative)
+
+
+#: Functions of integers, by name and number of arguments.
+_OF_INTEGERS: dict[str, tuple[int, Callable[..., Any]]] = {
+    "floor_mod": (2, lambda builder, x, y: _floored(builder, x, y)[1]),
+    "floor_divide": (2, lambda builder, x, y: _floored(builder, x, y)[0]),
+}
 _TESTS: dict[str, Callable[[Real], Any]] = {
     "isnan": lambda x: x.compare("!=", x),
     "isinf": lambda x: x.magnitude().compare("==", float("inf")),
@@ -279,13 +309,17 @@ _TESTS: dict[str, Callable[[Real], Any]] = {
 
 def arguments_of(name: str) -> int:
     """Return how many arguments a function has."""
-    return 1 if name in _TESTS else _FUNCTIONS[name][0]
+    return 1 if name in _TESTS else (_OF_INTEGERS.get(name) or _FUNCTIONS[name])[0]
 
 
 def write(name: str, builder: Any, args: Sequence[Any]) -> Any:
     """Write a function at the place of its call."""
     if name == "where":
         return builder.select(*args)
+    if name in _OF_INTEGERS:
+        return _OF_INTEGERS[name][1](builder, *args)
+    if name == "sign" and isinstance(args[0].type, ir.IntType):
+        return _sign(builder, args[0])
     numbers = [Real(builder, arg) for arg in args]
     return _TESTS[name](*numbers) if name in _TESTS else _FUNCTIONS[name][1](*numbers).value
 

@@ -87,7 +87,84 @@ class Turn:
         _strided(w, c, (self.columns, self.rows), (self.rows, 1))[...] = source.T
 
 
-Kernel = MatMul | RowSum | Turn
+@dataclass(frozen=True)
+class Factors:
+    """A routine of LAPACK on a matrix A[rows, columns], with strides in elements, in a place of `length` elements.
+
+    The place has the results, each in Fortran's order, and then what the routine works with: `parts` says where.
+
+    - "solve": X of A X = B, with B[rows, right];
+    - "lu": the factors of A, and the sign of the permutation;
+    - "cholesky": the lower factor (above it is what A has there);
+    - "eigh": eigenvectors and eigenvalues of a symmetric A, by its lower triangle;
+    - "svd": U, the singular values and Vᵀ.
+    """
+
+    routine: str
+    rows: int
+    columns: int
+    right: int
+    a: tuple[int, int]
+    b: tuple[int, int]
+    itemsize: int
+
+    @property
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """Where each part begins, and its number of elements; one holds an integer of 32 bits."""
+        return parts_of_factors(self.routine, self.rows, self.columns, self.right)
+
+    def plain(self, w: NDArray[Any], c: int, a: int, b: int) -> int:
+        """Compute the factors with NumPy and SciPy; return 0, or another number where there are none."""
+        import scipy.linalg
+
+        matrix = _strided(w, a, (self.rows, self.columns), self.a)
+        results: dict[str, Any] = {}
+        try:
+            if self.routine == "solve":
+                results["x"] = np.linalg.solve(matrix, _strided(w, b, (self.rows, self.right), self.b))
+            elif self.routine == "lu":
+                factors, pivots = scipy.linalg.lu_factor(matrix, check_finite=False)
+                swaps = np.count_nonzero(pivots != np.arange(self.rows))
+                results = {"a": factors, "sign": np.array([(-1.0) ** swaps])}
+            elif self.routine == "cholesky":
+                results["a"] = np.linalg.cholesky(matrix)
+            elif self.routine == "eigh":
+                results["values"], results["a"] = np.linalg.eigh(matrix)
+            else:
+                results["u"], results["s"], results["vt"] = np.linalg.svd(matrix, full_matrices=False)
+        except np.linalg.LinAlgError:
+            return 1
+        for name, result in results.items():
+            start, size = self.parts[name]
+            w[c + start : c + start + size] = result.T.reshape(-1)
+        return 0
+
+
+@cache
+def parts_of_factors(routine: str, rows: int, columns: int, right: int) -> dict[str, tuple[int, int]]:
+    """Return where the parts of a place of `Factors` begin, with their sizes; "end" begins where the place ends.
+
+    The work spaces are the smallest ones that LAPACK's documentation allows.
+    """
+    n, few, many = rows, min(rows, columns), max(rows, columns)
+    sizes = {
+        "solve": {"x": n * right, "a": n * n, "pivots": n},
+        "lu": {"a": n * n, "sign": 1, "pivots": n},
+        "cholesky": {"a": n * n},
+        "eigh": {"a": n * n, "values": n, "work": 1 + 6 * n + 2 * n * n, "integers": 3 + 5 * n},
+        "svd": {
+            "u": rows * few, "s": few, "vt": few * columns, "a": rows * columns,
+            "work": 4 * few * few + 7 * few + 3 * few + many, "integers": 8 * few,
+        },
+    }[routine]  # fmt: skip
+    parts, start = {}, 0
+    for name, size in {**sizes, "arguments": 8, "end": 0}.items():
+        parts[name] = (start, size)
+        start += size
+    return parts
+
+
+Kernel = MatMul | RowSum | Turn | Factors
 
 
 def _strided(w: NDArray[Any], start: int, shape: tuple[int, int], strides: tuple[int, int]) -> NDArray[Any]:

@@ -1,9 +1,11 @@
 """Programs: straight lines of array operations in single-assignment form, and the builder that writes them.
 
-There are ten operations. ``input`` and ``const`` come from outside. ``map`` is elementwise, with NumPy's
+There are twelve operations. ``input`` and ``const`` come from outside. ``map`` is elementwise, with NumPy's
 broadcasting; ``reduce`` removes axes; ``matmul`` multiplies [B, M, K] by [B, K, N]; ``view`` reads another value at
 offset + Σ iₐ·strideₐ and costs nothing; ``gather`` reads it through a table of indices, and ``scatter`` adds into
-zeros through one; ``assemble`` lays several values side by side; ``accumulate`` is a running sum. Equal operations
+zeros, or writes over another value, through one; ``bounded`` are indices that come from data, counted from the front,
+and outside of an axis nothing is computed with them; ``assemble`` lays several values side by side; ``accumulate`` is a
+running sum; ``factor`` calls LAPACK. Equal operations
 on equal arguments are one value (the builder looks before it makes one), so common subexpressions never arise.
 """
 
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from refmaml.compiled.program.kernels import parts_of_factors
+
 Shape = tuple[int, ...]
 DType = np.dtype[Any]
 
@@ -28,7 +32,20 @@ _COMPARED = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equ
 _MOVED = {"cast", "copy", "where"}
 #: The elementwise functions, and the reductions, that are right on integers (modulo 2⁶⁴) and on truth values.
 _MAPS = {
-    INT64: _COMPARED | _MOVED | {"add", "subtract", "multiply", "negative", "absolute", "maximum", "minimum"},
+    INT64: _COMPARED
+    | _MOVED
+    | {
+        "add",
+        "subtract",
+        "multiply",
+        "negative",
+        "absolute",
+        "maximum",
+        "minimum",
+        "floor_mod",
+        "floor_divide",
+        "sign",
+    },
     BOOL: _COMPARED | _MOVED | {"logical_and", "logical_or", "logical_xor", "logical_not"},
 }
 _REDUCTIONS = {INT64: {"sum", "prod", "max", "min"}, BOOL: set[str]()}
@@ -104,7 +121,10 @@ def check_dtypes(op: str, args: Sequence[Value], params: tuple[Any, ...]) -> Non
         if op in ("map", "reduce"):
             fits = params[0] in (_MAPS if op == "map" else _REDUCTIONS)[dtype]
         else:
-            fits = op in ("view", "gather", "assemble") or (op in ("accumulate", "scatter") and dtype == INT64)
+            fits = op in ("view", "gather", "assemble") or (
+                op in ("accumulate", "scatter", "bounded") and dtype == INT64
+            )
+            fits = fits or (op == "scatter" and len(args) == 3)  # nothing is added
         if not fits:
             raise FloatsOnlyError(f"it has no form for arrays of {dtype}")
 
@@ -113,7 +133,7 @@ def _without_elements(op: str, args: Sequence[Value], params: tuple[Any, ...], s
     """Return the number that an operation gives everywhere because it has no elements, or none to work on."""
     if op not in ("input", "const") and not prod(shape):
         return 0
-    if op in ("reduce", "matmul", "gather", "scatter") and not args[0].size:
+    if op in ("reduce", "matmul", "gather", "scatter") and not args[0].size and len(args) < 3:
         return int(op == "reduce" and params[0] == "prod")
     return None
 
@@ -239,6 +259,30 @@ class Builder:
             return self.gather(value, back.reshape(shape))
         indices = self.make("const", (), (table.astype(np.int64).tobytes(),), table.shape, INT64)
         return self.make("scatter", (self.copy(value), indices), (), shape, value.dtype)
+
+    def bounded(self, value: Value, length: int) -> Value:
+        """Return indices into an axis, negative ones counted from its front; others stop the step."""
+        return self.make("bounded", (self.copy(value),), (length,), value.shape, INT64)
+
+    def gathered(self, value: Value, indices: Value) -> Value:
+        """Return value.flat[indices], whose indices are computed."""
+        return self.make("gather", (self.copy(value), self.copy(indices)), (False,), indices.shape, value.dtype)
+
+    def scattered(self, value: Value, indices: Value, shape: Shape) -> Value:
+        """Return zeros of `shape` to which `value` is added at computed indices."""
+        return self.make("scatter", (self.copy(value), self.copy(indices)), (), shape, value.dtype)
+
+    def overwritten(self, base: Value, value: Value, indices: Value) -> Value:
+        """Return `base` with `value` written at computed indices, in order."""
+        args = (self.copy(value), self.copy(indices), self.copy(base))
+        return self.make("scatter", args, (), base.shape, base.dtype)
+
+    def factor(self, routine: str, a: Value, b: Value | None = None) -> tuple[Value, dict[str, tuple[int, int]]]:
+        """Return [B, …] with what a routine of LAPACK makes of a [B, rows, columns], and where its parts are."""
+        batch, rows, columns = a.shape
+        parts = parts_of_factors(routine, rows, columns, b.shape[2] if b else 0)
+        args = (a, b) if b else (a,)
+        return self.make("factor", args, (routine,), (batch, parts["end"][0]), a.dtype), parts
 
     def assemble(self, values: Sequence[Value], places: Sequence[tuple[int, Shape]], shape: Shape) -> Value:
         """Return an array whose parts, at (offset, strides), are `values`."""

@@ -33,6 +33,7 @@ SPECIAL = {
     "j1": "j1", "y0": "y0", "y1": "y1", "i0": "i0", "i1": "i1", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv",
     "erfcinv": "erfcinv", "logit": "logit", "beta": "beta", "betaln": "betaln", "gammainc": "gammainc",
     "gammaincc": "gammaincc", "jn": "jv", "yn": "yn", "iv": "iv", "ive": "ive", "betainc": "betainc",
+    "ndtr": "ndtr", "log_ndtr": "log_ndtr", "stdtr": "stdtr",
 }  # fmt: skip
 
 
@@ -86,8 +87,9 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin, "absolute": np.absolute,
     "fabs": np.fabs, "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc,
     "reciprocal": np.reciprocal, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "square": np.square,
+    "floor_mod": np.mod, "floor_divide": np.floor_divide,
     "where": lambda condition, x, y: x if condition else y,
 }  # fmt: skip
 
 #: What a loop can compute for a whole vector at a time.
-VECTORS = ({*OPERATORS, *PLAIN, "cast"} - {*C_LIBRARY, *SPECIAL}) - {"zeta", "mod"}
+VECTORS = ({*OPERATORS, *PLAIN, "cast"} - {*C_LIBRARY, *SPECIAL}) - {"zeta", "mod", "floor_mod", "floor_divide"}

@@ -32,6 +32,10 @@ _FOLDED = {
 }  # fmt: skip
 
 
+#: What reads its arguments element by element, as they lie in memory.
+_IN_ORDER = ("gather", "scatter", "bounded", "accumulate")
+
+
 def simplify(builder: Builder, outputs: dict[str, Value]) -> dict[str, Value]:
     """Return equivalent outputs that cost less."""
     outputs = rebuilt(builder, outputs, simpler)
@@ -54,7 +58,7 @@ def remade(builder: Builder, value: Value, args: tuple[Value, ...], dtype: DType
         return _reread(builder, value, args[0])
     if value.op == "map":
         return builder.broadcast(builder.map(value.params[0], *args, dtype=dtype or value.dtype), value.shape)
-    stored = tuple(builder.copy(arg) for arg in args) if value.op in ("gather", "scatter", "accumulate") else args
+    stored = tuple(builder.copy(arg) for arg in args) if value.op in _IN_ORDER else args
     return builder.make(value.op, stored, value.params, value.shape, dtype or value.dtype)
 
 
@@ -145,9 +149,8 @@ def _matching(builder: Builder, value: Value, args: tuple[Value, ...]) -> tuple[
 
 def _operands(builder: Builder, value: Value, args: tuple[Value, ...], dtype: DType) -> tuple[Value, ...]:
     """Convert the arguments that are computed with, not conditions or indices, to `dtype`."""
-    start = 1 if value.params == ("where",) else 0
-    stop = 1 if value.op in ("gather", "scatter") else len(args)
-    return (*args[:start], *(builder.cast(arg, dtype) for arg in args[start:stop]), *args[stop:])
+    kept = (0,) if value.params == ("where",) else (1,) if value.op in ("gather", "scatter") else ()
+    return tuple(arg if place in kept else builder.cast(arg, dtype) for place, arg in enumerate(args))
 
 
 def simpler(builder: Builder, value: Value, args: tuple[Value, ...]) -> Value:

@@ -19,13 +19,15 @@ from typing import Any, NoReturn
 import autograd
 import numpy as np
 from autograd import builtins
+from autograd.builtins import make_sequence
 from autograd.core import SparseObject
 from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Box, Node, box_type_mappings, getval, new_box, trace_primitives_map, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
-from refmaml.compiled.recording import locks, weak
+from refmaml.compiled.recording import indices, locks, weak
+from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
 from refmaml.containers import children
 
 _SCALARS = (
@@ -42,8 +44,6 @@ _SHAPE_ONLY = {
 _AT_HOME = (f"{autograd.__name__}.", ".".join(__name__.split(".")[:2]))
 # autograd's wrapper of a function that is followed through a trace, and of one that is not.
 _WRAPPERS = {anp.sin.__code__, anp.ndim.__code__}
-# Their derivatives index by data, and would be refused for that.
-_REFUSED_AT_ONCE = {anp.sort, anp.partition}
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,12 @@ class Entry:
 
 @dataclass
 class Tape:
-    """The primitives in the order of their calls; `backward` and `line` say what the tracer is busy with."""
+    """The primitives in the order of their calls; `backward` and `line` say what the tracer is busy with.
 
+    `trace` is the number that autograd's tracer gave to the recording.
+    """
+
+    trace: int
     entries: list[Entry] = field(default_factory=list)
     backward: bool = False
     line: str = ""
@@ -82,28 +86,36 @@ class Tape:
 class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
     """The node behind a `RecordBox`: it writes the call that made it into the tape of its parents."""
 
-    __slots__ = ("parents", "ref", "tape")
+    __slots__ = ("origin", "parents", "ref", "tape")
     tape: Tape
     ref: Ref
+    origin: tuple[Any, Any] | None  # the array that a cost made, and the index at which this is a view of it
 
     def __init__(
         self, value: Any, fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: tuple[int, ...],
         parents: tuple[RecordNode, ...],
     ) -> None:  # fmt: skip
-        self.tape = parents[0].tape
+        self.tape, self.origin = parents[0].tape, None
         self.parents = parents
         line = user_line(2) or self.tape.line
-        if fun in _REFUSED_AT_ONCE:
-            raise no_rule(fun, line)
         recorded = [_constant(arg, fun, line) for arg in args]
+        fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
+        definition = definition_of(fun)
+        if definition is not None:
+            given = list(args)
+            for argnum, parent in zip(argnums, parents, strict=True):
+                given[argnum] = new_box(args[argnum], self.tape.trace, parent)
+            found = definition(*given, **kwargs)
+            if found is not NotImplemented:
+                self.ref = _defined(self.tape, fun, found, value, line)
+                return
         for argnum, parent in zip(argnums, parents, strict=True):
             recorded[argnum] = parent.ref
-        fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
         self.ref = self.tape.append(Entry(fun, tuple(recorded), fixed, value, self.tape.backward, line))
 
     def initialize_root(self, tape: Tape, value: Any) -> None:
         """Begin a tape's input."""
-        self.tape, self.parents = tape, ()
+        self.tape, self.parents, self.origin = tape, (), None
         self.ref = tape.append(Entry(None, (), {}, value, False, ""))
 
 
@@ -116,6 +128,31 @@ def _constant(arg: Any, fun: Any, line: str) -> Any:
             f"another one does (an index, a keyword){at(line)}. Use np.where, or compute it in a batch function."
         )
     return np.array(arg) if isinstance(arg, np.ndarray) else arg
+
+
+def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
+    """Return what a definition has put on the tape, where it is what the primitive itself gave."""
+    if isinstance(value, list | tuple):
+        parts = [_defined(tape, fun, part, own, line) for part, own in zip(found, value, strict=True)]
+        return tape.append(Entry(make_sequence, (type(value), *parts), {}, value, tape.backward, line))
+    plain = np.asarray(held(found))
+    if plain.shape != np.shape(value):
+        raise UnsupportedPrimitive(
+            f"{name_of(fun)}: expected a result of shape {list(np.shape(value))}, but traced through it has "
+            f"{list(plain.shape)}{at(line)}. Write it with others, or pass on_unsupported='reference'."
+        )
+    if is_users(fun) and not np.array_equal(plain, np.asarray(value), equal_nan=plain.dtype.kind == "f"):
+        raise ValueDependence(
+            f"{name_of(fun)}: it gives another answer while it is traced through than on plain arrays{at(line)}, so it "
+            "looks at what its arguments are, or at something else. Use arithmetic alone, or pass "
+            "on_unsupported='reference'."
+        )
+    if plain.dtype != np.asarray(value).dtype:
+        found = anp._astype(found, np.asarray(value).dtype)
+    if type(found) is not RecordBox:
+        return tape.append(Entry(anp.array, (np.array(found),), {}, value, tape.backward, line))
+    ref: Ref = found._node.ref
+    return ref
 
 
 def name_of(fun: Any) -> str:
@@ -159,13 +196,18 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     @property
     def _value(self) -> Any:
-        if not _reads_shape_only(sys._getframe(1)):
-            _refuse("x._value or autograd's getval(x)")
-        return self._held
+        return self.plainly(sys._getframe(1))
 
     @_value.setter
     def _value(self, value: Any) -> None:
-        self._held = value
+        made = type(value) is not np.ndarray and issubclass(type(value), np.ndarray)
+        self._held = value.view(np.ndarray) if made else value
+
+    def plainly(self, reader: Any) -> Any:
+        """Return the value to a frame of autograd's that reads no more than its shape."""
+        if not _reads_shape_only(reader):
+            _refuse("x._value or autograd's getval(x)")
+        return self._held
 
     @property  # type: ignore[misc]  # object declares it writable
     def __class__(self) -> type:
@@ -220,9 +262,16 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         """Do what ndarray.dot does."""
         return anp.dot(self, other)
 
-    def copy(self, order: str = "C") -> Any:
-        """Do what ndarray.copy does."""
-        return anp.array(self)
+    def __getitem__(self, index: Any) -> Any:
+        """Read a part; what the index has of data is recorded as data."""
+        if isinstance(index, list) and any(map(is_recorded, index)):
+            index = anp.array(index)
+        if not any(map(is_recorded, index if isinstance(index, tuple) else (index,))):
+            return _plain_getitem(self, index)
+        template, parts = indices.split(index, is_recorded)
+        if any(shape_and_dtype(part)[1].kind not in "iu" for part in parts):
+            raise selecting()
+        return indices.indexed(self, template, *parts)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
@@ -241,15 +290,38 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
-        wrapped, given = trace_primitives_map.get(func), [a for a in args if type(a) is RecordBox]
+        own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
+        given = [arg for group in args for arg in (group if isinstance(group, list | tuple) else [group])]
+        data = not any(type(arg) is RecordBox and type(arg._held) is RecordBox for arg in given)
+        # NumPy chooses among boxes as among other objects, and that is how autograd's own form of `select` works.
+        if own is not None and (data or func is np.select):
+            found = own(*args, **kwargs)
+            if found is not NotImplemented:
+                return found
         # A function that takes its arrays in a list comes back here from autograd's own form of it.
-        if wrapped is None or not given or any(type(a._held) is RecordBox for a in given):
-            raise UnsupportedPrimitive(
-                f"numpy.{name_of(func)}: expected a function of autograd.numpy that the engine can compile"
-                f"{at(user_line(2))}. Write it with others, such as np.where in place of np.select, or pass "
-                "on_unsupported='reference'."
-            )
-        return wrapped(*args, **kwargs)
+        elif own is None and wrapped is not None and data and any(type(arg) is RecordBox for arg in args):
+            return wrapped(*args, **kwargs)
+        raise UnsupportedPrimitive(
+            f"numpy.{name_of(func)}: expected a function that the engine can compile{at(user_line(2))}. Write it with "
+            "others of autograd.numpy, compute it in a batch function, or pass on_unsupported='reference'."
+        )
+
+
+_plain_getitem = ArrayBox.__getitem__
+
+
+def is_recorded(thing: Any) -> bool:
+    """Tell whether something stands for an array that is recorded."""
+    return type(thing) in Box.types and type(thing._node) is RecordNode
+
+
+def selecting() -> ValueDependence:
+    """Return the error for an index of truth values."""
+    return ValueDependence(
+        f"x[mask]: how many elements the mask selects depends on data{at(user_line(3))}, and the shapes of a compiled "
+        "cost do not. Write np.sum(np.where(mask, x, 0.0)) for np.sum(x[mask]), and divide by np.sum(mask) for the "
+        "mean, or pass on_unsupported='reference'."
+    )
 
 
 def _writing(advice: str) -> ValueDependence:
@@ -260,8 +332,12 @@ def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
     plain = getattr(operator, symbol.removeprefix("i"))
 
     def write(self: Any, other: Any) -> Any:
-        if type(self._held) is RecordBox or weak.is_number(self._held):  # the reference rebinds the name here too
-            return plain(self, other)
+        if not isinstance(self._held, np.ndarray) or type(self._held) is RecordBox:
+            return plain(self, other)  # the reference rebinds the name here too
+        if self._node.origin is not None:
+            array, index = self._node.origin
+            array[index] = plain(self, other)
+            return array[index]
         raise _writing("Write `x = x + y` for `x += y`")
 
     return write
@@ -271,10 +347,12 @@ for _symbol in ("iadd", "isub", "imul", "itruediv", "ipow", "imod", "imatmul"):
     setattr(RecordBox, f"__{_symbol}__", _in_place(_symbol))
 
 
-def _on_plain_data(symbol: str, written: str, *, in_place: bool = False) -> Callable[..., Any]:
+def _on_plain_data(symbol: str, written: str, *, in_place: bool = False, swapped: bool = False) -> Callable[..., Any]:
     def refuse(self: Any, *others: Any) -> Any:
         if type(self._held) is RecordBox:  # the reference has a box here too, which has no such operator
             return NotImplemented
+        if symbol == "floordiv" and not in_place and all(shape_and_dtype(x)[1].kind in "iu" for x in (self, *others)):
+            return anp.floor_divide(*((others[0], self) if swapped else (self, others[0])))
         if symbol in _OF_TRUTHS and not in_place and all(shape_and_dtype(x)[1].kind == "b" for x in (self, *others)):
             return _OF_TRUTHS[symbol](self, *others)
         raise UnsupportedPrimitive(
@@ -290,7 +368,7 @@ _OF_TRUTHS = {"and": anp.bitwise_and, "or": anp.bitwise_or, "xor": anp.bitwise_x
 _operators = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "divmod": "divmod"}
 for _symbol, _written in _operators.items():
     for _name in (f"__{_symbol}__", f"__r{_symbol}__"):
-        setattr(RecordBox, _name, _on_plain_data(_symbol, _written))
+        setattr(RecordBox, _name, _on_plain_data(_symbol, _written, swapped=_name.startswith("__r")))
     if _symbol != "divmod":
         setattr(RecordBox, f"__i{_symbol}__", _on_plain_data(_symbol, f"{_written}=", in_place=True))
 
@@ -354,7 +432,7 @@ def recording() -> Iterator[Callable[[Any], Any]]:
         depth = trace_stack.top
         try:
             with trace_stack.new_trace() as trace:
-                tape = Tape()
+                tape = Tape(trace)
                 yield lambda value: new_box(value, trace, RecordNode.new_root(tape, value))
         finally:
             trace_stack.top = depth  # autograd forgets to when the traced function raises

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from autograd.extend import VSpace
 
-from refmaml.compiled.recording.boxes import RecordBox, Ref, Tape
+from refmaml.compiled.recording.boxes import Ref, Tape, is_recorded
+from refmaml.compiled.recording.indices import Part, Space
 
-_PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), slice, range, np.dtype, type)
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), slice, range, np.dtype, type, Part,
+          Space)  # fmt: skip
 
 
 def fingerprint(tape: Tape, results: Mapping[str, Any]) -> str | None:
@@ -23,7 +25,7 @@ def fingerprint(tape: Tape, results: Mapping[str, Any]) -> str | None:
     try:
         for entry in tape.entries:
             digest.update(_text((id(entry.fun), entry.args, entry.kwargs, entry.backward)))
-        digest.update(_text({name: box._node.ref if type(box) is RecordBox else box for name, box in results.items()}))
+        digest.update(_text({name: box._node.ref if is_recorded(box) else box for name, box in results.items()}))
     except TypeError:
         return None
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, trace_begins_in, user_line
+from refmaml.compiled.recording.arrays import making_arrays
 from refmaml.compiled.recording.boxes import RecordBox, Tape, recording, shape_and_dtype
 from refmaml.compiled.recording.derivatives import added, compact_derivatives
 
@@ -40,7 +41,7 @@ def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
     """Record `function` on `arrays`; both map names to arrays. Return the tape with the inputs and results on it."""
     if not arrays:
         raise ValueError("expected at least one array to trace.")
-    with recording() as begin, compact_derivatives():
+    with recording() as begin, compact_derivatives(), making_arrays():
         boxes = {name: begin(value) for name, value in arrays.items()}
         results = function(boxes)
     return next(iter(boxes.values()))._node.tape, boxes, results

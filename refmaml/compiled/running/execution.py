@@ -38,6 +38,10 @@ def chunks_of(tasks: int, bytes_each: int) -> tuple[int, int]:
     return -(-tasks // size), size
 
 
+class StepFailed(Exception):  # noqa: N818 - what happened, not what is wrong with the engine
+    """A step met what is an error in NumPy: an index outside of its axis, or a matrix that has no factors."""
+
+
 class Buffers:
     """The arrays of one call on one number of tasks; kept for the next."""
 
@@ -139,6 +143,9 @@ class Execution:
                 buffers, kept = self._made_again(run, buffers, kept, data)
         else:
             run(buffers.arguments(0, list(kept.values()), data))
+        if buffers.costs[1::8].any():
+            self._idle.append(buffers)
+            raise StepFailed
         cost = sum(buffers.costs[::8].tolist())
         sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
         self._idle.append(buffers)
