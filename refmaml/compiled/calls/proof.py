@@ -152,7 +152,8 @@ def _distance(one: Any, other: Any) -> float:
 def _looks(cost: Cost) -> ValueDependence:
     return ValueDependence(
         f"{cost.name}: it gives another answer on plain arrays than while it is traced, so it looks at what its "
-        "arguments are (`type(x) is ...`). Use isinstance, or pass on_unsupported='reference'."
+        "arguments are (`type(x) is ...`), or at a view of an array into which it writes data later. Use isinstance, "
+        "copy the view, or pass on_unsupported='reference'."
     )
 
 

@@ -56,6 +56,10 @@ class MadeArray(np.ndarray[Any, Any]):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write a part, and become a `WrittenArray` where data are in it."""
         _, parts = indices.split(index, is_recorded)
+        if type(value) is RecordBox and not is_recorded(value):
+            raise TypeError(
+                "expected data or a constant, but a variable is written into an array."
+            )  # as autograd has it
         if parts or is_recorded(value):
             if self.base is not None:
                 raise ValueDependence(
@@ -149,8 +153,10 @@ class WrittenArray(MadeArray):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Record a write."""
         before = self.__dict__["_box"]
-        if is_recorded(value) is False and type(value) is RecordBox:
-            raise TypeError("float() argument must be a string or a real number, not 'ArrayBox'")
+        if type(value) is RecordBox and not is_recorded(value):
+            raise TypeError(
+                "expected data or a constant, but a variable is written into an array."
+            )  # as autograd has it
         template, parts = indices.split(index, is_recorded)
         if len(parts) == 1 and parts[0].dtype.kind == "b" and len(template) == 1 and anp.ndim(value) == 0:
             mask = anp.reshape(parts[0], parts[0].shape + (1,) * (before.ndim - parts[0].ndim))

@@ -23,11 +23,21 @@ from autograd.builtins import make_sequence
 from autograd.core import SparseObject
 from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import Box, Node, box_type_mappings, getval, new_box, trace_primitives_map, trace_stack
+from autograd.tracer import (
+    Box,
+    Node,
+    box_type_mappings,
+    getval,
+    new_box,
+    notrace_primitives,
+    trace_primitives_map,
+    trace_stack,
+)  # fmt: skip
 
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
 from refmaml.compiled.recording import indices, locks, weak
 from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
+from refmaml.compiled.recording.selections import selected
 from refmaml.containers import children
 
 _SCALARS = (
@@ -119,6 +129,10 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
         self.ref = tape.append(Entry(None, (), {}, value, False, ""))
 
 
+# They read no numbers.
+notrace_primitives[RecordNode].update({anp.size, anp.isscalar, anp.isrealobj})
+
+
 def _constant(arg: Any, fun: Any, line: str) -> Any:
     """Return an argument that is not followed, copied so that a later write cannot change the tape."""
     parts = arg if isinstance(arg, list | tuple) else [arg]
@@ -169,11 +183,11 @@ def no_rule(fun: Any, line: str) -> UnsupportedPrimitive:
     )
 
 
-def _refuse(what: str) -> NoReturn:
+def _refuse(what: str, advice: str = "Compute it with autograd.numpy, or in a batch function") -> NoReturn:
     line = user_line(2)
     raise ValueDependence(
         f"the cost function reads a value while it is traced: {what}{at(line)}. The compiled answer would hold for "
-        "this value only. Use np.where instead of a branch, or pass on_unsupported='reference'."
+        f"this value only. {advice}, or pass on_unsupported='reference'."
     )
 
 
@@ -215,9 +229,13 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         return ArrayBox if type(self._held) is RecordBox else type(self._held)
 
     __hash__ = ArrayBox.__hash__
+    size = property(lambda self: int(np.prod(self.shape)))
 
     def __bool__(self) -> bool:
-        _refuse("its truth value (`if`, `while`, `and`, `assert`, max() or min() of Python)")
+        _refuse(
+            "its truth value (`if`, `while`, `and`, `assert`, max() or min() of Python)",
+            "Write np.where(condition, x, y) for `x if condition else y`, with both computed, and np.maximum for max()",
+        )
 
     def __float__(self) -> float:
         _refuse("float(x)")
@@ -229,13 +247,16 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         _refuse("complex(x)")
 
     def __index__(self) -> int:
-        _refuse("x as an index")
+        _refuse("x as the index of a list or the length of a range", "Write np.take(np.array(table), x) for table[x]")
 
     def __round__(self, ndigits: int = 0) -> int:
         _refuse("round(x)")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        _refuse("a conversion to a plain array, by a function that is not autograd's or as an index")
+        _refuse(
+            "a conversion to a plain array, by a function that is not autograd's or as the index of a plain array",
+            "Write np.take(table, labels, axis=0) for table[labels], and call functions of autograd.numpy",
+        )
 
     def __str__(self) -> str:
         _refuse("its text")
@@ -269,6 +290,9 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         if not any(map(is_recorded, index if isinstance(index, tuple) else (index,))):
             return _plain_getitem(self, index)
         template, parts = indices.split(index, is_recorded)
+        if len(template) == 1 and shape_and_dtype(parts[0])[1].kind == "b" and parts[0].ndim:
+            mask = parts[0]
+            return selected(self, mask, _identity(mask._node.tape, mask._node.ref))
         if any(shape_and_dtype(part)[1].kind not in "iu" for part in parts):
             raise selecting()
         return indices.indexed(self, template, *parts)
@@ -313,6 +337,17 @@ _plain_getitem = ArrayBox.__getitem__
 def is_recorded(thing: Any) -> bool:
     """Tell whether something stands for an array that is recorded."""
     return type(thing) in Box.types and type(thing._node) is RecordNode
+
+
+def _identity(tape: Tape, ref: Ref) -> Any:
+    """Return what is the same for two masks that were computed in the same way from the same data."""
+    entry = tape.entries[ref.index]
+    if entry.fun is None:
+        return ref.index
+    parts = (
+        _identity(tape, arg) if isinstance(arg, Ref) else (type(arg), np.asarray(arg).tobytes()) for arg in entry.args
+    )
+    return (entry.fun, *parts, repr(sorted(entry.kwargs.items())))
 
 
 def selecting() -> ValueDependence:

@@ -14,8 +14,8 @@ import autograd.numpy
 import numpy as np
 from autograd.numpy import linalg
 from autograd.numpy import numpy_wrapper as anp
+from autograd.scipy import integrate, signal
 from autograd.scipy import linalg as scipy_linalg
-from autograd.scipy import signal
 from autograd.tracer import isbox
 
 from refmaml.compiled.errors import UnsupportedPrimitive, at, of_library, user_line
@@ -136,6 +136,15 @@ def partition(*args: Any, **options: Any) -> Any:
         "partition: expected an order that NumPy defines, and that of the elements in a part is open"
         f"{at(user_line())}. Write np.sort(x)[k:] for np.partition(x, k)[k:], or np.argsort(x) for np.argpartition, "
         "or pass on_unsupported='reference'."
+    )
+
+
+@defined(integrate.odeint)
+def odeint(*args: Any, **options: Any) -> Any:
+    """Refuse an integrator that chooses its steps by the numbers that it meets."""
+    raise UnsupportedPrimitive(
+        f"odeint: expected a number of steps that does not depend on data{at(user_line())}. Write the steps of Runge "
+        "and Kutta in a loop over np.linspace, or pass on_unsupported='reference'."
     )
 
 

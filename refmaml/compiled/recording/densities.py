@@ -17,9 +17,9 @@ from autograd.extend import primitive
 from autograd.numpy import linalg
 from autograd.numpy import numpy_wrapper as anp
 from autograd.scipy import special as asp
-from autograd.scipy.stats import beta, chi2, gamma, multivariate_normal, norm, poisson, t
+from autograd.scipy.stats import beta, chi2, dirichlet, gamma, multivariate_normal, norm, poisson, t
 
-from refmaml.compiled.recording.definitions import Definition, defined
+from refmaml.compiled.recording.definitions import Definition, defined, read
 
 where = autograd.numpy.where
 
@@ -124,6 +124,30 @@ for _log, _density, _of in (
 ):  # fmt: skip
     defined(_log)(_of)
     defined(_density)(lambda *args, of=_of: anp.exp(of(*args)))
+
+
+def _log_dirichlet(x: Any, alpha: Any) -> Any:
+    """Log Γ(Σα) − Σ log Γ(α) + Σ (α − 1) log x; SciPy has an error for an x that is no point of the simplex."""
+    alpha = anp.array(alpha) * 1.0
+    if anp.ndim(x) != 1 or anp.shape(x) != anp.shape(alpha):
+        return NotImplemented
+    right = anp.logical_and(anp.all(alpha > 0), anp.logical_and(anp.all(x >= 0), anp.all(x <= 1)))
+    right = anp.logical_and(right, anp.abs(anp.sum(x) - 1.0) <= 10e-10)
+    right = anp.logical_and(right, anp.all(anp.logical_or(x > 0, alpha >= 1)))
+    # Reading outside of an array of one element stops the step, and the reference raises SciPy's error.
+    nothing = read(np.zeros(1), (anp._astype(anp.logical_not(right), np.int64),))
+    value = asp.gammaln(anp.sum(alpha)) - anp.sum(asp.gammaln(alpha)) + anp.sum(_times_log(alpha - 1.0, x))
+    return value + nothing
+
+
+defined(dirichlet.logpdf)(_log_dirichlet)
+
+
+@defined(dirichlet.pdf)
+def dirichlet_pdf(x: Any, alpha: Any) -> Any:
+    """The same without the logarithm."""
+    value = _log_dirichlet(x, alpha)
+    return value if value is NotImplemented else anp.exp(value)
 
 
 def _log_normal(x: Any, mean: Any, cov: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import autograd.numpy as np
 import numpy as onp
+from autograd.builtins import tuple
 from autograd.extend import defvjp, primitive
 from autograd.scipy.integrate import odeint
 from autograd.scipy.signal import convolve
@@ -184,9 +185,9 @@ def policy_gradient(batch, v):
     return -np.mean(logp * advantage)
 
 
-@cost({"y0": (2,), "y": (3, 2)}, {"a": (2, 2)}, orders=(1,))
+@cost({"y0": (2,), "y": (3, 2)}, {"a": (2, 2)}, orders=(1,), refused="Runge and Kutta")
 def ode_by_odeint(batch, v):
-    path = odeint(lambda y, t, a: np.tanh(a @ y), batch["y0"][0], np.linspace(0.0, 1.0, 4), (v["a"],))
+    path = odeint(lambda y, t, a: np.tanh(a @ y), batch["y0"][0], np.linspace(0.0, 1.0, 4), tuple((v["a"],)))
     return np.mean((path[1:] - batch["y"][0]) ** 2)
 
 
