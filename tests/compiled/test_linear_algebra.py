@@ -31,24 +31,30 @@ def square(b, v):
     return (b["x"][0] * 0.2 + v["w"])[:3] + 1.5 * np.eye(3, dtype=b["x"].dtype)
 
 
+def _singular_vectors(b, v):
+    u, s, vt = anp.linalg.svd(square(b, v), full_matrices=False)
+    return anp.sum(anp.sin(u @ vt)) * anp.sum(s**2)
+
+
 COSTS = {
     "solve": lambda b, v: anp.sum(anp.linalg.solve(square(b, v), (b["x"][0] * v["w"]).T) ** 2),
     "solve of a vector": lambda b, v: anp.sum(anp.linalg.solve(square(b, v), b["x"][0, 0]) ** 3),
     "solve of stacks": lambda b, v: anp.sum(
-        anp.linalg.solve(anp.stack([square(b, v), gram(b, v)]), v["w"].T[None]) ** 2),
+        anp.linalg.solve(anp.stack([square(b, v), gram(b, v)]), anp.stack([v["w"].T, b["x"][0].T])) ** 2),
     "inv": lambda b, v: anp.sum(anp.sin(anp.linalg.inv(square(b, v)))),
     "det": lambda b, v: anp.log(anp.linalg.det(square(b, v)) ** 2),
     "det of stacks": lambda b, v: anp.sum(anp.linalg.det(anp.stack([square(b, v), -gram(b, v)]))) * 0.1,
     "slogdet": lambda b, v: anp.linalg.slogdet(square(b, v)[::-1])[1] * anp.linalg.slogdet(gram(b, v))[0],
     "cholesky": lambda b, v: anp.sum(anp.sin(anp.linalg.cholesky(gram(b, v)))),
-    "cholesky of stacks": lambda b, v: anp.sum(anp.linalg.cholesky(anp.stack([gram(b, v), 2.0 * gram(b, v)])) ** 3) * 0.1,
+    "cholesky of stacks": lambda b, v: 0.1 * anp.sum(
+        anp.linalg.cholesky(anp.stack([gram(b, v), 2.0 * gram(b, v)])) ** 3),
     "triangular solve": lambda b, v: anp.sum(
         asl.solve_triangular(anp.linalg.cholesky(gram(b, v)), b["x"][0, :3], lower=True, trans="T") ** 2),
     "eigenvalues": lambda b, v: anp.sum(anp.log(anp.linalg.eigh(gram(b, v))[0])),
-    "eigenvectors": lambda b, v: anp.sum(anp.linalg.eigh(gram(b, v), "U")[1] ** 2 * np.arange(9.0).reshape(3, 3)) * 0.1,
+    "eigenvectors": lambda b, v: 0.1 * anp.sum(
+        anp.linalg.eigh(gram(b, v), "U")[1] ** 2 * np.arange(9.0).reshape(3, 3) ** 2),
     "singular values": lambda b, v: anp.sum(anp.sqrt(anp.linalg.svd(b["x"][0] * 0.3 + v["w"], compute_uv=False))),
-    "singular vectors": lambda b, v: anp.sum(
-        (lambda u, s, vt: anp.sin(u @ vt) * anp.sum(s**2))(*anp.linalg.svd(square(b, v), full_matrices=False))),
+    "singular vectors": _singular_vectors,
     "pinv": lambda b, v: anp.sum(anp.linalg.pinv(b["x"][0] * 0.3 + v["w"]) ** 2),
     "normal density": lambda b, v: -anp.sum(mvn.logpdf(b["x"][0], v["w"][0], gram(b, v))) + anp.exp(
         mvn.entropy(v["w"][0], gram(b, v))) * 0.1,

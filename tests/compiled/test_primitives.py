@@ -169,6 +169,7 @@ WHOLE = {
     "x": np.array([[[0.3, -1.7, 2.5], [-0.5, 4.0, 1.1]], [[np.nan, np.inf, -np.inf], [1e30, -1e30, 7.0]]]),
 }
 
+LEAST = np.int64(-(2**63))
 INTEGERS = {
     "arithmetic": lambda n, p: n + 2 * n - n * n - (-n), "abs": lambda n, p: abs(n), "square": lambda n, p: n**2,
     "cube": lambda n, p: n**3, "fifth power": lambda n, p: n**5, "zeroth power": lambda n, p: n**0,
@@ -202,21 +203,27 @@ INTEGERS = {
     "| after a plain array": lambda n, p: n * (np.array([True, False, True]) | p),
     "bitwise_and": lambda n, p: n * anp.bitwise_and(p, n > 2),
     "tests": lambda n, p: anp.isnan(n / 0) | anp.isinf(n / 0),
+    "mod": lambda n, p: n % 3 + n % -4 + 17 % (n - 1), "floor_divide": lambda n, p: n // 3 - n // -4 + 17 // (n - 1),
+    "mod by 0": lambda n, p: n % (n * 0) + n // (n * 0), "mod by integers": lambda n, p: n % (n[::-1] + 1),
+    "smallest by -1": lambda n, p: (n * 0 + LEAST) // -p.astype(int) / 2**40 + (n * 0 + LEAST) % -p.astype(int),
+    "sign": lambda n, p: anp.sign(n), "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
+    "select": lambda n, p: anp.select([p, n > 3], [n / 2.0, -n / 3.0], 0.5),
+    "concatenate of NumPy": lambda n, p: np.concatenate([n, 2 * n], axis=1),
+    "stack of NumPy": lambda n, p: np.stack([n, p]),
+    "count": lambda n, p: anp.count_nonzero(n, axis=1), "argmax": lambda n, p: anp.argmax(n, axis=2) + anp.argmin(n),
+    "argsort": lambda n, p: anp.argsort(n, axis=1) * n, "sort": lambda n, p: anp.sort(n) * np.arange(3),
     "cumsum of truths": lambda n, p: anp.cumsum(p, axis=1), "not": lambda n, p: anp.logical_not(p) * n,
 }  # fmt: skip
 
 REFUSED = {
-    "mod": lambda n, p: n % 3, "floor_divide": lambda n, p: n // 3, "sign": lambda n, p: anp.sign(n),
     "reciprocal": lambda n, p: anp.reciprocal(n), "power": lambda n, p: abs(n) ** abs(n),
     "matmul of truths": lambda n, p: p[0] @ p[0].T, "einsum of truths": lambda n, p: anp.einsum("bij->b", p),
     "dot of truths": lambda n, p: anp.dot(p[0], p[0].T), "outer of truths": lambda n, p: anp.outer(p, p),
     "large constants": lambda n, p: n * np.array([2**63, 1, 1], np.uint64),
-    "and": lambda n, p: n & 3, "or of both": lambda n, p: p | n, "reflected": lambda n, p: 7 // (n + 100),
+    "and": lambda n, p: n & 3, "or of both": lambda n, p: p | n,
     "bits": lambda n, p: n << 1, "not": lambda n, p: ~n, "bitwise_or": lambda n, p: anp.bitwise_or(n, 1),
     "in place": lambda n, p: operator.ior(p, p), "and a plain array": lambda n, p: np.array(3) & n,
-    "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
-    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7, "select": lambda n, p: anp.select([p], [n / 2.0], 0.0),
-    "concatenate of NumPy": lambda n, p: np.concatenate([n, n]),
+    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7, "split of NumPy": lambda n, p: np.block([n, n]),
 }  # fmt: skip
 
 

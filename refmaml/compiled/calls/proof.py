@@ -49,6 +49,8 @@ class _Rounding:
     def of(self, part: Any) -> Any:
         """Return x(1 + ε) + η, in the dtype of x."""
         value = getval(part)
+        if isinstance(value, list | tuple):  # the gradient of what has several results
+            return tuple(self.of(own) for own in value)
         dtype, shape = np.asarray(value).dtype, np.shape(value)
         if dtype.kind != "f":
             return part
