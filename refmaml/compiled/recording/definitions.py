@@ -12,7 +12,7 @@ from typing import Any
 
 import autograd.numpy
 import numpy as np
-from autograd.numpy import linalg
+from autograd.numpy import fft, linalg
 from autograd.numpy import numpy_wrapper as anp
 from autograd.scipy import integrate, signal
 from autograd.scipy import linalg as scipy_linalg
@@ -137,6 +137,23 @@ def partition(*args: Any, **options: Any) -> Any:
         f"{at(user_line())}. Write np.sort(x)[k:] for np.partition(x, k)[k:], or np.argsort(x) for np.argpartition, "
         "or pass on_unsupported='reference'."
     )
+
+
+def _real_numbers_alone(name: str) -> Definition:
+    """Refuse a Fourier transform, which is complex."""
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise UnsupportedPrimitive(
+            f"{name}: expected real numbers{at(user_line())}. Write the parts of the transform as products with "
+            "np.cos(a) and np.sin(a), where a = 2 * np.pi * np.outer(np.arange(n), np.arange(n)) / n, transform data in a batch "
+            "function, or pass on_unsupported='reference'."
+        )
+
+    return refuse
+
+
+for _name in ("fft", "ifft", "fft2", "ifft2", "fftn", "ifftn", "rfft", "irfft", "rfft2", "irfft2", "rfftn", "irfftn"):
+    defined(getattr(fft, _name))(_real_numbers_alone(_name))
 
 
 @defined(integrate.odeint)
