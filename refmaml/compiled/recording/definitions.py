@@ -145,8 +145,8 @@ def _real_numbers_alone(name: str) -> Definition:
     def refuse(*args: Any, **options: Any) -> Any:
         raise UnsupportedPrimitive(
             f"{name}: expected real numbers{at(user_line())}. Write the parts of the transform as products with "
-            "np.cos(a) and np.sin(a), where a = 2 * np.pi * np.outer(np.arange(n), np.arange(n)) / n, transform data in a batch "
-            "function, or pass on_unsupported='reference'."
+            "np.cos(a) and np.sin(a), where a = 2 * np.pi * np.outer(np.arange(n), np.arange(n)) / n, transform "
+            "data in a batch function, or pass on_unsupported='reference'."
         )
 
     return refuse
