@@ -11,6 +11,8 @@ import verification
 from verification.subjects import SubjectError
 
 torch = pytest.importorskip("torch", reason="the models are PyTorch code")
+
+pytestmark = pytest.mark.framework
 nn = torch.nn
 
 STEPS, RATE = 2, 0.3

@@ -14,6 +14,8 @@ import verification
 
 torch = pytest.importorskip("torch", reason="the examples are PyTorch code")
 
+pytestmark = pytest.mark.framework
+
 FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
 sys.path.insert(0, str(FOLDER))
 
