@@ -12,7 +12,7 @@ from verification.subjects import SubjectError
 
 torch = pytest.importorskip("torch", reason="the models are PyTorch code")
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 nn = torch.nn
 
 STEPS, RATE = 2, 0.3

@@ -14,7 +14,7 @@ import verification
 
 torch = pytest.importorskip("torch", reason="the examples are PyTorch code")
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 
 FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
 sys.path.insert(0, str(FOLDER))
