@@ -17,7 +17,7 @@ def test_one_exception_is_told_once(wide_terminal, capsys):
     """What every case shares is shown once, with how many more there are; the table says that it raised."""
     report = verify(raising, framework="numpy", problems=("quadratic", "bilinear", "one-task"))
     assert [count for _, count in distinct(report.cases)] == [6]
-    show(report, Console())
+    show(report, Console(), "verbose")
     shown = capsys.readouterr().out
     assert shown.count("no such layer") == 1
     assert "and the same on 5 more" in shown
