@@ -15,15 +15,18 @@ from verification.oracles.view import FlatArray
 graph_lost = order.lost_beyond_first_step
 
 
-def _with_steps(steps: Callable[[int], int]) -> AnswerFunction:
+def with_steps(steps: Callable[[int], int]) -> AnswerFunction:
+    """B12: another number of inner steps than K, by a rule."""
     return misread(lambda work, _: work.changed(steps=steps(work.view.steps)))
 
 
-before_adaptation = _with_steps(lambda _: 0)
-one_step_fewer = _with_steps(lambda steps: max(steps - 1, 0))
-one_step_fewer_of_several = _with_steps(lambda steps: max(steps - 1, min(steps, 1)))
-one_step_more = _with_steps(lambda steps: steps + 1)
-afresh_each_step = _with_steps(lambda steps: min(steps, 1))
+before_adaptation = with_steps(lambda _: 0)
+one_step_fewer = with_steps(lambda steps: max(steps - 1, 0))
+one_step_fewer_of_several = with_steps(lambda steps: max(steps - 1, min(steps, 1)))
+one_step_more = with_steps(lambda steps: steps + 1)
+always_five_steps = with_steps(lambda _: 5)
+twice_the_steps = with_steps(lambda steps: 2 * steps)
+afresh_each_step = with_steps(lambda steps: min(steps, 1))
 
 
 def _from_theta(work: Work) -> Points:

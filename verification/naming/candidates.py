@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from verification.faults import CATALOGUE, AnswerFunction
+from verification.faults import CATALOGUE, ENTRIES, AnswerFunction
 from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.evidence import Evidence
@@ -24,6 +24,11 @@ class Candidate:
     faults: tuple[str, ...]
     detail: str
     answer: AnswerFunction
+
+    @property
+    def most_steps(self) -> float:
+        """The inner steps up to which the answers take a reasonable time."""
+        return min(ENTRIES[id_].most_steps for id_ in self.faults)
 
 
 def candidates(order: Order) -> Iterator[Candidate]:
@@ -80,7 +85,9 @@ def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield pairs: a scale on any fault, and any fault that answers a misread question."""
-    singles = [(c.faults[0], c.detail, c.answer) for c in candidates(order) if c.faults[0] != "G11"]
+    longest = max((observation.problem.inner_grad_steps for observation in evidence.deciding), default=0)
+    able = [c for c in candidates(order) if c.faults[0] != "G11" and longest <= c.most_steps]
+    singles = [(c.faults[0], c.detail, c.answer) for c in able]
     misreadings = [(id_, detail, answer) for id_, detail, answer in singles if isinstance(answer, Misreading)]
     for ids, detail, answer in pairs(evidence, singles, misreadings):
         yield Candidate(ids, detail, answer)

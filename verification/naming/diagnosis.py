@@ -92,6 +92,7 @@ def _explains(evidence: Evidence, candidate: Candidate) -> bool:
     """Return whether a candidate gives every answer that was seen, and is not right on all of them."""
     if candidate.faults == ("G11",):
         return True  # told by the size of the errors, not by their values
+    evidence = evidence.up_to(candidate.most_steps)
     if not evidence.matched_by(candidate.answer):
         return False
     if candidate.faults == ("F02",) and evidence.unused_raised:
@@ -101,6 +102,7 @@ def _explains(evidence: Evidence, candidate: Candidate) -> bool:
 
 def _unexplained(evidence: Evidence, candidate: Candidate, order: Order) -> tuple[str, ...]:
     """Return the faults that are seen beside a candidate: zeros that are None, and changes of the caller's arrays."""
+    evidence = evidence.up_to(candidate.most_steps)
     predicted = [(observation, evidence.predict(observation, candidate.answer)) for observation in evidence.deciding]
     found = []
     # The gradients for the other set, F04, leave out some that are asked for.
@@ -136,6 +138,7 @@ def ranked_diagnoses(evidence: Evidence, found: list[Candidate], order: Order) -
 
 def _disagreements(evidence: Evidence, candidate: Candidate) -> tuple[int, int, int]:
     """Count where the side effects, the adapted variables and the costs are not what the candidate would give."""
+    evidence = evidence.up_to(candidate.most_steps)
     side = adapted = cost = 0
     for observation in evidence.deciding:
         predicted = evidence.predict(observation, candidate.answer)

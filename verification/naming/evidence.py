@@ -86,9 +86,19 @@ class Evidence:
         self.not_finite = len(precise) - len(finite)
         #: The observations that decide; those in single precision only where there are no others.
         self.deciding = sorted(finite, key=lambda observation: cost_of_asking(observation.problem))
+        self._shorter: dict[float, Evidence] = {}
         self._questions: dict[Standard, Question] = {}
         self._right: dict[Standard, Outcome] = {}
         self._predicted: dict[tuple[Standard, AnswerFunction, int], Outcome] = {}
+
+    def up_to(self, steps: float) -> Evidence:
+        """Return the evidence of problems with at most so many inner steps, for a fault that takes long on others."""
+        if all(observation.problem.inner_grad_steps <= steps for observation in self.observations):
+            return self
+        if steps not in self._shorter:
+            short = (one for one in self.observations if one.problem.inner_grad_steps <= steps)
+            self._shorter[steps] = Evidence(short, self._declared)
+        return self._shorter[steps]
 
     def question(self, observation: Observation) -> Question:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, parameters, scales, state, tasks
+from verification.faults import AnswerFunction, Outcome, Question, parameters, place, scales, state, tasks
 from verification.judging.tolerances import norm
 from verification.naming.evidence import Evidence, Observation
 
@@ -41,6 +41,7 @@ def fitted(evidence: Evidence) -> Iterator[Named]:
         value = _search(evidence, first, make, starts)
         if value is not None:
             yield id_, f"{words} {value:.6g}", make(value)
+    yield from _step_counts(evidence)
     yield from _left_out(evidence)
 
 
@@ -172,6 +173,44 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> fl
         if abs(move) <= _SETTLED * abs(value):
             return value
     return value
+
+
+#: What people take for K, simplest first; c is fitted. A rule that gives K itself everywhere explains nothing.
+_STEP_RULES: dict[str, Callable[[int, int], int]] = {
+    "always {c}": lambda _, c: c,
+    "K, but at most {c}": min,
+    "K, but at least {c}": max,
+    "{c} K": lambda steps, c: c * steps,
+    "K + {c}": lambda steps, c: steps + c,
+    "K − {c}, but at least 0": lambda steps, c: max(steps - c, 0),
+    "K / {c}, rounded down": lambda steps, c: steps // c,
+}
+_MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
+
+
+def _step_counts(evidence: Evidence) -> Iterator[Named]:
+    """Find the simplest rule by which the number of inner steps that were taken follows from K."""
+    taken: dict[int, set[int]] = {}
+    for observation in evidence.deciding:
+        steps = observation.problem.inner_grad_steps
+        near = taken.get(steps, {*range(_MOST_STEPS + 1), *(steps * factor for factor in range(1, 4))})
+        taken[steps] = {k for k in near if evidence.matches(observation, evidence.predict(observation, _steps(k)))}
+        if not taken[steps]:
+            return
+    for words, rule in _STEP_RULES.items():
+        for c in range(1, _MOST_STEPS + 1):
+            if all(rule(steps, c) in found for steps, found in taken.items()):
+                yield "B12", f"inner steps: {words.format(c=c)}", place.with_steps(partial(_by_rule, rule, c))
+                return
+
+
+@cache
+def _steps(count: int) -> AnswerFunction:
+    return place.with_steps(lambda _: count)
+
+
+def _by_rule(rule: Callable[[int, int], int], c: int, steps: int) -> int:
+    return rule(steps, c)
 
 
 def _left_out(evidence: Evidence) -> Iterator[Named]:

@@ -74,6 +74,7 @@ _CLAIMS = {
 
 def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ...]) -> Diagnosis:
     """Return the diagnosis that a candidate makes; `others` are the names that match as well."""
+    evidence = evidence.up_to(candidate.most_steps)
     rows = [ENTRIES[id_] for id_ in candidate.faults]
     count = len(evidence.deciding)
     shown = [observation for observation in evidence.deciding if evidence.shows(observation, candidate.answer)]

@@ -81,7 +81,8 @@ def _part(part: Part) -> Text:
 
 
 def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    say(Text(f"The mistake is {diagnosis.name}: {diagnosis.title}", style="bold"), console)
+    what = f"The mistake is {diagnosis.name}:" if diagnosis.convincing else "There are"
+    say(Text(f"{what} {diagnosis.title}", style="bold"), console)
     lines = [Text(f"{diagnosis.evidence[:1].upper()}{diagnosis.evidence[1:]}.")]
     if diagnosis.cannot_tell_from:
         lines.append(Text(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}."))

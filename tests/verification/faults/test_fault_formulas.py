@@ -192,6 +192,7 @@ ROWS = [
     *rows("B02", *[over_tasks(lambda t: second(t, path(t, steps=STEPS - 1)))] * 2, order=2),
     *rows("B02", *[over_tasks(lambda t: (THETA - path(t)[-2]) / ALPHA)] * 2, order="reptile"),
     *rows("B03", at(ends(steps=STEPS + 1))),
+    *rows("B12", at(ends(steps=5)), at(ends(steps=2 * STEPS))),
     *rows("B05", at(unrolled)),
     *rows("B06", at(all_at_start)),
     *rows(
