@@ -95,6 +95,7 @@ def _norm(ans: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = 
     if ord == 0 or (ord is not None and not isinstance(ord, str) and ord < 1):
         raise NotImplementedError(f"norm: expected an order of 1 or more, but got ord={ord!r}.")
 
+    x = anp.conj(x)  # autograd's gradient of a real function of complex numbers is the conjugate's
     if ord == "nuc":
         last = anp.moveaxis(x, axes, (-2, -1))
         u, _, vt = linalg.svd(last, full_matrices=False)

@@ -150,11 +150,11 @@ class Run:
 
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
-        plan = [(subject, standard) for subject, order in subjects for standard in self._standards_for(subject, order)]
+        plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
         for subject, standard in able:
             subject.require_signature(standard.generic)
-        unable = self._unfit(able)
+        unable = self.unfit(able)
         if unable:
             return replace(conclude(subjects[0][0], [], [], [], [], [], self.conditions), reason=unable)
         show = progress or (lambda *_: None)
@@ -176,7 +176,7 @@ class Run:
         reason = f"{report.reason}{_caution(subjects[0][0], observations)}"
         return replace(report, reason=reason, growth=self.growth_of(subjects, cases, observations))
 
-    def _unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
+    def unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
         """Return why the framework of a subject is not fit to be judged in, in the first precision where it is not."""
         frameworks = dict.fromkeys(subject.framework for subject, _ in able)
         standards = [standard for _, standard in able]
@@ -207,7 +207,7 @@ class Run:
             if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
         ]
 
-    def _standards_for(self, subject: Subject, order: Order) -> list[Standard]:
+    def standards_for(self, subject: Subject, order: Order) -> list[Standard]:
         """Return what to ask a subject of an order: as it declares, with costs that use every variable."""
         return [
             self.standards.of(suite.with_all_used(standard.problem.name), order)
@@ -236,12 +236,13 @@ class Run:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
         if self.level == "quick" or self.problems is not None or subject.kind != "step" or order == "reptile":
             return []
+        names = [suite.with_all_used(name) if subject.needs_all_used else name for name in levels.RELATED]
+        problems = [self.standards.of(name, order).generic for name in names]
         return [
-            Related(name, order, result)
-            for name in levels.RELATED
-            for result in check_problem(
-                subject.function, self.standards.of(name, order).generic.native(subject.framework)
-            ).results
+            Related(problem.name, order, result)
+            for problem in problems
+            if subject.can(problem)
+            for result in check_problem(subject.function, problem.native(subject.framework)).results
         ]
 
     def case(self, subject: Subject, standard: Standard, dtype: str) -> tuple[Case, list[Observation]]:

@@ -11,7 +11,7 @@ from verification.models import Request, judge
 from verification.reports import show
 from verification.reports.formats import FORMATS
 from verification.reports.terminal import Detail
-from verification.subjects import SubjectError, load_object, search_current_folder
+from verification.subjects import SubjectError, load_object, search
 
 _CHECK_HELP = """
 Judge a training step on your own PyTorch model.
@@ -41,7 +41,7 @@ Exit codes:
 def check(problem: str, outputs: tuple[Output, ...], detail: Detail) -> None:
     """Judge a training step on your own PyTorch model."""
     with usage_errors(), shown_progress() as progress, subject_printing_aside():
-        search_current_folder()
+        search()
         request = load_object(problem)
         if not isinstance(request, Request):
             raise SubjectError(

@@ -23,16 +23,16 @@ Exit codes:
 
 
 def _completed(context: click.Context, parameter: click.Parameter, start: str) -> list[str]:
-    from verification.faults import CATALOGUE, NOT_SHOWN
+    from verification.faults import ENTRIES, NOT_SHOWN
 
-    return completing([*CATALOGUE, *NOT_SHOWN])(context, parameter, start.upper())
+    return completing([*ENTRIES, *NOT_SHOWN])(context, parameter, start.upper())
 
 
 @click.command(help=_FAULTS_HELP)
 @click.argument("fault", required=False, shell_complete=_completed)
 def faults(fault: str | None) -> None:
     """List the catalogue of faults, or explain one."""
-    from verification.faults import CATALOGUE, NOT_SHOWN
+    from verification.faults import ENTRIES, NOT_SHOWN
     from verification.reports.catalogue import show_catalogue, show_fault
 
     if fault is None:
@@ -43,5 +43,5 @@ def faults(fault: str | None) -> None:
         with screen() as console:
             show_fault(fault.upper(), console)
     except KeyError as error:
-        meant = suggestion(fault, [*CATALOGUE, *NOT_SHOWN])
+        meant = suggestion(fault, [*ENTRIES, *NOT_SHOWN])
         raise click.UsageError(f"{error.args[0]}{meant}") from error

@@ -118,7 +118,7 @@ def tell_github(report: Report, outputs: tuple[Output, ...]) -> None:
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    if not any(output.name == "github" for output in outputs):
+    if not any(output.name == "github" and output.path is None for output in outputs):
         click.echo(FORMATS["github"].render(report), err=True, nl=False)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:

@@ -27,7 +27,7 @@ from verification.problems.levels import LEVELS
 from verification.report import Report
 from verification.reports.formats import FORMATS
 from verification.reports.terminal import Detail, show
-from verification.subjects import search_current_folder
+from verification.subjects import search
 
 command_option = click.option(
     "--command",
@@ -206,7 +206,7 @@ def verify(
             report = own.verify_own(**extent)
         else:
             refuse_timeout(click.get_current_context())
-            search_current_folder()
+            search()
             report = judge.verify(
                 subject,
                 framework=framework,

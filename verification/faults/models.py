@@ -119,8 +119,12 @@ def _clipping(factor: Factor, *, differentiated: bool) -> AnswerFunction:
 def with_clipped_norm(limit: float, added: float = 0.0, *, differentiated: bool = True) -> AnswerFunction:
     """M02, A07: inner gradients of a norm of at most c."""
     return _clipping(
-        lambda slope: min(1.0, limit / (float(np.linalg.norm(slope)) + added)), differentiated=differentiated
+        lambda slope: _shrinking(float(np.linalg.norm(slope)) + added, limit), differentiated=differentiated
     )
+
+
+def _shrinking(size: float, limit: float) -> float:
+    return limit / size if size > limit else 1.0
 
 
 def with_clipped_entries(limit: float, *, differentiated: bool = True) -> AnswerFunction:
@@ -173,7 +177,8 @@ def _of_points(first: int, *, divided: bool) -> AnswerFunction:
     """Return the sum or the mean of the outer gradients at φ_first, …, φ_K."""
 
     def one_task(work: Work, question: Question) -> Solved:
-        parts = [solve(work.changed(steps=k), question.order) for k in range(first, work.view.steps + 1)]
+        last = work.view.steps
+        parts = [solve(work.changed(steps=k), question.order) for k in range(min(first, last), last + 1)]
         factor = 1.0 if divided else float(len(parts))
         gradient = factor * mean([part.gradient for part in parts])
         return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)

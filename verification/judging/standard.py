@@ -121,6 +121,8 @@ class Standard:
 
     @cached_property
     def _separation(self) -> float:
+        if not np.all(np.isfinite(list(self.sensitivity.gradients.values()))):
+            return 0.0  # no bound could be derived: any answer is within it
         if not self.problem.inner_grad_steps:
             return float("inf")  # nothing adapts: there is nothing that such a fault could change
         return nearest(self.problem.order, lambda fault: self.distance(CATALOGUE[fault].variants[""], "float64"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,10 +32,16 @@ def observe(*, progress: Progress | None = None, **about: Any) -> Iterator[Obser
         about: as for `check`, without `gives` and `outer_learning_rate`.
     """
     found = Observed()
+    for key in ("gives", "outer_learning_rate"):
+        if key in about:
+            raise TypeError(f"{key}: expected nothing, since a block is watched for what it leaves in `.grad`.")
     request = problem_of(lambda: None, **about)
-    parameters = dict(request.model.named_parameters())
+    # The losses are meant in the modes, and with the buffers, that the block began with.
+    request = replace(request, model=deepcopy(request.model))
+    parameters = dict(about["model"].named_parameters())
     before = {
-        name: None if parameter.grad is None else parameter.grad.clone() for name, parameter in parameters.items()
+        name: None if parameter.grad is None else (parameter.grad, parameter.grad._version)
+        for name, parameter in parameters.items()
     }
     yield found
     # A block that cleared `.grad` first leaves a new tensor, or the old one from 0: both are what it computed. What
@@ -43,12 +50,9 @@ def observe(*, progress: Progress | None = None, **about: Any) -> Iterator[Obser
         name: None if parameter.grad is None else parameter.grad.detach().clone()
         for name, parameter in parameters.items()
     }
-    untouched = [
-        name
-        for name, leaf in gradients.items()
-        if leaf is not None and before[name] is not None and leaf.equal(before[name])
-    ]
-    for name in untouched:
-        gradients[name] = None
+    for name, parameter in parameters.items():
+        old = before[name]
+        if old is not None and parameter.grad is old[0] and parameter.grad._version == old[1]:
+            gradients[name] = None  # nobody wrote to it
     recorded = replace(request, step=lambda: gradients, is_recorded=True, name=about.get("name") or "the block")
     found.report = judge(recorded, progress)

@@ -38,7 +38,7 @@ class Request:
     is_recorded: bool = False
     #: The optimizers that hold a parameter of the model.
     optimizers: tuple[Any, ...] = ()
-    #: The parameters that neither loss uses, found when a loss is first called.
+    #: The parameters that neither loss uses, found when the losses are first called.
     unused: set[str] = field(default_factory=set)
 
     def matters(self, name: str) -> bool:
@@ -81,19 +81,31 @@ def problem_of(
         raise ValueError(f"outer_learning_rate: expected a number above 0, but got {outer_learning_rate!r}.")
     if gives == "parameters" and outer_learning_rate is None:
         raise ValueError("outer_learning_rate: expected the rate of the outer step, since the step gives parameters.")
-    parameters = {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
+    parameters = parameters_of(model)
+    elsewhere = [key for key, value in parameters.items() if value.device.type != "cpu"]
+    if elsewhere:
+        raise ValueError(f"model: expected parameters on the CPU, but {elsewhere[0]} is not. Use a copy: model.cpu().")
     trained = tuple(key for key, parameter in model.named_parameters() if parameter.requires_grad)
     if not trained:
         raise ValueError("model: expected parameters that require gradients, but it has none.")
+    chosen = _adapting(adapts, parameters, trained)
+    rates = _rates(inner_learning_rate, parameters)
+    if isinstance(rates, Mapping) and (missing := [key for key in chosen if key not in rates]):
+        raise ValueError(f"inner_learning_rate: expected a rate for each parameter that adapts; {missing[0]} has none.")
     return Request(
         step=step, model=model, inner_loss=_of_model(inner_loss), outer_loss=_of_model(outer_loss or inner_loss),
-        tasks=pairs, inner_steps=inner_steps, inner_learning_rate=_rates(inner_learning_rate, parameters),
-        order=order, adapts=_adapting(adapts, parameters, trained), trained=trained,
+        tasks=pairs, inner_steps=inner_steps, inner_learning_rate=rates,
+        order=order, adapts=chosen, trained=trained,
         outer_learning_rate=outer_learning_rate,
         gives=gives or ("gradients" if outer_learning_rate is None else "parameters"),
         name=name or str(getattr(step, "__qualname__", type(step).__name__)), parameters=parameters,
         all_names=frozenset(key for key, _ in model.named_parameters(remove_duplicate=False)),
     )  # fmt: skip
+
+
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Return copies of a model's parameters, each tied one once, by name."""
+    return {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
 
 
 def _of_model(loss: Callable[..., Any]) -> Callable[[Any, Any], Any]:

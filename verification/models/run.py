@@ -15,7 +15,7 @@ from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import Sensitivity, apart, norm
 from verification.models.differences import slopes
 from verification.models.naming import name, name_precision
-from verification.models.request import Request, problem_of
+from verification.models.request import Request, parameters_of, problem_of
 from verification.models.standard import problem_of_request, standard_of
 from verification.models.torch_calls import ask, takes_tasks
 from verification.models.torch_losses import Host, TorchCosts
@@ -24,7 +24,7 @@ from verification.models.torch_watch import Watch
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Case, Conditions, Report, conclude
-from verification.subjects import Finding, Subject
+from verification.subjects import Finding, Subject, SubjectError, described
 from verification.verdicts import Verdict
 
 #: Called with (things done, things in all, what comes next).
@@ -71,7 +71,9 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
 
 def judge(request: Request, progress: Progress | None = None) -> Report:
     """Judge a training step on its own model, and put everything back as it was."""
-    request = replace(request, optimizers=tuple(optimizers_of(request.model)))
+    request = replace(request, optimizers=tuple(optimizers_of(request.model)), unused=set())
+    if not request.is_recorded:  # a script may have trained or loaded the model since
+        request = replace(request, parameters=parameters_of(request.model))
     with kept(request.model, request.optimizers):
         return _Run(request, progress or (lambda *_: None)).report()
 
@@ -90,6 +92,8 @@ class _Run:
         self._next("the definition")
         host, dtypes, why = self._host()
         standard = standard_of(request, host, request.tasks, "own model")
+        problem = standard.problem
+        request.unused.update(set(problem.ignored_by_inner) & set(problem.ignored_by_outer))
         gradients = standard.truths(own=False)[0].answer.gradients
         broken = [] if all(np.all(np.isfinite(leaf)) for leaf in gradients.values()) else [_NOT_FINITE]
         self._next("its differences")
@@ -110,7 +114,8 @@ class _Run:
             cases = [replace(case, verdict="fail", findings=case.findings or [_finding(broken[0])]) for case in cases]
         elif failed:
             self._next("naming the mistake")
-            names = self._names(host, cases, observations)
+            # A model has no conventions to declare.
+            names = [replace(found, convention=None) for found in self._names(host, cases, observations)]
         conditions = Conditions(dtypes=dtypes, problems=(standard.problem.name,))
         report = conclude(subject, cases, names, [], list(why), [], conditions)
         report = replace(report, why_left_out=why)
@@ -128,9 +133,14 @@ class _Run:
             problem_of_request(self.request, host, self.request.tasks, "own model")
         except Exception as error:
             if own == "float64":
-                raise
+                raise SubjectError(f"the losses cannot be computed: they raised {described(error)}.") from error
             why = {"float64": f"the losses do not work in float64 ({type(error).__name__}: {error})"}
-            return Host(self.request.model, own), (own,), why
+            host = Host(self.request.model, own)
+            try:
+                problem_of_request(self.request, host, self.request.tasks, "own model")
+            except Exception as cause:
+                raise SubjectError(f"the losses cannot be computed: they raised {described(cause)}.") from cause
+            return host, (own,), why
         if self.request.is_recorded:
             return host, (own,), {}
         return host, tuple(dict.fromkeys(("float64", own))), {}

@@ -42,7 +42,10 @@ def ask(
     with kept(request.model, request.optimizers):
         replies = []
         for call in range(calls):
-            begin_anew(request.model, request.optimizers, dtype) if call == 0 else _again(request, dtype)
+            if call == 0:
+                begin_anew(request.model, request.optimizers, dtype)
+            elif not _again(request, dtype):
+                break
             seed(number)
             replies.append(_called(request, dtype, request.tasks if tasks is None else tasks, watching))
             if replies[-1].findings and not replies[-1].returned:
@@ -50,15 +53,19 @@ def ask(
         return replies
 
 
-def _again(request: Request, dtype: str) -> None:
-    """Bring the parameters back to θ for a second call; `.grad` stays where the caller does not read it."""
+def _again(request: Request, dtype: str) -> bool:
+    """Bring the parameters back to θ for a second call, where they still are; `.grad` stays where nobody reads it."""
     torch = optional("torch", "torch")
     precision = getattr(torch, dtype)
+    parameters = dict(request.model.named_parameters())
+    if parameters.keys() != request.parameters.keys():
+        return False
     with torch.no_grad():
-        for parameter, value in zip(request.model.parameters(), request.parameters.values(), strict=True):
-            parameter.copy_(value.to(precision))
+        for name, parameter in parameters.items():
+            parameter.copy_(request.parameters[name].to(precision))
             if request.gives == "grad":
                 parameter.grad = None
+    return True
 
 
 def _called(request: Request, dtype: str, tasks: Sequence[Any], watching: Callable[[], Any] | None) -> Reply:

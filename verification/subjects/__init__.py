@@ -3,7 +3,7 @@
 from verification.subjects.calling import Kind, Source, Subject, ask, kind_of, source_below
 from verification.subjects.exceptions import ProgramError, SkippedError, described
 from verification.subjects.inference import framework_of
-from verification.subjects.loading import SubjectError, load, load_object, search_current_folder
+from verification.subjects.loading import SubjectError, load, load_object, search
 from verification.subjects.reply import Finding, Reply
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "kind_of",
     "load",
     "load_object",
-    "search_current_folder",
+    "search",
     "source_below",
 ]

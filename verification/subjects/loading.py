@@ -49,12 +49,8 @@ def load_object(where: str) -> Any:
         raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
 
 
-def search_current_folder() -> None:
-    """Let a package in the current folder be loaded, which need not be installed: as with `python -m`."""
-    _search("")
-
-
-def _search(folder: str) -> None:
+def search(folder: str = "") -> None:
+    """Let a package in a folder, the current one, be loaded, which need not be installed: as with `python -m`."""
     import refmaml  # noqa: F401  # before the path changes: a file of that name must not become the judge's reference
 
     if folder not in sys.path:
@@ -74,7 +70,7 @@ def _from_file(path: Path) -> ModuleType:
     """Import a file, with its folder on the path, as running it would."""
     if not path.is_file():
         raise SubjectError(f"there is no file {path}.")
-    _search(str(path.resolve().parent))
+    search(str(path.resolve().parent))
     name = f"subject_{path.stem}"  # its own, so that no module of the same name is replaced
     spec = ModuleSpec(name, loader := SourceFileLoader(name, str(path)), origin=str(path))
     spec.has_location = True

@@ -15,7 +15,7 @@ from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, SPELLINGS, Order
 from verification.problems.problem import Problem
 from verification.report import Case
-from verification.subjects import Subject
+from verification.subjects import Subject, SubjectError
 from verification.testing.assertions import failure
 
 
@@ -61,6 +61,8 @@ class Check:
         """Why the subject is not asked; None where it is."""
         if self.subject.can(self.standard.generic):
             return None
+        if self.subject.needs_all_used and self.standard.generic.ignores_variables:
+            return "a cost of the problem does not use all variables, and the subject needs that it does"
         needed = ", ".join(sorted(self.standard.generic.needs))
         return f"the subject does not support {needed}: if it does, say so in its attribute `supports`"
 
@@ -103,17 +105,21 @@ def checks_of(
     """Return a check for each problem and precision; the arguments are those of `parametrize_with_problems`.
 
     Raises:
-        SubjectError: the subject cannot be found or called at all.
+        SubjectError: the subject cannot be found or called at all, or its framework does not compute as it should.
         MissingFrameworkError: the framework is not installed.
         ValueError: an option is not one of its values, or a failure is expected of a test that there is not.
     """
     declared = tuple(conventions)
     run = run_of(tuple(dtypes), declared, level, seed, problems)
     judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
+    standards = run.standards_for(judged, order)
+    able = [(judged, standard) for standard in standards if judged.can(standard.generic)]
+    for _, standard in able:
+        judged.require_signature(standard.generic)
+    if unable := run.unfit(able):
+        raise SubjectError(unable)
     checks = [
-        Check(run, judged, standard, dtype, declared)
-        for standard in run.standards_of(order)
-        for dtype in run.precisions(standard)
+        Check(run, judged, standard, dtype, declared) for standard in standards for dtype in run.precisions(standard)
     ]
     ids = [check.id for check in checks]
     for id_ in expected_failures or ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from _pytest.runner import collect_one_node
 
 from verification.frameworks import MissingFrameworkError
 from verification.orders import BY_OPTION
-from verification.subjects import SubjectError
+from verification.subjects import SubjectError, search
 from verification.testing.checks import Check, checks_of
 from verification.testing.parametrization import marks_of
 
@@ -66,9 +65,7 @@ class ProblemItem(pytest.Item):
 def items_of(session: pytest.Session) -> list[pytest.Item]:
     """Return the tests of the subjects that the options name; what cannot be collected is reported as pytest does."""
     config = session.config
-    folder = str(config.invocation_params.dir)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # as with `refmaml verify`: a package in the current folder need not be installed
+    search(str(config.invocation_params.dir))
     options = options_of(config)
     items: list[pytest.Item] = []
     for place in config.getoption("refmaml"):

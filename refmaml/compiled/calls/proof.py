@@ -137,6 +137,8 @@ def _within(found: Leaves, expected: Leaves, moved: Callable[[_Rounding], Leaves
     """
     last = _ROUNDINGS * np.finfo(precision).eps / 2
     apart = {chain: _distance(leaf, expected[chain]) for chain, leaf in found.items()}
+    if any((np.isfinite(expected[chain]) & ~np.isfinite(leaf)).any() for chain, leaf in found.items()):
+        return False
     far = {chain for chain, distance in apart.items() if distance > last * _distance(expected[chain], 0.0)}
     if not far:
         return True

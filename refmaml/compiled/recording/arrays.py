@@ -24,7 +24,7 @@ from autograd.tracer import Box, box_type_mappings, trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, of_library, user_line
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, selecting
+from refmaml.compiled.recording.boxes import SPOILED, RecordBox, held, is_recorded, refuse_stale, selecting
 
 _CREATORS = (
     "zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange", "linspace", "zeros_like",
@@ -49,6 +49,7 @@ class MadeArray(np.ndarray[Any, Any]):
     def __getitem__(self, index: Any) -> Any:
         """Read a part, by data too."""
         template, parts = indices.split(index, is_recorded)
+        refuse_stale(self.view(np.ndarray), user_line(2))
         if not parts:
             return super().__getitem__(index)
         return indices.indexed(np.array(self), template, *whole(parts))
@@ -109,6 +110,7 @@ def _begin(array: MadeArray) -> None:
 def _spoil(array: np.ndarray[Any, Any]) -> None:
     """Fill memory that nobody may read with what nobody expects."""
     plain = array.view(np.ndarray)
+    SPOILED.append(plain)
     if plain.dtype.kind == "f":
         plain[...] = np.nan
     elif plain.dtype.kind == "b":

@@ -108,6 +108,9 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
         self.tape, self.origin = parents[0].tape, None
         self.parents = parents
         line = user_line(2) or self.tape.line
+        others = [arg for place, arg in enumerate(args) if place not in argnums]
+        if isinstance(value, np.ndarray) and any(value is arg for arg in (*others, *kwargs.values())):
+            raise _writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
         recorded = [_constant(arg, fun, line) for arg in args]
         fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
         definition = definition_of(fun)
@@ -120,6 +123,7 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
                 self.ref = _defined(self.tape, fun, found, value, line)
                 return
         for argnum, parent in zip(argnums, parents, strict=True):
+            refuse_stale(self.tape.entries[parent.ref.index].value, line)
             recorded[argnum] = parent.ref
         self.ref = self.tape.append(Entry(fun, tuple(recorded), fixed, value, self.tape.backward, line))
 
@@ -141,7 +145,21 @@ def _constant(arg: Any, fun: Any, line: str) -> Any:
             f"{name_of(fun)}: expected only its positional array arguments to depend on data or variables, but "
             f"another one does (an index, a keyword){at(line)}. Use np.where, or compute it in a batch function."
         )
+    refuse_stale(arg, line)
     return np.array(arg) if isinstance(arg, np.ndarray) else arg
+
+
+#: Memory of arrays that data were written into; a view of it from before is out of date.
+SPOILED: list[Any] = []
+
+
+def refuse_stale(value: Any, line: str) -> None:
+    """Refuse what has its numbers in such memory, whether they are looked at or not."""
+    if isinstance(value, np.ndarray) and any(np.may_share_memory(value, array) for array in SPOILED):
+        raise ValueDependence(
+            f"the cost function reads a view of an array into which it wrote data later{at(line)}. Take the view after "
+            "the write, or copy it before."
+        )
 
 
 def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
@@ -163,6 +181,8 @@ def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
         )
     if plain.dtype != np.asarray(value).dtype:
         found = anp._astype(found, np.asarray(value).dtype)
+    if is_recorded(found) and type(found) is not RecordBox:
+        found = found._box  # a `WrittenArray`, whose own memory holds nothing
     if type(found) is not RecordBox:
         return tape.append(Entry(anp.array, (np.array(found),), {}, value, tape.backward, line))
     ref: Ref = found._node.ref
@@ -339,14 +359,17 @@ def is_recorded(thing: Any) -> bool:
     return type(thing) in Box.types and type(thing._node) is RecordNode
 
 
+def _same(constant: Any) -> Any:
+    numbers = np.asarray(constant)
+    return type(constant), numbers.shape, numbers.dtype.str, numbers.tobytes()
+
+
 def _identity(tape: Tape, ref: Ref) -> Any:
     """Return what is the same for two masks that were computed in the same way from the same data."""
     entry = tape.entries[ref.index]
     if entry.fun is None:
         return ref.index
-    parts = (
-        _identity(tape, arg) if isinstance(arg, Ref) else (type(arg), np.asarray(arg).tobytes()) for arg in entry.args
-    )
+    parts = (_identity(tape, arg) if isinstance(arg, Ref) else _same(arg) for arg in entry.args)
     return (entry.fun, *parts, repr(sorted(entry.kwargs.items())))
 
 
@@ -468,6 +491,7 @@ def recording() -> Iterator[Callable[[Any], Any]]:
         try:
             with trace_stack.new_trace() as trace:
                 tape = Tape(trace)
+                SPOILED.clear()
                 yield lambda value: new_box(value, trace, RecordNode.new_root(tape, value))
         finally:
             trace_stack.top = depth  # autograd forgets to when the traced function raises

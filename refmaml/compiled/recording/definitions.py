@@ -171,7 +171,10 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if sorter is not None:
         return NotImplemented
     v = anp.array(v)[..., None]
-    return anp.sum(a < v if side == "left" else a <= v, axis=-1)
+    last = anp.isnan(v)  # NaN stands last
+    if side == "left":
+        return anp.sum(anp.logical_or(a < v, anp.logical_and(last, anp.logical_not(anp.isnan(a)))), axis=-1)
+    return anp.sum(anp.logical_or(a <= v, last), axis=-1)
 
 
 # ----- Arithmetic that NumPy composes -----

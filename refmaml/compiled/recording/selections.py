@@ -18,7 +18,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, user_line
-from refmaml.compiled.recording.definitions import defined
+from refmaml.compiled.recording.definitions import defined, read
 
 where = autograd.numpy.where
 _ADVICE = (
@@ -82,8 +82,14 @@ def _whole_mean(x: Any, mask: Any, axis: Any) -> Any:
 
 
 # What is not selected has the numbers of an element that is.
-defined(_max)(lambda x, _mask, axis: anp.max(x, axis=axis))
-defined(_min)(lambda x, _mask, axis: anp.min(x, axis=axis))
+def _some(x: Any, mask: Any) -> Any:
+    """Return x, and so that the reference answers where nothing is selected: element 1 of 1 is read then."""
+    none = anp._astype(anp.logical_not(anp.any(mask)), np.int64)
+    return x + read(np.zeros(1), (none,))
+
+
+defined(_max)(lambda x, mask, axis: anp.max(_some(x, mask), axis=axis))
+defined(_min)(lambda x, mask, axis: anp.min(_some(x, mask), axis=axis))
 
 
 class Selection:
@@ -143,6 +149,8 @@ class Selection:
         if isinstance(other, Selection):
             if other._identity != self._identity:
                 raise _unknown("two selections by different masks")
+            if other.ndim != self.ndim:
+                raise _unknown("two selections with different numbers of axes")
             return other.whole
         if not product and anp.ndim(other) >= self.ndim:
             raise _unknown("x[mask] with an array that has as many axes")

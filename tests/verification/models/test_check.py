@@ -314,7 +314,11 @@ def test_a_report_on_a_model_is_valid():
         ({"outer_learning_rate": 0}, ValueError, "outer_learning_rate: expected a number above 0, but got 0"),
         ({"adapts": "tail"}, ValueError, "adapts: expected names of parameters or of modules, but got 'tail'"),
         ({"inner_learning_rate": {"x": 1.0}}, ValueError, "inner_learning_rate: expected the names of parameters"),
-        ({"inner_loss": lambda model, batch: model(batch[0])}, TypeError, "the loss: expected a scalar tensor"),
+        (
+            {"inner_loss": lambda model, batch: model(batch[0])},
+            SubjectError,
+            "the losses cannot be computed: they raised TypeError: the loss: expected a scalar",
+        ),
     ],
 )
 def test_what_a_problem_must_be(about, error, words):
@@ -327,3 +331,114 @@ def test_a_step_that_requires_something_else():
     """A step with parameters that the judge cannot fill is refused before anything runs."""
     with pytest.raises(SubjectError, match="it requires also schedule"):
         check(lambda model, tasks, schedule: None, mlp())
+
+
+def test_random_losses_decide_nothing_without_inner_steps():
+    """Where the definition itself is random no answer can be right or wrong, at K = 0 no more than elsewhere."""
+    model = make(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+
+    def nonsense(model, tasks):
+        return {name: 1e3 * torch.ones_like(leaf) for name, leaf in model.named_parameters()}
+
+    assert check(nonsense, model, inner_steps=0).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_wrong_step_without_inner_steps_fails(order):
+    """Every candidate for a name has an answer where nothing is adapted."""
+
+    def doubled(model, tasks):
+        values = [torch.autograd.grad(loss(model, query), list(model.parameters())) for _, query in tasks]
+        return [2 * sum(leaves) / len(tasks) for leaves in zip(*values, strict=True)]
+
+    assert check(doubled, mlp(), order=order, inner_steps=0).verdict == "fail"
+
+
+class _Spare(nn.Module):
+    """A model with a layer that its output does not use."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.spare = mlp(), nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_none_for_a_layer_that_no_loss_uses():
+    """PyTorch leaves None in `.grad` of what no loss uses, and that is right."""
+
+    def step(model, tasks):
+        used = maml(model.used, tasks)
+        for name, leaf in used.items():
+            model.used.get_parameter(name).grad = leaf
+
+    assert check(step, _Spare(), gives="grad").verdict == "pass"
+
+
+def test_a_block_is_judged_by_what_it_writes_and_began_with():
+    """A gradient that comes out as before was computed all the same; a mode that changes at the end is no loss's."""
+    model = make(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+    about = {"inner_loss": loss, "tasks": TASKS, "inner_steps": STEPS, "inner_learning_rate": RATE}
+    gradients = maml(copy.deepcopy(model), TASKS)
+    for name, leaf in gradients.items():
+        model.get_parameter(name).grad = leaf.clone()
+    with verification.observe(model=model, **about) as observed:
+        for name, leaf in gradients.items():
+            model.get_parameter(name).grad = leaf.clone()
+        model.eval()
+    assert observed.report.verdict == "pass"
+    with (
+        pytest.raises(TypeError, match=r"^gives: expected nothing"),
+        verification.observe(model=model, gives="grad", **about),
+    ):
+        pass
+
+
+def test_a_problem_is_the_model_as_it_is_when_it_is_judged():
+    """A model that is loaded or trained after `problem_of` is judged with the weights that it has then."""
+    from verification.models import judge
+
+    model = mlp()
+    request = verification.problem_of(
+        maml, model=model, inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
+    )
+    with torch.no_grad():
+        model[0].weight.mul_(1.5)
+    assert judge(request).verdict == "pass"
+
+
+def test_what_cannot_be_used_is_said():
+    """A rate that is missing and a loss that raises are the caller's, each in one sentence."""
+    model = mlp()
+    with pytest.raises(ValueError, match=r"^inner_learning_rate: .*0\.bias has none\.$"):
+        check(maml, model, inner_learning_rate={"0.weight": 0.1})
+    with pytest.raises(SubjectError, match=r"^the losses cannot be computed: "):
+        check(maml, model, inner_loss=lambda model, batch: model(batch[0]) @ torch.ones(5))
+
+
+def test_a_step_that_deletes_a_parameter_is_called_once():
+    """A second call needs the parameters of the first; where they are gone there is none."""
+
+    def step(model, tasks):
+        gradients = maml(model, tasks)
+        model.register_parameter("extra", nn.Parameter(torch.zeros(2)))
+        return gradients
+
+    assert check(step, mlp()).verdict == "pass"
+
+
+def test_a_mistake_in_a_model_is_valid_in_json_and_has_no_convention():
+    """A fault that only models show fits the schema; nothing is declared that cannot be."""
+    jsonschema = pytest.importorskip("jsonschema")
+    from verification.reports.json_schema import schema
+
+    report = check(lambda model, tasks: maml(model, tasks, clip=0.05), mlp())
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["M02"]
+    jsonschema.validate(json.loads(json.dumps(report.to_dict())), schema())
+
+    def summed(model, tasks):
+        return {name: len(tasks) * leaf for name, leaf in maml(model, tasks).items()}
+
+    (diagnosis,) = check(summed, mlp()).diagnosis
+    assert (diagnosis.name, diagnosis.convention) == ("D01", None)
