@@ -11,7 +11,7 @@ from jax.tree_util import tree_map
 
 # YOUR CODE: import your step here, and delete this one.
 def fomaml_step(inner_loss, outer_loss, params, tasks, steps, rate):
-    """Return the mean loss on the query sets after adaptation, and the first-order meta-gradient."""
+    """Return the mean loss on the query sets, and the first-order gradient."""
     losses, gradients = [], []
     for support, query in tasks:
         adapted = params
@@ -30,16 +30,18 @@ def mean(*values):
 
 
 def subject(problem):
-    """Return the cost of a problem and its gradients, which are nested as `problem.variables`."""
+    """Return a problem's cost and its gradients, nested as its variables."""
 
-    # The costs of a problem take (batch, variables). Write here what your code calls: these take the variables first.
+    # The costs of a problem take (batch, variables). Write here what your code
+    # calls: these take the variables first.
     def inner_loss(params, batch):
         return problem.inner_cost(batch, params)
 
     def outer_loss(params, batch):
         return problem.outer_cost(batch, params)
 
-    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to the command above.
+    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to
+    # the command above.
     return fomaml_step(
         inner_loss,
         outer_loss,

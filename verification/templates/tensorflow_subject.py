@@ -10,25 +10,28 @@ import tensorflow as tf
 
 # YOUR CODE: import your step here, and delete this one.
 def fomaml_step(inner_loss, outer_loss, weights, tasks, steps, rate):
-    """Return the mean loss on the query sets after adaptation, and the first-order meta-gradient."""
+    """Return the mean loss on the query sets, and the first-order gradient."""
     losses, gradients = [], []
     for support, query in tasks:
         adapted = weights
         for _ in range(steps):
             _, slope = loss_and_gradient(inner_loss, adapted, support)
-            adapted = [w - rate * g for w, g in zip(adapted, slope, strict=True)]
+            pairs = zip(adapted, slope, strict=True)
+            adapted = [w - rate * g for w, g in pairs]
         loss, gradient = loss_and_gradient(outer_loss, adapted, query)
         losses.append(loss)
         gradients.append(gradient)
-    return mean(losses), [mean(values) for values in zip(*gradients, strict=True)]
+    by_weight = zip(*gradients, strict=True)
+    return mean(losses), [mean(values) for values in by_weight]
 
 
 def loss_and_gradient(loss, weights, batch):
-    """Return a loss and its gradient, which is 0 by a weight that the loss does not use: a tape has None there."""
+    """Return a loss and its gradient; without effect it is 0, not None."""
     with tf.GradientTape() as tape:
         tape.watch(weights)
         value = loss(weights, batch)
-    return value, tape.gradient(value, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    zero = tf.UnconnectedGradients.ZERO
+    return value, tape.gradient(value, weights, unconnected_gradients=zero)
 
 
 def mean(values):
@@ -37,17 +40,22 @@ def mean(values):
 
 
 def subject(problem):
-    """Return the cost of a problem and its gradients, which are nested as `problem.variables`."""
+    """Return a problem's cost and its gradients, nested as its variables."""
 
-    # The costs of a problem take (batch, variables), and its variables are dicts, lists and tuples of tensors. Write
-    # here what your code calls: these take a list of tensors first, as the weights of a Keras model are.
+    def nested(weights):
+        return tf.nest.pack_sequence_as(problem.variables, weights)
+
+    # The costs of a problem take (batch, variables), and its variables are
+    # dicts, lists and tuples of tensors. Write here what your code calls: these
+    # take a list of tensors first, as the weights of a Keras model are.
     def inner_loss(weights, batch):
-        return problem.inner_cost(batch, tf.nest.pack_sequence_as(problem.variables, weights))
+        return problem.inner_cost(batch, nested(weights))
 
     def outer_loss(weights, batch):
-        return problem.outer_cost(batch, tf.nest.pack_sequence_as(problem.variables, weights))
+        return problem.outer_cost(batch, nested(weights))
 
-    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to the command above.
+    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to
+    # the command above.
     loss, gradients = fomaml_step(
         inner_loss,
         outer_loss,
@@ -56,4 +64,4 @@ def subject(problem):
         problem.inner_grad_steps,
         problem.inner_learning_rate,
     )
-    return loss, tf.nest.pack_sequence_as(problem.variables, gradients)
+    return loss, nested(gradients)

@@ -2,8 +2,8 @@
 
     refmaml verify subject.py:subject
 
-This file passes as it stands. Replace what is marked YOUR CODE. A training step on an nn.Module needs no such
-file: see `refmaml check --help`.
+This file passes as it stands. Replace what is marked YOUR CODE. A training step
+on an nn.Module needs no such file: see `refmaml check --help`.
 """
 
 from torch.func import grad, grad_and_value
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 # YOUR CODE: import your step here, and delete this one.
 def fomaml_step(inner_loss, outer_loss, weights, tasks, steps, rate):
-    """Return the mean loss on the query sets after adaptation, and the first-order meta-gradient."""
+    """Return the mean loss on the query sets, and the first-order gradient."""
     losses, gradients = [], []
     for support, query in tasks:
         adapted = weights
@@ -31,16 +31,18 @@ def mean(*values):
 
 
 def subject(problem):
-    """Return the cost of a problem and its gradients, which are nested as `problem.variables`."""
+    """Return a problem's cost and its gradients, nested as its variables."""
 
-    # The costs of a problem take (batch, variables). Write here what your code calls: these take the variables first.
+    # The costs of a problem take (batch, variables). Write here what your code
+    # calls: these take the variables first.
     def inner_loss(weights, batch):
         return problem.inner_cost(batch, weights)
 
     def outer_loss(weights, batch):
         return problem.outer_cost(batch, weights)
 
-    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to the command above.
+    # YOUR CODE: call your step here. For second-order MAML, add --order 2 to
+    # the command above.
     return fomaml_step(
         inner_loss,
         outer_loss,
