@@ -1,7 +1,7 @@
 """First-order MAML in JAX, and the adapter by which it is verified.
 
     python examples/jax_fomaml.py
-    refmaml verify examples/jax_fomaml.py:subject --framework jax
+    refmaml verify examples/jax_fomaml.py:subject
 
 The first part is meta-learning as a project of its own would have it, and knows nothing of `refmaml`: `adapt` scans
 over the inner steps, `fomaml_step` maps over the tasks, and the sinusoid regression of Finn, Abbeel and Levine (2017,

@@ -1,7 +1,7 @@
 """First-order MAML in JAX with a mistake, on purpose: `jax_fomaml.py` with another `fomaml_step`.
 
     python examples/jax_fomaml_wrong.py
-    refmaml verify examples/jax_fomaml_wrong.py:subject --framework jax
+    refmaml verify examples/jax_fomaml_wrong.py:subject
 
 The outer loss is that of the adapted parameters, and so the loss that is logged is right. But it is differentiated as a
 function of the parameters before adaptation, through a loop that nothing keeps from being differentiated: that is the

@@ -1,7 +1,7 @@
 """First-order MAML in PyTorch, and the adapter by which it is verified.
 
     python examples/torch_fomaml.py
-    refmaml verify examples/torch_fomaml.py:subject --framework torch
+    refmaml verify examples/torch_fomaml.py:subject
 
 The first part is meta-learning as a project of its own would have it, and knows nothing of `refmaml`: a `Learner` that
 adapts a copy of a module's parameters, `fomaml_step`, and the sinusoid regression of Finn, Abbeel and Levine (2017,

@@ -1,7 +1,7 @@
 """First-order MAML in PyTorch with a mistake, on purpose: `torch_fomaml.py` with another `fomaml_step`.
 
     python examples/torch_fomaml_wrong.py
-    refmaml verify examples/torch_fomaml_wrong.py:subject --framework torch
+    refmaml verify examples/torch_fomaml_wrong.py:subject
 
 The network's outputs are computed once, next to the copy, and the query set's are never computed again. The outer loss
 is that of the parameters before adaptation, so that the whole inner loop has no effect on what is learned. Nothing

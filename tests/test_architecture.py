@@ -42,6 +42,9 @@ HEAVY = (
 #: Where a heavy package may stand at the top of a module all the same: modules that exist for it alone, and are
 #: themselves imported only where that package is wanted.
 MAY_IMPORT_AT_TOP = {
+    "torch": ("verification.templates",),
+    "jax": ("verification.templates",),
+    "tensorflow": ("verification.templates",),
     "numba": ("refmaml.compiled",),
     "pytest": ("verification.testing",),
     "hypothesis": ("verification.testing",),
@@ -61,9 +64,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
     ),
     "verification": (
-        "texts", "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects", "judging", "vectors",
-        "relations", "naming", "report", "judge", "testing", "own", "models", "protocol", "selftest", "reports",
-        "commands",
+        "templates", "texts", "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects",
+        "judging", "vectors", "relations", "naming", "report", "judge", "testing", "own", "models", "protocol",
+        "selftest", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

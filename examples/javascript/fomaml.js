@@ -4,7 +4,7 @@
 
 const { Scalar, gradient, setPrecision } = require("./autodiff.js");
 const { families, innerCost, outerCost } = require("./costs.js");
-const { serve } = require("./protocol.js");
+const { serve } = require("../../verification/templates/node_subject.js");
 
 const mapObject = (object, change) => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, change(v, k)]));
 const size = (shape) => shape.reduce((a, b) => a * b, 1);

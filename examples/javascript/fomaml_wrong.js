@@ -5,7 +5,7 @@
 
 const { innerCost } = require("./costs.js");
 const { capabilities, step, valueAndGradient } = require("./fomaml.js");
-const { serve } = require("./protocol.js");
+const { serve } = require("../../verification/templates/node_subject.js");
 
 function iterates(problem, task, theta, round) {
   const phi = theta;

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import verification
+from verification.commands.cli import main
 
 pytestmark = pytest.mark.framework("torch")
 
@@ -28,6 +30,19 @@ def test_the_wrong_example_is_told_where_its_gradient_is_taken() -> None:
     assert diagnosis.faults == ("B01",)
     assert "learn2learn#420" in diagnosis.source
     assert {case.problem for case in report.cases if case.verdict == "pass"} == {"no-steps"}
+
+
+def test_the_readme_shows_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report in the README is the beginning of what its command prints on 80 columns today, and has the mistake."""
+    readme = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    shown = readme.partition("```console\n$ refmaml ")[2].partition("```")[0]
+    command, _, report = shown.partition("\n")
+    monkeypatch.chdir(EXAMPLES.parent)
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(main, command.split())
+    assert result.exit_code == 1
+    assert result.output.startswith(report)
+    assert "The mistake is B01" in report
 
 
 @pytest.mark.parametrize("name", ["torch_fomaml", "torch_fomaml_wrong"])

@@ -7,6 +7,7 @@ import click
 from verification.commands.calibrate import calibrate
 from verification.commands.check import check
 from verification.commands.faults import faults
+from verification.commands.init import init
 from verification.commands.requests import requests
 from verification.commands.self_test import self_test
 from verification.commands.smoke import smoke
@@ -18,7 +19,8 @@ Verify implementations of first-order MAML, second-order MAML and Reptile.
 
 \b
 Examples:
-  refmaml verify examples/torch_fomaml.py:subject --framework torch
+  refmaml init torch > subject.py
+  refmaml verify subject.py:subject
   refmaml check examples/own_model/train.py:problem
   refmaml faults B02
 
@@ -38,5 +40,5 @@ def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
 
 
-for command in (verify, check, faults, self_test, calibrate, smoke, requests, vectors):
+for command in (init, verify, check, faults, self_test, calibrate, smoke, requests, vectors):
     main.add_command(command)

@@ -108,6 +108,14 @@ def test_an_expected_failure_is_none_until_it_is_stale(project: pytest.Pytester)
     result.stdout.fnmatch_lines(["*there is no test 'quadratic-float32'; did you mean quadratic-fomaml-float32*"])
 
 
+def test_an_option_skips_what_the_subject_does_not_support(project: pytest.Pytester) -> None:
+    """`--refmaml` passes what the subject supports, and skips the rest with the reason."""
+    empty = project.mkdir("empty")
+    result = project.runpytest("--refmaml", "maml:subject", str(empty), "-k", "one-task or batched", "-rs")
+    result.assert_outcomes(passed=2, skipped=2, deselected=len(IDS) - 4)
+    result.stdout.fnmatch_lines(["SKIPPED * the subject does not support batched*"])
+
+
 def test_an_option_tests_a_subject_without_a_test_file(project: pytest.Pytester) -> None:
     """`--refmaml` adds the tests, the configuration has defaults, and JUnit gets a property for each fact."""
     project.makeini(
