@@ -78,7 +78,10 @@ class MadeArray(np.ndarray[Any, Any]):
         if not any(map(is_recorded, (*inputs, out))):
             plain = tuple(x.view(np.ndarray) if isinstance(x, MadeArray) else x for x in inputs)
             if out is None:
-                return made(getattr(ufunc, method)(*plain, **kwargs))
+                result = getattr(ufunc, method)(*plain, **kwargs)
+                # With an array of somebody else's the memory may lie in another order, in which sums are taken.
+                others = (x for x in inputs if isinstance(x, np.ndarray) and not isinstance(x, MadeArray))
+                return result if any(x.ndim for x in others) else made(result)
             getattr(ufunc, method)(*plain, out=out.view(np.ndarray), **kwargs)
             return out
         if out is None or method != "__call__":
