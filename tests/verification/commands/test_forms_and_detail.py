@@ -106,7 +106,7 @@ def test_an_unknown_fault_is_answered():
     """A fault that is not in the catalogue is answered with those that are near."""
     result = run("faults", "B2")
     assert result.exit_code == 2
-    assert "but got 'B2'. Did you mean B02" in result.output
+    assert "but got 'B2'. Did you mean B12 or B02" in result.output
 
 
 @pytest.mark.parametrize(
