@@ -33,13 +33,18 @@ def _rows(xp: Namespace, leaf: Array, tasks: int) -> Array:
     return xp.reshape(leaf, (tasks, -1))
 
 
+def _square(x: Array) -> Array:
+    """x², as a product: before NumPy 2, x ** 2 of an array and of a box, by np.power, may differ in the last bit."""
+    return x * x
+
+
 def quadratic(xp: Namespace, batch: Data, v: list[Array]) -> Array:
     """½ mean |v − c|², averaged over the leaves, and ½ (mean of all leaves · x)², which couples them."""
     x = batch["x"]
     rows = [_rows(xp, leaf, x.shape[0]) for leaf in v]
-    own = sum(xp.mean((row - x[:, 0, n % 2][:, None]) ** 2, axis=1) for n, row in enumerate(rows)) / len(rows)
+    own = sum(xp.mean(_square(row - x[:, 0, n % 2][:, None]), axis=1) for n, row in enumerate(rows)) / len(rows)
     coupled = sum(xp.mean(row, axis=1) for row in rows) / len(rows) * x[:, 0, 2]
-    return xp.mean(0.5 * own + 0.5 * coupled**2)
+    return xp.mean(0.5 * own + 0.5 * _square(coupled))
 
 
 def small_mlp(xp: Namespace, batch: Data, v: list[Array]) -> Array:
@@ -47,7 +52,7 @@ def small_mlp(xp: Namespace, batch: Data, v: list[Array]) -> Array:
     x, y = batch["x"], batch["y"]
     means = [xp.mean(_rows(xp, leaf, x.shape[0]), axis=1)[:, None] for leaf in v]
     hidden = sum(xp.tanh(m * x[:, :, n % FEATURES] + y) for n, m in enumerate(means)) / len(means)
-    return xp.mean((xp.tanh(means[0]) * hidden - y) ** 2)
+    return xp.mean(_square(xp.tanh(means[0]) * hidden - y))
 
 
 COSTS: dict[str, Callable[[Namespace, Data, list[Array]], Array]] = {"quadratic": quadratic, "small-mlp": small_mlp}
