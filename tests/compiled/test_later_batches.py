@@ -57,6 +57,12 @@ def selections_of_other_shapes(b, v):
     return np.mean((b["y"][0][m] - b["x"][0][m] * v["w"][0]) ** 2)
 
 
+def copied_with_a_dtype(b, v):
+    m = np.zeros(3, bool)
+    m[:] = b["x"][0] > 0
+    return np.sum(np.where(b["f"][0] > 0, onp.array(m, dtype=float), 1.0) * v["w"][:3])
+
+
 def two_masks(b, v):
     x = b["x"][0]
     return np.sum(x[x > EDGES[:, None]] * x[x > EDGES[None, :]]) * np.sum(v["w"])
@@ -78,6 +84,9 @@ CASES = {
     ),
     "a view of what was nothing": (
         view_of_what_was_nothing, [{"x": onp.ones((1, 4)), "f": onp.array([f])} for f in (-1.0, 1.0)],
+    ),
+    "a copy in another dtype": (
+        copied_with_a_dtype, [{"x": row(1.0, -1.0, 1.0), "f": onp.array([f])} for f in (-1.0, 1.0)],
     ),
     "selections of other shapes": (
         selections_of_other_shapes,

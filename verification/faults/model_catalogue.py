@@ -6,7 +6,7 @@ knows beforehand (a limit, a momentum) is fitted: its variants here have the num
 
 from __future__ import annotations
 
-from verification.faults import models
+from verification.faults import models, tasks
 from verification.faults.catalogue import EVERY, MAML, Fault
 from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP
@@ -48,7 +48,7 @@ def _faults() -> list[Fault]:
               EVERY),
         Fault("M04", "momentum in the inner optimizer", "m ← μm + ∇S, φ ← φ − αm", "none confirmed", "K ≥ 2",
               "Use plain gradient descent in the inner loop.",
-              {f"μ = {mu:g}": models.with_momentum(mu) for mu in (0.9, 0.5, 0.95, 0.99)}, EVERY),
+              {f"μ = {mu:g}": tasks.with_momentum(mu) for mu in (0.9, 0.5, 0.95, 0.99)}, EVERY),
         Fault("M05", "Adam in the inner loop", "φ ← φ − α m̂/(√v̂ + ε)", "none confirmed", "K ≥ 1",
               "Use plain gradient descent in the inner loop.", {"": models.adam}, (1, "reptile")),
         Fault("M07", "outer gradient taken at several points", "Σ_k ∇Q(φ_k)", "PyTorch forum threads", "K ≥ 2",

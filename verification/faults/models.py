@@ -137,27 +137,6 @@ def with_clipped_entries(limit: float, *, differentiated: bool = True) -> Answer
     return _clipping(factor, differentiated=differentiated)
 
 
-def with_momentum(mu: float) -> AnswerFunction:
-    """M04: m ← μ m + ∇S, φ ← φ − α m from m = 0 for each task, differentiated at second order."""
-
-    def descending(work: Work) -> Points:
-        points, velocity = [work.theta], np.zeros_like(work.theta)
-        for _ in range(work.view.steps):
-            velocity = mu * velocity + work.inner_gradient(points[-1])
-            points.append(points[-1] - work.alpha * velocity)
-        return points
-
-    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
-        carried = np.zeros_like(u)
-        for product in reversed(work.inner_products(points)):
-            carried = carried - work.alpha * u
-            u = u + product(carried)
-            carried = mu * carried
-        return u
-
-    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
-
-
 def _with_adam(work: Work, question: Question) -> Solved:
     """M05: Adam (Kingma and Ba, 2015, Algorithm 1) with β = 0.9, 0.999 and ε = 1e-8, from zero for each task."""
     points = [work.theta]

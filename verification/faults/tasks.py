@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -89,25 +90,32 @@ def _undivided_left_in(work: Work, question: Question) -> Solved:
     return _left_in(work, solve(work, question.order), descend(work)[:-1], question.tasks)
 
 
-def _accumulating(work: Work) -> Points:
-    """Descend by the sum of all gradients so far."""
+def _accumulating(work: Work, mu: float = 1.0) -> Points:
+    """Descend by the sum of all gradients so far, or by m ← μ m + ∇S from m = 0."""
     points, total = [work.theta], np.zeros_like(work.theta)
     for _ in range(work.view.steps):
-        total = total + work.inner_gradient(points[-1])
+        total = mu * total + work.inner_gradient(points[-1])
         points.append(points[-1] - work.alpha * total)
     return points
 
 
-def _accumulating_pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+def _accumulating_pull_back(work: Work, points: Points, u: FlatArray, mu: float = 1.0) -> FlatArray:
     total = np.zeros_like(u)
     for product in reversed(work.inner_products(points)):
         total = total - work.alpha * u
         u = u + product(total)
+        total = mu * total
     return u
 
 
-def _accumulated(work: Work, question: Question) -> Solved:
-    return solve(work, question.order, descend=_accumulating, pull_back=_accumulating_pull_back)
+def _accumulated(work: Work, question: Question, mu: float = 1.0) -> Solved:
+    descending, pulling_back = partial(_accumulating, mu=mu), partial(_accumulating_pull_back, mu=mu)
+    return solve(work, question.order, descend=descending, pull_back=pulling_back)
+
+
+def with_momentum(mu: float) -> AnswerFunction:
+    """M04: m ← μ m + ∇S, φ ← φ − α m from m = 0 for each task, differentiated at second order."""
+    return each_task(partial(_accumulated, mu=mu))
 
 
 def _never_cleared(work: Work, question: Question) -> Solved:

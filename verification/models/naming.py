@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from verification.faults import ENTRIES, AnswerFunction, models, parameters, scales
+from verification.faults import ENTRIES, AnswerFunction, models, parameters, scales, tasks
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
@@ -98,7 +98,7 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, (0.5, 2.0, 8.0)
     yield "G06", "a weight decay of", scales.with_weight_decay, (0.01,)
     yield "G06", "γ =", scales.with_decay, (0.99,)
-    yield "M04", "μ =", models.with_momentum, (0.7,)
+    yield "M04", "μ =", tasks.with_momentum, (0.7,)
     work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
     limits = (0.9 * norm(slope), 0.3 * norm(slope), 0.09 * norm(slope))

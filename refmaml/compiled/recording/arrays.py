@@ -240,11 +240,18 @@ def _making(name: str, original: Callable[..., Any], thread: int) -> Callable[..
         first = args[0] if args else None
         if of_shape_alone and _is_data(first):
             args = (held(first), *args[1:])
-        if of_arrays and len(args) == 1 and not kwargs and not hasattr(original, "fun"):
-            if _is_data(first):
-                return first if name == "asarray" else anp.array(first)
-            if isinstance(first, list | tuple) and any(map(_is_data, first)):
-                return anp.array(list(first))
+        if of_arrays and _is_data(first) and not hasattr(original, "fun"):
+            dtype = kwargs.get("dtype")
+            if len(args) > 1 or kwargs.keys() - {"dtype"}:
+                raise ValueDependence(
+                    f"the cost function calls np.{name} on data with more than a dtype{at(user_line(2))}. Leave the "
+                    "other arguments out."
+                )
+            same: Any = first if name == "asarray" else anp.array(first)
+            return same if dtype is None else same.astype(dtype)
+        is_plain = of_arrays and len(args) == 1 and not kwargs and not hasattr(original, "fun")
+        if is_plain and isinstance(first, list | tuple) and any(map(_is_data, first)):
+            return anp.array(list(first))
         result = original(*args, **kwargs)
         if type(result) is not np.ndarray or result is first:
             return result
