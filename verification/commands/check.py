@@ -36,7 +36,7 @@ Exit codes:
 
 @click.command(help=_CHECK_HELP)
 @click.argument("problem")
-@format_option(FORMATS)
+@format_option(FORMATS, short="json")
 @detail_options
 def check(problem: str, outputs: tuple[Output, ...], detail: Detail) -> None:
     """Judge a training step on your own PyTorch model."""

@@ -29,8 +29,8 @@ class Output:
     path: Path | None
 
 
-def format_option(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option ``--format`` for a command that has these forms."""
+def format_option(names: Iterable[str], short: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option ``--format`` for a command that has these forms, and ``--SHORT FILE``."""
     known = tuple(names)
 
     def read(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
@@ -39,7 +39,7 @@ def format_option(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callab
             raise click.BadParameter("expected one form for standard output, but got several.", context, parameter)
         return outputs
 
-    return click.option(
+    long = click.option(
         "--format",
         "outputs",
         multiple=True,
@@ -49,6 +49,24 @@ def format_option(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callab
         help=f"Write the result as {', '.join(known)}: to FILE, or without FILE to standard output in place of the "
         "text. You can repeat this option.",
     )
+    brief = click.option(
+        f"--{short}",
+        "file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=writable,
+        help=f"Short for --format {short}=FILE.",
+    )
+
+    def with_outputs(command: Callable[..., None]) -> Callable[..., Any]:
+        @wraps(command)
+        def joined(*arguments: Any, outputs: tuple[Output, ...], file: Path | None, **options: Any) -> None:
+            files = () if file is None else (Output(short, file),)
+            command(*arguments, outputs=(*outputs, *files), **options)
+
+        return long(brief(joined))
+
+    return with_outputs
 
 
 def _output(context: click.Context, parameter: click.Parameter, value: str, known: tuple[str, ...]) -> Output:

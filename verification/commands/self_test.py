@@ -74,7 +74,7 @@ Exit codes:
 )
 @jobs_option
 @verbose_option
-@format_option(("text", "markdown", "html"))
+@format_option(("text", "markdown", "html"), short="markdown")
 def self_test(
     orders: tuple[str, ...],
     dtypes: tuple[str, ...],

@@ -164,7 +164,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     show_default=True,
     help="The seed of the other random numbers of --level full.",
 )
-@format_option(FORMATS)
+@format_option(FORMATS, short="json")
 @detail_options
 def verify(
     subject: str | None,

@@ -166,10 +166,11 @@ def test_help():
             assert any(line.startswith(start) for line in lines)
 
 
-def test_the_json_file_is_the_report(tmp_path):
-    """`--format json=FILE` writes what is printed, and what `verification.verify` returns."""
+@pytest.mark.parametrize("option", [("--format", "json={}"), ("--json", "{}")], ids=("long", "short"))
+def test_the_json_file_is_the_report(tmp_path, option):
+    """`--format json=FILE` and `--json FILE` write what is printed, and what `verification.verify` returns."""
     path = tmp_path / "report.json"
-    assert run("verify", WRONG, *NUMPY, "--format", f"json={path}").exit_code == 1
+    assert run("verify", WRONG, *NUMPY, *(part.format(path) for part in option)).exit_code == 1
     data = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     returned = verify(WRONG, framework="numpy", problems=("no-steps", "one-task")).to_dict()
     assert data.pop("conditions").keys() == returned.pop("conditions").keys()  # of which one is the date
@@ -188,6 +189,7 @@ class Untouched(Standards):
     ("arguments", "given"),
     [
         (("verify", RIGHT, *NUMPY, "--format", "json="), Untouched()),
+        (("verify", RIGHT, *NUMPY, "--json", ""), Untouched()),
         (("verify", "--format", "html="), Untouched()),
         (("self-test", "--format", "markdown="), Lineup(correct=lambda: pytest.fail("a variant was wanted"))),
     ],
@@ -198,7 +200,7 @@ def test_a_file_in_no_folder_is_refused_before_anything_is_judged(tmp_path, argu
     result = run(*arguments[:-1], f"{arguments[-1]}{path}", given=given)
     assert result.exit_code == 2
     said = "".join(result.output.replace("│", " ").split())
-    assert f"--format': expected a file in a folder that exists, but got {path}.".replace(" ", "") in said
+    assert f"{arguments[-2]}': expected a file in a folder that exists, but got {path}.".replace(" ", "") in said
     assert list(tmp_path.iterdir()) == []
 
 
