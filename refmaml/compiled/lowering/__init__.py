@@ -9,7 +9,8 @@ from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping, special
 from refmaml.compiled.lowering.rules import RULES, Call
 from refmaml.compiled.program.program import Builder, FloatsOnlyError, Value
-from refmaml.compiled.recording.boxes import Entry, Ref, Tape, held, name_of, no_rule
+from refmaml.compiled.recording.boxes import held
+from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, no_rule
 from refmaml.compiled.recording.weak import is_number
 
 __all__ = [

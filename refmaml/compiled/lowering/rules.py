@@ -9,7 +9,8 @@ import numpy as np
 
 from refmaml.compiled.errors import UnsupportedPrimitive, at
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value
-from refmaml.compiled.recording.boxes import Entry, held, name_of, shape_and_dtype
+from refmaml.compiled.recording.boxes import held, shape_and_dtype
+from refmaml.compiled.recording.tape import Entry, name_of
 
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}

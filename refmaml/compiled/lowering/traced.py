@@ -11,9 +11,10 @@ from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.lowering import lower
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Value, stored_dtype
 from refmaml.compiled.program.simplify import simplify
-from refmaml.compiled.recording.boxes import Ref, Tape, held, is_recorded, shape_and_dtype
+from refmaml.compiled.recording.boxes import held, is_recorded, shape_and_dtype
 from refmaml.compiled.recording.fingerprint import fingerprint
 from refmaml.compiled.recording.record import Arrays, Program, recorded
+from refmaml.compiled.recording.tape import Ref, Tape
 
 
 @dataclass(frozen=True)

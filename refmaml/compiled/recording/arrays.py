@@ -24,7 +24,8 @@ from autograd.tracer import Box, box_type_mappings, trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, of_library, user_line
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.boxes import SPOILED, RecordBox, held, is_recorded, refuse_stale, selecting
+from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, selecting
+from refmaml.compiled.recording.tape import SPOILED, refuse_stale
 
 _CREATORS = (
     "zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange", "linspace", "zeros_like",

@@ -9,11 +9,7 @@ a recording would then hold for these numbers only.
 # ruff: noqa: PLE0304, PLE0305, PLE0307, ARG002 - these methods have Python's signatures and never return
 from __future__ import annotations
 
-import operator
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import autograd
@@ -31,19 +27,15 @@ from autograd.tracer import (
     new_box,
     notrace_primitives,
     trace_primitives_map,
-    trace_stack,
 )  # fmt: skip
 
 from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
-from refmaml.compiled.recording import indices, locks, weak
+from refmaml.compiled.recording import indices
 from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
 from refmaml.compiled.recording.selections import selected
+from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, refuse_stale
 from refmaml.containers import children
 
-_SCALARS = (
-    np.ndarray, float, np.float64, np.float32, np.float16, np.longdouble, np.bool_, bool, int,
-    np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
-)  # fmt: skip
 # By name, since autograd wraps them: what it calls on the value in a box, and uses its shape and dtype alone.
 _SHAPE_ONLY = {
     function.__name__
@@ -54,43 +46,6 @@ _SHAPE_ONLY = {
 _AT_HOME = (f"{autograd.__name__}.", ".".join(__name__.split(".")[:2]))
 # autograd's wrapper of a function that is followed through a trace, and of one that is not.
 _WRAPPERS = {anp.sin.__code__, anp.ndim.__code__}
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The result of an earlier entry of the tape."""
-
-    index: int
-
-
-@dataclass
-class Entry:
-    """One call of a primitive: arguments are constants or `Ref`; `value` is what it gave on the traced data."""
-
-    fun: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    value: Any
-    backward: bool
-    line: str
-
-
-@dataclass
-class Tape:
-    """The primitives in the order of their calls; `backward` and `line` say what the tracer is busy with.
-
-    `trace` is the number that autograd's tracer gave to the recording.
-    """
-
-    trace: int
-    entries: list[Entry] = field(default_factory=list)
-    backward: bool = False
-    line: str = ""
-
-    def append(self, entry: Entry) -> Ref:
-        """Add an entry and return the reference to its result."""
-        self.entries.append(entry)
-        return Ref(len(self.entries) - 1)
 
 
 class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
@@ -110,7 +65,7 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
         line = user_line(2) or self.tape.line
         others = [arg for place, arg in enumerate(args) if place not in argnums]
         if isinstance(value, np.ndarray) and any(value is arg for arg in (*others, *kwargs.values())):
-            raise _writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
+            raise writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
         recorded = [_constant(arg, fun, line) for arg in args]
         fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
         definition = definition_of(fun)
@@ -149,19 +104,6 @@ def _constant(arg: Any, fun: Any, line: str) -> Any:
     return np.array(arg) if isinstance(arg, np.ndarray) else arg
 
 
-#: Memory of arrays that data were written into; a view of it from before is out of date.
-SPOILED: list[Any] = []
-
-
-def refuse_stale(value: Any, line: str) -> None:
-    """Refuse what has its numbers in such memory, whether they are looked at or not."""
-    if isinstance(value, np.ndarray) and any(np.may_share_memory(value, array) for array in SPOILED):
-        raise ValueDependence(
-            f"the cost function reads a view of an array into which it wrote data later{at(line)}. Take the view after "
-            "the write, or copy it before."
-        )
-
-
 def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
     """Return what a definition has put on the tape, where it is what the primitive itself gave."""
     if isinstance(value, list | tuple):
@@ -187,20 +129,6 @@ def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
         return tape.append(Entry(anp.array, (np.array(found),), {}, value, tape.backward, line))
     ref: Ref = found._node.ref
     return ref
-
-
-def name_of(fun: Any) -> str:
-    """Return the name of a primitive as a user knows it."""
-    raw = getattr(fun, "fun", fun)
-    return str(getattr(raw, "__name__", raw)).removeprefix("_primitive_").removeprefix("_")
-
-
-def no_rule(fun: Any, line: str) -> UnsupportedPrimitive:
-    """Return the error for a primitive that nothing can lower."""
-    return UnsupportedPrimitive(
-        f"{name_of(fun)}: expected a primitive that the engine can compile, but it has no rule for this one{at(line)}. "
-        "Write it with others, or pass on_unsupported='reference'."
-    )
 
 
 def _refuse(what: str, advice: str = "Compute it with autograd.numpy, or in a batch function") -> NoReturn:
@@ -321,7 +249,7 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
         if type(self._held) is RecordBox:
             raise TypeError("'ArrayBox' object does not support item assignment")
-        raise _writing("Write np.where(…) or np.concatenate(…) for `x[i] = y`")
+        raise writing("Write np.where(…) or np.concatenate(…) for `x[i] = y`")
 
     def __getattr__(self, name: str) -> Any:
         """Refuse what a plain array has and a box has not: the reference answers where it is asked of data."""
@@ -382,123 +310,13 @@ def selecting() -> ValueDependence:
     )
 
 
-def _writing(advice: str) -> ValueDependence:
+def writing(advice: str) -> ValueDependence:
+    """Return the error for a write into an array of data."""
     return ValueDependence(f"the cost function writes into an array in place{at(user_line(3))}. {advice}.")
 
 
-def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
-    plain = getattr(operator, symbol.removeprefix("i"))
-
-    def write(self: Any, other: Any) -> Any:
-        if not isinstance(self._held, np.ndarray) or type(self._held) is RecordBox:
-            return plain(self, other)  # the reference rebinds the name here too
-        if self._node.origin is not None:
-            array, index = self._node.origin
-            array[index] = plain(self, other)
-            return array[index]
-        raise _writing("Write `x = x + y` for `x += y`")
-
-    return write
-
-
-for _symbol in ("iadd", "isub", "imul", "itruediv", "ipow", "imod", "imatmul"):
-    setattr(RecordBox, f"__{_symbol}__", _in_place(_symbol))
-
-
-def _on_plain_data(symbol: str, written: str, *, in_place: bool = False, swapped: bool = False) -> Callable[..., Any]:
-    def refuse(self: Any, *others: Any) -> Any:
-        if type(self._held) is RecordBox:  # the reference has a box here too, which has no such operator
-            return NotImplemented
-        if symbol == "floordiv" and not in_place and all(shape_and_dtype(x)[1].kind in "iu" for x in (self, *others)):
-            return anp.floor_divide(*((others[0], self) if swapped else (self, others[0])))
-        if symbol in _OF_TRUTHS and not in_place and all(shape_and_dtype(x)[1].kind == "b" for x in (self, *others)):
-            return _OF_TRUTHS[symbol](self, *others)
-        raise UnsupportedPrimitive(
-            f"{symbol}: expected an operator that the engine can compile, not {written}{at(user_line(2))}. Write it "
-            "with functions of autograd.numpy, or pass on_unsupported='reference'."
-        )
-
-    return refuse
-
-
-#: These are the logical functions on truth values, and have a rule for them.
-_OF_TRUTHS = {"and": anp.bitwise_and, "or": anp.bitwise_or, "xor": anp.bitwise_xor, "invert": anp.invert}
-_operators = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>", "divmod": "divmod"}
-for _symbol, _written in _operators.items():
-    for _name in (f"__{_symbol}__", f"__r{_symbol}__"):
-        setattr(RecordBox, _name, _on_plain_data(_symbol, _written, swapped=_name.startswith("__r")))
-    if _symbol != "divmod":
-        setattr(RecordBox, f"__i{_symbol}__", _on_plain_data(_symbol, f"{_written}=", in_place=True))
-
-setattr(RecordBox, "__invert__", _on_plain_data("invert", "~"))  # noqa: B010 - mypy knows no such method
-
-
-def _number(value: Any) -> tuple[bool, Any]:
-    """Tell whether a value is a number of Python, recorded or not, and which one; None where it is recorded."""
-    return (weak.is_number(value._held), None) if type(value) is RecordBox else (weak.is_number(value), value)
-
-
-def _of_numbers(symbol: str, *, swapped: bool) -> Callable[[Any, Any], Any]:
-    plain = getattr(RecordBox, f"__{'r' if swapped else ''}{symbol}__")
-    own = weak.BINARY[symbol]
-
-    def operate(self: Any, other: Any) -> Any:
-        if not weak.is_number(self._held):
-            return plain(self, other)
-        operands = (other, self) if swapped else (self, other)
-        (first, left), (second, right) = map(_number, operands)
-        if not (first and second):
-            return plain(self, other)
-        if weak.may_fail(symbol, left, right):
-            raise UnsupportedPrimitive(
-                f"{symbol}: expected an operator that gives a number for every learning rate, but Python raises an "
-                f"error or gives a complex number for some{at(user_line(2))}. Convert the rate with "
-                "np.array(lr, w.dtype) first, or pass on_unsupported='reference'."
-            )
-        return own(*operands)
-
-    return operate
-
-
-for _symbol in weak.BINARY:
-    for _swapped in (True, False):
-        setattr(RecordBox, f"__{'r' if _swapped else ''}{_symbol}__", _of_numbers(_symbol, swapped=_swapped))
-
-
-def _of_number(symbol: str) -> Callable[[Any], Any]:
-    plain, own = getattr(RecordBox, f"__{symbol}__"), weak.UNARY[symbol]
-    return lambda self: own(self) if weak.is_number(self._held) else plain(self)
-
-
-for _symbol in weak.UNARY:
-    setattr(RecordBox, f"__{_symbol}__", _of_number(_symbol))
-
 Box.types.add(RecordBox)
 box_type_mappings[RecordBox] = RecordBox
-
-
-@contextmanager
-def recording() -> Iterator[Callable[[Any], Any]]:
-    """Yield a function that turns an array into an input of a fresh tape.
-
-    While it runs, every array that autograd boxes gets a `RecordBox`, truth values and integers too, which autograd
-    itself cannot box; afterwards its table is as before. One thread records at a time.
-    """
-    with locks.recording:
-        before = {kind: box_type_mappings.get(kind) for kind in _SCALARS}
-        box_type_mappings.update(dict.fromkeys(_SCALARS, RecordBox))
-        depth = trace_stack.top
-        try:
-            with trace_stack.new_trace() as trace:
-                tape = Tape(trace)
-                SPOILED.clear()
-                yield lambda value: new_box(value, trace, RecordNode.new_root(tape, value))
-        finally:
-            trace_stack.top = depth  # autograd forgets to when the traced function raises
-            for kind, box in before.items():
-                box_type_mappings.pop(kind)
-                if box is not None:
-                    box_type_mappings[kind] = box
 
 
 def held(box: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from autograd.extend import VSpace
 
-from refmaml.compiled.recording.boxes import Ref, Tape, is_recorded
+from refmaml.compiled.recording.boxes import is_recorded
 from refmaml.compiled.recording.indices import Part, Space
+from refmaml.compiled.recording.tape import Ref, Tape
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), slice, range, np.dtype, type, Part,
           Space)  # fmt: skip

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from autograd.core import VJPNode
 from autograd.numpy import numpy_wrapper as anp
-from autograd.tracer import new_box, notrace_primitives, toposort, trace_stack
+from autograd.tracer import box_type_mappings, new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, trace_begins_in, user_line
+from refmaml.compiled.recording import locks, operators  # noqa: F401 - the latter gives boxes their operators
 from refmaml.compiled.recording.arrays import making_arrays
-from refmaml.compiled.recording.boxes import RecordBox, Tape, recording, shape_and_dtype
+from refmaml.compiled.recording.boxes import RecordBox, RecordNode, shape_and_dtype
 from refmaml.compiled.recording.derivatives import added, compact_derivatives
+from refmaml.compiled.recording.tape import SPOILED, Tape
 
 Arrays = Mapping[str, Any]
 Program = Callable[[dict[str, Any]], dict[str, Any]]
+_SCALARS = (
+    np.ndarray, float, np.float64, np.float32, np.float16, np.longdouble, np.bool_, bool, int,
+    np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
+)  # fmt: skip
 
 
 class LocatedNode(VJPNode):  # type: ignore[misc]  # autograd has no types
@@ -35,6 +42,30 @@ class LocatedNode(VJPNode):  # type: ignore[misc]  # autograd has no types
 
 
 notrace_primitives[LocatedNode] = notrace_primitives[VJPNode]
+
+
+@contextmanager
+def recording() -> Iterator[Callable[[Any], Any]]:
+    """Yield a function that turns an array into an input of a fresh tape.
+
+    While it runs, every array that autograd boxes gets a `RecordBox`, truth values and integers too, which autograd
+    itself cannot box; afterwards its table is as before. One thread records at a time.
+    """
+    with locks.recording:
+        before = {kind: box_type_mappings.get(kind) for kind in _SCALARS}
+        box_type_mappings.update(dict.fromkeys(_SCALARS, RecordBox))
+        depth = trace_stack.top
+        try:
+            with trace_stack.new_trace() as trace:
+                tape = Tape(trace)
+                SPOILED.clear()
+                yield lambda value: new_box(value, trace, RecordNode.new_root(tape, value))
+        finally:
+            trace_stack.top = depth  # autograd forgets to when the traced function raises
+            for kind, box in before.items():
+                box_type_mappings.pop(kind)
+                if box is not None:
+                    box_type_mappings[kind] = box
 
 
 def recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
