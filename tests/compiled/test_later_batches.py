@@ -98,6 +98,10 @@ CASES = {
     "the largest of none": (
         lambda b, v: np.max(b["x"][0][b["x"][0] > 0]) * np.sum(v["w"]), [{"x": row(1.0, 2.0)}, {"x": row(-3.0, -4.0)}],
     ),
+    "a function of none": (
+        lambda b, v: np.sum(np.log(b["x"][0][b["x"][0] > 0]) * v["w"][0] + 1 / np.sqrt(b["x"][0][b["x"][0] > 0])),
+        [{"x": row(1.0, 2.0)}, {"x": row(-3.0, -4.0)}, {"x": row(0.0, -4.0)}],
+    ),
     "NaN among what is searched": (
         lambda b, v: np.sum(np.searchsorted(np.array([0.0, 1.0]), b["x"][0])) * np.sum(v["w"]),
         [{"x": row(0.5, 2.0)}, {"x": row(0.5, onp.nan)}],

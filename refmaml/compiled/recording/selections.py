@@ -235,6 +235,7 @@ def selected(x: Any, mask: Any, identity: Any) -> Selection:
     flat = anp.reshape(mask, (-1,))
     if anp.shape(x)[: mask.ndim] != mask.shape or not len(rows):
         raise _unknown("x[mask] with a mask of another shape")
-    first = rows[anp.argmax(flat)]
+    # Where nothing is selected: ½ is in the domain of log, √, 1/x, arcsin and arctanh, and so are its neighbours.
+    first = where(anp.any(flat), rows[anp.argmax(flat)], anp._astype(np.array(0.5), rows.dtype))
     whole = where(anp.broadcast_to(_rows(flat, rows), rows.shape), rows, anp.broadcast_to(first[None], rows.shape))
     return Selection(whole, flat, identity)
