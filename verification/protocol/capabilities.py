@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from verification.orders import BY_STEP, DTYPES
 from verification.problems.families import FAMILIES
@@ -11,17 +14,20 @@ from verification.vectors.layout import Json
 STEPS = tuple(BY_STEP)
 #: What a problem may ask beyond the plainest: docs/protocol.md, section "Capabilities".
 OPTIONS = ("averaging", "batched", "gains", "leaf-rates", "same-cost", "selections")
+#: What a program may say that its arithmetic has not: XLA on the CPU computes with 0 for a subnormal number.
+LIMITS = ("subnormals",)
 VALUES = {"families": tuple(FAMILIES), "steps": STEPS, "dtypes": DTYPES, "options": OPTIONS}
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """The families, steps, precisions and options that a program declares."""
+    """The families, steps, precisions and options that a program declares, and what its arithmetic has not."""
 
     families: frozenset[str]
     steps: frozenset[str]
     dtypes: frozenset[str]
     options: frozenset[str]
+    without: frozenset[str] = frozenset()
 
     def lacks(self, problem: Json, dtype: str) -> str:
         """Return what a problem in its layout asks for that was not declared, in words; nothing where all was."""
@@ -32,6 +38,8 @@ class Capabilities:
         ):
             if value not in declared:
                 return f"the {kind} {value}"
+        if "subnormals" in self.without and _has_subnormals(problem, dtype):
+            return "subnormal numbers"
         lacking = sorted(needs(problem) - self.options)
         return f"the {'option' if len(lacking) == 1 else 'options'} {' and '.join(lacking)}" if lacking else ""
 
@@ -52,3 +60,15 @@ def needs(problem: Json) -> frozenset[str]:
         "selections": any(set(names) != every for names in (*problem["inner"], *problem["outer"])),
     }
     return frozenset(name for name, wanted in needed.items() if wanted)
+
+
+def _has_subnormals(problem: Json, dtype: str) -> bool:
+    least = float(np.finfo(dtype).tiny)
+    return any(0.0 < abs(float.fromhex(number)) < least for number in _numbers(problem))
+
+
+def _numbers(layout: Json) -> Iterator[str]:
+    yield from layout["rates"].values()
+    for group in ("variables", "support", "query"):
+        for array in (layout[group] or {}).values():
+            yield from array["values"]

@@ -16,6 +16,7 @@ from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
 from verification.protocol import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
+from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
@@ -216,11 +217,19 @@ class _Work:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
+        if found := self._misreading(order):
+            return [found]
         mine = [observation for observation in self.observations if observation.problem.order == order]
         mine += self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
             return diagnose(mine, order, self.run.declared) if mine and not is_thin(mine) else []
         return self.run.name(self.subject, order, self.cases, mine)
+
+    def _misreading(self, order: Order) -> Diagnosis | None:
+        """Return the mistake in reading that explains all that is wrong, where vectors alone are."""
+        failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail" and case.order == order}
+        wrong = [item for item in self.answered if (item[0].id, item[1]) in failed]
+        return misreading(wrong) if len(wrong) == len(failed) else None
 
     def _seen_on_vectors(self, order: Order) -> list[Observation]:
         """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""

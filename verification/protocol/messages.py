@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.protocol.capabilities import VALUES, Capabilities
+from verification.protocol.capabilities import LIMITS, VALUES, Capabilities
 from verification.protocol.texts import printable, shown
 from verification.vectors.layout import Json
 
@@ -88,7 +88,8 @@ def read_start(kind: str, result: Any) -> str:
 
 def read_capabilities(result: Json) -> Capabilities:
     """Return what a program declares."""
-    return Capabilities(**{key: _names(key, result.get(key), known) for key, known in VALUES.items()})
+    declared = {key: _names(key, result.get(key), known) for key, known in VALUES.items()}
+    return Capabilities(**declared, without=_names("without", result.get("without", []), LIMITS))
 
 
 def _names(key: str, declared: Any, known: Iterable[str]) -> frozenset[str]:
@@ -97,7 +98,7 @@ def _names(key: str, declared: Any, known: Iterable[str]) -> frozenset[str]:
     unknown = set(declared) - set(known)
     if unknown:
         raise MalformedError(f"{key}: expected some of {', '.join(known)}, but got {shown(min(unknown))}")
-    if not declared and key != "options":
+    if not declared and key in ("families", "steps", "dtypes"):
         raise MalformedError(f"{key}: expected at least one of {', '.join(known)}, but got none")
     return frozenset(declared)
 

@@ -39,6 +39,16 @@ def hang():
         time.sleep(FOREVER)
 
 
+def flushed(layout):
+    """Return a layout with 0 for each subnormal number."""
+    if isinstance(layout, dict):
+        return {key: flushed(part) for key, part in layout.items()}
+    if isinstance(layout, list):
+        return [flushed(part) for part in layout]
+    is_number = isinstance(layout, str) and "0x" in layout
+    return "0x0p+0" if is_number and 0 < abs(float.fromhex(layout)) < sys.float_info.min else layout
+
+
 def chatter():
     while True:
         os.write(2, b"x" * 65536)
@@ -147,6 +157,8 @@ def main():
         request = json.loads(line)
         if MODE == "too few steps" and request["command"] == "run":
             request["problem"]["steps"] = max(request["problem"]["steps"] - 1, 0)
+        if MODE.startswith("flushes"):
+            request = flushed(request)
         if MODE == "too few of three steps" and request["command"] == "run" and request["problem"]["steps"] > 2:
             request["problem"]["steps"] -= 1
         if request["command"] == "stop":
@@ -162,6 +174,8 @@ def main():
             reply["result"]["protocol"] = 0
         elif MODE == "boast" and request["command"] == "capabilities":
             reply["result"]["families"] = ["transformer"]
+        elif MODE == "flushes and says so" and request["command"] == "capabilities":
+            reply["result"] = {**harness.CAPABILITIES, "without": ["subnormals"]}
         elif MODE == "both precisions" and request["command"] == "capabilities":
             reply["result"] = {**harness.CAPABILITIES, "dtypes": ["float64", "float32"]}
         elif MODE == "no refusal" and "error" in reply:

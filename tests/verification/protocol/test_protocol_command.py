@@ -65,6 +65,26 @@ def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_pat
     assert [each["fault"] for each in content["diagnosis"]] == ["several"]
 
 
+def test_subnormal_numbers_flushed_to_zero_are_named(hostile: Callable[..., str]) -> None:
+    """A platform without subnormal numbers is right but for those, and the report says how to declare it."""
+    result = run("verify", "--command", hostile("flushes"))
+    assert result.exit_code == 1
+    assert "V02: subnormal numbers flushed to zero" in result.output
+    assert '"without": ["subnormals"]' in result.output
+
+
+def test_subnormal_numbers_can_be_declared_away(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """Who declares that subnormal numbers are flushed is not asked them, and passes; `smoke` does not send them."""
+    command, file = hostile("flushes and says so"), tmp_path / "report.json"
+    assert run("verify", "--command", command, "--json", file).exit_code == 0
+    why = json.loads(file.read_text("utf-8"))["why_left_out"]
+    left = [name for name, reason in why.items() if reason == "it does not declare subnormal numbers"]
+    assert left
+    assert all("subnormal" in name for name in left)
+    assert run("smoke", "--command", command).exit_code == 0
+    assert run("smoke", "--command", hostile("flushes")).exit_code == 1
+
+
 def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., str], tmp_path: Path) -> None:
     """A program that dies three times in a row is given up, which the page says with the cause."""
     file = tmp_path / "report.json"
