@@ -78,7 +78,7 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
     if part == "first-calls" and is_row:
         found = {name: first_calls(name, workload) for name in names if available(name)}
         results["first calls"][workload.name] = found
-        texts = [f"{name} {each['cold']:.2f} s cold, {each['warm']:.2f} s warm" for name, each in found.items()]
+        texts = [f"{name} {wait['cold']:.2f} s cold, {wait['warm']:.2f} s warm" for name, wait in found.items()]
         print(f"{workload.name:<32} first call: {'; '.join(texts)}", flush=True)
     if part == "memory" and workload.name in _WEIGHED and os.path.exists("/proc/self/clear_refs"):
         weights = {name: peak_memory(name, workload) for name in names if available(name)}
@@ -99,8 +99,8 @@ def row(workload: Workload, names: list[str], seconds: float) -> dict[str, Any]:
     answers = {name: call() for name, call in calls.items()}
     medians = {name: float(np.median(times)) for name, times in interleaved(calls, seconds).items()}
     return {
-        "milliseconds": {name: 1e3 * each for name, each in medians.items()},
-        "ratios": {name: each / medians[_OWN] for name, each in medians.items() if name != _OWN},
+        "milliseconds": {name: 1e3 * median for name, median in medians.items()},
+        "ratios": {name: median / medians[_OWN] for name, median in medians.items() if name != _OWN},
         "units apart": disagreement(answers, workload.dtype), "missing": missing,
     }  # fmt: skip
 
@@ -132,9 +132,9 @@ def conditions(workload: Workload, names: list[str], seconds: float) -> dict[str
         with held_core(2 * seconds * len(_GAPS)) if is_held else nullcontext():
             for gap in _GAPS:
                 times = interleaved(calls, seconds, gap / 1e3, pair=(_OWN, _ONE))
-                quantiles = {name: 1e3 * np.quantile(each, [0.5, 0.9]) for name, each in times.items()}
+                quantiles = {name: 1e3 * np.quantile(sample, [0.5, 0.9]) for name, sample in times.items()}
                 condition = f"{gap:g} ms between steps{', a core held' if is_held else ''}"
-                found[condition] = {name: [float(each) for each in both] for name, both in quantiles.items()}
+                found[condition] = {name: [float(number) for number in both] for name, both in quantiles.items()}
                 print(condition_line(workload.name, condition, found[condition]), flush=True)
     return found
 
@@ -142,7 +142,7 @@ def conditions(workload: Workload, names: list[str], seconds: float) -> dict[str
 def condition_line(name: str, condition: str, times: dict[str, list[float]]) -> str:
     """Return one line about one condition."""
     median, late = to_one_thread(times)
-    texts = "  ".join(f"{library} {each[0]:.3f} ({each[1]:.3f})" for library, each in times.items())
+    texts = "  ".join(f"{library} {pair[0]:.3f} ({pair[1]:.3f})" for library, pair in times.items())
     return (
         f"{name:<32} {condition}: {texts} ms; to one thread {median:.2f} ({late:.2f}), "
         f"to the faster peer {to_faster_peer(times):.2f}"
@@ -162,9 +162,9 @@ def to_faster_peer(times: dict[str, list[float]]) -> float:
 
 def line(name: str, result: dict[str, Any]) -> str:
     """Return one line of the table."""
-    times = "  ".join(f"{library} {each:9.3f} ms" for library, each in result["milliseconds"].items())
-    ratios = ", ".join(f"{each:.2f} to {library}" for library, each in result["ratios"].items()) or "no peer"
-    left_out = "".join(f"\n    left out: {each}" for each in result["missing"])
+    times = "  ".join(f"{library} {time:9.3f} ms" for library, time in result["milliseconds"].items())
+    ratios = ", ".join(f"{ratio:.2f} to {library}" for library, ratio in result["ratios"].items()) or "no peer"
+    left_out = "".join(f"\n    left out: {workload}" for workload in result["missing"])
     return f"{name:<32} {times}  ratio {ratios}{left_out}"
 
 
@@ -172,8 +172,8 @@ def summary(results: dict[str, Any]) -> list[str]:
     """Return the geometric mean of all rows that have been measured, and the growth of memory."""
     lines = []
     for mode in ("loop", "batched"):
-        rows = [each for name, each in results["rows"].items() if name.endswith("-batched") == (mode == "batched")]
-        ratios = [min(each["ratios"].values()) for each in rows if each["ratios"]]
+        rows = [row for name, row in results["rows"].items() if name.endswith("-batched") == (mode == "batched")]
+        ratios = [min(row["ratios"].values()) for row in rows if row["ratios"]]
         if not ratios:
             continue
         mean = exp(sum(map(log, ratios)) / len(ratios))

@@ -156,7 +156,7 @@ def _compiled_by_torch(workload: Workload, step: Callable[[Any, Any], Any]) -> C
     batch, variables = workload.data()
 
     def call() -> Answer:
-        tensors = [{name: torch.from_numpy(leaf) for name, leaf in each.items()} for each in (batch, variables)]
+        tensors = [{name: torch.from_numpy(leaf) for name, leaf in tree.items()} for tree in (batch, variables)]
         value, gradients = compiled(*tensors)
         return value.numpy(), {name: g.numpy() for name, g in gradients.items()}
 

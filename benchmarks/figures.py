@@ -22,7 +22,7 @@ def draw(curves: dict[str, Any], folder: Path) -> None:
 
     for name, workloads in CURVES.items():
         points = [
-            (_abscissa(each.name), curves[each.name]["milliseconds"]) for each in workloads if each.name in curves
+            (_abscissa(point.name), curves[point.name]["milliseconds"]) for point in workloads if point.name in curves
         ]
         if not points:
             continue

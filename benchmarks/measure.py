@@ -101,7 +101,7 @@ import json, re, sys, time
 from pathlib import Path
 from benchmarks.workloads import EVERY
 from benchmarks.contestants import CONTESTANTS
-workload = next(each for each in EVERY if each.name == sys.argv[2])
+workload = next(workload for workload in EVERY if workload.name == sys.argv[2])
 {imports}
 call = CONTESTANTS[sys.argv[1]](workload)
 """

@@ -113,7 +113,7 @@ _LOOPED = (
 )
 
 #: The rows of the table: every workload in loop mode and in batched mode.
-WORKLOADS = (*_LOOPED, *(replace(each, name=f"{each.name}-batched", batched=True) for each in _LOOPED))
+WORKLOADS = (*_LOOPED, *(replace(workload, name=f"{workload.name}-batched", batched=True) for workload in _LOOPED))
 
 #: The points of the figures; they are no rows of the table.
 CURVES = {

@@ -82,7 +82,7 @@ def sample_tasks(rng: np.random.Generator, classes: Classes, tasks: int, *, quer
 
     def images(_: int) -> Any:
         chosen = [classes[index] for index in rng.permutation(len(classes))[:WAYS]]
-        return np.stack([each[rng.permutation(len(each))[: SHOTS + queries]] for each in chosen])
+        return np.stack([images[rng.permutation(len(images))[: SHOTS + queries]] for images in chosen])
 
     x = np.stack([images(task) for task in range(tasks)])  # [tasks, ways, images, 64]
 
@@ -155,8 +155,8 @@ def table_of(results: Sequence[Trained]) -> Table:
     table.add_column("rate", justify="right")
     for steps in JUDGED_AFTER:
         table.add_column(f"{steps} step{'s' * (steps != 1)}", justify="right")
-    for each in results:
-        table.add_row(each.name, f"{each.inner_learning_rate:g}", *(f"{share:.1%}" for share in each.shares))
+    for result in results:
+        table.add_row(result.name, f"{result.inner_learning_rate:g}", *(f"{share:.1%}" for share in result.shares))
     return table
 
 
@@ -172,13 +172,13 @@ def draw(results: Sequence[Trained], seed: int, out: Path) -> None:
     )
     _draw_images(axes["support"], task["support"]["x"][0], _right(task["support"])[0])
     axes["support"].set_title("learned\nfrom", fontsize=11)
-    for row, each in enumerate(results[:2]):
+    for row, result in enumerate(results[:2]):
         for column, steps in enumerate((0, JUDGED_AFTER[-1])):
-            given, right = labels(task, each.network, steps, each.inner_learning_rate)[0], _right(task["query"])[0]
+            given, right = labels(task, result.network, steps, result.inner_learning_rate)[0], _right(task["query"])[0]
             axis = axes[f"{row}{column}"]
             _draw_images(axis, task["query"]["x"][0], given, right)
             when = f"after {steps} steps" if steps else "before adapting"
-            axis.set_title(f"{each.name}, {when}:\n{np.sum(given == right)} of {len(right)} right", fontsize=11)
+            axis.set_title(f"{result.name}, {when}:\n{np.sum(given == right)} of {len(right)} right", fontsize=11)
     _draw_shares(axes["share"], results)
     figure.suptitle("Five digits, one image of each: what a meta-trained network makes of them", fontsize=14)
     figure.savefig(out, dpi=110)
@@ -192,8 +192,8 @@ def _right(part: Any) -> Any:
 def _typical(tasks: Batch, results: Sequence[Trained]) -> Batch:
     """Return the one of these tasks on which both networks do about as well as they do on average."""
     distance = np.zeros(len(tasks["query"]["x"]))
-    for each in results:
-        given = labels(tasks, each.network, JUDGED_AFTER[-1], each.inner_learning_rate)
+    for result in results:
+        given = labels(tasks, result.network, JUDGED_AFTER[-1], result.inner_learning_rate)
         shares = np.mean(given == _right(tasks["query"]), axis=-1)
         distance = distance + np.abs(shares - np.mean(shares))
     index = int(np.argmin(distance))
@@ -218,9 +218,9 @@ def _draw_images(axis: Any, images: Any, given: Any, right: Any | None = None) -
 
 
 def _draw_shares(axis: Any, results: Sequence[Trained]) -> None:
-    for each, color, marker in zip(results, (BLUE, GREEN, ORANGE), "os^", strict=True):
-        percent = [100 * share for share in each.shares]
-        axis.plot(JUDGED_AFTER, percent, marker=marker, color=color, linewidth=2, label=each.name)
+    for result, color, marker in zip(results, (BLUE, GREEN, ORANGE), "os^", strict=True):
+        percent = [100 * share for share in result.shares]
+        axis.plot(JUDGED_AFTER, percent, marker=marker, color=color, linewidth=2, label=result.name)
         last = (JUDGED_AFTER[-1], percent[-1])
         axis.annotate(
             f"{last[1]:.0f} %", last, textcoords="offset points", xytext=(8, -4), color=color, fontweight="bold"
@@ -251,7 +251,7 @@ def main(steps: int, seed: int, out: Path) -> None:
     console = Console()
     results = run(steps, seed, console)
     console.print(table_of(results))
-    wrong = [f"[bold]{1 - each.shares[-1]:.1%}[/bold] ({each.name})" for each in results]
+    wrong = [f"[bold]{1 - result.shares[-1]:.1%}[/bold] ({result.name})" for result in results]
     console.print(f"Wrong labels after {JUDGED_AFTER[-1]} steps: {', '.join(wrong)}.")
     draw(results, seed, out)
     console.print(f"Figure: {out}")

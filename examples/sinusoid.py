@@ -121,8 +121,8 @@ def table_of(results: Sequence[Trained]) -> Table:
     table.add_column("rate", justify="right")
     for steps in JUDGED_AFTER:
         table.add_column(f"{steps} step{'s' * (steps != 1)}", justify="right")
-    for each in results:
-        table.add_row(each.name, f"{each.inner_learning_rate:g}", *(f"{error:.3f}" for error in each.errors))
+    for result in results:
+        table.add_row(result.name, f"{result.inner_learning_rate:g}", *(f"{error:.3f}" for error in result.errors))
     return table
 
 
@@ -134,10 +134,10 @@ def draw(results: Sequence[Trained], seed: int, out: Path) -> None:
     axes = figure.subplot_mosaic([["00", "01", "error"], ["10", "11", "error"]], width_ratios=[1, 1, 1.05])
     # Two sinusoids of some size: the smallest ones are hard to see.
     tasks = _with_curve(sample_tasks(np.random.default_rng([seed, 4]), 2), amplitudes=(4.2, 2.4), phases=(0.6, 2.5))
-    for column, each in enumerate(results):
+    for column, result in enumerate(results):
         for row in range(2):
-            _draw_task(axes[f"{row}{column}"], tasks, row, each)
-        axes[f"0{column}"].set_title(f"{each.name}, inner rate {each.inner_learning_rate:g}", fontweight="bold")
+            _draw_task(axes[f"{row}{column}"], tasks, row, result)
+        axes[f"0{column}"].set_title(f"{result.name}, inner rate {result.inner_learning_rate:g}", fontweight="bold")
         axes[f"1{column}"].set_xlabel("x")
     for row in range(2):
         axes[f"{row}0"].set_ylabel("y")
@@ -150,7 +150,7 @@ def draw(results: Sequence[Trained], seed: int, out: Path) -> None:
 
 def _with_curve(tasks: Batch, *, amplitudes: Sequence[float], phases: Sequence[float]) -> Batch:
     """Replace the sinusoids by given ones, and the query points by a fine grid."""
-    amplitude, phase = (np.reshape(np.array(each), (-1, 1, 1)) for each in (amplitudes, phases))
+    amplitude, phase = (np.reshape(np.array(numbers), (-1, 1, 1)) for numbers in (amplitudes, phases))
     x = tasks["support"]["x"]
     grid = np.tile(np.linspace(-5.0, 5.0, 201)[:, None], (len(x), 1, 1))
     return {
@@ -173,11 +173,11 @@ def _draw_task(axis: Any, tasks: Batch, row: int, trained: Trained) -> None:
 
 
 def _draw_errors(axis: Any, results: Sequence[Trained]) -> None:
-    for each, color, marker in zip(results, (BLUE, GREEN), "os", strict=True):
-        axis.plot(JUDGED_AFTER, each.errors, marker=marker, color=color, linewidth=2, label=each.name)
+    for result, color, marker in zip(results, (BLUE, GREEN), "os", strict=True):
+        axis.plot(JUDGED_AFTER, result.errors, marker=marker, color=color, linewidth=2, label=result.name)
         axis.annotate(
-            f"{each.errors[-1]:.2f}",
-            (JUDGED_AFTER[-1], each.errors[-1]),
+            f"{result.errors[-1]:.2f}",
+            (JUDGED_AFTER[-1], result.errors[-1]),
             textcoords="offset points",
             xytext=(8, -4),
             color=color,

@@ -31,7 +31,7 @@ def run(problem, dtype):  # noqa: ARG001  # float64, since nothing else is decla
     shapes = {name: leaf["shape"] for name, leaf in problem["variables"].items()}
     means = {name: {"shape": shapes[name], "values": mean(gradients, name)} for name in shapes}
     rows = {
-        name: {"shape": [len(points), *shapes[name]], "values": [each for phi in points for each in phi[name]]}
+        name: {"shape": [len(points), *shapes[name]], "values": [entry for phi in points for entry in phi[name]]}
         for name in shapes
     }
     return sum(costs) / len(costs), means, rows
@@ -40,7 +40,7 @@ def run(problem, dtype):  # noqa: ARG001  # float64, since nothing else is decla
 def quadratic(data, v, takes):
     """Return the cost r·Ar/2 and its gradient Ar, with r = v - c and v the variables that it takes, end to end."""
     names = [name for name in takes if name in v]
-    r = [each - c for each, c in zip([each for name in names for each in v[name]], data["centre"])]
+    r = [entry - c for entry, c in zip([entry for name in names for entry in v[name]], data["centre"])]
     product = [sum(a * b for a, b in zip(data["matrix"][i * len(r) :], r)) for i in range(len(r))]
     slopes = iter(product)
     gradient = {name: [next(slopes) for _ in v[name]] for name in names}
@@ -59,7 +59,7 @@ def row(data, t):
 
 def mean(gradients, name):
     """Return the mean over the tasks of the gradients by a variable."""
-    return [sum(each) / len(gradients) for each in zip(*(gradient[name] for gradient in gradients))]
+    return [sum(entries) / len(gradients) for entries in zip(*(gradient[name] for gradient in gradients))]
 
 
 if __name__ == "__main__":

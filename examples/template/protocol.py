@@ -14,11 +14,11 @@ def write_number(number):
 
 
 def read_array(array):
-    return {"shape": array["shape"], "values": [read_number(each) for each in array["values"]]}
+    return {"shape": array["shape"], "values": [read_number(text) for text in array["values"]]}
 
 
 def write_array(array):
-    return {"shape": array["shape"], "values": [write_number(each) for each in array["values"]]}
+    return {"shape": array["shape"], "values": [write_number(number) for number in array["values"]]}
 
 
 def read_arrays(arrays):
