@@ -9,7 +9,7 @@ from refmaml.updates import gradient_descent_update
 
 try:
     from refmaml.compiled.calls.plans import emitted_sources
-    from refmaml.compiled.steps import fomaml_step, maml_step, reptile_step
+    from refmaml.compiled.steps import fomaml_step, jitted_step, maml_step, reptile_step
 except ModuleNotFoundError as missing:
     if str(missing.name).split(".", maxsplit=1)[0] not in ("numba", "llvmlite"):
         raise
@@ -27,6 +27,7 @@ __all__ = [
     "emitted_sources",
     "fomaml_step",
     "gradient_descent_update",
+    "jitted_step",
     "maml_step",
     "reptile_step",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from refmaml import reference
 from refmaml.compiled.calls.arguments import Call
 from refmaml.compiled.calls.calling import answer
+from refmaml.compiled.calls.jitted import jitted
 from refmaml.containers import Container
 from refmaml.preparation import BatchFn, CostFn
 from refmaml.updates import InnerOptimizationStep, gradient_descent_update
@@ -147,3 +149,47 @@ def reptile_step(
         num_threads=num_threads, on_unsupported=on_unsupported,
     )  # fmt: skip
     return answer(call)
+
+
+def jitted_step(
+    batch: Container,
+    inner_cost_fn: CostFn,
+    outer_cost_fn: CostFn | None,
+    variables: Container,
+    /,
+    *,
+    order: int = 1,
+    inner_optimization_step: InnerOptimizationStep = gradient_descent_update,
+    inner_batch_fn: BatchFn | None = None,
+    outer_batch_fn: BatchFn | None = None,
+    average_across_steps: bool = False,
+) -> Callable[..., Any]:
+    """Return `fomaml_step` (order 1) or `maml_step` (order 2) in loop mode as a function for Numba's nopython code.
+
+    The costs are traced on these arguments. The function holds for arrays of their dtypes, with any numbers in them,
+    for any number of tasks and of inner steps; it does not see a later change of what the costs read from elsewhere.
+
+        step(variables, batch, inner_grad_steps, inner_learning_rate, gradients) -> cost
+
+    `variables` and `gradients` are tuples of C-contiguous arrays: the leaves of `variables` here, in their order.
+    `batch` is the tuple of the arrays of the batch, each with its leading task axis; where batch functions are given,
+    of those that the first of them returns for the tasks, end to end, and then of those of the second. The gradients
+    are written into `gradients`. It takes one thread, releases the GIL where its caller does, and gives the bits of
+    `fomaml_step` of this package.
+
+    Raises:
+        UnsupportedPrimitive, ValueDependence, ValueError, TypeError, KeyError: as `fomaml_step` of this package.
+        The function itself raises TypeError for other types, and ValueError for other sizes and for what is an error in
+        NumPy, such as an index outside of its axis.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order: expected 1 or 2, but got {order!r}.")
+    call = Call(
+        kind="first" if order == 1 else "second", reference=reference.fomaml_step if order == 1 else
+        reference.maml_step, batch=batch, inner_cost_fn=inner_cost_fn, outer_cost_fn=outer_cost_fn,
+        variables=variables, inner_grad_steps=1, inner_learning_rate=0.5,
+        inner_optimization_step=inner_optimization_step, inner_batch_fn=inner_batch_fn, outer_batch_fn=outer_batch_fn,
+        average_across_steps=average_across_steps, batched=False, return_inner_v=False, num_tasks=None,
+        stop_gradients=True, num_threads=1, on_unsupported="error",
+    )  # fmt: skip
+    return jitted(call)
