@@ -76,9 +76,16 @@ def _order() -> list[Fault]:
               "facebookresearch/higher#30 #54 #69", "any problem",
               "Turn the copy of the initial weights off (copy_initial_weights=False in higher).",
               {"": order.detached_copy}),
-        Fault("A08", "only the last inner step is differentiated", "(I − αH_{K−1})∇Q(φ_K)", "no public source known",
+        Fault("A08", "only the last inner steps are differentiated", "(I − αH_{K−w}) ⋯ (I − αH_{K−1})∇Q(φ_K), w < K",
+              "dut-media-lab/BOML (truncated back-propagation, a feature there)",
               "K ≥ 2", "Keep the graph over every inner step: detach nothing between steps.",
-              {"": order.last_step_only}, (2,)),
+              {"": order.last_step_only, "the last 2": order.last_two_steps_only}, (2,)),
+        Fault("A10", "Hessian-vector products by finite differences", "H_k u ≈ (∇S(φ_k + εu) − ∇S(φ_k − εu)) / 2ε",
+              "quark0/darts (a method there); Fallah et al. 2020, Per-FedAvg (HF)", "K ≥ 1, S not quadratic",
+              "The answer is right to the error of the difference, about ε². Where that is not meant, differentiate "
+              "the inner gradient exactly, by automatic differentiation.",
+              {"ε = 0.01/‖u‖": order.by_relative_differences, "ε = 0.001": order.by_fixed_differences},
+              (2,), dtypes=("float64",)),
     ]  # fmt: skip
 
 
@@ -120,6 +127,11 @@ def _place() -> list[Fault]:
                "θ left out, divided by K + 1": place.without_start_over_all,
                "φ_K left out": place.average_without_end, "not averaged": place.never_averaged},
               convention="average-adapted-points or sum-over-points"),
+        Fault("M07", "outer gradient taken at several points", "Σ_k w_k ∇Q(φ_k)",
+              "dragen1860/MAML-Pytorch#51; PyTorch forum threads", "K ≥ 2",
+              "Take the outer loss once, after the last inner step.",
+              {"the sum over φ_1, …, φ_K": place.sum_of_adapted, "the sum over θ, …, φ_K": place.sum_of_all,
+               "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all}),
     ]  # fmt: skip
 
 
@@ -187,9 +199,15 @@ def _tasks() -> list[Fault]:
               "a variable that enters twice", "Let each path from a variable to the cost contribute once.",
               {"through the outer variables": tasks.outer_path_twice,
                "through the inner variables": tasks.inner_path_twice}),
-        Fault("D11", "meta-gradient off by a constant factor", "c·g", "no public source known", "any problem",
+        Fault("D11", "meta-gradient off by a factor", "c·g", "no public source known", "any problem",
               "Look for a loss scale, a doubled loss or a mean taken over the wrong count in the outer loop.",
               {"": tasks.by_a_factor}, EVERY),
+        Fault("D12", "tasks weighted otherwise than by 1/T, or left out", "Σ_t w_t g_t",
+              "learnables/learn2learn#263 (form inferred)", "T ≥ 3",
+              "Weight every task by 1/T. A mean of means over groups of unequal size does not, and a last, incomplete "
+              "micro-batch counts too.",
+              {"mean of the means over two workers": tasks.mean_of_means,
+               "last micro-batch of 2 left out": tasks.last_group_left_out}, EVERY),
     ]  # fmt: skip
 
 
@@ -221,6 +239,10 @@ def _parameters() -> list[Fault]:
               {"": parameters.last_leaf_kept}, EVERY),
         Fault("F04", "inner and outer selection exchanged", "gradient for the other set", "no public source known",
               "inner_v ≠ outer_v", "Adapt inner_v and differentiate by outer_v.", {"": parameters.selections_swapped}),
+        Fault("F06", "no gradient for the variables that do not adapt", "zero or None where φ_K[n] = θ[n]",
+              "no public source known (ANIL with features that are computed once)", "inner_v leaves out a variable",
+              "Detach nothing of the variables that stay: only the inner loop passes over them, the outer gradient "
+              "does not.", {"": parameters.nothing_for_what_stays}),
         Fault("F05", "parameters and gradients paired by position", "permuted updates",
               "learn2learn maml_update pairs by position", "equal shapes, different gradients",
               "Pair parameters and gradients by name.", {"": parameters.paired_wrongly,

@@ -7,7 +7,7 @@ knows beforehand (a limit, a momentum) is fitted: its variants here have the num
 from __future__ import annotations
 
 from verification.faults import models, tasks
-from verification.faults.catalogue import EVERY, MAML, Fault
+from verification.faults.catalogue import EVERY, Fault
 from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP
 
@@ -51,11 +51,6 @@ def _faults() -> list[Fault]:
               {f"μ = {mu:g}": tasks.with_momentum(mu) for mu in (0.9, 0.5, 0.95, 0.99)}, EVERY),
         Fault("M05", "Adam in the inner loop", "φ ← φ − α m̂/(√v̂ + ε)", "none confirmed", "K ≥ 1",
               "Use plain gradient descent in the inner loop.", {"": models.adam}, (1, "reptile")),
-        Fault("M07", "outer gradient taken at several points", "Σ_k ∇Q(φ_k)", "PyTorch forum threads", "K ≥ 2",
-              "Take the outer loss once, after the last inner step.",
-              {"the sum over φ_1, …, φ_K": models.sum_of_adapted, "the sum over θ, …, φ_K": models.sum_of_all,
-               "the mean over φ_1, …, φ_K": models.mean_of_adapted, "the mean over θ, …, φ_K": models.mean_of_all},
-              MAML),
         *_of_parameters(),
     ]  # fmt: skip
 

@@ -152,25 +152,6 @@ def _with_adam(work: Work, question: Question) -> Solved:
 adam = each_task(_with_adam)
 
 
-def _of_points(first: int, *, divided: bool) -> AnswerFunction:
-    """Return the sum or the mean of the outer gradients at φ_first, …, φ_K."""
-
-    def one_task(work: Work, question: Question) -> Solved:
-        last = work.view.steps
-        parts = [solve(work.changed(steps=k), question.order) for k in range(min(first, last), last + 1)]
-        factor = 1.0 if divided else float(len(parts))
-        gradient = factor * mean([part.gradient for part in parts])
-        return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
-
-    return each_task(one_task)
-
-
-sum_of_adapted = _of_points(1, divided=False)
-sum_of_all = _of_points(0, divided=False)
-mean_of_adapted = _of_points(1, divided=True)
-mean_of_all = _of_points(0, divided=True)
-
-
 # What a subject that returns parameters does to them, read back as (θ − θ_new)/β
 
 

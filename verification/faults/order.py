@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.question import Misreading, Outcome, Question, each_task
-from verification.faults.work import Points, Solved, Work, pull_back, solve
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task
+from verification.faults.work import Points, Work, pull_back, solve
 from verification.oracles.view import FlatArray
 
 first_for_second = Misreading(lambda question: replace(question, order=1))
@@ -50,15 +51,37 @@ def detached_in_the_loop(question: Question) -> Outcome:
     return detached_copy(question) if question.problem.inner_grad_steps else right(question)
 
 
-def _last_jacobian(work: Work, points: Points, u: FlatArray) -> FlatArray:
-    return pull_back(work, points[-1:], u)
+def with_pull_back(through: Callable[[Work, Points, FlatArray], FlatArray]) -> AnswerFunction:
+    """Make an answer of another Jacobian of the right inner loop."""
+    return each_task(lambda work, question: solve(work, question.order, pull_back=through))
 
 
-def _last_step(work: Work, question: Question) -> Solved:
-    return solve(work, question.order, pull_back=_last_jacobian)
+def last_steps_only(window: int) -> AnswerFunction:
+    """A08: the Jacobians of the last steps alone, as many as `window`."""
+    return with_pull_back(lambda work, points, u: pull_back(work, points[-window:], u))
 
 
-last_step_only = each_task(_last_step)
+last_step_only, last_two_steps_only = last_steps_only(1), last_steps_only(2)
+
+
+def by_differences(step: float, *, relative: bool, one_sided: bool = False) -> AnswerFunction:
+    """A10: H u ≈ (∇S(φ + εu) − ∇S(φ − εu)) / 2ε, or (∇S(φ + εu) − ∇S(φ)) / ε; `relative` takes ε over ‖u‖."""
+
+    def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        for phi in reversed(points):
+            size = float(np.linalg.norm(u)) if relative else 1.0
+            epsilon = u.dtype.type(step / size if size else step)
+            ahead = work.inner_gradient(phi + epsilon * u)
+            behind = work.inner_gradient(phi if one_sided else phi - epsilon * u)
+            u = u - work.alpha * (ahead - behind) / (epsilon if one_sided else 2 * epsilon)
+        return u
+
+    return with_pull_back(through)
+
+
+#: The steps of DARTS (Liu et al., 2019, section 2.3) and of code for Per-FedAvg (Fallah et al., 2020, HF).
+by_relative_differences = by_differences(0.01, relative=True)
+by_fixed_differences = by_differences(1e-3, relative=False)
 
 
 def lost_beyond_first_step(question: Question) -> Outcome:

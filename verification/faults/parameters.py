@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,20 @@ def adapting(question: Question) -> list[str]:
 selections_swapped = misread(
     lambda work, _: work.changed(inner_mask=work.view.outer_mask, outer_mask=work.view.inner_mask)
 )
+
+
+def nothing_for_what_stays(question: Question) -> Outcome:
+    """F06: the gradient is cut where a task does not adapt a variable; what no task adapts has none at all."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        found = solve(work, question.order)
+        return replace(found, gradient=found.gradient * (work.view.inner_mask != 0))
+
+    moving = np.any([work.view.inner_mask for work in question.works], axis=0)
+    found = each_task(one_task)(question)
+    cut = [chain for chain, spots in question.spots().items() if not np.any(moving[spots])]
+    gradients = {chain: None if chain in cut else leaf for chain, leaf in found.gradients.items()}
+    return replace(found, gradients=gradients)
 
 
 def paired_wrongly(question: Question) -> Outcome:

@@ -127,6 +127,39 @@ never_averaged = _averaged(lambda steps: [0.0] * steps + [1.0])
 average_without_end = _averaged(lambda steps: [1 / max(steps, 1)] * steps + [0.0 if steps else 1.0])
 
 
+def at_step(steps: int) -> AnswerFunction:
+    """Return what comes of k steps, averaged or not: one term of a sum over the points; for Reptile the k-th step's."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        if question.order != "reptile":
+            return solve(work.changed(steps=steps, average=False), question.order)
+        phi = descend(work.changed(steps=steps))[-1]
+        return Solved(work.inner_cost(phi), work.inner_gradient(phi) * work.view.inner_mask, phi)
+
+    return each_task(one_task)
+
+
+def _of_points(first: int, *, divided: bool) -> AnswerFunction:
+    """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K, whatever was asked for."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        last = work.view.steps
+        ks = range(min(first, last), last + 1)
+        parts = [solve(work.changed(steps=k, average=False), question.order) for k in ks]
+        factor = 1.0 if divided else float(len(parts))
+        gradient = mean([part.gradient for part in parts])
+        gradient = gradient * gradient.dtype.type(factor)
+        return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
+
+    return each_task(one_task)
+
+
+sum_of_adapted = _of_points(1, divided=False)
+sum_of_all = _of_points(0, divided=False)
+mean_of_adapted = _of_points(1, divided=True)
+mean_of_all = _of_points(0, divided=True)
+
+
 def scaled(found: Outcome, factor: float) -> Outcome:
     """Return an outcome with its gradients multiplied; leaves without a gradient stay so."""
     gradients = {

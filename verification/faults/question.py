@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults.work import (
+    Product,
     Solved,
     Work,
     by_autograd,
@@ -22,7 +23,7 @@ from verification.faults.work import (
     products_by_differences,
     solve,
 )
-from verification.oracles.view import FlatArray
+from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
 from verification.problems.answers import selected
 from verification.problems.problem import Problem
@@ -51,9 +52,29 @@ class Question:
         """Return the question with a memory of its own: what is worked out from here on is forgotten with it."""
         return replace(self, works=[replace(work, memory=copy(work.memory)) for work in self.works])
 
+    def disturbed(self, rng: np.random.Generator, delta: float) -> Question:
+        """Return the question with θ, gradients and curvature each off by a relative ±δ, with signs by chance."""
+        return replace(self, works=[_disturbed(work, rng, delta) for work in self.works])
+
     def spots(self) -> dict[str, NDArray[Any]]:
         """Return the coordinates of each variable in the flat vector, by key chain."""
         return self.problem.split(np.arange(self.works[0].theta.size))
+
+
+def _disturbed(work: Work, rng: np.random.Generator, delta: float) -> Work:
+    def off(array: FlatArray) -> FlatArray:
+        return array * (1 + delta * rng.choice([-1.0, 1.0], array.shape))
+
+    def derive(costs: Costs, phi: FlatArray) -> FlatArray:
+        return off(work.derive(costs, phi))
+
+    def curve(costs: Costs, points: NDArray[Any]) -> list[Product]:
+        return [partial(multiply, product) for product in work.curve(costs, points)]
+
+    def multiply(product: Product, u: FlatArray) -> FlatArray:
+        return off(product(u))
+
+    return replace(work, view=replace(work.view, theta=off(work.theta)), derive=derive, curve=curve, memory={})
 
 
 def pose(problem: Problem) -> Question:

@@ -214,6 +214,18 @@ def _reptile(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
     return each_task(one_task)
 
 
+def displaced(answer: AnswerFunction) -> AnswerFunction:
+    """Return an answer times α, for each variable its own: Reptile's θ − φ_K."""
+    return lambda question: by_rates(answer(question), question)
+
+
+def by_rates(found: Outcome, question: Question) -> Outcome:
+    """Return an outcome with each gradient times its variable's α."""
+    rates = question.problem.split(question.works[0].view.rate)
+    gradients = {chain: None if leaf is None else leaf * rates[chain] for chain, leaf in found.gradients.items()}
+    return replace(found, gradients=gradients)
+
+
 reptile_undivided = _reptile(lambda work, found: work.theta - found.adapted)
 reptile_over_steps = _reptile(lambda work, found: found.gradient / max(work.view.steps, 1))
 reptile_of_gradients = _reptile(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verification.faults.data import at_rate
 from verification.faults.order import right
@@ -56,38 +58,96 @@ def first_only(question: Question) -> Outcome:
     return _only(question, 0, question.tasks)
 
 
+def weighted(weights: Callable[[int], Sequence[float]]) -> AnswerFunction:
+    """D12: Σ_t w_t g_t, with the weights of T tasks."""
+
+    def answer(question: Question) -> Outcome:
+        shares = weights(question.tasks)
+        parts = [right(replace(question, works=[work])) for work in question.works]
+        return replace(right(question), gradients=combination(parts, shares))
+
+    return answer
+
+
+def combination(parts: Sequence[Outcome], shares: Sequence[float]) -> dict[str, NDArray[Any] | None]:
+    """Return Σ_i c_i g_i of several outcomes, leaf by leaf; None where one of them has no gradient."""
+    gradients: dict[str, NDArray[Any] | None] = {}
+    for chain in parts[0].gradients:
+        leaves = [part.gradients[chain] for part in parts]
+        present = [leaf for leaf in leaves if leaf is not None]
+        gradients[chain] = (
+            sum(leaf * leaf.dtype.type(share) for leaf, share in zip(present, shares, strict=True))
+            if len(present) == len(leaves)
+            else None
+        )
+    return gradients
+
+
+def _means_of_workers(tasks: int) -> list[float]:
+    """Weights where worker 1 has tasks 1, 3, …, worker 2 has 2, 4, …, and the mean of their means is taken."""
+    counts = [len(range(first, tasks, 2)) for first in range(min(tasks, 2))]
+    return [1 / counts[t % 2] / len(counts) for t in range(tasks)]
+
+
+def _whole_pairs(tasks: int) -> list[float]:
+    """Weights where tasks are taken two by two, and one that is left at the end is dropped."""
+    size = min(tasks, 2)
+    return [1 / tasks if t < tasks // size * size else 0.0 for t in range(tasks)]
+
+
+mean_of_means = weighted(_means_of_workers)
+last_group_left_out = weighted(_whole_pairs)
+
+
 def not_cleared(question: Question) -> Outcome:
     """D05: the n-th call returns the sum of n."""
     return scaled(right(question), question.call + 1)
 
 
-def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:
-    """Add the inner gradients at `points` to what was found, where a variable has both kinds."""
+def _sum_of_inner(work: Work, points: Points) -> FlatArray:
+    """Return the sum of the inner gradients at some points, where a variable has both kinds of gradients."""
     inner: FlatArray = sum((work.inner_gradient(phi) for phi in points), np.zeros_like(work.theta))
-    both = work.view.inner_mask * work.view.outer_mask
-    return Solved(found.cost, found.gradient + inner * both * inner.dtype.type(weight), found.adapted)
+    return inner * work.view.inner_mask * work.view.outer_mask
 
 
-def _inner_left_in(work: Work, question: Question) -> Solved:
-    return _left_in(work, solve(work, question.order), descend(work)[:-1], 1)
-
-
-def _left_in_through_graph(work: Work, question: Question) -> Solved:
-    found, points = solve(work, question.order), descend(work)
-    if question.order != 2:
-        return _left_in(work, found, points[:-1], 1)
-    both = work.view.inner_mask * work.view.outer_mask
-    carried = [pull_back(work, points[:k], work.inner_gradient(phi)) for k, phi in enumerate(points[:-1])]
+def _through_graph(work: Work, points: Points) -> FlatArray:
+    carried = [pull_back(work, points[:k], work.inner_gradient(phi)) for k, phi in enumerate(points)]
     inner: FlatArray = sum(carried, np.zeros_like(work.theta))
-    return Solved(found.cost, found.gradient + inner * both, found.adapted)
+    return inner * work.view.inner_mask * work.view.outer_mask
 
 
-def _last_left_in(work: Work, question: Question) -> Solved:
-    return _left_in(work, solve(work, question.order), descend(work)[:-1][-1:], 1)
+def _alone(inner: Callable[[Work, Points, Question], FlatArray]) -> AnswerFunction:
+    def one_task(work: Work, question: Question) -> Solved:
+        points = descend(work)
+        return Solved(work.outer_cost(points[-1]), inner(work, points[:-1], question), points[-1])
+
+    return each_task(one_task)
 
 
-def _undivided_left_in(work: Work, question: Question) -> Solved:
-    return _left_in(work, solve(work, question.order), descend(work)[:-1], question.tasks)
+#: What may be left in the accumulator, by itself.
+LEFT_IN: dict[str, AnswerFunction] = {
+    "": _alone(lambda work, points, _: _sum_of_inner(work, points)),
+    "of the last step": _alone(lambda work, points, _: _sum_of_inner(work, points[-1:])),
+    "through the graph": _alone(
+        lambda work, points, question: (_through_graph if question.order == 2 else _sum_of_inner)(work, points)
+    ),
+    "of θ − φ_K": _alone(lambda work, points, _: work.view.rate * _sum_of_inner(work, points)),
+}
+
+
+def left_in(variant: str, weight: Callable[[Question], float]) -> AnswerFunction:
+    """D06: g + c L, with the inner gradients L of a variant."""
+
+    def answer(question: Question) -> Outcome:
+        found, inner = right(question), LEFT_IN[variant](question)
+        return replace(found, gradients=combination([found, inner], (1.0, weight(question))))
+
+    return answer
+
+
+def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:
+    inner = _sum_of_inner(work, points)
+    return Solved(found.cost, found.gradient + inner * inner.dtype.type(weight), found.adapted)
 
 
 def _accumulating(work: Work, mu: float = 1.0) -> Points:
@@ -126,10 +186,10 @@ def _never_cleared_undivided(work: Work, question: Question) -> Solved:
     return _left_in(work, _accumulated(work, question), _accumulating(work)[:-1], question.tasks)
 
 
-inner_left_in = each_task(_inner_left_in)
-inner_left_in_through_graph = each_task(_left_in_through_graph)
-last_left_in = each_task(_last_left_in)
-undivided_left_in = each_task(_undivided_left_in)
+inner_left_in = left_in("", lambda _: 1.0)
+inner_left_in_through_graph = left_in("through the graph", lambda _: 1.0)
+last_left_in = left_in("of the last step", lambda _: 1.0)
+undivided_left_in = left_in("", lambda question: question.tasks)
 accumulated = each_task(_accumulated)
 never_cleared = each_task(_never_cleared)
 never_cleared_undivided = each_task(_never_cleared_undivided)

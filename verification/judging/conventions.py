@@ -15,7 +15,7 @@ from verification.faults import Outcome, Question
 from verification.faults.order import right
 from verification.faults.place import average_without_start, scaled, sum_over_points, sum_without_start
 from verification.faults.question import AnswerFunction
-from verification.faults.scales import PYTORCH_CLIP, Gradients, clipped, norm_clipped
+from verification.faults.scales import PYTORCH_CLIP, Gradients, by_rates, clipped, norm_clipped
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,6 @@ def _summed(outcome: Outcome, question: Question) -> Outcome:
     return scaled(outcome, question.tasks)
 
 
-def _displacement(outcome: Outcome, question: Question) -> Outcome:
-    rates = question.problem.split(question.works[0].view.rate)
-    gradients = {chain: None if leaf is None else leaf * rates[chain] for chain, leaf in outcome.gradients.items()}
-    return replace(outcome, gradients=gradients)
-
-
 def _per_step(outcome: Outcome, question: Question) -> Outcome:
     return scaled(outcome, 1 / max(question.problem.inner_grad_steps, 1))
 
@@ -59,7 +53,7 @@ _PLAIN = {
             keeps_cost=False,
         ),
         Convention("sum-over-points", "an average over steps is a sum", answer=sum_over_points, keeps_cost=False),
-        Convention("reptile-displacement", "Reptile returns θ − φ_K", after=_displacement),
+        Convention("reptile-displacement", "Reptile returns θ − φ_K", after=by_rates),
         Convention("reptile-per-step", "Reptile returns (θ − φ_K)/(Kα)", after=_per_step),
     )
 }

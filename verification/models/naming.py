@@ -13,13 +13,15 @@ from functools import partial
 import numpy as np
 
 from verification.faults import ENTRIES, AnswerFunction, models, parameters, scales, tasks
+from verification.faults.order import right
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import clips_read_off, constant_factor, first_wrong, returned, vector
-from verification.naming.pairs import under_a_scale
+from verification.naming.fits import clips_read_off
+from verification.naming.scaling import under_a_scale
+from verification.naming.vectors import first_wrong, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
 from verification.orders import Order
 
@@ -78,7 +80,10 @@ def _fitted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     first = first_wrong(evidence)
     if first is None:
         return
-    for id_, detail, answer in (*constant_factor(evidence, first), *clips_read_off(evidence)):
+    yield from (
+        Candidate(*product) for product in under_a_scale(evidence, wrong_ones(evidence), ((), "", right), order)
+    )
+    for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
     for strength in _DECAYS:
         yield Candidate(("G06",), f"a weight decay of {strength:g}", scales.with_weight_decay(strength))
@@ -160,10 +165,8 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
 
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor on top of another fault."""
-    telling = [one for one in evidence.deciding if not evidence.is_right(one)]
+    telling = wrong_ones(evidence)
     for candidate in _candidates(order) if telling else ():
         if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "D10", "B10"):
-            for ids, detail, answer in under_a_scale(
-                evidence, telling, candidate.faults[0], candidate.detail, candidate.answer
-            ):
-                yield Candidate(ids, detail, answer)
+            base = (candidate.faults, candidate.detail, candidate.answer)
+            yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))

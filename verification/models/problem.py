@@ -20,7 +20,7 @@ class ModelProblem:
 
     `theta` has the parameters' values by name, `adapts` the names of those that the inner loop moves, `trained` the
     names of those that the meta-gradient is taken by; `ignored_by_inner` and `ignored_by_outer` those that a loss does
-    not use. `examples` is N of a task's support batch.
+    not use. `examples` is N of a task's support batch, and `query_examples` that of its query batch.
     """
 
     name: str
@@ -32,6 +32,7 @@ class ModelProblem:
     inner_learning_rate: Any
     num_tasks: int
     examples: int
+    query_examples: int
     outer_learning_rate: float | None = None
     ignored_by_inner: tuple[str, ...] = ()
     ignored_by_outer: tuple[str, ...] = ()

@@ -38,11 +38,11 @@ def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name:
     """Return the problem that a request puts on some of its tasks."""
     theta = {key: value.double().cpu().numpy() for key, value in request.parameters.items()}
     support, query = tasks[0]
-    arrays = [tensor for tensor in tensors_in(support) if tensor.dim()]
+    counts = [_examples(part) for part in (support, query)]
     problem = ModelProblem(
         name=name, order=request.order, theta=theta, adapts=request.adapts, trained=request.trained,
         inner_grad_steps=request.inner_steps, inner_learning_rate=request.inner_learning_rate, num_tasks=len(tasks),
-        examples=len(arrays[0]) if arrays else 1, outer_learning_rate=request.outer_learning_rate,
+        examples=counts[0], query_examples=counts[1], outer_learning_rate=request.outer_learning_rate,
     )  # fmt: skip
     start = problem.flat(theta)
     by_inner = TorchCosts(host, request.inner_loss, in_precision(support, host.dtype)).uses(start)
@@ -52,6 +52,11 @@ def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name:
         ignored_by_inner=tuple(key for key in theta if key not in by_inner),
         ignored_by_outer=tuple(key for key in theta if key not in by_outer),
     )
+
+
+def _examples(batch: Any) -> int:
+    """Return the length of the first tensor of a batch that has one."""
+    return next((len(tensor) for tensor in tensors_in(batch) if tensor.dim()), 1)
 
 
 def pose_model(

@@ -1,25 +1,46 @@
-"""What could have given a subject's answers: single faults, fitted ones, faults in one mode alone, and pairs."""
+"""What could have given a subject's answers: single faults, fitted ones, faults in one mode alone, and products.
+
+A step is described by a few independent choices: what its question is (data, costs, order, inner steps, rates: a
+misreading of what was asked), how it goes through the inner loop and differentiates it, how it sums over tasks, steps
+and leaves, and by which factor. The search goes outward from the right one: one choice wrong, then a factor beside it,
+then two and a factor. A product is held against the cheapest wrong answer first, with its factor left open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+
+import numpy as np
 
 from verification.faults import CATALOGUE, ENTRIES, AnswerFunction
 from verification.faults.order import right
 from verification.faults.question import Misreading
-from verification.naming.evidence import Evidence
-from verification.naming.fits import fitted
-from verification.naming.pairs import pairs
+from verification.naming.combinations import combined
+from verification.naming.evidence import Evidence, Observation
+from verification.naming.fits import fitted, under_a_free_scale
 from verification.naming.precisions import SINGLE, precision_of
+from verification.naming.scaling import (
+    SCALES,
+    Product,
+    Reading,
+    after,
+    factor_of,
+    is_same_choice,
+    joined,
+    under_a_scale,
+)
+from verification.naming.vectors import returned, vector, wrong_ones
+from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
-from verification.problems.setting import Setting
+
+_ON_EACH_SIDE = 2  # problems that show a mistake to be in one part alone, and as many that show it not elsewhere
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fault, or a pair, with the answers it gives; `detail` names the variant or the fitted value."""
+    """A fault, or several at once, with the answers they give; `detail` names the variants or the fitted values."""
 
     faults: tuple[str, ...]
     detail: str
@@ -32,62 +53,124 @@ class Candidate:
 
 
 def candidates(order: Order) -> Iterator[Candidate]:
-    """Yield every variant of every fault that a step of this order can have."""
+    """Yield every variant of every fault that a step of this order can have; no formula gives a lower precision."""
     for fault in CATALOGUE.values():
-        if order in fault.orders:
+        if order in fault.orders and fault.id != "G11":
             for variant, answer in fault.variants.items():
                 yield Candidate((fault.id,), variant, answer)
 
 
-def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield every fault of the catalogue; a lower precision, which no formula gives, where the numbers show one."""
-    for candidate in candidates(order):
-        if candidate.faults[0] != "G11":
-            yield candidate
+def single(_: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield every fault of the catalogue."""
+    yield from candidates(order)
+
+
+def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield a factor, faults with one number that nobody knows beforehand, and weights over tasks and steps."""
+    yield from (Candidate(*product) for product in under_a_scale(evidence, _whole(evidence), ((), "", right), order))
+    for id_, detail, answer in fitted(evidence, order):
+        if order in CATALOGUE[id_].orders:
+            yield Candidate((id_,), detail, answer)
+
+
+def weighted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield weights over tasks and over steps, and inner gradients left in."""
+    yield from (Candidate(*product) for product in combined(evidence, order))
+
+
+def lower_precision(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield a lower precision, which no formula gives, where the numbers show one."""
     found = precision_of(evidence)
     if found:
         yield Candidate(("G11",), found, CATALOGUE["G11"].variants["" if found == SINGLE else "half precision"])
 
 
-#: Parts of an implementation that a fault may be in alone, by the problems that reach it.
-_MODES: dict[str, Callable[[Setting], bool]] = {
-    "in batched mode alone": lambda problem: problem.options.batched,
-    "in loop mode alone": lambda problem: not problem.options.batched,
-    "with averaging alone": lambda problem: problem.options.average_across_steps,
-    "without averaging alone": lambda problem: not problem.options.average_across_steps,
-}
-
-
 def in_one_mode(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield single faults in one mode, where only answers of that mode are wrong."""
-    wrong = [observation.problem for observation in evidence.deciding if not evidence.is_right(observation)]
-    for words, has in _MODES.items():
-        if not wrong or not all(has(problem) for problem in wrong):
+    """Yield single faults where only answers to problems of one condition are wrong: they are in that part alone."""
+    wrong = [observation.problem for observation in wrong_ones(evidence)]
+    everything = [observation.problem for observation in evidence.deciding]
+    for words, has in CONDITIONS.items():
+        if not wrong or not all(map(has, wrong)) or all(map(has, everything)):
             continue
+        sides = ({p.name for p in wrong}, {p.name for p in everything if not has(p)})
+        if words not in MODES and min(map(len, sides)) < _ON_EACH_SIDE:
+            continue
+        found = False
         for candidate in candidates(order):
-            if candidate.faults[0] != "G11":
-                detail = ", ".join(word for word in (candidate.detail, words) if word)
-                yield Candidate(candidate.faults, detail, _confined(candidate.answer, words))
+            detail = joined(candidate.detail, f"{words} alone")
+            confined = Candidate(candidate.faults, detail, _confined(candidate.answer, words))
+            found = found or evidence.up_to(candidate.most_steps).matched_by(confined.answer)
+            yield confined
+        if found:
+            return
 
 
 @cache
-def _confined(answer: AnswerFunction, mode: str) -> AnswerFunction:
-    """Return a fault that is in one mode alone."""
-    return lambda question: answer(question) if _MODES[mode](question.problem) else right(question)
+def _confined(answer: AnswerFunction, condition: str) -> AnswerFunction:
+    """Return a fault that is in the problems of one condition alone."""
+    return lambda question: answer(question) if CONDITIONS[condition](question.problem) else right(question)
 
 
-def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield faults with one number that nobody knows beforehand, fitted to the answers."""
-    for id_, detail, answer in fitted(evidence):
-        if order in CATALOGUE[id_].orders:
-            yield Candidate((id_,), detail, answer)
+def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield a factor beside any fault; beside one with a fitted number where that is no fault of the catalogue."""
+    telling = _whole(evidence)
+    if not telling:
+        return
+    longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
+    bases: Iterator[Product] = (
+        (candidate.faults, candidate.detail, candidate.answer)
+        for candidate in candidates(order)
+        if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
+    )
+    yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
 
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield pairs: a scale on any fault, and any fault that answers a misread question."""
-    longest = max((observation.problem.inner_grad_steps for observation in evidence.deciding), default=0)
-    able = [c for c in candidates(order) if c.faults[0] != "G11" and longest <= c.most_steps]
-    singles = [(c.faults[0], c.detail, c.answer) for c in able]
-    misreadings = [(id_, detail, answer) for id_, detail, answer in singles if isinstance(answer, Misreading)]
-    for ids, detail, answer in pairs(evidence, singles, misreadings):
-        yield Candidate(ids, detail, answer)
+    """Yield any fault that answers a misread question, with a factor or without."""
+    telling = _whole(evidence)
+    if not telling:
+        return
+    probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
+    # A fault whose answer takes long answers no second question.
+    able = [c for c in candidates(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
+    readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in able if isinstance(c.answer, Misreading)]
+    bases: Iterator[Product] = (
+        ((*ids, *outer.faults), joined(detail, outer.detail), together)
+        for ids, detail, misreading in readings
+        for outer in able
+        if not _excludes(outer, ids[0])
+        if _may_give(evidence, probe, together := after(outer.answer, misreading))
+    )
+    yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order, readings)))
+    yield from (Candidate(*product) for product in combined(evidence, order, readings))
+
+
+def _under_scales(
+    evidence: Evidence, telling: Sequence[Observation], order: Order, kinds: Sequence[Iterator[Product]]
+) -> Iterator[Candidate]:
+    """Yield what explains every wrong answer under a factor, of the first kind of which anything does."""
+    for bases in kinds:
+        found = [product for base in bases for product in under_a_scale(evidence, telling, base, order)]
+        if found:
+            yield from (Candidate(*product) for product in found)
+            return
+
+
+def _whole(evidence: Evidence) -> list[Observation]:
+    """Return the wrong answers; none at all where one of them lacks a leaf, which no factor gives."""
+    wrong = wrong_ones(evidence)
+    return wrong if all(returned(observation, none_is_zero=True) is not None for observation in wrong) else []
+
+
+def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
+    """Return whether an answer, times anything, is what came to one problem."""
+    predicted = evidence.predict(probe, answer)
+    if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
+        return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
+    return evidence.matches(probe, predicted)
+
+
+def _excludes(outer: Candidate, inner: str) -> bool:
+    """Return whether a pair is no other than one fault, or is tried the other way round: most misreadings commute."""
+    id_ = outer.faults[0]
+    return is_same_choice(id_, inner) or (isinstance(outer.answer, Misreading) and id_ < inner)

@@ -2,9 +2,9 @@
 
 Every fault of the catalogue is asked the same problems, and the answers are compared. What matches on every problem is
 named, single faults first, then faults with one parameter to fit (a factor, an effective learning rate, a decay, a
-clip, a momentum, the variables left out), then pairs: a scale and any fault, and a misreading under any fault. What the
-evidence cannot distinguish is reported together. Where nothing matches, the family is inferred from how the error grows
-with α.
+clip, a momentum, the variables left out), a factor beside any fault, weights over tasks and steps, and any fault of a
+misread question, with a factor or without. Fewest changes come first, and what the evidence cannot
+distinguish is reported together. Where nothing matches, the family is inferred from how the error grows with α.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
-from verification.naming.candidates import Candidate, fitted_ones, in_one_mode, paired, single
+from verification.naming.candidates import (
+    Candidate,
+    fitted_ones,
+    in_one_mode,
+    lower_precision,
+    paired,
+    scaled,
+    single,
+    weighted,
+)
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
@@ -25,7 +34,7 @@ from verification.orders import Order
 #: A source of candidates.
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
-KINDS: tuple[Kind, ...] = (single, fitted_ones, in_one_mode, paired)
+KINDS: tuple[Kind, ...] = (single, fitted_ones, lower_precision, in_one_mode, scaled, weighted, paired)
 
 
 def diagnose(
@@ -39,7 +48,8 @@ def diagnose(
     for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
-            return ranked_diagnoses(evidence, found, order)
+            fewest = min(len(candidate.faults) for candidate in found)
+            return ranked_diagnoses(evidence, [one for one in found if len(one.faults) == fewest], order)
     return []
 
 

@@ -2,14 +2,16 @@
 
 An answer matches a fault's on a problem where every leaf of the gradients is within the bound for that problem, around
 the fault's own answer: C u max(‖x‖, κ ‖x‖, s) as for right answers, with a margin since κ and s were measured at the
-right answer. A leaf without a gradient counts as zero: some frameworks say None where others say 0. A fault that loses
-a gradient is matched by None and by zeros to the bit, and by nothing that is merely small.
+right answer. Where an answer is beyond that and yet much nearer to the fault's than to the right one, the fault may
+amplify rounding more than right code does, as an inner loop that runs away does, or a difference quotient: s is then
+measured at the fault's own answer. A leaf without a gradient counts as zero: some frameworks say None where others say
+0. A fault that loses a gradient is matched by None and by zeros to the bit, and by nothing that is merely small.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from verification.faults import CATALOGUE, AnswerFunction, Outcome, Question
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
-from verification.judging.tolerances import apart, bound_of_size, norm, over
+from verification.judging.tolerances import apart, bound_of_size, norm, over, unit_roundoff
 from verification.problems.levels import cost_of_asking
 from verification.problems.setting import Setting
 from verification.subjects import Reply
@@ -29,6 +31,12 @@ from verification.subjects import Reply
 _MARGIN = 4.0
 #: So many answers of faults on a model are kept: those of the fault that is compared, on all observations.
 _KEPT = 4
+#: From here on an answer is near a fault's: the fault leaves less than this part of the error unexplained. Chance, or
+#: another fault, leaves most of it.
+NEAR = 1e-3
+_DRAWS = 3
+_DELTA = 2.0**-34  # relative; far above rounding (2⁻⁵³), and so small that what is amplified stays in proportion
+_SEED = 20180302
 _UNUSED = re.compile("allow_unused|not have been used|unused")
 
 
@@ -90,6 +98,7 @@ class Evidence:
         self._questions: dict[Standard, Question] = {}
         self._right: dict[Standard, Outcome] = {}
         self._predicted: dict[tuple[Standard, AnswerFunction, int], Outcome] = {}
+        self._moves: dict[tuple[Standard, AnswerFunction, int], dict[str, float]] = {}
 
     def up_to(self, steps: float) -> Evidence:
         """Return the evidence of problems with at most so many inner steps, for a fault that takes long on others."""
@@ -125,8 +134,12 @@ class Evidence:
             self._predicted[key] = answer(question)
         return self._declared.of(self._predicted[key], question)
 
-    def mismatch(self, observation: Observation, predicted: Outcome) -> float:
-        """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""
+    def mismatch(self, observation: Observation, predicted: Outcome, moves: Mapping[str, float] | None = None) -> float:
+        """Return the largest distance of a leaf from a prediction, as a part of what is allowed.
+
+        `moves` is how far each leaf of a fault's answer moves per unit of relative change on the way, where known.
+        """
+        moves = moves or {}
         worst = 0.0
         for chain, expected in predicted.gradients.items():
             got = observation.reply.returned.get(chain)
@@ -134,7 +147,7 @@ class Evidence:
             there = np.zeros_like(here) if got is None else got
             if here.shape != there.shape or (expected is None and np.any(there)):
                 return float("inf")
-            worst = max(worst, over(apart(there, here), allowed(observation, chain, here)))
+            worst = max(worst, over(apart(there, here), allowed(observation, chain, here, moves.get(chain, 0.0))))
         return worst
 
     def matches(self, observation: Observation, predicted: Outcome) -> bool:
@@ -143,9 +156,42 @@ class Evidence:
 
     def matched_by(self, answer: AnswerFunction) -> bool:
         """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
-        return bool(self.deciding) and all(
-            self.matches(observation, self.predict(observation, answer)) for observation in self.deciding
-        )
+        return bool(self.deciding) and all(self.is_given_by(answer, observation) for observation in self.deciding)
+
+    def is_given_by(self, answer: AnswerFunction, observation: Observation) -> bool:
+        """Return whether a fault gives an answer, to the rounding that right code or the fault itself amplifies."""
+        predicted = self.predict(observation, answer)
+        if self.matches(observation, predicted):
+            return True
+        if not self._is_near(observation, predicted):
+            return False
+        return self.mismatch(observation, predicted, self._moved(observation, answer)) <= 1
+
+    def _is_near(self, observation: Observation, predicted: Outcome) -> bool:
+        """Return whether an answer is much nearer to a prediction than to the right answer, or half its digits agree.
+
+        A difference quotient is off by little more than rounding where the costs are quadratic.
+        """
+        error = self.relative_error(observation, predicted)
+        half = float(np.sqrt(unit_roundoff(observation.dtype)))
+        wrong = self.relative_error(observation, self.right(observation))
+        return error <= max(NEAR * min(wrong, 1.0), min(half, NEAR))
+
+    def _moved(self, observation: Observation, answer: AnswerFunction) -> dict[str, float]:
+        """Measure how far a fault's answer moves per unit of relative change, as for the bounds of right answers."""
+        key = observation.standard, answer, observation.call
+        if key not in self._moves:
+            rng, question = np.random.default_rng(_SEED), self.question(observation)
+            base = self.predict(observation, answer).gradients
+            moves = dict.fromkeys(base, 0.0)
+            for _ in range(_DRAWS):
+                moved = self._declared.of(answer(question.disturbed(rng, _DELTA)), question).gradients
+                for chain, leaf in base.items():
+                    other = moved[chain]
+                    if leaf is not None and other is not None:
+                        moves[chain] = max(moves[chain], norm(other - leaf) / _DELTA)
+            self._moves[key] = moves
+        return self._moves[key]
 
     def is_right(self, observation: Observation) -> bool:
         """Return whether the gradients are right, None where 0 is right included."""
@@ -171,13 +217,14 @@ class Evidence:
 
     def relative_error(self, observation: Observation, predicted: Outcome) -> float:
         """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""
-        off = size = 0.0
+        errors, sizes = [], []
         for chain, expected in predicted.gradients.items():
             got = observation.reply.returned.get(chain)
             if expected is not None:
-                off += float(np.sum((expected if got is None else got - expected) ** 2))
-                size += float(np.sum(expected**2))
-        return float(np.sqrt(off / size)) if size else float(np.sqrt(off))
+                errors.append(norm(expected if got is None else got - expected))
+                sizes.append(norm(expected))
+        off, size = norm(errors), norm(sizes)
+        return off / size if size else off
 
 
 def is_thin(observations: Sequence[Observation]) -> bool:
@@ -199,10 +246,17 @@ def lost(observation: Observation, chain: str) -> bool:
     return not observation.reply.malformed and observation.reply.returned.get(chain) is None
 
 
-def allowed(observation: Observation, chain: str, expected: NDArray[Any]) -> float:
-    """Return how far a leaf may be from what a fault predicts."""
-    size, moves = norm(expected), observation.standard.sensitivity.gradients.get(chain, 0.0)
-    return _MARGIN * bound_of_size(max(size, size * _kappa(observation), moves), observation.dtype)
+def allowed(observation: Observation, chain: str, expected: NDArray[Any], moves: float = 0.0) -> float:
+    """Return how far a leaf may be from what a fault predicts; `moves` is the sensitivity of the fault's own leaf."""
+    size, right = norm(expected), observation.standard.sensitivity.gradients.get(chain, 0.0)
+    return _MARGIN * bound_of_size(max(size, size * _kappa(observation), right, moves), observation.dtype)
+
+
+def apart_by_bounds(observation: Observation, chain: str, got: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Return how far a leaf is from an expected one, as a part of what is allowed; infinity for another shape."""
+    if got.shape != expected.shape:
+        return float("inf")
+    return over(apart(got, expected), allowed(observation, chain, expected))
 
 
 def _is_finite(observation: Observation) -> bool:

@@ -1,80 +1,140 @@
-"""Faults with one number that nobody knows beforehand: it is fitted on one answer and has to hold on all others."""
+"""Faults with one number that nobody knows beforehand: it is fitted on one answer and has to hold on all others.
+
+A fit may leave a factor of the whole gradient free, and may be of a misread question: then it is one of several faults
+at once. Numbers that people write come before a search, since an inner loop at 65,536 times its rate has no slope to
+follow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, parameters, place, scales, state, tasks
+from verification.faults import AnswerFunction, Outcome, Question, order, parameters, place, scales, state
+from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
-from verification.naming.evidence import Evidence, Observation
+from verification.naming.evidence import NEAR, Evidence, Observation
+from verification.naming.rules import simple
+from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_same_choice, joined
+from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
+from verification.orders import Order
 
-Named = tuple[str, str, AnswerFunction]
-
-_RATES = (0.1, 0.3, 0.6, 1.6, 3.0, 8.0, 30.0, -0.3, -3.0)  # where a search for a factor of α begins
+#: Powers of two and of ten, and what stands beside them: shots, batch sizes, the scale of a mixed-precision loop.
+_FACTORS = tuple(
+    sorted(
+        {
+            *(2.0**k for k in range(-16, 17)), *(10.0**k for k in range(-6, 7)),
+            *(factor for count in (3, 5, 6, 15, 20, 25, 50, 75) for factor in (count, 1 / count)),
+            0.3, 0.6, 1.6, -0.3, -1.0, -3.0,
+        }
+        - {1.0},
+        key=lambda factor: abs(np.log(abs(factor))),
+    )
+)  # fmt: skip
+_RATES = tuple(digit * 10.0**k for k in range(-5, 1) for digit in (1, 2, 3, 5))
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
+_STEPS_OF_DIFFERENCES = (1e-2, 1e-3, 1e-4, 1e-1, 1e-5)
 _EACH_TASK = "of each task,"
+_BEST = 3  # starts from which a search goes on, those that come nearest
+_PROMISING = 0.1  # of an answer: from farther away a search does not go on where there are many of them
+_CLOSER, _PATIENCE = 0.9, 3  # a search that comes no closer than this part of the distance, so often, is given up
 _ITERATIONS = 25
 _SETTLED = 1e-13  # relative: a thousand roundings, less than any bound that the value is then held against
 
 
-def fitted(evidence: Evidence) -> Iterator[Named]:
+@dataclass(frozen=True)
+class Family:
+    """Faults that differ in a number: the id, words before the number, how one is made, and where to look for it.
+
+    `turn` is the relative step of the slope: √u balances the step's error and rounding, unless rounding is amplified.
+    `is_rate` tells that one inner step shows the number best: the gradient bends least there.
+    """
+
+    id: str
+    words: str
+    make: Callable[[float], AnswerFunction]
+    starts: tuple[float, ...]
+    turn: float = 1e-7
+    is_rate: bool = False
+
+
+def _rates() -> Iterator[Family]:
+    yield Family("G10", "an effective learning rate of α times", scales.with_scaled_loss, _FACTORS, is_rate=True)
+    yield Family("G01", "an inner learning rate of", scales.with_rate, _RATES, is_rate=True)
+
+
+def _families(step: Order) -> Iterator[Family]:
+    yield from _rates()
+    yield Family("G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8))
+    yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
+    used = scales.with_weight_decay_of_used
+    yield Family("G06", "of the variables used, a weight decay of", used, (0.001, 0.1, 1.0))
+    yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
+    yield Family("E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5))
+    if step == 2:
+        for words, relative, one_sided in (
+            ("ε =", False, False), ("ε ‖u‖ =", True, False), ("one-sided, ε =", False, True),
+            ("one-sided, ε ‖u‖ =", True, True),
+        ):  # fmt: skip
+            make = partial(order.by_differences, relative=relative, one_sided=one_sided)
+            yield Family("A10", words, make, _STEPS_OF_DIFFERENCES, turn=1e-2)
+
+
+def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
     """Yield (id, what was fitted, answer) for each family of faults that can be fitted to the first telling answer."""
     first = first_wrong(evidence)
     if first is None:
         return
-    yield from constant_factor(evidence, first)
     clips = list(clips_read_off(evidence))
     yield from clips
     # Where one clip explains all, no other form of it is looked for; and a clip of the mean makes it smaller.
     explained = any(evidence.matched_by(answer) for _, _, answer in clips)
     got = returned(first)
     smaller = got is not None and norm(got) < norm(vector(evidence.right(first)))
-    for id_, words, make, starts in _searches(first):
-        if id_ == "G07" and (explained or not (smaller or words.startswith(_EACH_TASK))):
+    for family in (*_families(step), *_clips()):
+        if family.id == "G07" and (explained or not (smaller or family.words.startswith(_EACH_TASK))):
             continue
-        value = _search(evidence, first, make, starts)
+        value = search(evidence, family)
         if value is not None:
-            yield id_, f"{words} {value:.6g}", make(value)
-    yield from _step_counts(evidence)
+            yield family.id, f"{family.words} {value:.6g}", family.make(value)
+    for _, words, answer in step_counts(evidence):
+        yield "B12", words, answer
+    if step == 2:
+        most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
+        for window in range(3, min(most, _MOST_STEPS)):
+            yield "A08", f"the last {window}", order.last_steps_only(window)
     yield from _left_out(evidence)
 
 
-def first_wrong(evidence: Evidence) -> Observation | None:
-    """Return the cheapest wrong answer with all its leaves."""
-    wrong = [
-        observation
-        for observation in evidence.deciding
-        if not evidence.matches(observation, evidence.right(observation))
-    ]
-    whole = [
-        observation for observation in wrong if all(leaf is not None for leaf in observation.reply.returned.values())
-    ]
-    return whole[0] if whole else None
+def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Reading] = (AS_ASKED,)) -> Iterator[Product]:
+    """Yield fitted faults that leave a factor of each answer open: of the right question, or of a misread one."""
+    for reading in readings:
+        ids, detail, change = reading
+        # Of a misread question, a rate alone: every other fit takes as long, and is less likely.
+        for family in _families(step) if reading is AS_ASKED else islice(_rates(), 1):
+            if any(is_same_choice(family.id, id_) for id_ in ids):
+                continue
+            value = search(evidence, family, change, is_scaled=True)
+            if value is not None:
+                words = joined(detail, f"{family.words} {value:.6g}")
+                yield (*ids, family.id), words, after(family.make(value), change)
+        if any(is_same_choice("B12", id_) for id_ in ids):
+            continue
+        for _, words, answer in step_counts(evidence, change, is_scaled=True):
+            yield (*ids, "B12"), joined(detail, words), answer
 
 
-Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
-
-
-def _searches(first: Observation) -> Iterator[Search]:
-    yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _RATES
-    usual = first.problem.inner_learning_rate
-    alpha = usual if isinstance(usual, float) else 0.1
-    yield "G01", "an inner learning rate of", scales.with_rate, tuple(alpha * factor for factor in _RATES)
-    yield "G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8)
-    yield "G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0)
-    yield "G06", "of the variables used, a weight decay of", scales.with_weight_decay_of_used, (0.001, 0.1, 1.0)
-    yield "G07", f"{_EACH_TASK} by value, at", scales.clip_each_by_value, _LIMITS
+def _clips() -> Iterator[Family]:
+    yield Family("G07", f"{_EACH_TASK} by value, at", scales.clip_each_by_value, _LIMITS)
     for words, clip in _NORMS.items():
-        yield "G07", f"{words}, at", clip, _LIMITS
-        yield "G07", f"{words} as in PyTorch, at", partial(clip, added=scales.PYTORCH_CLIP), _LIMITS
-    yield "E04", "a momentum of", state.with_momentum, (0.9, 0.5)
-    yield "E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5)
+        yield Family("G07", f"{words}, at", clip, _LIMITS)
+        yield Family("G07", f"{words} as in PyTorch, at", partial(clip, added=scales.PYTORCH_CLIP), _LIMITS)
 
 
 #: Clips that a search finds; those of the whole gradient by its norm can be read off.
@@ -87,35 +147,6 @@ _NORMS: dict[str, Callable[..., AnswerFunction]] = {
 
 def _momentum_within_a_call(mu: float) -> AnswerFunction:
     return state.with_momentum(mu, across_calls=False)
-
-
-def vector(outcome: Outcome) -> NDArray[Any]:
-    """Return all gradients of an outcome in one vector, None as nothing."""
-    return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
-
-
-def returned(observation: Observation) -> NDArray[Any] | None:
-    """Return all gradients of an answer in one vector, or None where one is missing or not of its shape."""
-    parts = []
-    for chain, leaf in observation.reply.returned.items():
-        if leaf is None or leaf.shape != observation.problem.shape(chain) or not np.all(np.isfinite(leaf)):
-            return None
-        parts.append(np.ravel(leaf).astype(np.float64))
-    return np.concatenate(parts)
-
-
-def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
-    """Return the c that makes c · predicted nearest to `got`."""
-    square = float(predicted @ predicted)
-    return float(got @ predicted) / square if square else None
-
-
-def constant_factor(evidence: Evidence, first: Observation) -> Iterator[Named]:
-    """Yield the factor that brings the right answer nearest to a wrong one."""
-    got = returned(first)
-    factor = None if got is None else ratio(got, vector(evidence.right(first)))
-    if factor is not None:
-        yield "D11", f"c = {factor:.{12 if abs(factor - 1) < 1e-4 else 6}g}", tasks.multiplied(factor)
 
 
 def clips_read_off(evidence: Evidence) -> Iterator[Named]:
@@ -141,27 +172,62 @@ def _largest(gradient: NDArray[Any]) -> float:
     return float(np.max(np.abs(gradient)))
 
 
-def _search(
-    evidence: Evidence, observation: Observation, make: Callable[[float], AnswerFunction], starts: tuple[float, ...]
+def search(
+    evidence: Evidence, family: Family, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False
 ) -> float | None:
-    """Return the value at which a fault gives this answer, by Gauss-Newton from several starts, or None."""
-    got = returned(observation)
-    if got is None:
+    """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there."""
+    probe = _probe(evidence, family)
+    got = None if probe is None else returned(probe)
+    if probe is None or got is None:
         return None
-    for start in starts:
-        value = _gauss_newton(lambda x: vector(evidence.predict(observation, make(x))) - got, start)
-        if value is not None and evidence.matches(observation, evidence.predict(observation, make(value))):
-            return value
+
+    def is_found(value: float) -> bool:
+        answer = after(family.make(value), change)
+        if is_scaled:
+            return factor_of(evidence, probe, answer) is not None
+        return evidence.is_given_by(answer, probe)
+
+    def residual(value: float) -> NDArray[Any]:
+        predicted = vector(evidence.predict(probe, after(family.make(value), change)))
+        return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
+
+    distances = []
+    for start in family.starts:
+        with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
+            distance = norm(residual(start))
+        if np.isfinite(distance):
+            if distance <= NEAR * norm(got) and is_found(start):
+                return start
+            distances.append((distance, start))
+    for distance, start in sorted(distances)[:_BEST]:
+        if distance > _PROMISING * norm(got) and change is not AS_ASKED[2]:
+            break
+        value = _gauss_newton(residual, start, family.turn)
+        if value is not None:
+            for exact in dict.fromkeys((simple(value), value)):
+                if is_found(exact):
+                    return exact
     return None
 
 
-def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float) -> float | None:
+def _probe(evidence: Evidence, family: Family) -> Observation | None:
+    """Return the wrong answer to fit to: one inner step shows a rate best, but in Reptile nothing but a scale."""
+    whole = [one for one in wrong_ones(evidence) if returned(one) is not None]
+    few = [one for one in whole if one.problem.inner_grad_steps == 1 and one.problem.order != "reptile"]
+    return next(iter([*few, *whole] if family.is_rate else whole), None)
+
+
+def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn: float = 1e-7) -> float | None:
+    least, stalled = float("inf"), 0
     for _ in range(_ITERATIONS):
         with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
             here = residual(value)
-            # A forward difference errs by the step and by rounding over the step: √u, about 1e-8, balances the two, and
-            # a search needs a slope to some digits only. Near 0 the step is that of a thousandth.
-            step = 1e-7 * max(abs(value), 1e-3)
+            distance = norm(here)
+            least, stalled = (distance, 0) if distance < _CLOSER * least else (least, stalled + 1)
+            if stalled > _PATIENCE:
+                return value if least < NEAR else None
+            # Near 0 the step is that of a thousandth.
+            step = turn * max(abs(value), min(1e-3, turn))
             slope = (residual(value + step) - here) / step
             square = float(slope @ slope)
         if not np.isfinite(square) or square == 0:
@@ -188,20 +254,28 @@ _STEP_RULES: dict[str, Callable[[int, int], int]] = {
 _MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
 
 
-def _step_counts(evidence: Evidence) -> Iterator[Named]:
+def step_counts(evidence: Evidence, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False) -> Iterator[Named]:
     """Find the simplest rule by which the number of inner steps that were taken follows from K."""
     taken: dict[int, set[int]] = {}
     for observation in evidence.deciding:
         steps = observation.problem.inner_grad_steps
         near = taken.get(steps, {*range(_MOST_STEPS + 1), *(steps * factor for factor in range(1, 4))})
-        taken[steps] = {k for k in near if evidence.matches(observation, evidence.predict(observation, _steps(k)))}
+        taken[steps] = {k for k in near if _are_taken(evidence, observation, after(_steps(k), change), is_scaled)}
         if not taken[steps]:
             return
     for words, rule in _STEP_RULES.items():
         for c in range(1, _MOST_STEPS + 1):
             if all(rule(steps, c) in found for steps, found in taken.items()):
-                yield "B12", f"inner steps: {words.format(c=c)}", place.with_steps(partial(_by_rule, rule, c))
+                answer = after(place.with_steps(partial(_by_rule, rule, c)), change)
+                yield "B12", f"inner steps: {words.format(c=c)}", answer
                 return
+
+
+def _are_taken(evidence: Evidence, observation: Observation, answer: AnswerFunction, is_scaled: bool) -> bool:
+    if is_scaled and np.any(vector(evidence.right(observation))):
+        forms = [answer] if observation.problem.order != "reptile" else [answer, scales.displaced(answer)]
+        return any(factor_of(evidence, observation, form) is not None for form in forms)
+    return evidence.is_given_by(answer, observation)
 
 
 @cache

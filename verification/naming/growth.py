@@ -15,8 +15,9 @@ import numpy as np
 from verification.faults import pose
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import FACTOR, norm, unit_roundoff
-from verification.naming.evidence import Observation
-from verification.naming.fits import vector
+from verification.naming.evidence import Evidence, Observation
+from verification.naming.vectors import vector
+from verification.naming.where import right_parts
 from verification.naming.wording import Diagnosis, several
 from verification.orders import Order
 from verification.problems import suite
@@ -66,11 +67,14 @@ class Growth:
 def family(subject: Subject, order: Order, observations: list[Observation], declared: Declared) -> list[Diagnosis]:
     """Ask again at smaller learning rates, and tell the family by the order in α; never more than that."""
     answered = [observation for observation in observations if observation.reply.returned]
+    known = right_parts(Evidence(answered, declared))
+    known = f"; the answers are {known}" if known else ""
     for problem in _probes(answered):
         exponent = _measured(subject, problem, declared).exponent
         if exponent is not None:
-            return [several(_growth(exponent, order, _is_moved(observations, declared)) + _broken(subject, problem))]
-    return [several("")] if answered else []
+            grown = _growth(exponent, order, _is_moved(observations, declared))
+            return [several(f"{grown}{known}{_broken(subject, problem)}")]
+    return [several(known)] if answered else []
 
 
 def growth(subject: Subject, observations: list[Observation], declared: Declared) -> list[Growth]:

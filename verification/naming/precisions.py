@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from verification.judging.tolerances import norm, unit_roundoff
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import ratio, returned, vector
+from verification.naming.vectors import ratio, returned, vector
 
 SINGLE = "single precision"
 #: An error of right code, in its bound: the worst answer to a problem of level quick in float32 is between 0.005 and

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from verification.faults import ENTRIES, Fault
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence
+from verification.naming.where import right_where
 
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
@@ -89,6 +90,9 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         sentence += f" ({candidate.detail})"
     if len(shown) < count and "G11" not in candidate.faults:
         sentence += f"; {len(shown)} of them distinguish it from the right answer"
+    where = right_where(evidence)
+    if where:
+        sentence += f"; the answers are {where}"
     if evidence.not_finite:
         sentence += f"; {evidence.not_finite} more hold NaN or infinity and do not count"
     return Diagnosis(

@@ -93,7 +93,15 @@ class Problem:
     @property
     def examples(self) -> int:
         """The number of support examples of a task; 1 where the data are not examples."""
-        x = self.batch["support"].get("x")
+        return self._examples_in("support")
+
+    @property
+    def query_examples(self) -> int:
+        """The number of query examples of a task; 1 where the data are not examples."""
+        return self._examples_in("query")
+
+    def _examples_in(self, part: str) -> int:
+        x = self.batch[part].get("x")
         return 1 if x is None else int(x.shape[1])
 
     @property

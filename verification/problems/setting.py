@@ -51,6 +51,10 @@ class Setting(Protocol):
         """The number of support examples of a task; 1 where the data are not examples."""
 
     @property
+    def query_examples(self) -> int:
+        """The number of query examples of a task; 1 where the data are not examples."""
+
+    @property
     def rows(self) -> int:
         """The length of a task's first support array."""
 

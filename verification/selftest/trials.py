@@ -19,7 +19,7 @@ from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.judge import verify
 from verification.judging.standard import Standards
-from verification.naming.pairs import under
+from verification.naming.scaling import under
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems.levels import QUICK
 from verification.report import Report

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
-from verification.faults import CATALOGUE, pose
+from verification.faults import CATALOGUE, order, pose
 from verification.faults.question import pose_in
 from verification.faults.subject import FaultySubject
 from verification.problems import suite
@@ -186,7 +186,12 @@ ROWS = [
     *rows("A04", over_tasks(second)),
     *rows("A05", None),
     *rows("A06", None),
-    *rows("A08", over_tasks(lambda t: (np.eye(2) - ALPHA * hessian(path(t)[-2])) @ FIRST[t]), order=2),
+    *rows(
+        "A08",
+        over_tasks(lambda t: (np.eye(2) - ALPHA * hessian(path(t)[-2])) @ FIRST[t]),
+        over_tasks(lambda t: jacobian(path(t)[-3:-1]) @ FIRST[t]),
+        order=2,
+    ),
     *rows("B01", at(lambda t: THETA)),
     *rows("B02", *[at(ends(steps=STEPS - 1))] * 2),
     *rows("B02", *[over_tasks(lambda t: second(t, path(t, steps=STEPS - 1)))] * 2, order=2),
@@ -268,6 +273,7 @@ ROWS = [
     ),
     *rows("D09", both_paths(0.75), both_paths(0.25), options={"three_parameters": True}),
     *rows("D11", 0.375 * RIGHT),
+    *rows("D12", FIRST[0] / 4 + FIRST[1] / 2 + FIRST[2] / 4, (FIRST[0] + FIRST[1]) / 3),
     *rows("E01", carried(), carried()),
     Row(carried(through=True), "E01", "as one descent", order=2),
     Row(carried_displacement(), "E01", "as one descent", order="reptile"),
@@ -300,13 +306,15 @@ ROWS = [
         over_tasks(lambda t: jacobian([THETA] * STEPS) @ FIRST[t]),
         order=2,
     ),
+    *rows("M07", averaged([0, 1, 1, 1]), averaged([1] * 4), averaged([0, 1 / 3, 1 / 3, 1 / 3]), averaged([1 / 4] * 4)),
     *rows("G10", at(ends(rate=0.4 * ALPHA)), at(ends(rate=ALPHA / STEPS)), at(ends(rate=ALPHA / TASKS))),
 ]
-APART = {"D07", "F02", "F04", "G11"}  # their answers are no such vectors; each has a test of its own below
+#: Their answers are no such vectors; each has a test of its own below.
+APART = {"A10", "D07", "F02", "F04", "F06", "G11"}
 
 
-def suite_question(name):
-    return pose(suite.problem(name, order=1))
+def suite_question(name, order=1):
+    return pose(suite.problem(name, order=order))
 
 
 def test_pairing_among_those_that_adapt_leaves_the_others_alone():
@@ -388,6 +396,35 @@ def test_exchanged_selections_give_the_gradient_of_the_other_set():
     found = CATALOGUE["F04"].variants[""](pose(hand.problem(**overlapping))).gradients
     # Exchanged, both adapt and a alone has a gradient.
     np.testing.assert_allclose(np.concatenate(list(found.values())), RIGHT * [1, 0], rtol=1e-13, atol=1e-15)
+
+
+def test_what_does_not_adapt_has_no_gradient():
+    """F06: where a alone adapts, a has the gradient at the end of that path, and b none."""
+    found = CATALOGUE["F06"].variants[""](pose(hand.problem(inner_v=Selection("a", meant=("a",))))).gradients
+    assert found["b"] is None
+    np.testing.assert_allclose(found["a"], at(one_kept)[:1], rtol=1e-13)
+
+
+def test_a_product_by_differences_has_the_error_of_its_formula():
+    """A10: ∇S is quadratic here, so that central differences are exact, and one-sided ones are off by εcu²/2."""
+    asked_ = pose(hand.problem(order=2))
+    for variant in CATALOGUE["A10"].variants.values():
+        found = np.concatenate(list(variant(asked_).gradients.values()))
+        np.testing.assert_allclose(found, over_tasks(second), rtol=1e-10)
+
+    def one_sided(t, epsilon=0.01):
+        u = FIRST[t]
+        for phi in reversed(path(t)[:-1]):
+            u = u - ALPHA * (hessian(phi) @ u + epsilon * hand.CUBE / 2 * u**2)
+        return u
+
+    found = order.by_differences(0.01, relative=False, one_sided=True)(asked_).gradients
+    np.testing.assert_allclose(np.concatenate(list(found.values())), over_tasks(one_sided), rtol=1e-10)
+    curved = suite_question("mlp-tanh-mse", 2)
+    right = np.concatenate([np.ravel(leaf) for leaf in order.right(curved).gradients.values()])
+    for variant in CATALOGUE["A10"].variants.values():
+        found = np.concatenate([np.ravel(leaf) for leaf in variant(curved).gradients.values()])
+        assert 1e-9 < np.linalg.norm(found - right) / np.linalg.norm(right) < 1e-3
 
 
 def test_a_lower_precision_inside():

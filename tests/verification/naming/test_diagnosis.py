@@ -16,7 +16,7 @@ from verification.faults.subject import FaultySubject
 from verification.judge import run_of
 from verification.judging.conventions import NAMES as CONVENTION_NAMES
 from verification.naming.growth import _growth, family
-from verification.naming.pairs import after, under
+from verification.naming.scaling import after, under
 from verification.orders import DTYPES
 from verification.subjects import Subject
 
@@ -36,6 +36,7 @@ NEEDS = {
     "D08": ("batched",),
     "D09": ("three-parameters",),
     "F04": ("inner-chain",),
+    "F06": ("inner-chain",),
 }
 #: Faults that answer every problem alike, by the variant too where it matters, and the order.
 EQUAL = {

@@ -13,7 +13,7 @@ from shared import verify
 
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
-from verification.naming.pairs import under
+from verification.naming.scaling import under
 from verification.reports.json_schema import schema
 from verification.subjects import Finding
 

@@ -64,8 +64,11 @@ def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Ve
     assert compared > 0
 
 
-def test_every_fault_of_the_judge_is_turned_down_by_a_vector(asked: list[Vector]) -> None:
+def test_every_fault_of_the_judge_is_turned_down_by_a_vector(asked: list[Vector], every: VectorSet) -> None:
     """Some vector turns down each fault of the judge's catalogue, but for those that no single answer shows."""
+    # A window of two steps shows where there are three.
+    three = [v for v in every if (v.problem["family"], v.problem["step"]) == ("linear-regression", "maml")]
+    asked = [*asked, *(v for v in three if v.problem["steps"] == 3)]
     survivors = {
         identity
         for identity, fault in CATALOGUE.items()

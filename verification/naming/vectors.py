@@ -1,0 +1,46 @@
+"""Answers as vectors: all leaves one after the other, as least squares take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verification.faults import AnswerFunction, Outcome
+from verification.naming.evidence import Evidence, Observation
+
+Named = tuple[str, str, AnswerFunction]
+
+
+def vector(outcome: Outcome) -> NDArray[Any]:
+    """Return all gradients of an outcome in one vector, None as nothing."""
+    return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
+
+
+def returned(observation: Observation, *, none_is_zero: bool = False) -> NDArray[Any] | None:
+    """Return all gradients of an answer in one vector, or None where one is missing or not of its shape."""
+    parts = []
+    for chain, given in observation.reply.returned.items():
+        leaf = np.zeros(observation.problem.shape(chain)) if given is None and none_is_zero else given
+        if leaf is None or leaf.shape != observation.problem.shape(chain) or not np.all(np.isfinite(leaf)):
+            return None
+        parts.append(np.ravel(leaf).astype(np.float64))
+    return np.concatenate(parts)
+
+
+def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
+    """Return the c that makes c · predicted nearest to `got`."""
+    square = float(predicted @ predicted)
+    return float(got @ predicted) / square if square else None
+
+
+def wrong_ones(evidence: Evidence) -> list[Observation]:
+    """Return the observations whose gradients are wrong, the cheapest first."""
+    return [observation for observation in evidence.deciding if not evidence.is_right(observation)]
+
+
+def first_wrong(evidence: Evidence) -> Observation | None:
+    """Return the cheapest wrong answer with all its leaves."""
+    wrong = wrong_ones(evidence)
+    return next((one for one in wrong if all(leaf is not None for leaf in one.reply.returned.values())), None)
