@@ -1,6 +1,13 @@
 """How Sphinx builds the documentation: ``sphinx-build -W --keep-going -n docs docs/_build/html``."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+import fault_pages
 
 project = "refmaml"
 author = "The refmaml maintainers"
@@ -44,3 +51,10 @@ nitpick_ignore_regex = [
 html_theme = "furo"
 html_title = "refmaml"
 html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["_static"]
+html_css_files = ["code.css"]
+
+
+def setup(app: Sphinx) -> None:
+    """Write the pages on the faults before Sphinx looks for pages."""
+    app.connect("config-inited", lambda *_: fault_pages.write_pages())

@@ -1,0 +1,6 @@
+"""Makes what the documentation is built with importable."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
