@@ -65,8 +65,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verification": (
         "templates", "texts", "orders", "verdicts", "frameworks", "oracles", "problems", "faults", "subjects",
-        "judging", "vectors", "relations", "naming", "report", "judge", "testing", "own", "models", "protocol",
-        "selftest", "reports", "commands",
+        "judging", "vectors", "relations", "naming", "report", "remarks", "judge", "testing", "own", "models",
+        "protocol", "selftest", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

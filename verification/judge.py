@@ -11,9 +11,10 @@ import numpy as np
 
 from verification.frameworks import FRAMEWORKS
 from verification.frameworks import framework as framework_named
-from verification.judging.comparison import compare, differences
+from verification.judging.comparison import compare, differences, gradient_errors
 from verification.judging.conventions import Declared, convention
 from verification.judging.gate import unfit
+from verification.judging.read_back import Noise, fitted_rate
 from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
@@ -26,8 +27,9 @@ from verification.problems.problem import Problem
 from verification.problems.setting import Setting
 from verification.problems.trees import Tree, leaves, map_leaves
 from verification.relations import check_problem
+from verification.remarks import form_alone, remarks
 from verification.report import Case, Conditions, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, ask, described, framework_of, kind_of, load
+from verification.subjects import Finding, Reply, Subject, SubjectError, ask, described, framework_of, kind_of, load
 from verification.verdicts import Verdict
 
 _AGAIN = "the same call gives another answer the second time"
@@ -50,6 +52,8 @@ def verify(
     progress: Progress | None = None,
     standards: Standards | None = None,
     measures_growth: bool = False,
+    returns: str | None = None,
+    outer_rate: float | None = None,
 ) -> Report:
     """Judge an implementation of a meta-learning step.
 
@@ -72,6 +76,11 @@ def verify(
             for this one.
         measures_growth: whether to ask a wrong subject again, at smaller learning rates: `report.growth` then has how
             its errors grow.
+        returns: "gradients", or "parameters" where the subject takes one outer step of plain descent and returns what
+            it made of the variables, θ − β g, in their place; by default the subject's attribute `returns`, or else
+            "gradients". The gradients are then read back, with the bound that follows from rounding the variables.
+        outer_rate: β, the rate of that step, by default the subject's attribute `outer_rate`. The subject finds it in
+            `problem.outer_learning_rate` too.
 
     Returns:
         The report; ``report.verdict`` is "pass", "fail" or "inconclusive", and ``report.diagnosis`` names the mistake.
@@ -83,7 +92,30 @@ def verify(
     """
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
-    return run.report([(judged, order)], progress)
+    rate = outer_rate_of(judged, returns, outer_rate)
+    return replace(run, outer_rate=rate).report([(judged, order)], progress)
+
+
+def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: float | None = None) -> float | None:
+    """Return the rate of the outer step of a subject that returns parameters; None where it returns gradients.
+
+    Raises:
+        ValueError: `returns` is not one of its values.
+        SubjectError: a rate is missing, is none, or is there where gradients are returned.
+    """
+    _require("returns", returns, (None, "gradients", "parameters"))
+    said = returns or getattr(subject.function, "returns", "gradients")
+    if said not in ("gradients", "parameters"):
+        raise SubjectError(f"its attribute returns: expected 'gradients' or 'parameters', but got {said!r}.")
+    rate = getattr(subject.function, "outer_rate", None) if outer_rate is None else outer_rate
+    if said == "gradients":
+        if outer_rate is not None:
+            raise SubjectError("outer_rate is for a subject that returns parameters: pass returns='parameters' too.")
+        return None
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+        expected = "a subject that returns parameters has the rate of its outer step, a number above 0, in outer_rate"
+        raise SubjectError(f"{expected} (--outer-rate, or an attribute of the subject), but got {rate!r}.")
+    return float(rate)
 
 
 def subject_of(
@@ -136,6 +168,8 @@ class Run:
     problems: tuple[str | Problem, ...] | None = None
     standards: Standards = field(default_factory=Standards)
     measures_growth: bool = False
+    #: β, where subjects return what their variables became by one outer step.
+    outer_rate: float | None = None
 
     @property
     def conditions(self) -> Conditions:
@@ -146,6 +180,7 @@ class Run:
             dtypes=self.dtypes,
             conventions=tuple(convention.name for convention in self.declared.conventions),
             problems=tuple(problem if isinstance(problem, str) else problem.name for problem in self.problems or ()),
+            outer_rate=self.outer_rate,
         )
 
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
@@ -166,6 +201,7 @@ class Run:
                 case, answers = self.case(subject, standard, dtype)
                 cases.append(case)
                 observations += answers
+        cases, rounding = self.read_back(subjects[0][0], cases, observations)
         failed = any(case.verdict == "fail" for case in cases)
         show(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
         names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]
@@ -173,8 +209,54 @@ class Run:
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
         missed = self.overlooked([standard for _, standard in able], left_out)
         report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
+        said = [*rounding, *remarks(cases, observations, names, self.declared)]
         reason = f"{report.reason}{_caution(subjects[0][0], observations)}"
-        return replace(report, reason=reason, growth=self.growth_of(subjects, cases, observations))
+        growth = self.growth_of(subjects, cases, observations)
+        return replace(report, reason=reason, growth=growth, remarks=said)
+
+    def read_back(
+        self, subject: Subject, cases: list[Case], observations: Sequence[Observation]
+    ) -> tuple[list[Case], list[str]]:
+        """Return the cases as they are where gradients are read back by a rate that nobody declared, and say so.
+
+        They stay as they were where that does not explain everything that is wrong.
+        """
+        wrong = [case for case in cases if case.verdict == "fail"]
+        if self.outer_rate is not None or not wrong:
+            return cases, []
+        if any(finding.what not in ("gradients", "second call") for c in wrong for finding in c.findings):
+            return cases, []
+        if not all(found.reply.gradients for found in observations):
+            return cases, []  # what has another form has no error
+        own = subject.is_own
+        rate = fitted_rate(
+            [
+                Noise(
+                    found.standard,
+                    found.dtype,
+                    gradient_errors(found.standard, found.reply, found.standard.truths(own=own), self.declared),
+                )
+                for found in observations
+                if found.call == 0
+            ]
+        )
+        if rate is None:
+            return cases, []
+        again: dict[tuple[str, Order, str], list[tuple[Standard, float, bool]]] = {}
+        for found in observations:
+            standard = found.standard.read_back(rate)
+            findings, worst = compare(standard, found.dtype, found.reply, standard.truths(own=own), self.declared)
+            key = (found.problem.name, found.problem.order, found.dtype)
+            again.setdefault(key, []).append((standard, worst, bool(findings)))
+        if any(is_wrong for answers in again.values() for _, _, is_wrong in answers):
+            return cases, []
+        right = []
+        for case in cases:
+            standard, worst, _ = again[case.problem, case.order, case.dtype][0]
+            separation = standard.separation(case.dtype)
+            verdict: Verdict = "inconclusive" if separation < DECIDES else "pass"
+            right.append(replace(case, verdict=verdict, findings=[], worst=worst, separation=separation))
+        return right, [_read_back_by(rate, len(wrong), len(cases))]
 
     def unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
         """Return why the framework of a subject is not fit to be judged in, in the first precision where it is not."""
@@ -197,12 +279,13 @@ class Run:
 
     def standards_of(self, order: Order) -> list[Standard]:
         """Return what to ask of an order: the problems that make sense for it, with what is known of them."""
+        rate = self.outer_rate
         if self.problems is None:
-            return [self.standards.of(name, order) for name in levels.names(self.level, order, self.seed)]
+            return [self.standards.of(name, order, rate) for name in levels.names(self.level, order, self.seed)]
         return [
-            self.standards.of(problem, order)
+            self.standards.of(problem, order, rate)
             if isinstance(problem, str)
-            else Standard(problem.native("autograd", "float64"))
+            else Standard(problem.native("autograd", "float64").with_outer_step(rate or problem.outer_learning_rate))
             for problem in self.problems
             if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
         ]
@@ -210,7 +293,7 @@ class Run:
     def standards_for(self, subject: Subject, order: Order) -> list[Standard]:
         """Return what to ask a subject of an order: as it declares, with costs that use every variable."""
         return [
-            self.standards.of(suite.with_all_used(standard.problem.name), order)
+            self.standards.of(suite.with_all_used(standard.problem.name), order, self.outer_rate)
             if subject.needs_all_used and standard.problem.is_built_in
             else standard
             for standard in self.standards_of(order)
@@ -222,7 +305,7 @@ class Run:
 
     def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
-        if self.problems is None and not left_out and "float64" in self.dtypes:
+        if self.problems is None and not left_out and "float64" in self.dtypes and self.outer_rate is None:
             return []
         by_order = groupby(tested, key=lambda standard: standard.problem.order)
         missed = [
@@ -234,7 +317,8 @@ class Run:
 
     def _related(self, subject: Subject, order: Order) -> list[Related]:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
-        if self.level == "quick" or self.problems is not None or subject.kind != "step" or order == "reptile":
+        asks_gradients = self.outer_rate is None and subject.kind == "step" and order != "reptile"
+        if self.level == "quick" or self.problems is not None or not asks_gradients:
             return []
         names = [suite.with_all_used(name) if subject.needs_all_used else name for name in levels.RELATED]
         problems = [self.standards.of(name, order).generic for name in names]
@@ -282,6 +366,8 @@ class Run:
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
         mine = [observation for observation in observations if observation.problem.order == order]
+        if form_alone(mine, self.declared):
+            return []  # a remark says what is wrong, and the numbers are right
         if is_thin(mine):
             return []
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
@@ -293,6 +379,16 @@ class Run:
         if any(finding.what == "second call" for case in failing for finding in case.findings):
             return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {_AGAIN}") for diagnosis in found]
         return found
+
+
+def _read_back_by(rate: float, count: int, of: int) -> str:
+    """Say that some answers are as right as their way of computing can be, and what to do."""
+    return (
+        f"{count} of {of} answers are as right as gradients can be that are read back from parameters, (θ − θ')/β "
+        f"with β about {rate:.1g}, and no better: their errors are the rounding of θ over β, alike on every problem "
+        "and in every precision. What that hides in float32 shows in float64. Return the gradients themselves, or "
+        "return the parameters and declare it: --returns parameters --outer-rate β."
+    )
 
 
 def _caution(subject: Subject, observations: Sequence[Observation]) -> str:
@@ -377,12 +473,14 @@ def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
         if problem.is_built_in
         else f"...  # your own {problem.name!r}, then .native({subject.framework!r}, {dtype!r})"
     )
+    rate = problem.outer_learning_rate
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [
         *framework_named(subject.framework).preamble.get(dtype, ()),
         "import verification",
         f"subject = verification.load({subject.place!r})",
         f"problem = {made}",
+        *([] if rate is None else [f"problem = problem.with_outer_step({rate!r})"]),
         *([] if subject.kind == "problem" else ["arguments, keywords = problem.arguments()"]),
         f"print({call})",
     ]

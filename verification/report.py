@@ -130,7 +130,8 @@ def _now() -> str:
 class Conditions:
     """Under what a report came about; who repeats the run under the same conditions has the same report.
 
-    `problems` has the names of the problems that took the place of a level, which is then None.
+    `problems` has the names of the problems that took the place of a level, which is then None. `outer_rate` is that of
+    the outer step of a subject that returns parameters.
     """
 
     level: str | None = None
@@ -138,6 +139,7 @@ class Conditions:
     dtypes: tuple[str, ...] = ()
     conventions: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    outer_rate: float | None = None
     versions: dict[str, str] = field(default_factory=_versions)
     date: str = field(default_factory=_now)
 
@@ -157,6 +159,7 @@ class Conditions:
             ("seed", str(self.seed)),
             ("dtypes", ", ".join(self.dtypes)),
             ("conventions", ", ".join(self.conventions) or "none"),
+            *([] if self.outer_rate is None else [("parameters by an outer rate of", f"{self.outer_rate:g}")]),
             ("date", self.date),
         ]
 
@@ -170,7 +173,8 @@ class Report:
     `why_left_out` has the reasons of those left out, where they are known one by one. `parts` has the parts of a report
     on several things, of which it gives one verdict; it is empty where there is one subject. `inferred_from` says what
     the framework was inferred from, where it was not given. `source` is where the subject is written, where that is
-    known. `growth` has how the errors of a wrong subject grow with the learning rate, where that was wanted.
+    known. `growth` has how the errors of a wrong subject grow with the learning rate, where that was wanted. `remarks`
+    has sentences on which answers are right and how, whatever the mistake is.
 
     Names, messages and outputs are the subject's: what a terminal or a page would obey in them is spelled out here,
     once for every form of the report.
@@ -192,6 +196,7 @@ class Report:
     conditions: Conditions = field(default_factory=Conditions)
     source: Source | None = None
     growth: list[Growth] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -214,7 +219,7 @@ class Report:
 
     def __repr__(self) -> str:
         lines = [f"{self.verdict.upper()}  {self.about}", self.reason]
-        lines += [str(diagnosis) for diagnosis in self.diagnosis]
+        lines += [*map(str, self.diagnosis), *self.remarks]
         if self.left_out:
             lines.append(f"Not tested: {', '.join(dict.fromkeys(self.left_out))}.")
         return "\n".join(lines)
@@ -250,6 +255,7 @@ class Report:
             "overlooked": self.overlooked,
             "cases": [_case(case) for case in self.cases],
             "relations": [_related(relation) for relation in self.relations],
+            "remarks": self.remarks,
             "growth": [{key: _plain(value) for key, value in _listed(vars(grown)).items()} for grown in self.growth],
         }
 
@@ -289,6 +295,7 @@ def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:
         relations=relations,
         left_out=list(dict.fromkeys(problem for _, report in reports for problem in report.left_out)),
         overlooked=list(dict.fromkeys(fault for _, report in reports for fault in report.overlooked)),
+        remarks=list(dict.fromkeys(remark for _, report in reports for remark in report.remarks)),
         parts=[part for part, _ in parts],
         conditions=first.conditions,
         source=first.source,

@@ -54,9 +54,10 @@ def judged(context: click.Context, command: str, timeout: float, **options: Any)
 
     if context.params["subject"] is not None:
         raise click.UsageError("expected SUBJECT or --command, but got both.")
-    for name in ("framework", "kind"):
+    for name in ("framework", "kind", "returns", "outer_rate"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name} is for a Python SUBJECT, and does not go with --command.")
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} is for a Python SUBJECT, and does not go with --command.")
     if context.get_parameter_source("order") is click.core.ParameterSource.DEFAULT:
         options["order"] = None  # all that the program declares
     return verify_program(command, timeout=timeout, **options)
@@ -76,6 +77,7 @@ Examples:
   refmaml verify examples/torch_fomaml.py:subject
   refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
+  refmaml verify federated.py:round --returns parameters --outer-rate 0.01
   refmaml verify mypackage.maml:step --problem quadratic --problem batched -v
   refmaml verify mypackage.maml:step --format junit=junit.xml --format html=report.html
 
@@ -129,6 +131,18 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     type=click.Choice(["step", "problem"]),
     help="A step, or a function of one problem. By default inferred from the number of required parameters.",
 )
+@click.option(
+    "--returns",
+    type=click.Choice(["gradients", "parameters"]),
+    help="What SUBJECT returns beside the cost: the meta-gradient, or its variables after one outer step of plain "
+    "descent. By default its attribute `returns`, or else gradients.",
+)
+@click.option(
+    "--outer-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="RATE",
+    help="The rate of that outer step, for --returns parameters. By default its attribute `outer_rate`.",
+)
 @dtypes_option
 @click.option(
     "--convention",
@@ -171,6 +185,8 @@ def verify(
     framework: str | None,
     order: str,
     kind: str | None,
+    returns: str | None,
+    outer_rate: float | None,
     dtypes: tuple[str, ...],
     declared: tuple[str, ...],
     level: str,
@@ -212,6 +228,8 @@ def verify(
                 framework=framework,
                 order=BY_OPTION[order],
                 kind=kind,
+                returns=returns,
+                outer_rate=outer_rate,
                 conventions=declared,
                 measures_growth=has_figures,
                 **extent,
@@ -230,7 +248,7 @@ def _require_level_or_problems(context: click.Context) -> None:
 
 def _require_subject(context: click.Context) -> None:
     """Refuse options that say how to ask a subject where there is none: they would be ignored."""
-    for name in ("framework", "order", "kind", "declared"):
+    for name in ("framework", "order", "kind", "returns", "outer_rate", "declared"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            option = "convention" if name == "declared" else name
+            option = "convention" if name == "declared" else name.replace("_", "-")
             raise click.UsageError(f"--{option} needs a SUBJECT.")

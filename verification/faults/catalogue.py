@@ -61,7 +61,8 @@ def _order() -> list[Fault]:
               {"": order.written_back}, (2,)),
         Fault("A03", "updated through a detached copy", "zero or None",
               "KanishJebaMathewM/Truxify#13118", "any problem",
-              "Differentiate by the parameters that the adapted ones were made from, without detach or clone of data.",
+              "Differentiate by the parameters that the adapted ones were made from, without detach or clone of data; "
+              "keep the graph of the inner steps (create_graph=True; in higher track_higher_grads=True).",
               {"": order.detached_copy, "at each inner step": order.detached_parameters,
                "where K ≥ 1": order.detached_in_the_loop}),
         Fault("A04", "first-order switch ignored or inverted", "gM for gF",
@@ -70,7 +71,8 @@ def _order() -> list[Fault]:
               {"": order.second_for_first}, (1,)),
         Fault("A05", "first-order mode detaches the parameters, not the gradients", "zero or None where K ≥ 1",
               "facebookresearch/higher#63 #102 #129", "K ≥ 1",
-              "In first order detach the inner gradients and leave the parameters that they are subtracted from.",
+              "In first order detach the inner gradients (create_graph=False) and leave the parameters that they are "
+              "subtracted from; in higher track_higher_grads=False detaches the parameters too.",
               {"": order.detached_parameters}, (1,)),
         Fault("A06", "initial weights copied or detached by default", "zero or None",
               "facebookresearch/higher#30 #54 #69", "any problem",
@@ -236,7 +238,8 @@ def _parameters() -> list[Fault]:
         Fault("F03", "some parameters never adapted", "φ_K[n] = θ[n]",
               "torchmeta with plain layers; metaopt/torchopt#144", "cross-Hessian ≠ 0",
               "Check that every parameter is replaced by its fast weight in the inner forward pass.",
-              {"": parameters.last_leaf_kept}, EVERY),
+              {"": parameters.last_leaf_kept,
+               "from the first on that has no gradient": parameters.stopped_at_unused}, EVERY),
         Fault("F04", "inner and outer selection exchanged", "gradient for the other set", "no public source known",
               "inner_v ≠ outer_v", "Adapt inner_v and differentiate by outer_v.", {"": parameters.selections_swapped}),
         Fault("F06", "no gradient for the variables that do not adapt", "zero or None where φ_K[n] = θ[n]",
@@ -246,7 +249,8 @@ def _parameters() -> list[Fault]:
         Fault("F05", "parameters and gradients paired by position", "permuted updates",
               "learn2learn maml_update pairs by position", "equal shapes, different gradients",
               "Pair parameters and gradients by name.", {"": parameters.paired_wrongly,
-               "of those that adapt": parameters.adapting_paired_wrongly}, EVERY),
+               "of those that adapt": parameters.adapting_paired_wrongly,
+               "after None was left out": parameters.paired_without_unused}, EVERY),
     ]  # fmt: skip
 
 
@@ -259,7 +263,8 @@ def _scales() -> list[Fault]:
               "Subtract the inner gradient.", {"": scales.ascent}, EVERY),
         Fault("G03", "Reptile scale", "(θ−φ_K), (θ−φ_K)/(Kα), or a mean of K+1 gradients over α",
               "ivy 1.0.0.5 reptile_step", "K ≥ 2, α ≠ 1",
-              "Return (θ − φ_K)/α, or declare the scale with --convention.",
+              "Return (θ − φ_K)/α, or declare the scale where that alone differs: --convention reptile-displacement "
+              "for θ − φ_K, reptile-per-step for (θ − φ_K)/(Kα).",
               {"not divided": scales.reptile_undivided, "divided by Kα": scales.reptile_over_steps,
                "mean of K+1 gradients over α": scales.reptile_of_gradients}, ("reptile",),
               "reptile-displacement or reptile-per-step"),
@@ -289,8 +294,8 @@ NOT_SHOWN = {
     "A07": "needs an inner step that clips: `verification.check` shows it on a model of one's own",
     "A09": "needs the user's own loss operation: `verification.check` and `check_relations` show it on their costs",
     "A13": "needs a cost that is not smooth at 0: `verification.check` and `check_relations` show it on the user's",
-    "B10": "shows only where a subject returns parameters: `verification.check` takes such a step",
-    "D10": "shows only where a subject returns parameters: `verification.check` takes such a step",
+    "B10": "shows only where a subject returns parameters: `--returns parameters`, or `verification.check`",
+    "D10": "shows only where a subject returns parameters: `--returns parameters`, or `verification.check`",
     "E03": "needs a model with buffers, which a cost function has not",
     "F01": "needs one parameter under two names: `verification.check` shows it on a model of one's own",
     "G08": "needs an implicit solve, which no step here has",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,14 @@ def compare(
     return [*reply.findings, *wrong], max((ratio for _, ratio in measured), default=float("inf"))
 
 
+def gradient_errors(standard: Standard, reply: Reply, truths: Iterable[Truth], declared: Declared) -> dict[str, float]:
+    """Return how far the gradients of a reply are off, leaf by leaf, in the 2-norm."""
+    truth, reading = next(iter(truths)), declared.readings[0]
+    expected = _expected(standard, truth, reading)
+    parts = _parts(replace(reply, cost=None, adapted=None), truth, expected, standard.sensitivity, reading)
+    return {str(part.leaf): part.error for part in parts}
+
+
 def differences(standard: Standard, dtype: str, first: Reply, second: Reply) -> list[Finding]:
     """Return where the gradients of two replies to one problem differ by more than rounding."""
     moves, unit = standard.sensitivity, unit_roundoff(dtype)
@@ -58,14 +66,19 @@ def _measure(
     standard: Standard, dtype: str, reply: Reply, truth: Truth, declared: Declared
 ) -> Iterator[tuple[Finding, float]]:
     """Yield a finding for each part of a reply with its error over its bound; above 1 it is wrong."""
-    answer, moves = truth.answer, standard.sensitivity
-    expected = Outcome(answer.cost, dict(answer.gradients))
+    expected = _expected(standard, truth, declared)
+    for part in _parts(reply, truth, expected, standard.sensitivity, declared):
+        yield _finding(part, dtype, truth.source), over(part.error, part.bound(dtype))
+
+
+def _expected(standard: Standard, truth: Truth, declared: Declared) -> Outcome:
+    """Return what is expected under the conventions."""
+    expected = Outcome(truth.answer.cost, dict(truth.answer.gradients))
     if declared.conventions:
         expected = declared.of(expected, standard.question)
     if declared.weights_points and standard.problem.options.average_across_steps:
         expected = declared.right(standard.question)
-    for part in _parts(reply, truth, expected, moves, declared):
-        yield _finding(part, dtype, truth.source), over(part.error, part.bound(dtype))
+    return expected
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,14 @@ class Standard:
             self._predictions[answer, call] = answer(replace(self.question, call=call))
         return self._predictions[answer, call]
 
+    def read_back(self, rate: float) -> Standard:
+        """Return the standard for gradients that are read back as (θ − θ')/β, with what is known already."""
+        least = tolerances.starts_over(self.generic, rate)
+        found = replace(self, allowance=self.sensitivity.at_least(least))
+        kept = ("_reference", "_oracles", "question", "_rough_question", "_roughly_right")
+        vars(found).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        return found
+
     # How far wrong answers are
 
     def distance(self, answer: AnswerFunction, dtype: str, *, call: int = 0) -> float:
@@ -149,10 +157,11 @@ class Standards:
     """The standards of built-in problems, each made when it is first wanted: what several runs can share."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Order], Standard] = {}
+        self._made: dict[tuple[str, Order, float | None], Standard] = {}
 
-    def of(self, name: str, order: Order) -> Standard:
-        """Return the standard of a built-in problem."""
-        if (name, order) not in self._made:
-            self._made[name, order] = Standard(suite.problem(name, order=order))
-        return self._made[name, order]
+    def of(self, name: str, order: Order, outer_rate: float | None = None) -> Standard:
+        """Return the standard of a built-in problem, with an outer step where a subject takes one."""
+        key = (name, order, outer_rate)
+        if key not in self._made:
+            self._made[key] = Standard(suite.problem(name, order=order).with_outer_step(outer_rate))
+        return self._made[key]

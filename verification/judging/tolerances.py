@@ -5,8 +5,10 @@ the leaf's sensitivity: how far it moves, per unit of relative change, when ever
 iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ is the leaf's condition number κ in the sense
 of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
 a variable that a cost ignores: there a correct answer is 0, exactly. In Reptile it is not: (θ − φ_K)/α has the rounding
-of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there. A subnormal answer is
-rounded by at least η, the smallest subnormal number, so that the bound is at least C η where it is not 0.
+of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there. So it is with a gradient
+that is read back from what an outer step of rate β made of the variables, (θ − θ')/β: s is at least ‖θ‖/β. A
+subnormal answer is rounded by at least η, the smallest subnormal number, so that the bound is at least C η where it is
+not 0.
 
 C = 64: `refmaml calibrate` measures correct code at up to 3 u κ over K ≤ 20 inner steps, and at the learning rates of
 the built-in problems no fault of the catalogue nearer than 17,300 u κ in float32.
@@ -14,12 +16,14 @@ the built-in problems no fault of the catalogue nearer than 17,300 u κ in float
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.oracles import TaskView
 from verification.oracles.propagation import solve
 from verification.problems.answers import Answer, assemble
 from verification.problems.problem import Problem
@@ -68,27 +72,39 @@ class Sensitivity:
     adapted: dict[str, float]
     sizes: dict[str, float]
 
+    def at_least(self, least: Mapping[str, float]) -> Sensitivity:
+        """Return the same with the gradients of some leaves moving by at least so much."""
+        return replace(self, gradients={chain: max(s, least.get(chain, 0.0)) for chain, s in self.gradients.items()})
+
 
 def sensitivity(problem: Problem) -> Sensitivity:
     """Measure the sensitivity of a problem's answer from a few random disturbances."""
     rng = np.random.default_rng(_SEED)
     base = _answer(problem, rng, 0.0)
     moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
-    ends = ends_over_rate(problem)
-    gradients = _movement(base.gradients, [answer.gradients for answer in moved])
-    return Sensitivity(
+    found = Sensitivity(
         cost=_response(np.asarray(base.cost), [np.asarray(answer.cost) for answer in moved]),
-        gradients={chain: max(movement, ends.get(chain, 0.0)) for chain, movement in gradients.items()},
+        gradients=_movement(base.gradients, [answer.gradients for answer in moved]),
         adapted=_movement(base.adapted, [answer.adapted for answer in moved]),
         sizes={chain: norm(leaf) for chain, leaf in base.gradients.items()},
     )
+    found = found.at_least(ends_over_rate(problem))
+    rate = problem.outer_learning_rate
+    return found if rate is None else found.at_least(starts_over(problem, rate))
 
 
 def ends_over_rate(problem: Problem) -> dict[str, float]:
     """Return ‖θ/α‖ of each leaf for Reptile, whose displacement has the rounding of its ends; nothing otherwise."""
-    if problem.order != "reptile":
-        return {}
-    parts = [problem.split(view.theta / view.rate) for view in problem.views(np)]
+    return _starts(problem, lambda view: view.theta / view.rate) if problem.order == "reptile" else {}
+
+
+def starts_over(problem: Problem, rate: float) -> dict[str, float]:
+    """Return ‖θ‖/β of each leaf: the rounding of a gradient that is read back as (θ − θ')/β, in units of u."""
+    return _starts(problem, lambda view: view.theta / rate)
+
+
+def _starts(problem: Problem, of_view: Callable[[TaskView], NDArray[Any]]) -> dict[str, float]:
+    parts = [problem.split(of_view(view)) for view in problem.views(np)]
     return {chain: max(norm(part[chain]) for part in parts) for chain in problem.names}
 
 

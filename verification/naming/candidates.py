@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, AnswerFunction
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction
 from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.combinations import combined
@@ -60,8 +60,10 @@ def candidates(order: Order) -> Iterator[Candidate]:
                 yield Candidate((fault.id,), variant, answer)
 
 
-def single(_: Evidence, order: Order) -> Iterator[Candidate]:
+def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield every fault of the catalogue."""
+    if any(observation.problem.outer_learning_rate is not None for observation in evidence.deciding):
+        yield from _of_parameters(order)
     yield from candidates(order)
 
 
@@ -83,6 +85,15 @@ def lower_precision(evidence: Evidence, _: Order) -> Iterator[Candidate]:
     found = precision_of(evidence)
     if found:
         yield Candidate(("G11",), found, CATALOGUE["G11"].variants["" if found == SINGLE else "half precision"])
+
+
+def _of_parameters(order: Order) -> Iterator[Candidate]:
+    """Yield the faults that only a subject that returns parameters shows."""
+    # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
+    for id_ in ("M06", "B10", "D10"):
+        if order in MODEL_CATALOGUE[id_].orders:
+            for variant, answer in MODEL_CATALOGUE[id_].variants.items():
+                yield Candidate((id_,), variant, answer)
 
 
 def in_one_mode(evidence: Evidence, order: Order) -> Iterator[Candidate]:

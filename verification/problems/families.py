@@ -113,17 +113,28 @@ def _quadratic(names: tuple[str, ...]) -> Costs:
     return costs
 
 
+_QUADRATIC: dict[str, tuple[int, ...]] = {"inner_only": (1,), "vector": (3,), "matrix": (2, 3), "outer_only": ()}
+
+
 @cache
 def quadratic() -> Family:
     """Return ½ (v − c)ᵀ A (v − c), with the variables that the cost takes laid end to end, and A symmetric."""
     return Family(
         "quadratic",
         "½ (v − c)ᵀ A (v − c)",
-        {"inner_only": (1,), "vector": (3,), "matrix": (2, 3), "outer_only": ()},
+        _QUADRATIC,
         _quadratic(("inner_only", "vector", "matrix")),
         _quadratic(("vector", "matrix", "outer_only")),
         inner_ignores=("outer_only",),
         outer_ignores=("inner_only",),
+    )
+
+
+@cache
+def alike_quadratic() -> Family:
+    """Return the same with vectors of one shape, so that variables that are taken for one another raise nothing."""
+    return replace(
+        quadratic(), shapes={name: (3,) if name != "matrix" else shape for name, shape in _QUADRATIC.items()}
     )
 
 

@@ -14,7 +14,7 @@ LEVELS = ("quick", "full")
 QUICK = (
     "quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "average",
     "same-cost-average", "batched", "two-of-three-tasks", "inner-chain", "three-parameters", "leaf-rates",
-    "large-gradients",
+    "large-gradients", "unused-between", "seven-steps",
 )  # fmt: skip
 #: Problems that are asked a second time, to find state that outlives a call.
 _TWICE = ("quadratic", "mlp-tanh-mse", "batched")

@@ -47,6 +47,8 @@ class Problem:
     options: Options
     framework: Framework
     order: Order
+    #: β, where a subject returns what its variables became by one outer step of this rate, θ − β g, in place of g.
+    outer_learning_rate: float | None = None
     #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
     is_built_in: bool = field(default=False, init=False)
     #: The family's name of each variable by key chain, in order.
@@ -108,10 +110,6 @@ class Problem:
     def rows(self) -> int:
         """The rows of a task's first support array: its examples, or the size of a quadratic cost's matrix."""
         return int(next(iter(self.batch["support"].values())).shape[1])
-
-    @property
-    def outer_learning_rate(self) -> None:
-        """A subject gives back gradients: there is no outer step."""
 
     @property
     def ignored_by_inner(self) -> list[str]:
@@ -197,6 +195,12 @@ class Problem:
             inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
         )
         object.__setattr__(found, "is_built_in", self.is_built_in)  # it is the same problem
+        return found
+
+    def with_outer_step(self, rate: float | None) -> Problem:
+        """Return the problem for a subject that returns its variables after one outer step of a rate."""
+        found = replace(self, outer_learning_rate=rate)
+        object.__setattr__(found, "is_built_in", self.is_built_in)
         return found
 
     # How an oracle sees it

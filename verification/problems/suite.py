@@ -3,7 +3,8 @@
 A problem that begins at zero, or has one task, or one step, hides faults. Each problem here has three unequal tasks and
 three inner steps unless its name says otherwise, different data and costs in the inner and the outer loop, support
 and query sets of different sizes, no zeros, and variables of the shapes (), (1,), (3,) and (2, 3), of which each cost
-ignores one. `awkwardness` checks all that: in the tests, and for other numbers whenever they are made.
+ignores one, at one end of them but for the problem that is named for it. `awkwardness` checks all that: in the tests,
+and for other numbers whenever they are made.
 """
 
 from __future__ import annotations
@@ -46,12 +47,21 @@ class Recipe:
 
 def _arrays(recipe: Recipe, family: Family, rng: np.random.Generator) -> Tree:
     if family.name == "quadratic":
-        return {name: _quadratic(recipe.tasks, recipe.distance, rng) for name in ("support", "query")}
+        ignored = {"support": family.inner_ignores, "query": family.outer_ignores}
+        return {
+            name: _quadratic(recipe.tasks, recipe.distance, rng, size=_size(family, without=ignores))
+            for name, ignores in ignored.items()
+        }
     sizes = {"support": _SUPPORT, "query": _QUERY}
     return {name: _examples(family.name, recipe.tasks, count, rng) for name, count in sizes.items()}
 
 
-def _quadratic(tasks: int, distance: float, rng: np.random.Generator, size: int = 10) -> Tree:
+def _size(family: Family, *, without: tuple[str, ...]) -> int:
+    """Return how many numbers the variables of a family hold, but for some of them."""
+    return sum(int(np.prod(shape, dtype=int)) for name, shape in family.shapes.items() if name not in without)
+
+
+def _quadratic(tasks: int, distance: float, rng: np.random.Generator, *, size: int) -> Tree:
     """Return symmetric matrices with eigenvalues between ½ and 2, and centres."""
     bases = np.linalg.qr(rng.normal(size=(tasks, size, size)))[0]
     eigenvalues = rng.uniform(0.5, 2.0, size=(tasks, 1, size))
@@ -95,6 +105,14 @@ _PLAIN: dict[str, Recipe] = {
     "one-step": Recipe(family=lambda: families.mlp("tanh", "softmax"), seed=12, steps=1, rate=0.25),
     "one-task": Recipe(family=families.logistic_regression, seed=13, tasks=1, rate=0.0625),
     "five-steps": Recipe(family=families.quadratic, seed=14, steps=5),
+    # Longer than the five steps that most code takes, on a cost whose Hessian changes from step to step.
+    "seven-steps": Recipe(family=families.logistic_regression, seed=16, steps=7),
+    # Each cost ignores a variable that stands between others of its shape.
+    "unused-between": Recipe(
+        family=families.alike_quadratic,
+        seed=17,
+        nest={name: name for name in ("matrix", "outer_only", "inner_only", "vector")},
+    ),
     # Entries beyond 10, where meta-gradients are clipped most often (cbfinn/maml, for miniImageNet).
     "large-gradients": Recipe(family=families.quadratic, seed=15, distance=256.0),
 }

@@ -49,6 +49,7 @@ def _properties(suite: Element, report: Report) -> None:
         ("verdict", report.verdict),
         ("reason", report.reason),
         *mistakes,
+        *(("remark", remark) for remark in report.remarks),
         *report.conditions.entries(),
     ]:
         SubElement(properties, "property", {"name": name, "value": value})

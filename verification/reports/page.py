@@ -53,6 +53,7 @@ def _sections(report: Report) -> Iterator[str]:
         ]
         yield table(("part", "verdict", "answers", "note"), rows)
     yield from _mistakes(report)
+    yield from (f"<p>{escape(remark)}</p>" for remark in report.remarks)
     if report.cases:
         yield "<h2>Errors against bounds</h2>"
         yield errors_figure(report.cases)

@@ -29,6 +29,7 @@ def _blocks(report: Report) -> Iterator[str]:
         yield "\n".join(f"{escaped(line)}  " for line in str(diagnosis).splitlines()[1:]).rstrip()
         if diagnosis.source:
             yield f"Source: {_linked(diagnosis.source)}"
+    yield from map(escaped, report.remarks)
     for case in report.failing[: 1 if report.diagnosis else _SHOWN]:
         yield f"### {escaped(case.title)}"
         yield fenced(str(case))

@@ -46,6 +46,9 @@ def show(report: Report, console: Console, detail: Detail = "normal") -> None:
     for diagnosis in report.diagnosis:
         console.print()
         _show_diagnosis(diagnosis, console)
+    for remark in report.remarks:
+        console.print()
+        say(remark, console)
     shown = 1 if any(diagnosis.convincing for diagnosis in report.diagnosis) else _SHOWN_CASES
     causes = distinct(report.failing)
     for case, count in causes[:shown]:

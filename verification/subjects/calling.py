@@ -69,6 +69,8 @@ class Subject:
         """
         if self.needs_all_used and problem.ignores_variables:
             return False
+        if problem.outer_learning_rate is not None and problem.options.batched:
+            return False  # one step would have to move each task's own variables
         declares = self.kind == "problem" or hasattr(self.function, "supports")
         return not declares or problem.needs <= supported(self.function)
 

@@ -60,10 +60,17 @@ class Reply:
     adapted: Arrays | None = None
     findings: list[Finding] = field(default_factory=list)
     malformed: bool = False
+    #: Gradients that have all numbers of their variable in another shape, in its shape.
+    reshaped: Arrays = field(default_factory=dict)
+    #: Where the gradients are no container of the variables but as many arrays in a row: those, by key chain.
+    by_position: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
 def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted).
+
+    Where the problem has an outer step of rate β, the variables after it, θ', are in the place of the gradients: these
+    are then read back as (θ − θ')/β.
 
     The interface of `fomaml_step` gives back leaves of the variables' dtypes: a step keeps them.
     """
@@ -74,8 +81,11 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
         return Reply(findings=[Finding("result", sentence)])
     findings: list[Finding] = []
     cost = _cost(problem, result[0], findings)
-    shapes = {chain: problem.shape(chain) for chain in selected(problem)}
-    gradients = _arrays(problem, "gradients", result[1], shapes, findings)
+    rate = problem.outer_learning_rate
+    what = "gradients" if rate is None else "parameters"
+    expected = selected(problem) if rate is None else list(problem.names)
+    shapes = {chain: problem.shape(chain) for chain in expected}
+    gradients = _arrays(problem, what, result[1], shapes, findings)
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
@@ -83,18 +93,66 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
     if keeps_dtypes:
         findings += [
-            Finding("dtype", f"expected {what} of dtype {problem.dtype}, but it is {leaf.dtype}", chain)
-            for what, arrays in (("gradients", gradients), ("adapted", adapted or {}))
+            Finding("dtype", f"expected {part} of dtype {problem.dtype}, but it is {leaf.dtype}", chain)
+            for part, arrays in ((what, gradients), ("adapted", adapted or {}))
             for chain, leaf in arrays.items()
             if leaf.dtype != problem.dtype
         ]
     given = leaves(result[1])
-    numbers = {chain: _number(problem, given.get(chain)) for chain in selected(problem)}
+    numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
     malformed = not given.keys() <= set(problem.names) or any(
         isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items()
     )
-    return Reply(cost, gradients, returned, adapted, findings, malformed)
+    if rate is not None:
+        start = {chain: problem.framework.to_numpy(leaf) for chain, leaf in leaves(problem.variables).items()}
+        trained = set(selected(problem))
+        findings += _moved(start, gradients, kept=start.keys() - trained)
+        gradients = {
+            chain: _read_back(start[chain], leaf, rate) for chain, leaf in gradients.items() if chain in trained
+        }
+        returned = {
+            chain: leaf if leaf is None else _read_back(start[chain], leaf, rate)
+            for chain, leaf in returned.items()
+            if chain in trained
+        }
+    reshaped = {
+        chain: leaf.reshape(problem.shape(chain))
+        for chain, leaf in returned.items()
+        if leaf is not None and leaf.shape != problem.shape(chain) and leaf.size == np.prod(problem.shape(chain))
+    }
+    by_position = _by_position(problem, result[1]) if malformed and rate is None else {}
+    return Reply(cost, gradients, returned, adapted, findings, malformed, reshaped, by_position)
+
+
+def _by_position(problem: Problem, value: Any) -> dict[str, NDArray[Any] | None]:
+    """Return the arrays of a list or tuple by the variables in their order, where they have their shapes."""
+    if not isinstance(value, list | tuple) or len(value) != len(problem.names):
+        return {}
+    arrays = [None if leaf is None else _number(problem, leaf) for leaf in value]
+    found: dict[str, NDArray[Any] | None] = {}
+    for chain, array in zip(problem.names, arrays, strict=True):
+        if isinstance(array, str) or (array is not None and array.shape != problem.shape(chain)):
+            return {}
+        found[chain] = array
+    return {chain: found[chain] for chain in selected(problem)}
+
+
+def _read_back(start: NDArray[Any], moved: NDArray[Any], rate: float) -> NDArray[Any]:
+    """Return (θ − θ')/β in float64: what is judged has the rounding of the subject alone."""
+    if start.shape != moved.shape:
+        return moved  # a finding says so
+    found: NDArray[Any] = (start.astype(np.float64) - moved.astype(np.float64)) / rate
+    return found
+
+
+def _moved(start: Arrays, moved: Arrays, kept: set[str]) -> list[Finding]:
+    """Return a finding for each variable that the outer loop does not select, and that moved."""
+    return [
+        Finding("parameters", "it changed, though the outer loop does not select it", chain, start[chain], leaf)
+        for chain, leaf in moved.items()
+        if chain in kept and not np.array_equal(leaf, start[chain])
+    ]
 
 
 def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:

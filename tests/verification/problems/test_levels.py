@@ -10,6 +10,8 @@ from shared import STANDARDS, verify
 import refmaml
 import verification
 from verification.faults import CATALOGUE
+from verification.faults.question import each_task
+from verification.faults.work import pull_back, solve
 from verification.judging.separation import overlooked
 from verification.orders import ORDERS
 from verification.problems import levels, suite
@@ -29,6 +31,41 @@ def test_the_quick_level_shows_every_fault(order):
     assert missed(quick, "float64", order) == []
     only_double = [id_ for id_, fault in CATALOGUE.items() if fault.dtypes == ("float64",) and order in fault.orders]
     assert missed(quick, "float32", order) == only_double
+
+
+def between(problem, ignored):
+    """Return whether an ignored variable stands before two others of its shape, one of which is not ignored."""
+    chains = list(problem.names)
+    return any(
+        problem.shape(chain) == problem.shape(later) and later not in ignored
+        for chain in ignored
+        for later in chains[chains.index(chain) + 1 :]
+    )
+
+
+@pytest.mark.parametrize("loop", ["inner", "outer"])
+def test_an_unused_variable_stands_between_others_of_its_shape(loop):
+    """What is left out of a list of gradients shifts those after it without a mistake in a shape, in either loop."""
+    quick = [verification.problem(name) for name in levels.QUICK]
+    assert any(between(problem, getattr(problem, f"ignored_by_{loop}")) for problem in quick)
+
+
+def truncated(window):
+    """Return second-order MAML that differentiates the last inner steps alone."""
+    return each_task(
+        lambda work, question: solve(
+            work, question.order, pull_back=lambda work, points, u: pull_back(work, points[-window:], u)
+        )
+    )
+
+
+@pytest.mark.parametrize("window", [2, 3, 5, 6])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_truncated_differentiation_does_not_pass(window, dtype):
+    """A window of up to six inner steps is more than a thousand bounds away on a problem of the quick level."""
+    standards = [STANDARDS.of(name, 2) for name in levels.names("quick", 2, 0)]
+    longest = [standard for standard in standards if standard.problem.inner_grad_steps > window]
+    assert max(standard.distance(truncated(window), dtype) for standard in longest) > 1000
 
 
 def test_what_a_problem_does_not_show():

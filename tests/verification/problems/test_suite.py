@@ -21,6 +21,7 @@ from verification.problems.trees import leaves, map_leaves
 U = 2.0**-53
 TORCH = pytest.param("torch", marks=pytest.mark.framework("torch"))
 EVERY = [(order, name) for order in ORDERS for name in suite.names(order, plain=False)]
+STEPS = {"no-steps": 0, "one-step": 1, "five-steps": 5, "seven-steps": 7}
 ACTIVATIONS = ("tanh", "relu", "softplus")
 
 
@@ -39,7 +40,7 @@ def test_what_every_problem_has(name):
     problem = verification.problem(name)
     tasks = {"one-task": 1, "two-of-three-tasks": 2, "batched-two-of-three": 2}.get(name, 3)
     assert problem.num_tasks == tasks
-    assert problem.inner_grad_steps == {"no-steps": 0, "one-step": 1, "five-steps": 5}.get(name, 3)
+    assert problem.inner_grad_steps == STEPS.get(name, 3)
     assert not np.array_equal(*(next(iter(each.values())).ravel()[:6] for each in problem.batch.values()))
     for leaf in [*leaves(problem.batch).values(), *leaves(problem.variables).values()]:
         assert np.all(leaf == leaf.astype(np.float32))  # both precisions are asked the same numbers
