@@ -121,8 +121,8 @@ def _weights(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, cha
     found: Weights = {}
     for count, observations in groups.items():
         weights = _solved(evidence, observations, sum_, change)
-        if weights is None:
-            return None
+        if weights is None or not any(weights):
+            return None  # nothing at all is no sum
         found[count] = weights
     names = [{observation.problem.name for observation in observations} for observations in groups.values()]
     if all(np.allclose(weights, weights[0]) for weights in found.values()) and max(map(len, names)) == 1:
@@ -179,7 +179,7 @@ def _left_in(
         shares, scale = [], []
         for observation in telling:
             solved = _two_parts(evidence, observation, after(right, change), after(alone, change))
-            if solved is None:
+            if solved is None or not all(solved):
                 break
             question = evidence.question(observation)
             scale.append((solved[0], question))
