@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from verification.frameworks import FRAMEWORKS
-from verification.frameworks import framework as framework_named
+from verification.isolation.asking import relations_of
+from verification.isolation.definitions import require_built_in
+from verification.isolation.host import Host
+from verification.isolation.subject import IsolatedSubject
 from verification.judging.comparison import compare, differences, gradient_errors
 from verification.judging.conventions import Declared, convention
 from verification.judging.gate import unfit
@@ -25,11 +28,10 @@ from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import levels, suite
 from verification.problems.problem import Problem
 from verification.problems.setting import Setting
-from verification.problems.trees import Tree, leaves, map_leaves
-from verification.relations import check_problem
+from verification.processes import limits
 from verification.remarks import form_alone, remarks
 from verification.report import Case, Conditions, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, SubjectError, ask, described, framework_of, kind_of, load
+from verification.subjects import Finding, Reply, Subject, SubjectError, found_at, subject_from
 from verification.verdicts import Verdict
 
 _AGAIN = "the same call gives another answer the second time"
@@ -54,8 +56,15 @@ def verify(
     measures_growth: bool = False,
     returns: str | None = None,
     outer_rate: float | None = None,
+    isolated: bool = False,
+    timeout: float = limits.PYTHON_TIMEOUT,
+    memory: float = limits.MEMORY,
 ) -> Report:
     """Judge an implementation of a meta-learning step.
+
+    By default the subject runs in this process, which cannot stand everything: a call that never returns, that ends the
+    process, that takes all memory or crashes the interpreter takes the judge with it. A subject that can be found by
+    its name is safe to judge with ``isolated=True``, which calls it in a process of its own.
 
     Args:
         subject: a step with the interface of `refmaml.fomaml_step` (`maml_step` for order 2, `reptile_step` for
@@ -81,6 +90,10 @@ def verify(
             "gradients". The gradients are then read back, with the bound that follows from rounding the variables.
         outer_rate: β, the rate of that step, by default the subject's attribute `outer_rate`. The subject finds it in
             `problem.outer_learning_rate` too.
+        isolated: whether to call the subject in a process of its own, on built-in problems. The subject is then a name,
+            or a function that its module has under its name.
+        timeout: the seconds that a call, or the import, may take there.
+        memory: the bytes that this process may hold in memory, with all that it starts; on Linux.
 
     Returns:
         The report; ``report.verdict`` is "pass", "fail" or "inconclusive", and ``report.diagnosis`` names the mistake.
@@ -88,12 +101,24 @@ def verify(
     Raises:
         SubjectError: the subject cannot be found or called at all.
         MissingFrameworkError: the framework is not installed.
-        ValueError: an option is not one of its values.
+        ValueError: an option is not one of its values, or `isolated` meets a problem of one's own.
     """
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
-    judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
-    rate = outer_rate_of(judged, returns, outer_rate)
-    return replace(run, outer_rate=rate).report([(judged, order)], progress)
+    if not isolated:
+        judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
+        rate = outer_rate_of(judged, returns, outer_rate)
+        return replace(run, outer_rate=rate).report([(judged, order)], progress)
+    _require_options(framework, order, kind)
+    where = subject if isinstance(subject, str) else found_at(subject)
+    for problem in run.problems or ():
+        require_built_in(problem)
+    with Host(where, framework=framework, kind=kind, timeout=timeout, memory=memory) as host:
+        run.prepare(order)  # while the subject is imported
+        there = IsolatedSubject.of(host)
+        rate = outer_rate_of(there, returns, outer_rate)
+        report = replace(run, outer_rate=rate).report([(there, order)], progress)
+        host.stop()
+        return replace(_with_missing(report, host.given_up), notes=host.notes)
 
 
 def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: float | None = None) -> float | None:
@@ -104,10 +129,11 @@ def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: floa
         SubjectError: a rate is missing, is none, or is there where gradients are returned.
     """
     _require("returns", returns, (None, "gradients", "parameters"))
-    said = returns or getattr(subject.function, "returns", "gradients")
+    declared, declared_rate = subject.outer_step
+    said = returns or declared or "gradients"
     if said not in ("gradients", "parameters"):
         raise SubjectError(f"its attribute returns: expected 'gradients' or 'parameters', but got {said!r}.")
-    rate = getattr(subject.function, "outer_rate", None) if outer_rate is None else outer_rate
+    rate = declared_rate if outer_rate is None else outer_rate
     if said == "gradients":
         if outer_rate is not None:
             raise SubjectError("outer_rate is for a subject that returns parameters: pass returns='parameters' too.")
@@ -116,6 +142,18 @@ def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: floa
         expected = "a subject that returns parameters has the rate of its outer step, a number above 0, in outer_rate"
         raise SubjectError(f"{expected} (--outer-rate, or an attribute of the subject), but got {rate!r}.")
     return float(rate)
+
+
+def _with_missing(report: Report, given_up: str) -> Report:
+    """Say in the reason how many answers are missing because the subject's process broke down, and why."""
+    causes = [finding.message for case in report.cases for finding in case.findings if finding.what == "process"]
+    if not causes:
+        return report
+    count = sum(any(finding.what == "process" for finding in case.findings) for case in report.cases)
+    missing = f"{count} of {len(report.cases)} {'answer is' if count == 1 else 'answers are'} missing"
+    wrong = sum(case.verdict == "fail" for case in report.cases) - count
+    others = f", and {wrong} {'is' if wrong == 1 else 'are'} wrong" if wrong else ""
+    return replace(report, reason=f"{missing}{others}. The cause: {given_up or causes[0]}.")
 
 
 def subject_of(
@@ -133,28 +171,25 @@ def subject_of(
         MissingFrameworkError: the framework is not installed.
         ValueError: an option is not one of its values, or one of the problems is of another order.
     """
-    _require("order", order, ORDERS)
-    _require("kind", kind, (None, "step", "problem"))
-    if framework is not None:
-        framework_named(framework)
+    _require_options(framework, order, kind)
     for problem in problems:
         if isinstance(problem, Problem) and problem.order != order:
             raise ValueError(
                 f"problems: expected problems of order {order!r}, but {problem.name!r} is of order {problem.order!r}."
             )
-    function = load(subject) if isinstance(subject, str) else subject
-    name = subject if isinstance(subject, str) else _name(function)
-    inferred, source = framework_of(function) if framework is None else (framework, "")
-    return Subject(function, kind_of(function, kind), inferred, name, inferred_from=source)
+    return subject_from(subject, framework=framework, kind=kind)
+
+
+def _require_options(framework: str | None, order: Order, kind: str | None) -> None:
+    _require("order", order, ORDERS)
+    _require("kind", kind, (None, "step", "problem"))
+    if framework is not None and framework not in FRAMEWORKS:
+        raise ValueError(f"framework: expected one of {', '.join(FRAMEWORKS)}, but got {framework!r}.")
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, allowed))}, but got {value!r}.")
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +222,8 @@ class Run:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
-        for subject, standard in able:
-            subject.require_signature(standard.generic)
+        for subject in {id(subject): subject for subject, _ in able}.values():
+            subject.require_signatures([standard.generic for asked, standard in able if asked is subject])
         unable = self.unfit(able)
         if unable:
             return replace(conclude(subjects[0][0], [], [], [], [], [], self.conditions), reason=unable)
@@ -260,9 +295,9 @@ class Run:
 
     def unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
         """Return why the framework of a subject is not fit to be judged in, in the first precision where it is not."""
-        frameworks = dict.fromkeys(subject.framework for subject, _ in able)
+        subjects = {subject.framework: subject for subject, _ in able}.values()
         standards = [standard for _, standard in able]
-        sentences = (unfit(standards, framework, dtype) for framework in frameworks for dtype in self.dtypes)
+        sentences = (unfit(standards, subject, dtype) for subject in subjects for dtype in self.dtypes)
         return next(filter(None, sentences), "")
 
     def growth_of(
@@ -299,6 +334,12 @@ class Run:
             for standard in self.standards_of(order)
         ]
 
+    def prepare(self, order: Order) -> None:
+        """Work out what is known of the problems that every subject is asked."""
+        for standard in self.standards_of(order):
+            if not standard.generic.needs:
+                standard.prepare()
+
     def precisions(self, standard: Standard) -> tuple[str, ...]:  # noqa: ARG002  # a run may choose by the problem
         """Return the precisions to test a problem in."""
         return self.dtypes
@@ -326,21 +367,21 @@ class Run:
             Related(problem.name, order, result)
             for problem in problems
             if subject.can(problem)
-            for result in check_problem(subject.function, problem.native(subject.framework)).results
+            for result in relations_of(subject, problem).results
         ]
 
     def case(self, subject: Subject, standard: Standard, dtype: str) -> tuple[Case, list[Observation]]:
         """Ask one problem in one precision, twice where state is looked for, and compare."""
         truths = standard.truths(own=subject.is_own)
-        own = standard.generic.native(subject.framework, dtype)
-        reply, changes = _ask(subject, standard, own)
+        posed = subject.pose(standard.generic, dtype)
+        reply, changes = posed.ask()
         findings, worst = compare(standard, dtype, reply, truths, self.declared)
         findings += changes
         observations = [_observation(standard, dtype, reply, findings, changes)]
         # State outlives a call in any precision alike: one is enough.
         if levels.is_asked_twice(standard.problem) and dtype == self.precisions(standard)[0]:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
-            again, _ = _ask(subject, standard, standard.generic.native(subject.framework, dtype) if changes else own)
+            again, _ = (subject.pose(standard.generic, dtype) if changes else posed).ask()
             later, _ = compare(standard, dtype, again, truths, self.declared)
             apart = differences(standard, dtype, reply, again) if findings else later
             findings += [
@@ -433,31 +474,6 @@ def run_of(
     )  # fmt: skip
 
 
-def _ask(subject: Subject, standard: Standard, own: Problem) -> tuple[Reply, list[Finding]]:
-    """Ask with arrays of its own, and tell which of them the subject wrote into."""
-    dtype = str(own.dtype)
-    untouched = standard.generic.native("numpy", dtype)
-    reply = ask(subject, own)
-    findings = []
-    for what, before, after in (
-        ("variables", untouched.variables, own.variables),
-        ("batch", untouched.batch, own.batch),
-    ):
-        try:
-            later = leaves(_arrays(own, after))
-        except RuntimeError as error:  # JAX deletes an array that is donated to a compiled function
-            findings.append(Finding("inputs", f"the call made the caller's {what} unreadable: {described(error)}"))
-            continue
-        for chain, leaf in leaves(before).items():
-            if not np.array_equal(leaf, later[chain]):
-                findings.append(Finding("inputs", f"the call changed the caller's {what}", chain, leaf, later[chain]))
-    return reply, findings
-
-
-def _arrays(problem: Problem, tree: Tree) -> Tree:
-    return map_leaves(lambda leaf: np.array(problem.framework.to_numpy(leaf)), tree)
-
-
 def _observation(
     standard: Standard, dtype: str, reply: Reply, findings: list[Finding], changes: list[Finding], call: int = 0
 ) -> Observation:
@@ -476,7 +492,7 @@ def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
     rate = problem.outer_learning_rate
     call = "subject(problem)" if subject.kind == "problem" else "subject(*arguments, **keywords)"
     lines = [
-        *framework_named(subject.framework).preamble.get(dtype, ()),
+        *subject.preamble(dtype),
         "import verification",
         f"subject = verification.load({subject.place!r})",
         f"problem = {made}",

@@ -60,7 +60,7 @@ class Case:
 
 
 #: What findings are about that tell of no number.
-_WITHOUT_NUMBERS = ("exception", "program", "result")
+_WITHOUT_NUMBERS = ("exception", "process", "program", "result")
 
 
 def distinct(cases: Sequence[Case]) -> list[tuple[Case, int]]:
@@ -174,7 +174,8 @@ class Report:
     on several things, of which it gives one verdict; it is empty where there is one subject. `inferred_from` says what
     the framework was inferred from, where it was not given. `source` is where the subject is written, where that is
     known. `growth` has how the errors of a wrong subject grow with the learning rate, where that was wanted. `remarks`
-    has sentences on which answers are right and how, whatever the mistake is.
+    has sentences on which answers are right and how, whatever the mistake is, and `notes` such on the run, which change
+    no verdict, such as that the subject ran in the judge's own process.
 
     Names, messages and outputs are the subject's: what a terminal or a page would obey in them is spelled out here,
     once for every form of the report.
@@ -197,6 +198,7 @@ class Report:
     source: Source | None = None
     growth: list[Growth] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -245,6 +247,7 @@ class Report:
                 "source": self.source and vars(self.source),
             },
             "inferred_from": self.inferred_from,
+            "notes": self.notes,
             "conditions": {
                 key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.conditions).items()
             },

@@ -10,6 +10,7 @@ from verification.commands.faults import faults
 from verification.commands.init import init
 from verification.commands.requests import requests
 from verification.commands.self_test import self_test
+from verification.commands.signals import end_on_signals
 from verification.commands.smoke import smoke
 from verification.commands.vectors import vectors
 from verification.commands.verify import verify
@@ -38,6 +39,7 @@ Exit codes:
 @click.version_option(package_name="refmaml")
 def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
+    click.get_current_context().call_on_close(end_on_signals())
 
 
 for command in (init, verify, check, faults, self_test, calibrate, smoke, requests, vectors):

@@ -38,8 +38,9 @@ Exit codes:
 def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
     """Print the lines by which the judge asks a program a problem."""
     from verification.problems import suite
+    from verification.processes import request
     from verification.protocol.judging import layout_of
-    from verification.protocol.messages import PROTOCOL, request
+    from verification.protocol.messages import PROTOCOL
 
     try:
         layout = layout_of(name, BY_OPTION[order])

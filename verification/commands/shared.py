@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verification.frameworks import MissingFrameworkError
 from verification.orders import DTYPES
-from verification.protocol.limits import TIMEOUT
+from verification.processes.limits import MEMORY, TIMEOUT
 from verification.reports.formats import as_json
 from verification.subjects import SubjectError
 from verification.texts import visible
@@ -135,10 +135,17 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
         raise click.UsageError(f"the file {path} cannot be written: {error.strerror}.") from error
 
 
-def _seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 < value < float("inf"):
+def seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no time."""
+    if value is not None and not 0 < value < float("inf"):
         raise click.BadParameter(f"expected a number of seconds above 0, but got {value:g}.", context, parameter)
     return value
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not value > 0:
+        raise click.BadParameter(f"expected a number of GiB above 0, but got {value:g}.", context, parameter)
+    return value * 2**30
 
 
 dtypes_option = click.option(
@@ -152,12 +159,21 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print every
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="The number of processes."
 )
+memory_option = click.option(
+    "--memory",
+    type=float,
+    default=MEMORY / 2**30,
+    show_default=True,
+    metavar="GIB",
+    callback=_bytes,
+    help="The memory that SUBJECT or the program may hold, with all that it starts. Only Linux knows it.",
+)
 timeout_option = click.option(
     "--timeout",
     type=float,
     default=TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    callback=_seconds,
+    callback=seconds,
     help="The time limit of a program for one answer.",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,9 +14,10 @@ from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
     completing,
     dtypes_option,
+    memory_option,
+    seconds,
     shown_progress,
     suggestion,
-    timeout_option,
     usage_errors,
 )
 from verification.frameworks import FRAMEWORKS
@@ -24,6 +27,7 @@ from verification.judging.standard import Standards
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems import suite
 from verification.problems.levels import LEVELS
+from verification.processes import limits
 from verification.report import Report
 from verification.reports.formats import FORMATS
 from verification.reports.terminal import Detail, show
@@ -37,13 +41,17 @@ command_option = click.option(
 )
 
 
-def refuse_timeout(context: click.Context) -> None:
-    """Refuse a timeout where a function is called, which nothing can interrupt."""
-    if context.get_parameter_source("timeout") is not click.core.ParameterSource.DEFAULT:
-        raise click.UsageError("--timeout needs --command.")
+_IN_PROCESS = "in the judge's own process. Nothing limits its time and its memory there, and it can change the verdict."
 
 
-def judged(context: click.Context, command: str, timeout: float, **options: Any) -> Report:
+def refuse_limits(context: click.Context, why: str) -> None:
+    """Refuse limits where a function is called in this process, which nothing can interrupt."""
+    for name in ("timeout", "memory"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} {why}.")
+
+
+def judged(context: click.Context, command: str, **options: Any) -> Report:
     """Return the report on a program, for ``refmaml verify --command``.
 
     Raises:
@@ -54,13 +62,23 @@ def judged(context: click.Context, command: str, timeout: float, **options: Any)
 
     if context.params["subject"] is not None:
         raise click.UsageError("expected SUBJECT or --command, but got both.")
-    for name in ("framework", "kind", "returns", "outer_rate"):
+    for name in ("framework", "kind", "returns", "outer_rate", "in_process"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = name.replace("_", "-")
             raise click.UsageError(f"--{option} is for a Python SUBJECT, and does not go with --command.")
     if context.get_parameter_source("order") is click.core.ParameterSource.DEFAULT:
         options["order"] = None  # all that the program declares
-    return verify_program(command, timeout=timeout, **options)
+    return verify_program(command, **options)
+
+
+def judged_subject(context: click.Context, subject: str, bounds: dict[str, Any], **options: Any) -> Report:
+    """Return the report on a Python subject, which is called in a process of its own unless told otherwise."""
+    if not context.params["in_process"] and sys.platform != "win32":
+        return judge.verify(subject, isolated=True, **bounds, **options)
+    refuse_limits(context, "does not go with --in-process" if sys.platform != "win32" else "is not for Windows")
+    search()
+    report = judge.verify(subject, **options)
+    return replace(report, notes=[*report.notes, f"The subject ran {_IN_PROCESS}"])
 
 
 _VERIFY_HELP = """
@@ -71,6 +89,9 @@ SUBJECT is either a step with the interface of refmaml.fomaml_step, or a functio
 then tests everything that the program declares, golden vectors included. Without SUBJECT and --command, the judge
 compares refmaml's own steps with independent oracles.
 
+The judge calls SUBJECT in a process of its own, with limits of time and memory. A call that crashes, hangs or ends the
+process is a wrong answer. SUBJECT is code that runs with your rights: docs/security.md.
+
 \b
 Examples:
   refmaml verify
@@ -78,13 +99,15 @@ Examples:
   refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
   refmaml verify federated.py:round --returns parameters --outer-rate 0.01
+  refmaml verify mypackage.maml:step --timeout 300 --memory 32
+  python -m pdb -m refmaml verify subject.py:subject --in-process
   refmaml verify mypackage.maml:step --problem quadratic --problem batched -v
   refmaml verify mypackage.maml:step --format junit=junit.xml --format html=report.html
 
 \b
 Exit codes:
   0  pass: every answer is right within its bound
-  1  fail: an answer is wrong, or a relation is broken; the report shows which
+  1  fail: an answer is wrong or missing, or a relation is broken; the report shows which
   2  wrong usage: the subject or an option cannot be used, or a file cannot be written
   3  inconclusive: rounding could hide a wrong answer, or no problem was tested
   70 the judge itself failed, which says nothing about SUBJECT
@@ -153,7 +176,20 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     help=f"A convention of SUBJECT that differs from the default: {', '.join(CONVENTIONS)}. You can repeat it.",
 )
 @command_option
-@timeout_option
+@click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    callback=seconds,
+    help=f"The time limit of one call of SUBJECT (default: {limits.PYTHON_TIMEOUT:.0f}), or of one answer of a program "
+    f"(default: {limits.TIMEOUT:.0f}).",
+)
+@memory_option
+@click.option(
+    "--in-process",
+    is_flag=True,
+    help="Call SUBJECT in the judge's own process, for a debugger. Nothing limits its time and its memory there.",
+)
 @click.option(
     "--level",
     type=click.Choice(LEVELS),
@@ -193,7 +229,9 @@ def verify(
     problems: tuple[str, ...],
     seed: int,
     command: str | None,
-    timeout: float,
+    timeout: float | None,
+    memory: float,
+    in_process: bool,  # noqa: ARG001  # `judged_subject` reads it
     outputs: tuple[Output, ...],
     detail: Detail,
 ) -> None:
@@ -205,26 +243,27 @@ def verify(
             "progress": progress, "standards": click.get_current_context().find_object(Standards),
         }  # fmt: skip
         has_figures = any(output.name == "html" for output in outputs)
+        context = click.get_current_context()
+        bounds = {"memory": memory, **({} if timeout is None else {"timeout": timeout})}
         if command is not None:
-            context = click.get_current_context()
             report = judged(
                 context,
                 command,
-                timeout,
                 order=BY_OPTION[order],
                 conventions=declared,
                 measures_growth=has_figures,
+                **bounds,
                 **extent,
             )
         elif subject is None:
-            _require_subject(click.get_current_context())
-            refuse_timeout(click.get_current_context())
+            _require_subject(context)
+            refuse_limits(context, "needs SUBJECT or --command")
             report = own.verify_own(**extent)
         else:
-            refuse_timeout(click.get_current_context())
-            search()
-            report = judge.verify(
+            report = judged_subject(
+                context,
                 subject,
+                bounds,
                 framework=framework,
                 order=BY_OPTION[order],
                 kind=kind,
@@ -248,7 +287,7 @@ def _require_level_or_problems(context: click.Context) -> None:
 
 def _require_subject(context: click.Context) -> None:
     """Refuse options that say how to ask a subject where there is none: they would be ignored."""
-    for name in ("framework", "order", "kind", "returns", "outer_rate", "declared"):
+    for name in ("framework", "order", "kind", "returns", "outer_rate", "declared", "in_process"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = "convention" if name == "declared" else name.replace("_", "-")
             raise click.UsageError(f"--{option} needs a SUBJECT.")

@@ -19,7 +19,7 @@ def make() -> Framework:
     torch = optional("torch", "torch")
 
     def to_numpy(value: Any) -> NDArray[Any]:
-        return np.asarray(value.detach().cpu().numpy() if torch.is_tensor(value) else value)
+        return np.asarray(value.detach().cpu().resolve_neg().numpy() if torch.is_tensor(value) else value)
 
     def gradient(cost: Cost, data: Arrays, variables: Arrays) -> Arrays:
         found: Arrays = torch.func.grad(lambda v: cost(torch, data, v))(variables)

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from verification.judging.standard import Standard
 from verification.judging.tolerances import bound_of_size, over
 from verification.problems.problem import Problem
-from verification.problems.trees import Tree, leaves, map_leaves
+from verification.problems.trees import map_leaves
+from verification.subjects import ProgramError, Subject
+from verification.subjects.costs import LOOPS, Costs, cost
 
 _DRAWS = 4
 _DELTA = 2.0**-20  # as in `tolerances`: far above rounding, far below where a cost bends
 _SEED = 20170303
 
 
-def unfit(standards: Iterable[Standard], framework: str, dtype: str) -> str:
-    """Return in a sentence why nothing can be judged in a precision of a framework, or nothing where all is well.
+def unfit(standards: Iterable[Standard], subject: Subject, dtype: str) -> str:
+    """Return in a sentence why nothing can be judged in a precision of a subject's framework; nothing if all is well.
 
     The costs are those of the problems, each once, in the inner loop and in the outer. A cost may be off by
     C u max(|S|, s), with s how far it moves per unit of relative change of data and variables.
@@ -32,31 +34,31 @@ def unfit(standards: Iterable[Standard], framework: str, dtype: str) -> str:
         problem = standard.generic
         if (problem.family.inner_cost, problem.options.same_cost) not in known:
             known.add((problem.family.inner_cost, problem.options.same_cost))
-            wrong = _wrong(problem, problem.native(framework, dtype), dtype)
+            try:
+                wrong = _wrong(problem, subject.costs(problem, dtype), dtype)
+            except ProgramError:
+                return ""  # a subject that broke its process down is told so when it is called
             if wrong:
                 where = f"on the problem {problem.name} {wrong}. This says nothing about the subject."
-                return f"The framework {framework} cannot be judged in with {dtype}: {where}"
+                return f"The framework {subject.framework} cannot be judged in with {dtype}: {where}"
     return ""
 
 
-def _wrong(problem: Problem, own: Problem, dtype: str) -> str:
-    to_numpy = own.framework.to_numpy
-    for what, tree in (("its variables", own.variables), ("its data", own.batch)):
-        for leaf in leaves(tree).values():
-            if to_numpy(leaf).dtype != dtype:
-                return f"{what} are {to_numpy(leaf).dtype}"
+def _wrong(problem: Problem, costs: Costs, dtype: str) -> str:
+    for what, dtypes in (("its variables", costs.variables), ("its data", costs.data)):
+        for other in dtypes:
+            if other != dtype:
+                return f"{what} are {other}"
     # The problem as it was made is in float64, and autograd's functions of plain arrays are NumPy's.
-    for name, loop in (("support", "inner"), ("query", "outer")):
-        with own.framework.precision(dtype):
-            try:
-                got = to_numpy(_cost(own, loop, own.batch[name], own.variables))
-            except Exception as error:
-                return f"the {loop} cost raises {type(error).__name__}: {error}"
+    for loop, name in LOOPS.items():
+        got = costs.values[loop]
+        if got.raised:
+            return f"the {loop} cost raises {got.raised}"
         expected, moves = _expected(problem, loop, name)
         if got.dtype != dtype:
             return f"the {loop} cost is {got.dtype}"
-        if not over(abs(float(got) - expected), bound_of_size(max(abs(expected), moves), dtype)) <= 1:
-            return f"the {loop} cost is {float(got):.17g}, where NumPy has {expected:.17g}"
+        if not over(abs(got.value - expected), bound_of_size(max(abs(expected), moves), dtype)) <= 1:
+            return f"the {loop} cost is {got.value:.17g}, where NumPy has {expected:.17g}"
     return ""
 
 
@@ -67,15 +69,9 @@ def _expected(problem: Problem, loop: str, name: str) -> tuple[float, float]:
     def disturb(leaf: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(leaf * (1 + _DELTA * rng.choice([-1.0, 1.0], leaf.shape)))
 
-    value = float(_cost(problem, loop, problem.batch[name], problem.variables))
+    value = float(cost(problem, loop, problem.batch[name], problem.variables))
     moved = [
-        float(_cost(problem, loop, map_leaves(disturb, problem.batch[name]), map_leaves(disturb, problem.variables)))
+        float(cost(problem, loop, map_leaves(disturb, problem.batch[name]), map_leaves(disturb, problem.variables)))
         for _ in range(_DRAWS)
     ]
     return value, max(abs(other - value) for other in moved) / _DELTA
-
-
-def _cost(problem: Problem, loop: str, batch: Tree, variables: Tree) -> Any:
-    """Return a cost on one task, or in batched mode on all."""
-    rows = batch if problem.options.batched else map_leaves(lambda leaf: leaf[:1], batch)
-    return (problem.inner_cost if loop == "inner" else problem.outer_cost)(rows, variables)

@@ -70,6 +70,11 @@ class Standard:
             return [self.certified]
         return self._oracles if own else [self._reference]
 
+    def prepare(self) -> None:
+        """Work out now what an answer of somebody's own step will be held against."""
+        self.truths(own=False)
+        self.separation("float64")
+
     @cached_property
     def _reference(self) -> Truth:
         return from_reference(self.generic)

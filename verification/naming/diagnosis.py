@@ -58,6 +58,7 @@ _PARTS = {
     "adapted": "the adapted variables are wrong",
     "exception": "the subject raised an exception",
     "program": "the program broke down",
+    "process": "the process broke down",
     "result": "a result is not an answer",
     "dtype": "a dtype is wrong",
     "inputs": "the call changed the caller's arrays",
@@ -75,7 +76,7 @@ def _beside_the_gradients(evidence: Evidence) -> str:
         return ""
     wrong = {what for observation in evidence.observations for what in observation.wrong}
     if evidence.unused_raised:
-        wrong -= {"exception", "program"}
+        wrong -= {"exception", "process", "program"}
     words = [word for what, word in _PARTS.items() if what in wrong - {"inputs"}]
     if evidence.not_finite:
         words.append("gradients hold NaN or infinity")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from verification.faults import pose
+from verification.isolation.asking import relations_of
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import FACTOR, norm, unit_roundoff
 from verification.naming.evidence import Evidence, Observation
@@ -23,9 +24,8 @@ from verification.orders import Order
 from verification.problems import suite
 from verification.problems.levels import cost_of_asking
 from verification.problems.problem import Problem
-from verification.relations import check_problem
 from verification.relations.taylor import order_in_alpha
-from verification.subjects import SkippedError, Subject, ask
+from verification.subjects import SkippedError, Subject
 
 _LADDER = tuple(2.0**-k for k in range(3, 9))  # exact in binary, from the rate of the built-in problems down
 _PROBES = ("mlp-tanh-mse", "quadratic")  # of the built-in problems these show a growth best; else the cheapest does
@@ -126,7 +126,7 @@ def _broken(subject: Subject, problem: Problem) -> str:
     """Name the first relation that does not hold: they are asked of steps, from the simplest on."""
     if subject.kind != "step" or problem.order not in (1, 2):
         return ""
-    found = check_problem(subject.function, problem.native(subject.framework))
+    found = relations_of(subject, problem)
     return next((f"; the first relation that is broken is {name}: {found[name].sentence}" for name in found.broken), "")
 
 
@@ -134,7 +134,7 @@ def _gap(subject: Subject, problem: Problem, rate: float, declared: Declared) ->
     """Return how far an answer is from the right one at a learning rate, and how far rounding alone may bring it."""
     changed = replace(problem, inner_learning_rate=rate)
     try:
-        reply = ask(subject, changed.native(subject.framework))
+        reply, _ = subject.pose(problem, "float64", rate=rate).ask()
     except SkippedError:
         return float("nan"), 0.0
     if not reply.returned:

@@ -8,6 +8,7 @@ oracles as flat vectors (`Problem.views`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -179,7 +180,7 @@ class Problem:
         return (self.batch, inner, None if o.same_cost else outer, *where), keywords
 
     def native(self, name: str, dtype: str | None = None) -> Problem:
-        """Return the problem in the arrays of a framework, freshly made, and in another precision if asked."""
+        """Return the problem in the arrays of a framework, and in another precision if asked; all in it is its own."""
         target = framework(name)
 
         def convert(leaf: Any) -> Any:
@@ -193,6 +194,8 @@ class Problem:
             batch=map_leaves(convert, self.batch),
             variables=map_leaves(convert, self.variables),
             inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
+            nest=deepcopy(self.nest),
+            options=deepcopy(self.options),
         )
         object.__setattr__(found, "is_built_in", self.is_built_in)  # it is the same problem
         return found

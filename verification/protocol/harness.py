@@ -12,7 +12,7 @@ import numpy as np
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
-from verification.protocol import limits
+from verification.processes import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
 from verification.protocol.subject import subject_of

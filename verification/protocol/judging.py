@@ -14,7 +14,7 @@ from verification.naming.evidence import Observation, is_thin
 from verification.naming.wording import Diagnosis
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
-from verification.protocol import limits
+from verification.processes import limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
@@ -33,6 +33,7 @@ def verify_program(
     /,
     *,
     timeout: float = limits.TIMEOUT,
+    memory: float = limits.MEMORY,
     order: Order | None = None,
     dtypes: tuple[str, ...] = DTYPES,
     conventions: Iterable[str] = (),
@@ -49,6 +50,7 @@ def verify_program(
     Args:
         command: the program and its arguments, split into words as a shell would; no shell runs.
         timeout: the seconds that an answer may take.
+        memory: the bytes that the program may hold in memory, with all that it starts; on Linux.
         order: what to ask for: 1, 2 or "reptile"; by default all that the program declares.
         dtypes: the precisions to ask in, of those that it declares.
         conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
@@ -69,7 +71,7 @@ def verify_program(
         ValueError: an option is not one of its values.
     """
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
-    with Program(command, timeout) as program:
+    with Program(command, timeout, memory) as program:
         try:
             capabilities = program.introduce()
         except ProgramError:

@@ -1,4 +1,4 @@
-"""The lines that go back and forth: requests as they are written, answers as they are read.
+"""What the answers of a program hold.
 
 docs/protocol.md describes them, and `schema` has their JSON Schemas. An answer is checked here by hand, so that what is
 wrong with it is said in a sentence, and so that reading needs no package for schemas.
@@ -6,7 +6,6 @@ wrong with it is said in a sentence, and so that reading needs no package for sc
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -14,63 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.processes.lines import MalformedError
+from verification.processes.texts import printable, shown
 from verification.protocol.capabilities import LIMITS, VALUES, Capabilities
-from verification.protocol.texts import printable, shown
 from verification.vectors.layout import Json
 
 #: The version of the protocol: answers to `start` must have the same.
 PROTOCOL = 1
-_KINDS = ("result", "skipped", "error")
 _NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _MOST_AXES = 32
 _LONGEST_AXIS = 2**20
-
-
-class MalformedError(Exception):
-    """An answer is not what the protocol says; the message is a sentence without its full stop."""
-
-
-def request(command: str, number: int, **rest: Any) -> bytes:
-    """Return a request as a line."""
-    return json.dumps({"command": command, "id": number, **rest}, ensure_ascii=False).encode() + b"\n"
-
-
-def envelope(line: bytes, number: int) -> tuple[str, Any]:
-    """Return which kind of answer a line is, and what it holds.
-
-    Raises:
-        MalformedError: it is no JSON object, answers another request, or is not of exactly one of the three kinds.
-    """
-    try:
-        answer = json.loads(line, parse_constant=_refuse)
-    except RecursionError:
-        raise MalformedError(f"expected a JSON object on one line, but got {_shown_line(line)}") from None
-    except ValueError as error:  # bytes that are not UTF-8 as well
-        reason = getattr(error, "msg", None) or str(error)
-        raise MalformedError(f"expected a JSON object on one line, but got {_shown_line(line)} ({reason})") from None
-    if not isinstance(answer, dict):
-        raise MalformedError(f"expected a JSON object on one line, but got {shown(answer)}")
-    came = answer.get("id")
-    if came != number or isinstance(came, bool):
-        raise MalformedError(f"expected the answer to the request with id {number}, but it has {shown(came)}")
-    kinds = [kind for kind in _KINDS if kind in answer]
-    if len(kinds) != 1:
-        raise MalformedError(f"expected one of the keys {', '.join(_KINDS)}, but it has {shown(sorted(answer))}")
-    content = answer[kinds[0]]
-    expected: type = dict if kinds[0] == "result" else str
-    if not isinstance(content, expected):
-        what = "an object" if expected is dict else "a sentence in a string"
-        raise MalformedError(f"{kinds[0]}: expected {what}, but got {shown(content)}")
-    return kinds[0], content
-
-
-def _shown_line(line: bytes) -> str:
-    """Return a line for a message, shortened before it is looked at: it may be long."""
-    return shown((line[:300] + b" ... " + line[-100:] if len(line) > 400 else line).decode("utf-8", "backslashreplace"))
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"JSON has no {constant}")
 
 
 def read_start(kind: str, result: Any) -> str:

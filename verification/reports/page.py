@@ -46,6 +46,7 @@ def page(title: str, verdict: str, sections: Iterable[str]) -> str:
 
 def _sections(report: Report) -> Iterator[str]:
     yield f'<p class="reason">{escape(report.reason)}</p>'
+    yield from (f"<p>{escape(note)}</p>" for note in report.notes)
     if report.parts:
         rows = [
             (part.name, part.verdict or part.note, str(part.answers), part.note if part.verdict else "")

@@ -21,6 +21,7 @@ def markdown(report: Report) -> str:
 def _blocks(report: Report) -> Iterator[str]:
     yield f"## {_SIGNS[report.verdict]} {report.verdict.upper()}: {escaped(report.about)}"
     yield escaped(report.reason)
+    yield from map(escaped, report.notes)
     if report.parts:
         rows = [(part.name, part.verdict or part.note, str(part.answers), part.note) for part in report.parts]
         yield table(("part", "verdict", "answers", "note"), rows)

@@ -43,6 +43,8 @@ def show(report: Report, console: Console, detail: Detail = "normal") -> None:
     if report.inferred_from:
         said = f"The framework is inferred: {report.inferred_from}. The option --framework names another."
         say(Text(said, style="dim"), console)
+    for note in report.notes:
+        say(Text(note, style="yellow"), console)
     for diagnosis in report.diagnosis:
         console.print()
         _show_diagnosis(diagnosis, console)

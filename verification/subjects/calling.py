@@ -6,15 +6,22 @@ import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from verification.frameworks import framework as framework_named
 from verification.problems.problem import ALL_USED, EXTRAS, Problem
-from verification.subjects.exceptions import ProgramError, SkippedError, described, place_of
+from verification.processes import ProgramError
+from verification.subjects.costs import Costs, costs_of
+from verification.subjects.exceptions import SkippedError, described, place_of, shortened
 from verification.subjects.loading import SubjectError
+from verification.subjects.posing import Arguments, Posed
 from verification.subjects.reply import Finding, Reply, read
+
+T = TypeVar("T")
 
 #: A "step" has the interface of `fomaml_step`; a "problem" subject is called with a `Problem`; a "model" is a training
 #: step on a model of its own.
@@ -50,11 +57,16 @@ class Subject:
     @property
     def source(self) -> Source | None:
         """Where the function is written, as a path from the current folder; None where it is not in a file below it."""
+        return self.written and source_below(Path(self.written[0]), self.written[1])
+
+    @property
+    def written(self) -> tuple[str, int] | None:
+        """The file and the line where the function is written, as Python knows them."""
         function = inspect.unwrap(_innermost(self.function))
         if not inspect.isfunction(function):
             function = type(function).__call__  # of an instance that can be called
         code = getattr(function, "__code__", None)
-        return code and source_below(Path(code.co_filename), code.co_firstlineno)
+        return code and (code.co_filename, code.co_firstlineno)
 
     @property
     def place(self) -> str:
@@ -71,17 +83,49 @@ class Subject:
             return False
         if problem.outer_learning_rate is not None and problem.options.batched:
             return False  # one step would have to move each task's own variables
-        declares = self.kind == "problem" or hasattr(self.function, "supports")
-        return not declares or problem.needs <= supported(self.function)
+        declared = self.declared
+        return (declared is None and self.kind == "step") or problem.needs <= (declared or frozenset())
+
+    @property
+    def outer_step(self) -> tuple[Any, Any]:
+        """What its attributes `returns` and `outer_rate` are, and None in place of one that it has not."""
+        return getattr(self.function, "returns", None), getattr(self.function, "outer_rate", None)
 
     @property
     def needs_all_used(self) -> bool:
         """Whether it is to be asked only problems whose costs both use every variable."""
-        return ALL_USED in supported(self.function)
+        return ALL_USED in (self.declared or ())
+
+    @property
+    def declared(self) -> frozenset[str] | None:
+        """What its attribute `supports` lists; None where it has none."""
+        return supported(self.function) if _declares(self.function) else None
+
+    def pose(self, problem: Problem, dtype: str, *, rate: float | None = None) -> Posed:
+        """Put a problem to it in arrays of its own, with another learning rate if asked."""
+        posed = problem if rate is None else replace(problem, inner_learning_rate=rate)
+        return _Here(self, Arguments(posed.native(self.framework, dtype), posed.native("numpy", dtype)))
+
+    def preamble(self, dtype: str) -> tuple[str, ...]:
+        """Return the lines by which a script makes its framework work in a precision."""
+        return framework_named(self.framework).preamble.get(dtype, ())
+
+    def costs(self, problem: Problem, dtype: str) -> Costs:
+        """Return the costs of a problem in its framework."""
+        return costs_of(problem.native(self.framework, dtype), dtype)
 
     def call(self, problem: Problem) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments that it is called with."""
         return ((problem,), {}) if self.kind == "problem" else arguments_of(self.function, problem)
+
+    def require_signatures(self, problems: list[Problem]) -> None:
+        """Check that the subject takes what it is called with for each of these problems.
+
+        Raises:
+            SubjectError: it does not; the message says what it lacks, and what to do.
+        """
+        for problem in problems:
+            self.require_signature(problem)
 
     def require_signature(self, problem: Problem) -> None:
         """Check that the subject takes what it is called with.
@@ -109,9 +153,7 @@ class Subject:
         missing = [keyword for keyword in keywords if keyword not in signature.parameters]
         if self.kind == "problem" or not missing:
             return f"it cannot be called as a {self.kind} is: {error}."
-        advice = (
-            "declare in its attribute `supports` what it supports" if not hasattr(self.function, "supports") else ""
-        )
+        advice = "declare in its attribute `supports` what it supports" if not _declares(self.function) else ""
         return (
             f"a step is called with the interface of refmaml.fomaml_step, and this one does not take "
             f"{', '.join(missing)}. Take them{f', or {advice}' if advice else ''}, or write a function of one problem."
@@ -135,7 +177,7 @@ _AT_REST = {
 def arguments_of(step: Callable[..., Any], problem: Problem) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return what a step is called with: without keywords at rest that it has not, where it says what it supports."""
     positional, keywords = problem.arguments()
-    if not hasattr(step, "supports"):
+    if not _declares(step):
         return positional, keywords
     parameters = inspect.signature(step).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -169,11 +211,27 @@ def supported(function: Callable[..., Any]) -> frozenset[str]:
     Raises:
         SubjectError: its attribute `supports` is no collection of the names that there are.
     """
-    declared, names = getattr(function, "supports", ()), EXTRAS | {ALL_USED}
-    if isinstance(declared, str) or not isinstance(declared, Iterable) or not set(declared) <= names:
-        known = ", ".join(map(repr, sorted(names)))
-        raise SubjectError(f"its attribute supports: expected some of {known} in a tuple, but got {declared!r}.")
-    return frozenset(declared)
+    names = EXTRAS | {ALL_USED}
+    try:
+        declared = getattr(function, "supports", ())
+        known = not isinstance(declared, str) and isinstance(declared, Iterable)
+        listed = list(islice(declared, len(names) + 1)) if known else []
+        known = known and len(listed) <= len(names) and all(isinstance(name, str) and name in names for name in listed)
+        came = "" if known else shortened(repr(declared))
+    except Exception as error:  # it may be anything
+        raise SubjectError(f"its attribute supports raised {described(error)}") from error
+    if not known:
+        expected = ", ".join(map(repr, sorted(names)))
+        raise SubjectError(f"its attribute supports: expected some of {expected} in a tuple, but got {came}.")
+    return frozenset(listed)
+
+
+def _declares(function: Callable[..., Any]) -> bool:
+    """Return whether a function has the attribute `supports`; reading it tells what is wrong with it."""
+    try:
+        return hasattr(function, "supports")
+    except Exception:
+        return True
 
 
 def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
@@ -208,28 +266,54 @@ def kind_of(function: Callable[..., Any], declared: str | None = None) -> Kind:
     )
 
 
+@dataclass(frozen=True)
+class _Here(Posed):
+    """A problem put to a subject in this process."""
+
+    subject: Subject
+    arguments: Arguments
+
+    def ask(self) -> tuple[Reply, list[Finding]]:
+        """Return the subject's reply, and what it changed in its arguments."""
+        return ask(self.subject, self.arguments.own), self.arguments.changes()
+
+
 def ask(subject: Subject, problem: Problem) -> Reply:
     """Call a subject with a problem in its own arrays; whatever it does becomes a reply.
 
     Raises:
         SkippedError: it is a program, and will not answer this problem.
     """
+    # Reading the result runs code of the subject's framework, which may raise as well.
+    got = attempt(subject, problem, lambda result: read(problem, result, keeps_dtypes=subject.kind == "step"))
+    return Reply(findings=[got]) if isinstance(got, Finding) else got
+
+
+def attempt(subject: Subject, problem: Problem, receive: Callable[[Any], T]) -> T | Finding:
+    """Call a subject with a problem in its own arrays; return what `receive` makes of the result, or what it raised.
+
+    Raises:
+        SkippedError: it is a program, and will not answer this problem.
+        KeyboardInterrupt: the user's, or the subject's: nothing tells them apart here.
+    """
     try:
         with problem.framework.precision(problem.dtype):
             positional, keywords = subject.call(problem)
-            result = subject.function(*positional, **keywords)
-            # Reading the result runs code of the subject's framework, which may raise as well.
-            return read(problem, result, keeps_dtypes=subject.kind == "step")
-    except SkippedError:
+            return receive(subject.function(*positional, **keywords))
+    except (SkippedError, KeyboardInterrupt):
         raise
     except ProgramError as error:
-        return Reply(findings=[Finding("program", str(error))])
-    except (Exception, SystemExit) as error:
-        place = place_of(error, subject.function)
-        text = f"{described(error).rstrip('.')}{f' ({place})' if place else ''}"
-        hint = _hint(subject, text)
-        said = f"{text}. {hint}" if hint else text
-        return Reply(findings=[Finding("exception", f"it raised {said}")])
+        return Finding("program", str(error))
+    except BaseException as error:  # an exception of its own may be derived from that
+        return raised(subject, error)
+
+
+def raised(subject: Subject, error: BaseException) -> Finding:
+    """Return the finding that a call of a subject raised an error."""
+    place = place_of(error, subject.function)
+    text = f"{described(error).rstrip('.')}{f' ({place})' if place else ''}"
+    hint = _hint(subject, text)
+    return Finding("exception", f"it raised {text}. {hint}" if hint else f"it raised {text}")
 
 
 def _hint(subject: Subject, text: str) -> str:

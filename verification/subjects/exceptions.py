@@ -10,16 +10,28 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from verification.processes.limits import LONGEST_TEXT
+
 
 def described(error: BaseException) -> str:
-    """Return an exception's type, message and notes."""
+    """Return an exception's type, message and notes, shortened where they are long."""
     try:
         message = str(error)
     except Exception:  # the subject's own exception may be as broken as the subject
         message = "(its message cannot be shown)"
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    try:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    except Exception:
+        notes = ""
     # Half a surrogate pair, which Python has in undecodable file names, can be neither printed nor written.
-    return f"{type(error).__name__}: {message}{notes}".encode("utf-8", "backslashreplace").decode()
+    text = shortened(f"{shortened(type(error).__name__)}: {shortened(message)}{shortened(notes)}")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return a text without its middle, where it is longer than anybody reads."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
 
 
 def place_of(error: BaseException, function: Callable[..., Any]) -> str:
@@ -35,10 +47,6 @@ def place_of(error: BaseException, function: Callable[..., Any]) -> str:
 
 def _file(frame: FrameType) -> str:
     return frame.f_code.co_filename
-
-
-class ProgramError(Exception):
-    """A program gave no answer that can be compared; the message is a sentence about it, without its full stop."""
 
 
 class SkippedError(Exception):

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from verification.subjects.exceptions import described
+
+#: Before the name of a file that is loaded as a module.
+PREFIX = "subject_"
 
 
 class SubjectError(Exception):
@@ -62,8 +65,19 @@ def _imported(place: str) -> ModuleType:
         return _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except SubjectError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an exception of its own may be derived from that
         raise SubjectError(f"importing {place} raised {described(error)}") from error
+
+
+class _SourceLoader(SourceFileLoader):
+    """Loads what the file says now: compiled code of a second ago may have its size and its time."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file, compiled now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -71,8 +85,8 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise SubjectError(f"there is no file {path}.")
     search(str(path.resolve().parent))
-    name = f"subject_{path.stem}"  # its own, so that no module of the same name is replaced
-    spec = ModuleSpec(name, loader := SourceFileLoader(name, str(path)), origin=str(path))
+    name = f"{PREFIX}{path.stem}"  # its own, so that no module of the same name is replaced
+    spec = ModuleSpec(name, loader := _SourceLoader(name, str(path)), origin=str(path))
     spec.has_location = True
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up by its name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,14 @@ class Reply:
     by_position: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Given:
+    """A leaf of a result that came from elsewhere: its type's name there, and its number, or in words what it is."""
+
+    type_name: str
+    number: NDArray[Any] | str
+
+
 def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted).
 
@@ -74,11 +82,9 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
 
     The interface of `fomaml_step` gives back leaves of the variables' dtypes: a step keeps them.
     """
-    if not isinstance(result, Sequence) or isinstance(result, str | bytes) or len(result) not in (2, 3):
-        size = f" of length {len(result)}" if isinstance(result, Sequence) else ""
-        came = f"{type(result).__name__}{size}"
-        sentence = f"expected (cost, grads) or (cost, grads, adapted) as its result, but it returned {came}"
-        return Reply(findings=[Finding("result", sentence)])
+    wrong = wrong_form(result)
+    if wrong:
+        return Reply(findings=[wrong])
     findings: list[Finding] = []
     cost = _cost(problem, result[0], findings)
     rate = problem.outer_learning_rate
@@ -155,6 +161,16 @@ def _moved(start: Arrays, moved: Arrays, kept: set[str]) -> list[Finding]:
     ]
 
 
+def wrong_form(result: Any) -> Finding | None:
+    """Return what is wrong with a result that is not (cost, grads) or (cost, grads, adapted)."""
+    if isinstance(result, Sequence) and not isinstance(result, str | bytes) and len(result) in (2, 3):
+        return None
+    size = f" of length {len(result)}" if isinstance(result, Sequence) else ""
+    came = f"{type(result).__name__}{size}"
+    sentence = f"expected (cost, grads) or (cost, grads, adapted) as its result, but it returned {came}"
+    return Finding("result", sentence)
+
+
 def _cost(problem: Problem, value: Any, findings: list[Finding]) -> float | None:
     array = _number(problem, value)
     if isinstance(array, str) or array.size != 1:
@@ -168,7 +184,7 @@ def _arrays(
     problem: Problem, what: str, value: Any, shapes: Mapping[str, tuple[int, ...]], findings: list[Finding]
 ) -> Arrays:
     if "" in leaves(value):  # the key chain of a leaf outside of any container
-        came = type(value).__name__
+        came = _type_name(value)
         sentence = f"expected a container with the leaves {', '.join(shapes)}, but it is {came}"
         findings.append(Finding(what, sentence))
         return {}
@@ -194,13 +210,25 @@ def _arrays(
 
 
 def _number(problem: Problem, value: Any) -> NDArray[Any] | str:
+    return number_of(problem.framework.to_numpy, value)
+
+
+def _type_name(value: Any) -> str:
+    return value.type_name if isinstance(value, Given) else type(value).__name__
+
+
+def number_of(to_numpy: Callable[[Any], NDArray[Any]], value: Any) -> NDArray[Any] | str:
     """Return a real array, or in words what the value is instead."""
+    if isinstance(value, Given):
+        return value.number
     if value is None or isinstance(value, str | bytes):
         return type(value).__name__
     try:
-        array = problem.framework.to_numpy(value)
+        array = to_numpy(value)
     except Exception as error:
         return f"{type(value).__name__}, which is not an array: its conversion raised {described(error)}"
+    if np.issubdtype(array.dtype, np.timedelta64):  # which NumPy counts among the integers
+        return f"{type(value).__name__} of dtype {array.dtype}"
     if np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer):
         return array
     return f"{type(value).__name__} of dtype {array.dtype}"

@@ -36,10 +36,11 @@ def run(*arguments):
 
 
 def test_a_pass_is_one_line_and_what_was_not_tested():
-    """A pass is one line, followed by the faults that nothing tested shows; there is no table."""
+    """A pass is one line, followed by notes and the faults that nothing tested shows; there is no table."""
     result = run("verify", RIGHT, *TWO)
-    first, second, *_ = result.output.splitlines()
+    first, note, second, *_ = result.output.splitlines()
     assert first == f"PASS  {RIGHT} (numpy problem): All 4 answers are right within their bounds."
+    assert note.startswith("The subject, or what it imports, imports refmaml")
     assert second.startswith(NEXT_SENTENCE)
     assert "verdict" not in result.output
 

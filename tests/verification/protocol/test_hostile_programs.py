@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from shared import STANDARDS
 
-from verification.protocol import limits, verify_program
+from verification.processes import limits
+from verification.protocol import verify_program
 from verification.report import Report
 
 TIMEOUT = 1.0  # by the clock of the fixture `in_vain`, on which an interpreter starts in no time

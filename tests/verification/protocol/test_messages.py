@@ -18,17 +18,15 @@ from referencing import Registry, Resource
 from verification.commands.cli import main
 from verification.problems import suite
 from verification.problems.suite import NAMES
+from verification.processes import MalformedError, envelope, request
 from verification.protocol import SCHEMA
 from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities, needs
 from verification.protocol.messages import (
-    MalformedError,
-    envelope,
     read_answer,
     read_array,
     read_capabilities,
     read_number,
     read_start,
-    request,
 )
 from verification.vectors import SCHEMAS, from_problem
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from verification.protocol import limits, verify_program
-from verification.protocol.descendants import Descendants
-from verification.protocol.messages import PROTOCOL, MalformedError, envelope, read_start, request
-from verification.protocol.process import BreakdownError, Child, HangError
+from verification.processes import BreakdownError, Child, HangError, MalformedError, envelope, limits, request
+from verification.processes.descendants import Descendants
+from verification.processes.texts import printable, shown
+from verification.protocol import verify_program
+from verification.protocol.messages import PROTOCOL, read_start
 from verification.protocol.program import Program
-from verification.protocol.texts import printable, shown
 from verification.subjects import ProgramError, SubjectError
 
 PATIENCE = 60.0  # more than anything here takes on a busy machine
@@ -41,6 +41,22 @@ def test_a_program_that_does_not_read_is_told_from_one_that_does_not_answer() ->
         Child(["sleep", "1000"]).exchange(b"x" * 2**20 + b"\n", 0.3, "run")
 
 
+def test_a_flood_of_lines_before_the_request_is_read_has_an_end() -> None:
+    """Lines that come in advance are kept up to a bound only, while a request that nobody reads waits to be written."""
+    with pytest.raises(BreakdownError, match=r"wrote more than 1048576 bytes before it had read the request"):
+        Child(["yes"]).exchange(b"x" * 2**22 + b"\n", PATIENCE, "run")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_memory_of_descendants_counts() -> None:
+    """What a child of the program holds is held by the program."""
+    eats = "eaten = []\nwhile True: eaten.append(b'x' * 2**22)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {eats!r}])"
+    child = Child([sys.executable, "-S", "-c", program], memory=2.0**26)
+    with pytest.raises(BreakdownError, match=r"used more than 0\.0625 GiB of memory during `run`"):
+        child.exchange(b"\n", PATIENCE, "run")
+
+
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
     """A real-time signal, which has no name, is told as a number."""
     with pytest.raises(BreakdownError, match="was ended by signal 40 during `run`"):
@@ -59,8 +75,8 @@ def test_an_answer_before_the_end_counts() -> None:
 def test_windows_is_refused_with_what_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows, which has no process groups, the message names the systems that have them."""
     monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(SubjectError, match="use Linux, macOS or WSL"):
-        Child(["true"])
+    with pytest.raises(SubjectError, match=r"--command: it needs process groups.*use Linux, macOS or WSL"):
+        Program("true").introduce()
 
 
 def test_a_group_is_ended_where_no_marks_can_be_read(

@@ -118,8 +118,15 @@ def test_a_program_that_skips_everything_is_inconclusive(hostile: Callable[..., 
         (["--command", "node", "--framework", "torch"], "--framework is for a Python SUBJECT"),
         (["--command", "node", "--kind", "step"], "--kind is for a Python SUBJECT"),
         (["a.py:b", "--command", "node"], "expected SUBJECT or --command, but got both."),
-        (["--timeout", "3"], "--timeout needs --command."),
-        (["a.py:b", "--timeout", "3"], "--timeout needs --command."),
+        (["--timeout", "3"], "--timeout needs SUBJECT or --command."),
+        (["--memory", "3"], "--memory needs SUBJECT or --command."),
+        (["a.py:b", "--memory", "0"], "expected a number of GiB above 0, but got 0."),
+        (["a.py:b", "--in-process", "--timeout", "3"], "--timeout does not go with --in-process."),
+        (["--in-process"], "--in-process needs a SUBJECT."),
+        (
+            ["--in-process", "--command", "node"],
+            "--in-process is for a Python SUBJECT, and does not go with --command.",
+        ),
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], sentence: str) -> None:

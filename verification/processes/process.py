@@ -14,13 +14,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from verification.protocol.descendants import PROC, Descendants
-from verification.protocol.limits import BURIAL, LONGEST_LINE, STDERR_TAIL
-from verification.protocol.texts import printable
-from verification.subjects import SubjectError
+from verification.processes.descendants import PROC, Descendants
+from verification.processes.limits import BURIAL, LONGEST_LINE, STDERR_TAIL
+from verification.processes.texts import printable
 
 _MARK = "REFMAML_PROGRAM"
 _CHUNK = 65536
@@ -37,17 +37,38 @@ class HangError(BreakdownError):
     """It did not answer in time."""
 
 
+class NoProgramError(Exception):
+    """There is nothing to be run; the message says why, without a subject."""
+
+
 class Child:
     """A running program. After a `BreakdownError`, and after `end`, it runs no more."""
 
-    def __init__(self, words: list[str], proc: Path = PROC) -> None:
-        """Start it; `proc` is the folder, if there is one, in which the system tells of processes.
+    def __init__(
+        self,
+        words: list[str],
+        proc: Path = PROC,
+        *,
+        memory: float = float("inf"),
+        inherited: tuple[int, ...] = (),
+        overheard: Callable[[bytes], None] | None = None,
+        before_end: Callable[[int], None] | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            words: the program and its arguments.
+            proc: the folder, if there is one, in which the system tells of processes.
+            memory: how many bytes it may hold, with all that it started; without such a folder nobody knows.
+            inherited: the descriptors, beside the three standard ones, that it gets.
+            overheard: is called with what it writes to standard error.
+            before_end: is called with its number before it is ended because it hangs.
 
         Raises:
-            SubjectError: there is no such program, or it may not be run.
+            NoProgramError: there is no such program, or it may not be run.
         """
         if sys.platform == "win32":
-            raise SubjectError("--command needs process groups, which Windows has not; use Linux, macOS or WSL.")
+            raise NoProgramError("it needs process groups, which Windows has not; use Linux, macOS or WSL")
         mark = uuid4().hex
         try:
             self._process = subprocess.Popen(
@@ -58,9 +79,10 @@ class Child:
                 bufsize=0,
                 start_new_session=True,
                 env={**os.environ, _MARK: mark},
+                pass_fds=inherited,
             )
         except OSError as error:
-            raise SubjectError(f"--command: {words[0]!r} cannot be run: {error.strerror}.") from error
+            raise NoProgramError(f"{words[0]!r} cannot be run: {error.strerror}") from error
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
         self._pipes = [pipe for pipe in pipes if pipe]
         self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes)
@@ -72,6 +94,8 @@ class Child:
         self._readable = {self._out, self._err}  # those that the child has not closed
         self._line = bytearray()
         self._errors = bytearray()
+        self._memory = memory
+        self._overheard, self._before_end = overheard, before_end
         self.is_running = True
 
     def exchange(self, line: bytes, seconds: float, command: str) -> bytes:
@@ -85,6 +109,8 @@ class Child:
             left = deadline - time.monotonic()
             if left <= 0:
                 did = "read" if unsent else "answer"
+                if self._before_end:
+                    self._before_end(self._process.pid)
                 raise self._broken(HangError, f"did not {did} `{command}` within {seconds:.3g} s")
             if self._has_exited():
                 self._drain()  # what it wrote before
@@ -97,8 +123,13 @@ class Child:
                 unsent = self._turn(unsent, min(left, _GLANCE))
             except BrokenPipeError:
                 raise self._ended(command, "closed its standard input") from None
-            if len(self._line) > LONGEST_LINE and b"\n" not in self._line:
-                did = f"wrote more than {LONGEST_LINE} bytes without the end of a line"
+            if len(self._line) > LONGEST_LINE:  # unsent: it writes without having read what it is asked
+                did = "before it had read the request" if unsent else "without the end of a line"
+                if unsent or b"\n" not in self._line:
+                    raise self._broken(BreakdownError, f"wrote more than {LONGEST_LINE} bytes {did} during `{command}`")
+            self._descendants.look()
+            if self._descendants.memory() > self._memory:
+                did = f"used more than {self._memory / 2**30:.3g} GiB of memory"
                 raise self._broken(BreakdownError, f"{did} during `{command}`")
         self._descendants.look()
         found, _, rest = bytes(self._line).partition(b"\n")
@@ -190,6 +221,8 @@ class Child:
             self._line += chunk
         else:
             self._errors = (self._errors + chunk)[-STDERR_TAIL:]
+            if self._overheard:
+                self._overheard(chunk)
         return bool(chunk)
 
     def _drain(self) -> None:

@@ -1,9 +1,19 @@
-"""What a program may cost: the sizes and times that bound a run, whatever the other side does."""
+"""What a process may cost: the sizes and times that bound a run, whatever the other side does."""
 
 from __future__ import annotations
 
-#: Seconds that an answer may take, unless the caller says otherwise.
+#: Seconds that an answer of a program may take, unless the caller says otherwise.
 TIMEOUT = 10.0
+#: The same for a call of a Python subject, and for its import: frameworks compile when they are first called.
+PYTHON_TIMEOUT = 60.0
+#: Bytes that a process may hold in memory with all that it started, unless the caller says otherwise.
+MEMORY = 8.0 * 2**30
+#: The most calls that a Python subject may get during one request, each with its own time.
+CALLS = 100_000
+#: How much of what a Python subject prints is shown, in bytes.
+PRINTED = 2**16
+#: The longest text about an answer, such as the message of an exception, in characters.
+LONGEST_TEXT = 2000
 #: The longest line that is read, in bytes; the largest honest answer has a few thousand.
 LONGEST_LINE = 2**20
 #: How much of standard error is kept for a message, in bytes.

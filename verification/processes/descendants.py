@@ -49,6 +49,13 @@ class Descendants:
                 del self._began[number]  # it has ended, and its number may be another's
         return [number for number in self._began if (status := _status(self._proc, number)) and status.is_running]
 
+    def memory(self) -> int:
+        """Return how many bytes the root and the descendants that were seen hold in memory; 0 where nobody knows.
+
+        What they share is counted for each of them.
+        """
+        return sum(_memory(self._proc, number) for number in (self._root, *self._began) if self._is_ours(number))
+
     def kill(self, number: int) -> None:
         """End one of them; a process that has got its number since is left alone."""
         with contextlib.suppress(OSError):  # it has ended, or it is another user's
@@ -75,6 +82,13 @@ def _children(proc: Path, number: int) -> list[int]:
         with contextlib.suppress(OSError):  # the thread has ended
             found += map(int, listed.read_bytes().split())
     return found
+
+
+def _memory(proc: Path, number: int) -> int:
+    try:
+        return int((proc / f"{number}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):  # it has ended; a process that waits to be noticed has no memory
+        return 0
 
 
 def _status(proc: Path, number: int) -> _Status | None:

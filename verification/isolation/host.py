@@ -1,0 +1,188 @@
+"""The judge's end of the conversation: a process that a subject runs in, as one starts it, asks it and ends it."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from verification.frameworks import MissingFrameworkError
+from verification.isolation import child as program
+from verification.isolation.channel import QUESTION
+from verification.processes import BreakdownError, Child, MalformedError, NoProgramError, Partner, ProgramError, limits
+from verification.processes.lines import KINDS
+from verification.processes.partner import ALIVE
+from verification.processes.texts import shown
+from verification.subjects import SubjectError
+from verification.texts import visible
+
+Json: TypeAlias = dict[str, Any]
+
+#: A line of the file that `faulthandler` writes.
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in ', re.MULTILINE)
+_LOOKS, _GLANCE = 25, 0.02  # how often, and after how many seconds each time, it is looked whether a process told
+_ROOT = Path(program.__file__).resolve().parents[2]
+
+
+class Host(Partner):
+    """A process of Python with a subject in it, which is imported as soon as the process is started.
+
+    `notes` has what is to be said of it in a report.
+    """
+
+    kinds = (*KINDS, ALIVE)
+
+    def __init__(
+        self,
+        subject: str,
+        *,
+        framework: str | None = None,
+        kind: str | None = None,
+        timeout: float = limits.PYTHON_TIMEOUT,
+        memory: float = limits.MEMORY,
+    ) -> None:
+        """Take where the subject is, what its author says of it, and the rest as a `Partner`; start the process.
+
+        Raises:
+            SubjectError: there can be no such process here.
+        """
+        if not 0 < timeout < float("inf"):
+            raise SubjectError(f"--timeout: expected a number of seconds above 0, but got {timeout:g}.")
+        super().__init__(timeout, memory)
+        self.subject, self.framework, self.kind = subject, framework, kind
+        self._job = {"subject": subject, "framework": framework, "kind": kind, "path": sys.path}
+        self._about: Json = {}
+        self._imports: set[str] = set()
+        self._trace = tempfile.TemporaryFile()  # noqa: SIM115  # it is open as long as there is a process
+        self._printed = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        try:
+            self._child = self.begin()
+        except NoProgramError as error:
+            raise SubjectError(f"a process for the subject: {error}. Pass --in-process to do without.") from error
+
+    def begin(self) -> Child:
+        """Start a process, which goes by itself as far as the subject's import."""
+        trace = self._trace.fileno()
+        self._trace.seek(0)
+        self._trace.truncate()
+        # The judge's own modules come from where this one has them: not from files of that name beside the subject.
+        here = str(Path.cwd())
+        safe = [
+            entry
+            for entry in map(str, sys.path)
+            if Path(entry or here).resolve() == _ROOT or (entry and os.path.abspath(entry) != here)
+        ]
+        start = f"import sys; sys.path[:] = sys.argv[2:]; from {program.__name__} import start; start(sys.argv[1])"
+        words = [sys.executable, "-c", start, json.dumps({**self._job, "trace": trace}), *safe]
+        return Child(
+            words, memory=self._memory, inherited=(trace,), overheard=self._overhear, before_end=self._ask_where
+        )
+
+    def greet(self, child: Child) -> None:
+        """Learn what the subject is; its import says nothing of how long a call takes."""
+        slowest = self._slowest
+        kind, content = self.exchange(child, "import", {})
+        self._slowest = slowest
+        if kind != "result":
+            raise MalformedError(f"expected a result, but got {kind}: {shown(content)}")
+        other = content.get("refused") or content.get("missing")
+        if self._about and other:
+            child.kill()
+            raise BreakdownError(f"could not be imported again: {shown(other)}")
+        self._about = content
+
+    def introduction(self) -> Json:
+        """Return what the subject is.
+
+        Raises:
+            SubjectError: it cannot be used.
+            MissingFrameworkError: its framework is not installed.
+            ProgramError: its import broke the process down; it is given up.
+        """
+        try:
+            self.request("import")
+        except ProgramError as error:
+            self.given_up = self.given_up or f"it cannot be imported: {error}"
+            raise
+        if "missing" in self._about:
+            raise MissingFrameworkError(str(self._about["missing"]))
+        if "refused" in self._about:
+            raise SubjectError(str(self._about["refused"]))
+        return self._about
+
+    def request(self, command: str, **rest: Any) -> Json:
+        """Ask for something, and return the answer.
+
+        Raises:
+            ProgramError: there is none.
+        """
+        kind, content = self.ask(command, rest)
+        if kind == "error":
+            did = "changed what the judge's part of its process stands on"
+            raise ProgramError(f"it {did}, which raised {shown(content)} during `{command}`")
+        if kind != "result":
+            raise ProgramError(f"it gave an answer to `{command}` that is not one: {shown(content)}")
+        imports = content.get("imports", [])
+        if isinstance(imports, list):
+            self._imports.update(name for name in imports if isinstance(name, str))
+        answer: Json = content
+        return answer
+
+    def malformed(self, error: MalformedError, command: str) -> ProgramError:
+        """Return the error that an answer is not what it should be."""
+        return ProgramError(f"it gave an answer to `{command}` that is not one: {error}")
+
+    def place_of(self, error: BreakdownError) -> str:  # noqa: ARG002  # the file knows of the last one
+        """Return the innermost line in the subject's own file at which the process was when it broke down."""
+        with suppress(OSError):
+            told = os.pread(self._trace.fileno(), 2**16, 0).decode("utf-8", "backslashreplace")
+            file = Path(str(self._about.get("file") or self.subject.rpartition(":")[0])).name
+            for frame in _FRAME.finditer(told):
+                if Path(frame["file"]).name == file:
+                    return f" ({file}, line {frame['line']})"
+        return ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the subject beside its answers."""
+        if not self._imports or self._about.get("is_own"):
+            return []
+        names = ", ".join(sorted(self._imports)[:8])
+        return [f"The subject, or what it imports, imports {names}, where the judge has its own answers."]
+
+    def stop(self) -> str | None:
+        """Have the process end, and note what it leaves behind."""
+        return super().stop()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._trace.close()
+
+    def _ask_where(self, process: int) -> None:
+        """Have a process that hangs write down where it is; it need not."""
+        with suppress(OSError):
+            os.kill(process, QUESTION)
+            for _ in range(_LOOKS):
+                if os.fstat(self._trace.fileno()).st_size:
+                    return
+                time.sleep(_GLANCE)
+
+    def _overhear(self, chunk: bytes) -> None:
+        """Pass on what the subject prints, to standard error, in a form that no terminal obeys, and not without end."""
+        left = max(0, limits.PRINTED - self._printed)
+        self._printed += len(chunk)
+        said = visible(self._decoder.decode(chunk[:left]))
+        if left and self._printed >= limits.PRINTED:
+            said += f"\n(the subject printed more than {limits.PRINTED} bytes; the rest is left out)\n"
+        if said and sys.stderr is not None:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(said)
+                sys.stderr.flush()
