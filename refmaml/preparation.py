@@ -82,6 +82,7 @@ def prepare(
             inner_optimization_step=inner_optimization_step,
             inner_skeleton=prune(skeleton, inner[index]),
             rows=tasks if batched else 1,
+            batched=batched,
             name=name,
             stop_gradients=stop_gradients,
         )

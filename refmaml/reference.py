@@ -32,8 +32,10 @@ def adapt(task: Task) -> list[Leaves]:
     """Run the inner loop and return φ_0, …, φ_K.
 
     φ_0 = θ, and φ_{k+1} = φ_k − α ∇_I S(φ_k) on the leaves in I, with the others left where they are (Finn et al.,
-    algorithm 1, line 6; another `inner_optimization_step` replaces the descent).
+    algorithm 1, line 6; another `inner_optimization_step` replaces the descent, and what it keeps from step to step it
+    keeps no longer than that).
     """
+    task = task.begun()
     phi = task.variables
     points = [phi]
     for k in range(task.inner_grad_steps):
@@ -85,7 +87,8 @@ def fomaml_step(
             costs see every row at once and return the mean over tasks.
         inner_grad_steps: K ≥ 0.
         inner_learning_rate: α: a number, an array, or a container with one rate per adapted leaf.
-        inner_optimization_step: the update of the inner loop, ``step(w, dcdw, lr, /, *, stop_gradients)``.
+        inner_optimization_step: the update of the inner loop, ``step(w, dcdw, lr, /, *, stop_gradients)``, or an inner
+            optimizer of `refmaml.updates`, such as ``momentum(0.9)``, ``adam()`` or ``clip_by_norm(1.0) + adam()``.
         inner_batch_fn: applied to the task's sub-batch before the inner cost sees it.
         outer_batch_fn: applied to the task's sub-batch before the outer cost sees it.
         average_across_steps: average cost and gradient over φ_0, …, φ_K (K + 1 points) instead of taking them at φ_K.

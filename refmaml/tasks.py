@@ -28,7 +28,7 @@ from refmaml.containers import (
     unbox,
 )
 from refmaml.differentiation import value_and_gradient
-from refmaml.updates import InnerOptimizationStep, cast
+from refmaml.updates import InnerOptimizationStep, InnerOptimizer, cast
 
 #: A cost bound to a task's data: all leaves, and the step at which it is evaluated, to a real scalar.
 Cost = Callable[[Leaves, int], Array]
@@ -52,12 +52,19 @@ class Task:
     inner_optimization_step: InnerOptimizationStep
     inner_skeleton: Skeleton
     rows: int
+    batched: bool
     name: str
     stop_gradients: bool
 
     def starting_at(self, variables: Leaves) -> Task:
         """Return the same task from other initial variables, with inner updates that stay differentiable."""
         return replace(self, variables=merge(self.variables, variables), stop_gradients=False)
+
+    def begun(self) -> Task:
+        """Return the same task at the start of its inner loop: an inner optimizer remembers nothing there."""
+        if not isinstance(self.inner_optimization_step, InnerOptimizer):
+            return self
+        return replace(self, inner_optimization_step=self.inner_optimization_step.fresh(batched=self.batched))
 
     def inner_gradient(self, point: Leaves, step: int) -> Leaves:
         """∇_I S at `point`."""

@@ -64,9 +64,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "guarding", "program", "errors", "code", "machine", "recording", "lowering", "running", "calls", "steps",
     ),
     "verification": (
-        "templates", "texts", "processes", "orders", "verdicts", "frameworks", "oracles", "problems", "faults",
-        "subjects", "judging", "vectors", "relations", "isolation", "naming", "report", "remarks", "judge", "testing",
-        "own", "models", "protocol", "selftest", "reports", "commands",
+        "templates", "texts", "processes", "orders", "verdicts", "frameworks", "oracles", "algorithms", "problems",
+        "faults", "subjects", "judging", "vectors", "relations", "isolation", "naming", "report", "remarks", "judge",
+        "testing", "own", "models", "protocol", "selftest", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

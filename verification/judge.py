@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from verification.algorithms import PLAIN, Algorithm
+from verification.algorithms import algorithm as algorithm_named
 from verification.frameworks import FRAMEWORKS
 from verification.isolation.asking import relations_of
 from verification.isolation.definitions import require_built_in
@@ -48,6 +50,7 @@ def verify(
     kind: str | None = None,
     dtypes: tuple[str, ...] = DTYPES,
     conventions: Iterable[str] = (),
+    algorithm: str | Algorithm | None = None,
     level: str = "quick",
     seed: int = 0,
     problems: Iterable[str | Problem] | None = None,
@@ -76,6 +79,8 @@ def verify(
         kind: "step" or "problem"; by default inferred from the number of required parameters.
         dtypes: the precisions to test in.
         conventions: what its author means otherwise, from `verification.judging.conventions.NAMES`.
+        algorithm: what it is meant to compute beside plain MAML, such as "adam" or "momentum(0.9)"; by default its
+            attribute `algorithm`, where it has one. `verification.algorithms.INGREDIENTS` lists what there is.
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
             problems, the quick ones again with other random numbers, and the relations of a step of order 1 or 2.
         seed: makes those other random numbers.
@@ -106,8 +111,7 @@ def verify(
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     if not isolated:
         judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
-        rate = outer_rate_of(judged, returns, outer_rate)
-        return replace(run, outer_rate=rate).report([(judged, order)], progress)
+        return declaring(run, judged, algorithm, returns, outer_rate).report([(judged, order)], progress)
     _require_options(framework, order, kind)
     where = subject if isinstance(subject, str) else found_at(subject)
     for problem in run.problems or ():
@@ -115,10 +119,21 @@ def verify(
     with Host(where, framework=framework, kind=kind, timeout=timeout, memory=memory) as host:
         run.prepare(order)  # while the subject is imported
         there = IsolatedSubject.of(host)
-        rate = outer_rate_of(there, returns, outer_rate)
-        report = replace(run, outer_rate=rate).report([(there, order)], progress)
+        report = declaring(run, there, algorithm, returns, outer_rate).report([(there, order)], progress)
         host.stop()
         return replace(_with_missing(report, host.given_up), notes=host.notes)
+
+
+def declaring(
+    run: Run,
+    subject: Subject,
+    algorithm: str | Algorithm | None = None,
+    returns: str | None = None,
+    outer_rate: float | None = None,
+) -> Run:
+    """Return the run with what an author declares of a subject, here or by its attributes."""
+    declared = algorithm_named(subject.algorithm if algorithm is None else algorithm)
+    return replace(run, algorithm=declared, outer_rate=outer_rate_of(subject, returns, outer_rate))
 
 
 def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: float | None = None) -> float | None:
@@ -198,6 +213,7 @@ class Run:
 
     dtypes: tuple[str, ...]
     declared: Declared = field(default_factory=Declared)
+    algorithm: Algorithm = PLAIN
     level: str = "quick"
     seed: int = 0
     problems: tuple[str | Problem, ...] | None = None
@@ -214,6 +230,7 @@ class Run:
             seed=self.seed,
             dtypes=self.dtypes,
             conventions=tuple(convention.name for convention in self.declared.conventions),
+            algorithm=self.algorithm.spelled,
             problems=tuple(problem if isinstance(problem, str) else problem.name for problem in self.problems or ()),
             outer_rate=self.outer_rate,
         )
@@ -245,7 +262,7 @@ class Run:
         missed = self.overlooked([standard for _, standard in able], left_out)
         report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
         said = [*rounding, *remarks(cases, observations, names, self.declared)]
-        reason = f"{report.reason}{_caution(subjects[0][0], observations)}"
+        reason = f"{report.reason}{_caution(subjects[0][0], observations)}{self._hidden(able)}"
         growth = self.growth_of(subjects, cases, observations)
         return replace(report, reason=reason, growth=growth, remarks=said)
 
@@ -316,20 +333,28 @@ class Run:
         """Return what to ask of an order: the problems that make sense for it, with what is known of them."""
         rate = self.outer_rate
         if self.problems is None:
-            return [self.standards.of(name, order, rate) for name in levels.names(self.level, order, self.seed)]
+            names = levels.names(self.level, order, self.seed, self.algorithm)
+            return [self.standards.of(name, order, rate, self.algorithm) for name in names]
         return [
-            self.standards.of(problem, order, rate)
+            self.standards.of(problem, order, rate, self.algorithm)
             if isinstance(problem, str)
-            else Standard(problem.native("autograd", "float64").with_outer_step(rate or problem.outer_learning_rate))
+            else Standard(
+                self._declaring(problem)
+                .native("autograd", "float64")
+                .with_outer_step(rate or problem.outer_learning_rate)
+            )
             for problem in self.problems
-            if (suite.is_asked(problem, order) if isinstance(problem, str) else problem.order == order)
+            if (suite.is_asked(problem, order, self.algorithm) if isinstance(problem, str) else problem.order == order)
         ]
+
+    def _declaring(self, problem: Problem) -> Problem:
+        return problem if self.algorithm.is_plain else replace(problem, algorithm=self.algorithm)
 
     def standards_for(self, subject: Subject, order: Order) -> list[Standard]:
         """Return what to ask a subject of an order: as it declares, with costs that use every variable."""
         return [
-            self.standards.of(suite.with_all_used(standard.problem.name), order, self.outer_rate)
-            if subject.needs_all_used and standard.problem.is_built_in
+            self.standards.of(suite.with_all_used(standard.problem.name), order, self.outer_rate, self.algorithm)
+            if (subject.needs_all_used or self.algorithm.needs_all_used) and standard.problem.is_built_in
             else standard
             for standard in self.standards_of(order)
         ]
@@ -340,9 +365,23 @@ class Run:
             if not standard.generic.needs:
                 standard.prepare()
 
-    def precisions(self, standard: Standard) -> tuple[str, ...]:  # noqa: ARG002  # a run may choose by the problem
+    def precisions(self, standard: Standard) -> tuple[str, ...]:
         """Return the precisions to test a problem in."""
-        return self.dtypes
+        if self.algorithm.is_plain:
+            return self.dtypes
+        return tuple(dtype for dtype in self.dtypes if standard.separation(dtype) >= DECIDES)
+
+    def _hidden(self, able: Iterable[tuple[Subject, Standard]]) -> str:
+        """Say which answers were not wanted: a declared number may put a built-in problem where rounding hides all."""
+        left = [
+            f"{standard.problem.name} in {dtype}"
+            for _, standard in able
+            for dtype in self.dtypes
+            if dtype not in self.precisions(standard)
+        ]
+        if self.algorithm.is_plain or not left:
+            return ""
+        return f" Not asked, since rounding would hide a mistake there under {self.algorithm}: {', '.join(left)}."
 
     def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
@@ -359,7 +398,7 @@ class Run:
     def _related(self, subject: Subject, order: Order) -> list[Related]:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
         asks_gradients = self.outer_rate is None and subject.kind == "step" and order != "reptile"
-        if self.level == "quick" or self.problems is not None or not asks_gradients:
+        if self.level == "quick" or self.problems is not None or not asks_gradients or not self.algorithm.is_plain:
             return []
         names = [suite.with_all_used(name) if subject.needs_all_used else name for name in levels.RELATED]
         problems = [self.standards.of(name, order).generic for name in names]
@@ -481,11 +520,18 @@ def _observation(
     return Observation(standard, dtype, reply, call=call, overwrote=bool(changes), wrong=wrong)
 
 
+def _declaration(problem: Setting) -> str:
+    """Return the keyword of a problem whose step is declared to compute more than plain MAML."""
+    if not isinstance(problem, Problem) or problem.algorithm.is_plain:
+        return ""
+    return f", algorithm={problem.algorithm.spelled!r}"
+
+
 def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
     """Return Python that asks the subject the problem again."""
     made = (
         f"verification.problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, "
-        f"dtype={dtype!r})"
+        f"dtype={dtype!r}{_declaration(problem)})"
         if problem.is_built_in
         else f"...  # your own {problem.name!r}, then .native({subject.framework!r}, {dtype!r})"
     )

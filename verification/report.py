@@ -138,6 +138,7 @@ class Conditions:
     seed: int = 0
     dtypes: tuple[str, ...] = ()
     conventions: tuple[str, ...] = ()
+    algorithm: str = ""
     problems: tuple[str, ...] = ()
     outer_rate: float | None = None
     versions: dict[str, str] = field(default_factory=_versions)
@@ -160,6 +161,7 @@ class Conditions:
             ("dtypes", ", ".join(self.dtypes)),
             ("conventions", ", ".join(self.conventions) or "none"),
             *([] if self.outer_rate is None else [("parameters by an outer rate of", f"{self.outer_rate:g}")]),
+            *([("algorithm", self.algorithm)] if self.algorithm else []),
             ("date", self.date),
         ]
 

@@ -300,7 +300,7 @@ class OfOracles(Standard):
 class OfOraclesAlone(Standards):
     """Standards of built-in problems, none of which asks the reference."""
 
-    def of(self, name, order):
+    def of(self, name, order, *declared):
         """Return the standard of a built-in problem."""
         return OfOracles(verification.problem(name, order=order))
 

@@ -37,7 +37,7 @@ def engine_of(**steps):
 class OfOraclesAlone(Standards):
     """Standards that have no answer of the reference."""
 
-    def of(self, name, order):
+    def of(self, name, order, *declared):
         """Return a standard that fails the test where the reference is to say what is right."""
         return _OfOracles(suite.problem(name, order=order))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from verification.commands.algorithms import algorithms
 from verification.commands.calibrate import calibrate
 from verification.commands.check import check
 from verification.commands.faults import faults
@@ -24,6 +25,7 @@ Examples:
   refmaml verify subject.py:subject
   refmaml check examples/own_model/train.py:problem
   refmaml faults B02
+  refmaml algorithms
 
 \b
 Exit codes:
@@ -42,5 +44,5 @@ def main() -> None:
     click.get_current_context().call_on_close(end_on_signals())
 
 
-for command in (init, verify, check, faults, self_test, calibrate, smoke, requests, vectors):
+for command in (init, verify, check, faults, algorithms, self_test, calibrate, smoke, requests, vectors):
     main.add_command(command)

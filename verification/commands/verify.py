@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from verification import judge, own
+from verification.algorithms import algorithm as algorithm_named
 from verification.commands.formats import Output, deliver, detail_options, format_option, tell_github
 from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
@@ -62,7 +63,7 @@ def judged(context: click.Context, command: str, **options: Any) -> Report:
 
     if context.params["subject"] is not None:
         raise click.UsageError("expected SUBJECT or --command, but got both.")
-    for name in ("framework", "kind", "returns", "outer_rate", "in_process"):
+    for name in ("framework", "kind", "returns", "outer_rate", "algorithm", "in_process"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = name.replace("_", "-")
             raise click.UsageError(f"--{option} is for a Python SUBJECT, and does not go with --command.")
@@ -101,6 +102,7 @@ Examples:
   refmaml verify federated.py:round --returns parameters --outer-rate 0.01
   refmaml verify mypackage.maml:step --timeout 300 --memory 32
   python -m pdb -m refmaml verify subject.py:subject --in-process
+  refmaml verify mypackage.maml:step --algorithm "momentum(0.9)"
   refmaml verify mypackage.maml:step --problem quadratic --problem batched -v
   refmaml verify mypackage.maml:step --format junit=junit.xml --format html=report.html
 
@@ -122,6 +124,14 @@ def _check_conventions(context: click.Context, parameter: click.Parameter, names
         except ValueError as error:
             raise click.BadParameter(str(error), context, parameter) from error
     return names
+
+
+def _check_algorithm(context: click.Context, parameter: click.Parameter, spelled: str | None) -> str | None:
+    """Check the spelling of an algorithm while the command line is read."""
+    try:
+        return None if spelled is None else algorithm_named(spelled).spelled
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
 
 
 def _check_problems(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,6 +185,13 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     callback=_check_conventions,
     help=f"A convention of SUBJECT that differs from the default: {', '.join(CONVENTIONS)}. You can repeat it.",
 )
+@click.option(
+    "--algorithm",
+    metavar="NAME",
+    callback=_check_algorithm,
+    help="What SUBJECT is meant to compute beside plain MAML, for example adam, 'momentum(0.9)' or "
+    "'clip-by-norm(1) + adam'. By default its attribute `algorithm`. `refmaml algorithms` lists what there is.",
+)
 @command_option
 @click.option(
     "--timeout",
@@ -225,6 +242,7 @@ def verify(
     outer_rate: float | None,
     dtypes: tuple[str, ...],
     declared: tuple[str, ...],
+    algorithm: str | None,
     level: str,
     problems: tuple[str, ...],
     seed: int,
@@ -270,6 +288,7 @@ def verify(
                 returns=returns,
                 outer_rate=outer_rate,
                 conventions=declared,
+                algorithm=algorithm,
                 measures_growth=has_figures,
                 **extent,
             )
@@ -287,7 +306,8 @@ def _require_level_or_problems(context: click.Context) -> None:
 
 def _require_subject(context: click.Context) -> None:
     """Refuse options that say how to ask a subject where there is none: they would be ignored."""
-    for name in ("framework", "order", "kind", "returns", "outer_rate", "declared", "in_process"):
+    needing = ("framework", "order", "kind", "returns", "outer_rate", "declared", "algorithm", "in_process")
+    for name in needing:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             option = "convention" if name == "declared" else name.replace("_", "-")
             raise click.UsageError(f"--{option} needs a SUBJECT.")

@@ -58,7 +58,7 @@ def with_pull_back(through: Callable[[Work, Points, FlatArray], FlatArray]) -> A
 
 def last_steps_only(window: int) -> AnswerFunction:
     """A08: the Jacobians of the last steps alone, as many as `window`."""
-    return with_pull_back(lambda work, points, u: pull_back(work, points[-window:], u))
+    return with_pull_back(lambda work, points, u: pull_back(work, points, u, since=max(len(points) - window, 0)))
 
 
 last_step_only, last_two_steps_only = last_steps_only(1), last_steps_only(2)

@@ -14,6 +14,7 @@ from verification.faults.order import right
 from verification.faults.parameters import adapting
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
+from verification.oracles.updates import InnerUpdate, RatesByStep
 from verification.oracles.view import FlatArray
 
 OUTER_RATE = 0.01
@@ -25,7 +26,15 @@ _NORM = 0.25
 
 def with_rate(rate: float) -> AnswerFunction:
     """G01: another inner rate, one for every variable and problem; what divides by α still has the right one."""
-    return misread(lambda work, _: at_rate(work, rate / work.view.rate))
+
+    def change(work: Work, _: Question) -> Work:
+        factor = np.asarray(rate / work.view.rate, work.theta.dtype)
+        if work.view.update is None:
+            return at_rate(work, factor)
+        # An update may give the same direction whatever multiplies the gradient: the rate comes after it.
+        return work.changed(update=InnerUpdate((*work.view.update.parts, RatesByStep(factors=(factor,)))))
+
+    return misread(change)
 
 
 def with_scaled_loss(factor: float) -> AnswerFunction:
@@ -197,7 +206,8 @@ hessian_shifted = each_task(lambda work, question: solve(work, question.order, p
 
 def half_precision(question: Question) -> Outcome:
     """G11: everything in float16."""
-    with np.errstate(over="ignore", invalid="ignore"):  # costs beyond 65,504 are infinite there
+    # Costs beyond 65,504 are infinite there, and the ε of an inner optimizer is 0.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return right(question.posed_in(np.float16))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
+from verification.oracles.updates import State
 from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
 
@@ -137,6 +138,70 @@ def _multiplying(hessians: NDArray[Any]) -> list[Product]:
     return [hessian.T.__matmul__ for hessian in hessians]
 
 
+#: What an update keeps between steps, and the number of steps that it has seen.
+Carried = tuple[tuple[State, ...], int]
+
+
+def descend(work: Work) -> Points:
+    """φ_0, …, φ_K by gradient descent, or by the update of the view: the right inner loop."""
+    return descend_from(work, None)[0]
+
+
+def descend_from(work: Work, carried: Carried | None) -> tuple[Points, Carried]:
+    """φ_0, …, φ_K from the states of an update, None as they are right: fresh; and what the states become."""
+    points, update = [work.theta], work.view.update
+    if update is None:
+        for _ in range(work.view.steps):
+            points.append(points[-1] - work.alpha * work.inner_gradient(points[-1]))
+        return points, ((), work.view.steps)
+    states, age = carried or (update.begin(work.theta), 0)
+    for k in range(work.view.steps):
+        direction, states = update.step(np, states, _slope(work, points[-1]), points[-1], k, age + k)
+        points.append(points[-1] - _rate(work) * direction)
+    return points, (states, age + work.view.steps)
+
+
+def _slope(work: Work, phi: FlatArray) -> FlatArray:
+    """∇_I S(φ): what an update gets, which may mix the entries, as a clip by norm does.
+
+    A mask that multiplies, as a scaled cost does, acts here: Adam's step is the same whatever multiplies the gradient.
+    """
+    slope: FlatArray = work.inner_gradient(phi) * work.view.inner_mask
+    return slope
+
+
+def _rate(work: Work) -> FlatArray:
+    """α on the coordinates that adapt, 0 on the others, whatever multiplies the gradient."""
+    rate: FlatArray = work.view.rate * (work.view.inner_mask != 0)
+    return rate
+
+
+def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carried: Carried | None = None) -> FlatArray:
+    """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from `points`, or of those `since` one.
+
+    With an update it is the Jacobian of point and states together, by the chain rule: what arrives at the gradient of a
+    step goes through H_k, and what arrives at the states goes on to the step before.
+    """
+    update = work.view.update
+    if update is None:
+        for product in reversed(work.inner_products(points[since:])):
+            u = u - product(work.alpha * u)
+        return u
+    states, age = carried or (update.begin(work.theta), 0)
+    before = []
+    for k, phi in enumerate(points):
+        before.append(states)
+        states = update.step(np, states, _slope(work, phi), phi, k, age + k)[1]
+    back = update.begin(work.theta)
+    products = work.inner_products(points)
+    for k in reversed(range(since, len(points))):
+        slope = _slope(work, points[k])
+        arrived = update.pull_back(before[k], slope, points[k], k, -_rate(work) * u, back, age + k)
+        back = arrived[2]
+        u = u + arrived[1] + products[k](arrived[0] * work.view.inner_mask)
+    return u
+
+
 @dataclass(frozen=True)
 class Solved:
     """One task's outer cost, gradient [n] and adapted variables φ_K [n]."""
@@ -144,21 +209,6 @@ class Solved:
     cost: Any
     gradient: FlatArray
     adapted: FlatArray
-
-
-def descend(work: Work) -> Points:
-    """φ_0, …, φ_K by gradient descent: the right inner loop."""
-    points = [work.theta]
-    for _ in range(work.view.steps):
-        points.append(points[-1] - work.alpha * work.inner_gradient(points[-1]))
-    return points
-
-
-def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
-    """(I − D H_0)ᵀ ⋯ (I − D H_{k−1})ᵀ u: the right Jacobian of the steps from each of `points`."""
-    for product in reversed(work.inner_products(points)):
-        u = u - product(work.alpha * u)
-    return u
 
 
 def solve(
@@ -173,14 +223,23 @@ def solve(
     if order == "reptile":
         costs = [work.inner_cost(phi) for phi in points]
         return Solved(mean(costs), (work.theta - points[-1]) / work.view.rate, points[-1])
-    ks = range(len(points)) if work.view.average else [len(points) - 1]
+    weights = None if work.view.weights is None else work.view.weights(len(points) - 1)
+    ks = range(len(points)) if weights or work.view.average else [len(points) - 1]
     gradients = []
     for k in ks:
         if order == 1:
             gradients.append(work.outer_gradient(points[k]))
         else:
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
-    return Solved(mean([work.outer_cost(points[k]) for k in ks]), mean(gradients), points[-1])
+    costs = [work.outer_cost(points[k]) for k in ks]
+    if weights:
+        return Solved(weighted(weights, costs), weighted(weights, gradients), points[-1])
+    return Solved(mean(costs), mean(gradients), points[-1])
+
+
+def weighted(weights: list[float], terms: list[Any]) -> Any:
+    """Return the sum of numbers or vectors times their weights, in their order."""
+    return sum(weight * term for weight, term in zip(weights[1:], terms[1:], strict=True)) + weights[0] * terms[0]
 
 
 def mean(terms: list[Any]) -> Any:

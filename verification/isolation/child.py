@@ -75,6 +75,7 @@ class Server:
             "framework": subject.framework,
             "inferred_from": subject.inferred_from,
             "supports": None if declared is None else sorted(declared),
+            "algorithm": _plain(getattr(subject.algorithm, "spelled", subject.algorithm)),
             "returns": _plain(returns),
             "outer_rate": _plain(outer_rate),
             "is_own": subject.is_own,

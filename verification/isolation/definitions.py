@@ -1,4 +1,4 @@
-"""A problem by what makes it, so that it need not cross: its name, its order and, where it has others, its rates."""
+"""A problem by what makes it, so that it need not cross: its name, order, algorithm and, where it has others, rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeAlias
 
+from verification.algorithms import algorithm
 from verification.orders import Order
 from verification.problems import suite
 from verification.problems.problem import Problem
@@ -34,19 +35,19 @@ def definition_of(problem: Problem, rate: float | None = None) -> Json:
     """
     require_built_in(problem)
     rates = {"rate": rate, "outer_rate": problem.outer_learning_rate}
-    return {"name": problem.name, "order": problem.order} | {
+    return {"name": problem.name, "order": problem.order, "algorithm": problem.algorithm.spelled} | {
         name: None if value is None else value.hex() for name, value in rates.items()
     }
 
 
 def problem_of(definition: Json) -> Problem:
     """Return the problem that a definition makes, in float64 on autograd."""
-    found = _made(definition["name"], definition["order"])
+    found = _made(definition["name"], definition["order"], definition["algorithm"])
     rate, outer_rate = (value and float.fromhex(value) for value in (definition["rate"], definition["outer_rate"]))
     found = found if rate is None else replace(found, inner_learning_rate=rate)
     return found.with_outer_step(outer_rate)
 
 
 @cache
-def _made(name: str, order: Order) -> Problem:
-    return suite.problem(name, order=order)
+def _made(name: str, order: Order, spelled: str) -> Problem:
+    return suite.problem(name, order=order, algorithm=algorithm(spelled))

@@ -75,6 +75,11 @@ class IsolatedSubject(Subject):
         return None if listed is None else frozenset(listed)
 
     @property
+    def algorithm(self) -> Any:
+        """What its attribute `algorithm` is, as it is spelled; empty where it has none."""
+        return self.about.get("algorithm", "")
+
+    @property
     def outer_step(self) -> tuple[Any, Any]:
         """What its attributes `returns` and `outer_rate` are, and None in place of one that it has not."""
         return self.about.get("returns"), self.about.get("outer_rate")

@@ -7,12 +7,13 @@ somebody brings are treated alike: nothing is looked up by a problem's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from verification.algorithms import PLAIN, Algorithm
 from verification.faults import CATALOGUE, Outcome, Question, pose, pose_roughly
 from verification.faults.question import AnswerFunction
 from verification.judging import tolerances
@@ -29,6 +30,7 @@ from verification.problems.setting import Setting
 #: problems (one step, a linear inner cost) it is no fault at all.
 _CENTRAL = ("A01", "A04", "B01", "B02", "B03", "G04")
 _SUBTLE = ("B06",)
+_OF_ORDER = ("A01", "A04")
 #: Below this distance, in bounds, an answer decides nothing.
 DECIDES = 2.0
 
@@ -138,7 +140,12 @@ class Standard:
             return 0.0  # no bound could be derived: any answer is within it
         if not self.problem.inner_grad_steps:
             return float("inf")  # nothing adapts: there is nothing that such a fault could change
-        return nearest(self.problem.order, lambda fault: self.distance(CATALOGUE[fault].variants[""], "float64"))
+        declared = isinstance(self.problem, Problem) and not self.problem.algorithm.is_plain
+        # Adam's first step, or a clipped one, has next to no derivative: first and second order may be one answer.
+        subtle = (*_SUBTLE, *_OF_ORDER) if declared else _SUBTLE
+        return nearest(
+            self.problem.order, lambda fault: self.distance(CATALOGUE[fault].variants[""], "float64"), subtle
+        )
 
     @cached_property
     def _rough_question(self) -> Question:
@@ -151,22 +158,22 @@ class Standard:
         return Declared().right(self._rough_question)
 
 
-def nearest(order: Order, distance_of: Callable[[str], float]) -> float:
+def nearest(order: Order, distance_of: Callable[[str], float], subtle: Sequence[str] = _SUBTLE) -> float:
     """Return the least distance of the central faults, and of the subtle ones where float64 shows them to be faults."""
-    central = [distance_of(fault) for fault in _CENTRAL if order in CATALOGUE[fault].orders]
-    subtle = [distance_of(fault) for fault in _SUBTLE if order in CATALOGUE[fault].orders]
-    return min([*central, *(distance for distance in subtle if distance >= DECIDES)])
+    distances = {fault: distance_of(fault) for fault in {*_CENTRAL, *subtle} if order in CATALOGUE[fault].orders}
+    return min(distance for fault, distance in distances.items() if fault not in subtle or distance >= DECIDES)
 
 
 class Standards:
     """The standards of built-in problems, each made when it is first wanted: what several runs can share."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Order, float | None], Standard] = {}
+        self._made: dict[tuple[str, Order, float | None, Algorithm], Standard] = {}
 
-    def of(self, name: str, order: Order, outer_rate: float | None = None) -> Standard:
+    def of(self, name: str, order: Order, outer_rate: float | None = None, algorithm: Algorithm = PLAIN) -> Standard:
         """Return the standard of a built-in problem, with an outer step where a subject takes one."""
-        key = (name, order, outer_rate)
+        key = (name, order, outer_rate, algorithm)
         if key not in self._made:
-            self._made[key] = Standard(suite.problem(name, order=order).with_outer_step(outer_rate))
+            made = suite.problem(name, order=order, algorithm=algorithm)
+            self._made[key] = Standard(made.with_outer_step(outer_rate))
         return self._made[key]

@@ -9,7 +9,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from verification.judging.tolerances import norm
-from verification.oracles import closed_form, finite_differences, second_order
+from verification.oracles import closed_form, finite_differences, second_order, unrolled
 from verification.orders import SPELLINGS
 from verification.problems.answers import Answer, Arrays, assemble
 from verification.problems.problem import Problem
@@ -26,7 +26,12 @@ class Truth:
 
 
 def from_reference(problem: Problem) -> Truth:
-    """Return what `refmaml`'s reference says, in float64 on the problem's own numbers."""
+    """Return what `refmaml`'s reference says, in float64 on the problem's own numbers.
+
+    What an author declares beside plain MAML is the unrolled loop's to say: no step of the reference has it all.
+    """
+    if not problem.algorithm.is_plain:
+        return by_unrolling(problem)
     import refmaml
 
     step = getattr(refmaml, SPELLINGS[problem.order].function)
@@ -39,14 +44,24 @@ def from_reference(problem: Problem) -> Truth:
 
 def from_oracles(problem: Problem) -> list[Truth]:
     """Return what each oracle says that can: none of them shares code with `refmaml`."""
-    found = [
-        _solved("finite differences", problem, [finite_differences.solve(v, problem.order) for v in problem.views(np)]),
-        by_definition(problem),
-    ]
+    if not problem.algorithm.is_plain:
+        unrolled = by_unrolling(problem)
+        return [_by_differences(problem), unrolled] if problem.algorithm.is_smooth else [unrolled]
+    found = [_by_differences(problem), by_definition(problem)]
     views = problem.views(np)
     if all(closed_form.applies(view) for view in views):
         found.append(_solved("closed form", problem, [closed_form.solve(view, problem.order) for view in views]))
     return found
+
+
+def by_unrolling(problem: Problem) -> Truth:
+    """Return what the whole inner loop, differentiated at once, says: the one oracle that knows every algorithm."""
+    return _solved("the unrolled loop", problem, [unrolled.solve(view, problem.order) for view in problem.views(anp)])
+
+
+def _by_differences(problem: Problem) -> Truth:
+    solutions = [finite_differences.solve(view, problem.order) for view in problem.views(np)]
+    return _solved("finite differences", problem, solutions)
 
 
 def by_definition(problem: Problem) -> Truth:

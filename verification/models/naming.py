@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from verification.faults import ENTRIES, AnswerFunction, models, parameters, scales, tasks
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, models, parameters, scales, tasks
 from verification.faults.order import right
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
@@ -64,7 +64,7 @@ def _lower(precision: str) -> Iterator[Candidate]:
 
 def _candidates(order: Order) -> Iterator[Candidate]:
     # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
-    for id_, fault in {"M06": ENTRIES["M06"], **ENTRIES}.items():
+    for id_, fault in {"M06": ENTRIES["M06"], **CATALOGUE, **MODEL_CATALOGUE}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
             for variant, answer in fault.variants.items():
                 if variant not in _SAME:

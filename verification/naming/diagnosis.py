@@ -17,6 +17,7 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
+from verification.naming.algorithms import undeclared, wrong_parts
 from verification.naming.candidates import (
     Candidate,
     fitted_ones,
@@ -34,7 +35,9 @@ from verification.orders import Order
 #: A source of candidates.
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
-KINDS: tuple[Kind, ...] = (single, fitted_ones, lower_precision, in_one_mode, scaled, weighted, paired)
+KINDS: tuple[Kind, ...] = (
+    wrong_parts, single, fitted_ones, lower_precision, in_one_mode, undeclared, scaled, weighted, paired,
+)  # fmt: skip
 
 
 def diagnose(

@@ -70,6 +70,7 @@ _CLAIMS = {
     "F02": "gives the right gradients with None for zeros",
     "F04": "gives the gradient for the other set of variables",
     "F05": "equals permuted updates",
+    "O01": "equals another inner update",
 }
 
 

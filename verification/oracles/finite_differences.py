@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.oracles.view import Costs, FlatArray, Solution, TaskView, outer_steps
+from verification.oracles.updates import InnerUpdate
+from verification.oracles.view import Costs, FlatArray, Solution, TaskView, outer_weights
 from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
@@ -30,11 +31,11 @@ def solve(view: TaskView, order: Order) -> Solution:
     phi = iterates[-1][0]
     if order == "reptile":
         costs, gradient = view.inner_costs, (view.theta - phi) / view.rate
-        ks, error = list(range(view.steps + 1)), _rounding(gradient, view)
+        weights, error = [(k, 1 / len(iterates)) for k in range(len(iterates))], _rounding(gradient, view)
     else:
-        costs, ks = view.outer_costs, outer_steps(view)
-        gradient, error = _first_order(view, iterates, ks) if order == 1 else _second_order(view, ks)
-    cost = float(np.mean([costs(iterates[k])[0] for k in ks]))
+        costs, weights = view.outer_costs, outer_weights(view)
+        gradient, error = _first_order(view, iterates, weights) if order == 1 else _second_order(view, weights)
+    cost = float(sum(weight * costs(iterates[k])[0] for k, weight in weights))
     return Solution(cost=cost, gradient=gradient, adapted=phi, error=error)
 
 
@@ -48,15 +49,22 @@ def complex_step_gradients(costs: Costs, points: Points) -> Points:
 
 def _iterates(view: TaskView, theta: Points) -> list[Points]:
     """Return φ_0, …, φ_K for many initial points at once."""
-    points = [theta]
-    for _ in range(view.steps):
-        points.append(points[-1] - view.step_size * complex_step_gradients(view.inner_costs, points[-1]))
+    update = view.update or InnerUpdate(())
+    points, states = [theta], update.begin(theta)
+    for k in range(view.steps):
+        slope = complex_step_gradients(view.inner_costs, points[-1]) * (view.inner_mask != 0)
+        direction, states = update.step(np, states, slope, points[-1], k)
+        points.append(points[-1] - view.step_size * direction)
     return points
 
 
-def _first_order(view: TaskView, iterates: list[Points], ks: list[int]) -> tuple[FlatArray, FlatArray]:
-    gradients = [complex_step_gradients(view.outer_costs, iterates[k])[0] for k in ks]
-    gradient = np.mean(gradients, axis=0) * view.outer_mask
+#: Steps k with the weights of the outer costs at φ_k.
+Weights = list[tuple[int, float]]
+
+
+def _first_order(view: TaskView, iterates: list[Points], weights: Weights) -> tuple[FlatArray, FlatArray]:
+    gradients = [weight * complex_step_gradients(view.outer_costs, iterates[k])[0] for k, weight in weights]
+    gradient = np.sum(gradients, axis=0) * view.outer_mask
     return gradient, _rounding(gradient, view)
 
 
@@ -64,10 +72,10 @@ def _rounding(gradient: FlatArray, view: TaskView) -> FlatArray:
     return 4 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))
 
 
-def _second_order(view: TaskView, ks: list[int]) -> tuple[FlatArray, FlatArray]:
+def _second_order(view: TaskView, weights: Weights) -> tuple[FlatArray, FlatArray]:
     def meta_objective(theta: Points) -> FlatArray:
         iterates = _iterates(view, theta)
-        return np.asarray(np.mean([view.outer_costs(iterates[k]) for k in ks], axis=0))
+        return np.asarray(np.sum([weight * view.outer_costs(iterates[k]) for k, weight in weights], axis=0))
 
     gradient, error = extrapolated_gradient(meta_objective, view.theta)
     return gradient * view.outer_mask, error * view.outer_mask

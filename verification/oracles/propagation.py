@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from verification.oracles import Solution, TaskView
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.oracles.view import FlatArray, outer_steps
+from verification.oracles.updates import InnerUpdate
+from verification.oracles.view import FlatArray, outer_weights
 from verification.orders import Order
 
 _HESSIAN_STEP = 2.0**-17
@@ -34,27 +35,42 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
         exact: FlatArray = disturb(complex_step_gradients(costs, point[None])[0])
         return exact
 
-    points = [disturb(view.theta)]
-    for _ in range(view.steps):
-        move = view.step_size * gradient_at(view.inner_costs, points[-1])
+    update = view.update or InnerUpdate(())
+    points, taken, states = [disturb(view.theta)], [], update.begin(view.theta)
+    for k in range(view.steps):
+        slope = gradient_at(view.inner_costs, points[-1]) * (view.inner_mask != 0)
+        taken.append((points[-1], slope, states))
+        direction, states = update.step(np, states, slope, points[-1], k, disturb=disturb)
+        move = view.step_size * direction
         points.append(np.where(move == 0, points[-1], disturb(points[-1] - move)))  # what stays is not rounded
     if order == "reptile":
-        ks, costs = list(range(view.steps + 1)), view.inner_costs
+        weights, costs = [(k, 1 / len(points)) for k in range(len(points))], view.inner_costs
         gradient = (points[0] - points[-1]) / view.rate
     else:
-        ks, costs = outer_steps(view), view.outer_costs
-        gradients = [gradient_at(costs, points[k]) for k in ks]
+        weights, costs = outer_weights(view), view.outer_costs
+        gradients = [gradient_at(costs, points[k]) for k, _ in weights]
         if order == 2:
-            gradients = [_pulled_back(view, points[:k], g, disturb) for k, g in zip(ks, gradients, strict=True)]
-        gradient = np.mean(gradients, axis=0) * view.outer_mask
-    cost = disturb(np.mean([costs(points[k][None])[0] for k in ks]))
+            pairs = zip(weights, gradients, strict=True)
+            gradients = [_pulled_back(view, taken[:k], gradient, disturb) for (k, _), gradient in pairs]
+        gradient = np.sum([w * g for (_, w), g in zip(weights, gradients, strict=True)], axis=0) * view.outer_mask
+    cost = disturb(np.asarray(sum(weight * costs(points[k][None])[0] for k, weight in weights)))
     return Solution(cost=float(cost), gradient=gradient, adapted=points[-1], error=np.zeros_like(gradient))
 
 
-def _pulled_back(view: TaskView, points: list[FlatArray], gradient: FlatArray, disturb: Disturb) -> FlatArray:
-    """Multiply by (I − D H_k)ᵀ from the last step to the first; H_k (D u) is a difference of exact gradients."""
-    for phi in reversed(points):
-        direction = _HESSIAN_STEP * view.step_size * gradient
-        ahead, behind = complex_step_gradients(view.inner_costs, np.stack([phi + direction, phi - direction]))
-        gradient = disturb(gradient - (ahead - behind) / (2 * _HESSIAN_STEP))
+#: A point, its gradient and the states before the step that was taken from there.
+Taken = tuple[FlatArray, FlatArray, tuple[Any, ...]]
+
+
+def _pulled_back(view: TaskView, taken: list[Taken], gradient: FlatArray, disturb: Disturb) -> FlatArray:
+    """Multiply by the transposed Jacobian of each step, the last first; H_k u is a difference of exact gradients."""
+    update = view.update or InnerUpdate(())
+    states_back = update.begin(view.theta)
+    for k, (phi, slope, states) in reversed(list(enumerate(taken))):
+        back = -view.step_size * gradient
+        at_slope, at_phi, states_back = update.pull_back(states, slope, phi, k, back, states_back, disturb=disturb)
+        at_slope = at_slope * (view.inner_mask != 0)
+        step = _HESSIAN_STEP / max(1.0, float(np.linalg.norm(at_slope)))  # an update may divide by small gradients
+        aside = step * at_slope
+        ahead, behind = complex_step_gradients(view.inner_costs, np.stack([phi + aside, phi - aside]))
+        gradient = disturb(gradient + at_phi + (ahead - behind) / (2 * step))
     return gradient

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.oracles.updates import InnerUpdate
+
 #: One number for each entry of the variables, in one axis.
 FlatArray = NDArray[np.float64]
 #: Points [P, n] to costs [P], in the array namespace that the view was made for.
@@ -33,7 +35,9 @@ class TaskView:
 
     `average` takes the outer cost at φ_0, …, φ_K instead of at φ_K; `quadratics` has S and Q where they are quadratic.
     `inner_costs_on_query` and `outer_costs_on_support` are the same functions with the data exchanged: what a wrong
-    implementation may evaluate, and no right one does.
+    implementation may evaluate, and no right one does. `update` turns inner gradients into directions; None is plain
+    descent. `weights` has, for a number of steps, the weights of the outer costs at φ_0, …, φ_K; None is what `average`
+    says.
     """
 
     theta: FlatArray
@@ -45,6 +49,8 @@ class TaskView:
     steps: int
     average: bool = False
     quadratics: tuple[Quadratic, Quadratic] | None = None
+    update: InnerUpdate | None = None
+    weights: Callable[[int], list[float]] | None = None
     inner_costs_on_query: Costs = _not_exchanged
     outer_costs_on_support: Costs = _not_exchanged
 
@@ -62,6 +68,14 @@ class Solution:
     gradient: FlatArray
     adapted: FlatArray
     error: FlatArray
+
+
+def outer_weights(view: TaskView) -> list[tuple[int, float]]:
+    """Return the steps k at whose φ_k the outer cost is taken, each with its weight."""
+    if view.weights is not None:
+        return [(k, weight) for k, weight in enumerate(view.weights(view.steps)) if weight]
+    steps = outer_steps(view)
+    return [(k, 1 / len(steps)) for k in steps]
 
 
 def outer_steps(view: TaskView) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from verification.algorithms import PLAIN, Algorithm
 from verification.orders import Order
 from verification.problems import suite
 from verification.problems.setting import Setting
@@ -22,12 +23,12 @@ _TWICE = ("quadratic", "mlp-tanh-mse", "batched")
 RELATED = ("mlp-tanh-mse", "batched")
 
 
-def names(level: str, order: Order, seed: int) -> list[str]:
+def names(level: str, order: Order, seed: int, algorithm: Algorithm = PLAIN) -> list[str]:
     """Return the names of the problems that a level asks of an order; `seed` makes the numbers of the new ones."""
-    quick = [name for name in QUICK if suite.is_asked(name, order)]
+    quick = [name for name in QUICK if suite.is_asked(name, order, algorithm)]
     if level == "quick":
         return quick
-    return [*suite.names(order, plain=False), *(f"{name}@{seed}" for name in quick)]
+    return [*suite.names(order, plain=False, algorithm=algorithm), *(f"{name}@{seed}" for name in quick)]
 
 
 def is_asked_twice(problem: Setting) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.algorithms import PLAIN, Algorithm
 from verification.frameworks import Cost, Framework, framework
 from verification.oracles import Quadratic, TaskView
 from verification.orders import Order
@@ -50,6 +51,8 @@ class Problem:
     order: Order
     #: β, where a subject returns what its variables became by one outer step of this rate, θ − β g, in place of g.
     outer_learning_rate: float | None = None
+    #: What an author declares that the step computes; plain MAML otherwise.
+    algorithm: Algorithm = PLAIN
     #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
     is_built_in: bool = field(default=False, init=False)
     #: The family's name of each variable by key chain, in order.
@@ -68,6 +71,7 @@ class Problem:
     def __repr__(self) -> str:
         if self.is_built_in:
             made = f"{self.name!r}, order={self.order!r}, framework={self.framework.name!r}, dtype={str(self.dtype)!r}"
+            made += "" if self.algorithm.is_plain else f", algorithm={self.algorithm.spelled!r}"
             return f"verification.problem({made})"
         about = f"{self.num_tasks} tasks, {self.inner_grad_steps} inner steps, {self.framework.name} {self.dtype}"
         return f"<Problem {self.name!r}: order {self.order}, {about}>"
@@ -236,6 +240,8 @@ class Problem:
             steps=self.inner_grad_steps,
             average=self.options.average_across_steps,
             quadratics=self._quadratics(batch) if self.family.name == "quadratic" else None,
+            update=self.algorithm.update,
+            weights=self.algorithm.weights,
         )
 
     def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:

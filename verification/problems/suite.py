@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.algorithms import PLAIN, Algorithm
+from verification.algorithms import algorithm as algorithm_named
 from verification.frameworks import framework
 from verification.orders import DTYPES, ORDERS, Order
 from verification.problems import families
@@ -175,6 +177,8 @@ _WITH_OPTIONS: dict[str, Recipe] = {
     "leaf-rates": _mlp(35, Options(), leaf_rates=True),
     "batched-leaf-rates": _mlp(36, Options(batched=True, outer_v=Selection("w2", meant=("w2",))), leaf_rates=True),
 }
+#: The last layer of a network, by the family's names.
+_HEAD = frozenset({"w2", "b2"})
 _RECIPES = {**_PLAIN, **_WITH_OPTIONS}
 NAMES = tuple(_RECIPES)
 
@@ -194,13 +198,23 @@ def with_all_used(name: str) -> str:
     return f"{_USED}{name}" if found.family().inner_ignores and not name.startswith(_USED) else name
 
 
-def _made(name: str, order: Order) -> Problem:
+def _made(name: str, order: Order, algorithm: Algorithm) -> Problem:
     seed = name.partition("@")[2]
     found = problem_from(_RECIPES[kind(name)], name, order, seed=int(seed) if seed else None)
     if name.startswith(_USED):
         found = replace(found, family=families.with_all_used(found.family))
+    if algorithm.adapts:
+        found = replace(found, options=replace(found.options, inner_v=_layers(found, algorithm)))
+    found = replace(found, algorithm=algorithm)
     object.__setattr__(found, "is_built_in", True)
     return found
+
+
+def _layers(problem: Problem, algorithm: Algorithm) -> Selection:
+    """Return the last layer of a network, or all but it."""
+    head = [chain for chain, name in problem.names.items() if name in _HEAD]
+    chains = head if algorithm.adapts == "head" else [chain for chain in problem.names if chain not in head]
+    return Selection(chains, meant=tuple(chains))
 
 
 def problem_from(recipe: Recipe, name: str, order: Order = 1, *, seed: int | None = None) -> Problem:
@@ -257,7 +271,14 @@ def _leaf_rates(nest: Tree) -> Tree:
     return map_leaves(rates.__getitem__, nest)
 
 
-def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: str = "float64") -> Problem:
+def problem(
+    name: str,
+    *,
+    order: Order = 1,
+    framework: str = "autograd",
+    dtype: str = "float64",
+    algorithm: str | Algorithm = PLAIN,
+) -> Problem:
     """Return a built-in problem by its name, in the arrays of a framework.
 
     Args:
@@ -266,10 +287,11 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
         order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         framework: "autograd", "numpy", "torch", "jax" or "tensorflow".
         dtype: "float64" or "float32".
+        algorithm: what the step is declared to compute, as `verification.algorithms` spells it; plain MAML by default.
 
     Raises:
         KeyError: there is no such problem; the message lists those that are.
-        ValueError: the order, the framework or the dtype is none of those named above.
+        ValueError: the order, the framework, the dtype or the algorithm is none of those named above.
     """
     if order not in ORDERS:
         raise ValueError(f"order: expected one of {', '.join(map(repr, ORDERS))}, but got {order!r}.")
@@ -277,7 +299,7 @@ def problem(name: str, *, order: Order = 1, framework: str = "autograd", dtype: 
         raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
     if not exists(name):
         raise KeyError(f"name: expected one of {', '.join(NAMES)}, or one of them with @SEED, but got {name!r}.")
-    return _made(name, order).native(framework, dtype)
+    return _made(name, order, algorithm_named(algorithm)).native(framework, dtype)
 
 
 def exists(name: str) -> bool:
@@ -286,19 +308,31 @@ def exists(name: str) -> bool:
     return kind(name) in _RECIPES and (not at or seed.isdecimal())
 
 
-def names(order: Order, *, plain: bool) -> Iterator[str]:
+def names(order: Order, *, plain: bool, algorithm: Algorithm = PLAIN) -> Iterator[str]:
     """Yield the names of the problems to ask: plain ones alone, or those with options too."""
     for name in _PLAIN if plain else _RECIPES:
-        if is_asked(name, order):
+        if is_asked(name, order, algorithm):
             yield name
 
 
-def is_asked(name: str, order: Order) -> bool:
-    """Return whether a problem makes sense for an order: Reptile has no outer loop to select or average in."""
-    return order != "reptile" or _asks_nothing_of_the_outer_loop(_RECIPES[kind(name)])
+def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
+    """Return whether a problem makes sense for an order and an algorithm.
+
+    Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
+    network with layers and all of its variables to choose from.
+    """
+    recipe = _RECIPES[kind(name)]
+    if algorithm.weights is not None and recipe.options.average_across_steps:
+        return False
+    if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
+        return False
+    return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)
+
+
+def _selects_all(recipe: Recipe) -> bool:
+    return recipe.options.inner_v.selects_all and recipe.options.outer_v.selects_all
 
 
 def _asks_nothing_of_the_outer_loop(recipe: Recipe) -> bool:
     o = recipe.options
-    selects_all = o.inner_v.selects_all and o.outer_v.selects_all
-    return selects_all and not (o.average_across_steps or o.same_cost or o.three_parameters)
+    return _selects_all(recipe) and not (o.average_across_steps or o.same_cost or o.three_parameters)

@@ -7,7 +7,7 @@ import json
 from rich.console import Console
 from rich.text import Text
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, NOT_SHOWN
+from verification.faults import ALGORITHM_CATALOGUE, CATALOGUE, ENTRIES, MODEL_CATALOGUE, NOT_SHOWN
 from verification.reports.tables import print_table, say
 from verification.reports.terminal import linked
 from verification.texts import spelled
@@ -36,6 +36,9 @@ def show_catalogue(console: Console) -> None:
     say(words(legend), console)
     console.print("On a model of your own (refmaml check) the judge also names:")
     for fault in MODEL_CATALOGUE.values():
+        say(f"{fault.id}: {words(fault.title)}", console, indent=2)
+    console.print("In inner updates, declared or not (--algorithm), the judge also names:")
+    for fault in ALGORITHM_CATALOGUE.values():
         say(f"{fault.id}: {words(fault.title)}", console, indent=2)
     console.print("Not shown by one step on the built-in problems:")
     for id_, reason in NOT_SHOWN.items():

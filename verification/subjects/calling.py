@@ -87,6 +87,11 @@ class Subject:
         return (declared is None and self.kind == "step") or problem.needs <= (declared or frozenset())
 
     @property
+    def algorithm(self) -> Any:
+        """What its attribute `algorithm` is; empty where it has none, for plain MAML."""
+        return getattr(self.function, "algorithm", "")
+
+    @property
     def outer_step(self) -> tuple[Any, Any]:
         """What its attributes `returns` and `outer_rate` are, and None in place of one that it has not."""
         return getattr(self.function, "returns", None), getattr(self.function, "outer_rate", None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 from unittest import SkipTest
 
-from verification.judge import Run, outer_rate_of, run_of, subject_of
+from verification.judge import Run, declaring, run_of, subject_of
 from verification.judging.standard import Standard
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis
@@ -112,7 +112,7 @@ def checks_of(
     declared = tuple(conventions)
     run = run_of(tuple(dtypes), declared, level, seed, problems)
     judged = subject_of(subject, framework=framework, order=order, kind=kind, problems=run.problems or ())
-    run = replace(run, outer_rate=outer_rate_of(judged))
+    run = declaring(run, judged)
     standards = run.standards_for(judged, order)
     able = [(judged, standard) for standard in standards if judged.can(standard.generic)]
     for _, standard in able:

@@ -20,6 +20,7 @@ from refmaml.compiled.recording.locks import making
 from refmaml.compiled.running.crew import default_threads
 from refmaml.compiled.running.execution import Execution, StepFailed
 from refmaml.containers import Container, children, map_leaves, unbox
+from refmaml.updates import InnerOptimizer
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -79,6 +80,11 @@ def _has_box(node: Container) -> bool:
 
 
 def _compiled(call: Call, threads: int, known: Any) -> Answer:
+    if isinstance(call.inner_optimization_step, InnerOptimizer):
+        raise CompilationRefused(
+            f"inner_optimization_step: {call.inner_optimization_step} has a state from step to step, and the engine "
+            "compiles inner steps without one. Use refmaml's reference steps, or pass on_unsupported='reference'."
+        )
     ready = prepared(call)
     plans = [_planned(call, ready, group) for group in ready.groups]
     results = [

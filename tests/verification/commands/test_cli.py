@@ -181,7 +181,7 @@ def test_the_json_file_is_the_report(tmp_path, option):
 class Untouched(Standards):
     """Standards that fail the test where one is wanted."""
 
-    def of(self, name, order):
+    def of(self, name, order, *declared):
         """Fail the test."""
         pytest.fail(f"{name} was asked")
 
@@ -299,7 +299,7 @@ def test_the_worst_entry_is_shown_with_its_place(tmp_path):
 class Broken(Standards):
     """Standards by which the judge fails."""
 
-    def of(self, name, order):
+    def of(self, name, order, *declared):
         """Divide by zero."""
         raise ZeroDivisionError("float division by zero")
 

@@ -112,10 +112,10 @@ class Heard(Standards):
         super().__init__()
         self.names = []
 
-    def of(self, name, order):
+    def of(self, name, order, *declared):
         """Note the name."""
         self.names.append(name)
-        return super().of(name, order)
+        return super().of(name, order, *declared)
 
 
 @pytest.mark.parametrize("problems", [("bilinear", "one-step"), None])

@@ -1,0 +1,284 @@
+"""Inner optimizers and other algorithms as people write them in PyTorch: right ones pass, wrong ones are named."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from shared import STANDARDS, verify
+
+from verification.algorithms import algorithm
+from verification.judge import run_of
+from verification.subjects import Subject
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+PROBLEMS = ("logistic-regression", "one-task")  # of few variables: all that is tested here asks them
+
+
+def judged(subject, declared, order):
+    """Return whether every answer of a subject in float64 is right, and the names that it is given."""
+    run = replace(run_of(("float64",), (), "quick", 0, PROBLEMS, STANDARDS), algorithm=algorithm(declared))
+    asked = Subject(subject, "problem", "torch", "subject")
+    found = [run.case(asked, standard, "float64") for standard in run.standards_for(asked, order)]
+    cases = [case for case, _ in found]
+    passes = all(case.verdict == "pass" for case in cases)
+    observations = [observation for _, answers in found for observation in answers]
+    return passes, [] if passes else run.name(None, order, cases, observations)
+
+
+def gradients(cost, leaves, **keywords):
+    return torch.autograd.grad(cost, leaves, materialize_grads=True, **keywords)
+
+
+def maml(problem, update, *, shared=False, create_graph=None, weights=None):
+    """Return the answer of MAML with fast weights; `update` makes what moves them, once for each task or for all."""
+    names, order = list(problem.variables), problem.order
+    theta = {name: leaf.clone().requires_grad_() for name, leaf in problem.variables.items()}
+    losses, move = [], update(problem) if shared else None
+    for support, query in problem.tasks():
+        step = move or update(problem)
+        fast, points = list(theta.values()), []
+        for _ in range(problem.inner_grad_steps):
+            points.append(fast)
+            loss = problem.inner_cost(support, dict(zip(names, fast, strict=True)))
+            slopes = gradients(loss, fast, create_graph=order == 2 if create_graph is None else create_graph)
+            if order == 1:
+                slopes = [slope.detach() for slope in slopes]
+            fast = step(fast, slopes)
+        points.append(fast)
+        outer = [problem.outer_cost(query, dict(zip(names, point, strict=True))) for point in points]
+        chosen = [0.0] * (len(outer) - 1) + [1.0] if weights is None else weights(len(outer) - 1)
+        losses.append(sum(w * loss for w, loss in zip(chosen, outer, strict=True)))
+    loss = sum(losses) / len(losses)
+    return loss.detach(), dict(zip(names, gradients(loss, list(theta.values())), strict=True))
+
+
+def fomaml(problem, make, *, shared=False, before=lambda parameters: None):
+    """Return the answer of first-order MAML with a deep copy and an optimizer of `torch.optim` for each task."""
+    names = list(problem.variables)
+    model = torch.nn.ParameterList([leaf.clone() for leaf in problem.variables.values()])
+    total, cost, kept = [torch.zeros_like(p) for p in model], 0.0, None
+    for support, query in problem.tasks():
+        learner = copy.deepcopy(model)
+        optimizer = make(learner.parameters(), problem.inner_learning_rate)
+        if shared and kept is not None:
+            optimizer.load_state_dict(kept)
+        for _ in range(problem.inner_grad_steps):
+            optimizer.zero_grad()
+            problem.inner_cost(support, dict(zip(names, learner, strict=True))).backward()
+            before(list(learner.parameters()))
+            optimizer.step()
+        kept = copy.deepcopy(optimizer.state_dict())
+        loss = problem.outer_cost(query, dict(zip(names, learner, strict=True)))
+        cost += loss.detach() / problem.num_tasks
+        found = gradients(loss, list(learner))
+        total = [t + g / problem.num_tasks for t, g in zip(total, found, strict=True)]
+    return cost, dict(zip(names, total, strict=True))
+
+
+def sgd(problem, *, change=lambda slope, k: slope):
+    """Plain descent by hand, by what `change` makes of the gradients in step k."""
+    count = [0]
+
+    def step(fast, slopes):
+        k, count[0] = count[0], count[0] + 1
+        return [w - problem.inner_learning_rate * change(g, k) for w, g in zip(fast, slopes, strict=True)]
+
+    return step
+
+
+def velocity(problem, *, mu=0.9, nesterov=False, damped=False, detach=False, decay=0.0, decoupled=False):
+    """Momentum by hand, differentiable."""
+    buffers = []
+
+    def step(fast, slopes):
+        lr = problem.inner_learning_rate
+        if decay and not decoupled:
+            slopes = [g + decay * w for g, w in zip(slopes, fast, strict=True)]
+        old = buffers or [torch.zeros_like(g) for g in slopes]
+        old = [m.detach() for m in old] if detach else old
+        buffers[:] = [mu * m + (1 - mu if damped else 1) * g for m, g in zip(old, slopes, strict=True)]
+        moves = [g + mu * m for m, g in zip(buffers, slopes, strict=True)] if nesterov else buffers
+        moves = [m + decay * w for m, w in zip(moves, fast, strict=True)] if decoupled else moves
+        return [w - lr * m for w, m in zip(fast, moves, strict=True)]
+
+    return step
+
+
+def adam(problem, *, corrected=True, under=False, detach=False, eps=1e-8, betas=(0.9, 0.999)):
+    """Adam by hand, differentiable."""
+    state = {"t": 0}
+
+    def step(fast, slopes):
+        b1, b2 = betas
+        state["t"] += 1
+        m, v = (state.get(key, [torch.zeros_like(g) for g in slopes]) for key in "mv")
+        if detach:
+            m, v = ([x.detach() for x in moment] for moment in (m, v))
+        state["m"] = m = [b1 * x + (1 - b1) * g for x, g in zip(m, slopes, strict=True)]
+        state["v"] = v = [b2 * x + (1 - b2) * g**2 for x, g in zip(v, slopes, strict=True)]
+        if corrected:
+            m = [x / (1 - b1 ** state["t"]) for x in m]
+            v = [x / (1 - b2 ** state["t"]) for x in v]
+        roots = [(x + eps).sqrt() if under else x.sqrt() + eps for x in v]
+        return [w - problem.inner_learning_rate * x / r for w, x, r in zip(fast, m, roots, strict=True)]
+
+    return step
+
+
+def clipping(problem, *, limit=0.5, how="norm", detach=False):
+    """Descent by clipped gradients, by hand."""
+
+    def step(fast, slopes):
+        if how == "value":
+            slopes = [g.clamp(-limit, limit) for g in slopes]
+        else:
+            norms = [(g**2).sum() for g in slopes]
+            sizes = norms if how == "leaf" else [sum(norms)] * len(norms)
+            factors = [(limit / (size.sqrt() + 1e-6)).clamp(max=1.0) for size in sizes]
+            factors = [factor.detach() for factor in factors] if detach else factors
+            slopes = [g * factor for g, factor in zip(slopes, factors, strict=True)]
+        return [w - problem.inner_learning_rate * g for w, g in zip(fast, slopes, strict=True)]
+
+    return step
+
+
+def subject(run, *arguments, **keywords):
+    """Return a function of one problem."""
+    return lambda problem: run(problem, *arguments, **keywords)
+
+
+SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
+BY_STEP = (1.0, 0.5, 0.25)
+
+
+def importance(steps, epoch=5, epochs=10):
+    """The weights of the losses in an epoch, as in the authors' program."""
+    if not steps:
+        return [1.0]
+    weights = [1 / steps] * steps
+    weights[:-1] = [max(w - epoch / steps / epochs, 0.03 / steps) for w in weights[:-1]]
+    weights[-1] = min(weights[-1] + epoch * (steps - 1) / steps / epochs, 1 - (steps - 1) * 0.03 / steps)
+    return [0.0, *weights]
+
+
+def _slopes_of_norm(parameters):
+    torch.nn.utils.clip_grad_norm_(parameters, 0.5)
+
+
+def _slopes_of_value(parameters):
+    torch.nn.utils.clip_grad_value_(parameters, 0.1)
+
+
+RIGHT = {
+    "momentum, torch.optim": ("momentum(0.9)", 1, subject(fomaml, partial(SGD, momentum=0.9))),
+    "momentum, second order": ("momentum(0.9)", 2, subject(maml, velocity)),
+    "momentum, held": ("momentum(0.9, held)", 2, subject(maml, partial(velocity, detach=True))),
+    "nesterov, torch.optim": ("nesterov", 1, subject(fomaml, partial(SGD, momentum=0.9, nesterov=True))),
+    "nesterov, second order": ("nesterov", 2, subject(maml, partial(velocity, nesterov=True))),
+    "rmsprop, torch.optim": ("rmsprop", 1, subject(fomaml, RMSPROP)),
+    "adam, torch.optim": ("adam", 1, subject(fomaml, ADAM)),
+    "adam, second order": ("adam", 2, subject(maml, adam)),
+    "adam, held": ("adam(held)", 2, subject(maml, partial(adam, detach=True))),
+    "adamw, torch.optim": (
+        "adam + weight-decay(0.1)", 1, subject(fomaml, partial(torch.optim.AdamW, weight_decay=0.1)),
+    ),
+    "decay, torch.optim": (
+        "weight-decay(0.1) + momentum(0.9)", 1, subject(fomaml, partial(SGD, momentum=0.9, weight_decay=0.1)),
+    ),
+    "decay, second order": ("weight-decay(0.1) + momentum", 2, subject(maml, partial(velocity, decay=0.1))),
+    "clip by norm, torch.nn.utils": (
+        "clip-by-norm(0.5) + adam", 1, subject(fomaml, ADAM, before=_slopes_of_norm),
+    ),
+    "clip by norm, second order": ("clip-by-norm(0.5)", 2, subject(maml, clipping)),
+    "clip by norm, held": ("clip-by-norm(0.5, held)", 2, subject(maml, partial(clipping, detach=True))),
+    "clip by value, torch.nn.utils": (
+        "clip-by-value(0.1)", 1, subject(fomaml, SGD, before=_slopes_of_value),
+    ),
+    "clip by value, second order": (
+        "clip-by-value(0.1)", 2, subject(maml, partial(clipping, how="value", limit=0.1)),
+    ),
+    "rates by step": (
+        "rates-by-step(1, 0.5, 0.25)", 2, subject(maml, partial(sgd, change=lambda g, k: BY_STEP[k] * g)),
+    ),
+    "multi-step loss": ("maml++(5, 10)", 2, subject(maml, sgd, weights=importance)),
+    "multi-step loss, first order": ("multi-step-loss(5, 10)", 1, subject(maml, sgd, weights=importance)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_code_passes(name):
+    """An algorithm as people write it is right under its declaration."""
+    declared, order, function = RIGHT[name]
+    passes, names = judged(function, declared, order)
+    assert passes, names
+
+
+WRONG = [
+    ("momentum(0.9)", 2, "O01", "plain gradient descent", subject(maml, sgd)),
+    ("momentum(0.9)", 2, "O02", "damped", subject(maml, partial(velocity, damped=True))),
+    ("momentum(0.9)", 2, "O02", "Nesterov", subject(maml, partial(velocity, nesterov=True))),
+    ("momentum(0.9)", 2, "O06", "held", subject(maml, partial(velocity, detach=True))),
+    ("momentum(0.9)", 1, "E04", "keeps its state", subject(fomaml, partial(SGD, momentum=0.9), shared=True)),
+    ("momentum(0.9)", 2, "O01", "momentum(0.7)", subject(maml, partial(velocity, mu=0.7))),
+    ("nesterov(0.9)", 1, "O02", "Nesterov", subject(fomaml, partial(SGD, momentum=0.9))),
+    ("nesterov(0.9)", 1, "O01", "plain", subject(fomaml, SGD)),
+    ("nesterov(0.9)", 1, "E04", "keeps its state",
+     subject(fomaml, partial(SGD, momentum=0.9, nesterov=True), shared=True)),
+    ("rmsprop", 1, "O01", "adam", subject(fomaml, ADAM)),
+    ("rmsprop", 1, "O01", "plain", subject(fomaml, SGD)),
+    ("rmsprop", 1, "E04", "keeps its state", subject(fomaml, RMSPROP, shared=True)),
+    ("adam", 1, "O03", "", subject(maml, partial(adam, corrected=False))),
+    ("adam", 2, "A01", "", subject(maml, adam, create_graph=False)),
+    ("adam", 2, "O04", "under the root", subject(maml, partial(adam, under=True))),
+    ("adam", 2, "O06", "held", subject(maml, partial(adam, detach=True))),
+    ("adam", 1, "O04", "1e-06", subject(fomaml, partial(ADAM, eps=1e-6))),
+    ("adam", 1, "E04", "keeps its state", subject(fomaml, ADAM, shared=True)),
+    ("weight-decay(0.1) + momentum", 2, "O07", "decoupled",
+     subject(maml, partial(velocity, decay=0.1, decoupled=True))),
+    ("weight-decay(0.1) + momentum", 2, "O07", "left out", subject(maml, velocity)),
+    ("weight-decay(0.1) + adam", 1, "O07", "decoupled",
+     subject(fomaml, partial(torch.optim.AdamW, weight_decay=0.1))),
+    ("clip-by-norm(0.5)", 2, "O05", "by value", subject(maml, partial(clipping, how="value"))),
+    ("clip-by-norm(0.5)", 2, "O05", "each leaf", subject(maml, partial(clipping, how="leaf"))),
+    ("clip-by-norm(0.5)", 2, "O05", "left out", subject(maml, sgd)),
+    ("clip-by-norm(0.5)", 2, "O06", "held", subject(maml, partial(clipping, detach=True))),
+    ("clip-by-norm(0.5, held)", 2, "O06", "differentiated", subject(maml, clipping)),
+    ("clip-by-value(0.1)", 1, "O05", "by value for norm", subject(maml, partial(clipping, limit=0.1))),
+    ("clip-by-value(0.1)", 1, "O05", "left out", subject(fomaml, SGD)),
+    ("clip-by-value(0.1)", 1, "O01", "clip-by-value(0.3)", subject(maml, partial(clipping, how="value", limit=0.3))),
+    ("rates-by-step(0.5, 1, 0.25)", 2, "O09", "left out", subject(maml, sgd)),
+    ("rates-by-step(1, 0.5, 0.25)", 2, "O09", "next",
+     subject(maml, partial(sgd, change=lambda g, k: (0.5, 0.25, 0.25)[k] * g))),
+    ("rates-by-step(0.5, 1, 0.25)", 2, "O09", "always the first",
+     subject(maml, partial(sgd, change=lambda g, _: g / 2))),
+    ("maml++(5, 10)", 2, "O08", "last point", subject(maml, sgd)),
+    ("maml++(5, 10)", 2, "O08", "1/K", subject(maml, sgd, weights=partial(importance, epoch=0))),
+    ("maml++(5, 10)", 2, "O08", "one step before", subject(maml, sgd, weights=lambda k: [*importance(k)[1:], 0.0])),
+    ("maml++(5, 10)", 2, "A01", "", subject(maml, sgd, weights=importance, create_graph=False)),
+    ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
+    ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
+    ("", 2, "O01", '--algorithm "clip-by-norm(0.3)"', subject(maml, partial(clipping, limit=0.3))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declared", "order", "name", "detail", "function"), WRONG)
+def test_wrong_code_is_named(declared, order, name, detail, function):
+    """What is wrong in an algorithm, or that it was not declared, is the first name, with what it is."""
+    passes, names = judged(function, declared, order)
+    assert not passes
+    assert names[0].name == name, names
+    assert detail in names[0].evidence, names
+
+
+def test_a_subject_declares_its_algorithm_itself():
+    """The attribute `algorithm` of a subject stands for the option, which goes before it, and the report says it."""
+    function = subject(fomaml, ADAM)
+    function.algorithm = "adam(0.9)"
+    options = {"framework": "torch", "problems": ["one-task"], "dtypes": ("float64",)}
+    report = verify(function, **options)
+    assert (report.verdict, report.conditions.algorithm) == ("pass", "adam")
+    assert verify(function, algorithm="", **options).verdict == "fail"

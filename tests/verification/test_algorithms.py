@@ -1,0 +1,125 @@
+"""How algorithms are spelled, and that the ways to their truth agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from verification import problem
+from verification.algorithms import INGREDIENTS, algorithm, importance
+from verification.faults import pose
+from verification.faults.order import right
+from verification.judging.truth import by_unrolling, from_oracles
+from verification.oracles import finite_differences, unrolled
+
+SPELLED = [
+    ("adam", "adam"),
+    ("momentum", "momentum(0.9)"),
+    ("Heavy-Ball(0.5,held)", "momentum(0.5, held)"),
+    ("clip_by_norm(1)+adam(eps=1e-7)", "clip-by-norm(1) + adam(eps=1e-07)"),
+    ("maml++(5, 10) + adam", "multi-step-loss(5, 10) + adam"),
+    ("rates-by-step(1, 0.5)", "rates-by-step(1, 0.5)"),
+    (" ", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "full"), SPELLED)
+def test_an_algorithm_is_spelled_in_full(text, full):
+    """What is left to a default, or spelled in another way, comes back in one spelling, which reads as the same."""
+    assert algorithm(text).spelled == full
+    assert algorithm(full).update == algorithm(text).update
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("adamm", "Did you mean 'adam'"),
+        ("momentum(x)", "a number of at least 0"),
+        ("clip-by-norm", "no limit"),
+        ("momentum(1, 2)", "momentum(mu=0.9"),
+        ("rates-by-step", "expected numbers"),
+        ("adam(held=1)", "expected adam("),
+        ("anil + boil", "at most one"),
+        ("((", "NAME"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_was_expected(text, words):
+    """A wrong spelling raises a ValueError that says what there is."""
+    with pytest.raises(ValueError, match="algorithm: expected") as error:
+        algorithm(text)
+    assert words in str(error.value)
+
+
+def test_every_example_can_be_read():
+    """The examples of the list are algorithms."""
+    assert all(algorithm(ingredient.example or ingredient.name).spelled for ingredient in INGREDIENTS.values())
+
+
+def test_the_weights_of_the_points_are_those_of_the_paper():
+    """In epoch 0 they are 1/K; they end at 0.03/K for all but the last; and they always sum to 1."""
+    assert importance(4, 0, 10) == [0.0, 0.25, 0.25, 0.25, 0.25]
+    assert importance(4, 1000, 10) == pytest.approx([0.0, 0.0075, 0.0075, 0.0075, 0.9775])
+    assert importance(5, 5, 10) == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1, 0.6])
+    assert importance(0, 5, 10) == [1.0]
+
+
+SMOOTH = ("momentum(0.9)", "nesterov(0.5)", "weight-decay(0.1) + momentum(0.9)", "clip-by-norm(0.5)",
+          "clip-by-value(0.3) + momentum(0.5)", "rates-by-step(1, 0.5)", "maml++(5, 10)")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SMOOTH)
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_unrolled_loop_agrees_with_differences(text, order):
+    """The gradient of the unrolled loop is what differences of values alone give, within both error estimates."""
+    differences, by_loop = from_oracles(problem("logistic-regression", order=order, algorithm=text))
+    for chain, gradient in by_loop.answer.gradients.items():
+        apart = np.linalg.norm(gradient - differences.answer.gradients[chain])
+        assert apart <= by_loop.errors[chain] + differences.errors[chain] <= 1e-7
+
+
+@pytest.mark.parametrize("text", ["adam", "rmsprop(0.9)", "adam + weight-decay(0.1)"])
+def test_updates_with_jumps_agree_with_differences_where_there_is_none(text):
+    """Where no entry of an inner gradient passes 0 nearby, differences give the gradient through Adam too."""
+    asked = problem("used:quadratic", order=2, algorithm=text)
+    by_loop = [unrolled.solve(view, 2).gradient for view in asked.views(anp)]
+    apart = [
+        np.linalg.norm(finite_differences.solve(view, 2).gradient - gradient)
+        for view, gradient in zip(asked.views(np), by_loop, strict=True)
+    ]
+    assert min(apart) <= 1e-7 * np.linalg.norm(by_loop)
+
+
+@pytest.mark.parametrize("text", [*SMOOTH, "adam", "adam(held)", "momentum(0.9, held)", "clip-by-norm(0.5, held)"])
+@pytest.mark.parametrize("order", [1, 2, "reptile"])
+def test_faults_start_from_the_same_right_answer(text, order):
+    """The chain rule step by step, which faults are written in, gives what the unrolled loop gives."""
+    asked = problem("used:logistic-regression", order=order, algorithm=text)
+    truth, stepwise = by_unrolling(asked).answer, right(pose(asked))
+    for chain, gradient in truth.gradients.items():
+        assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
+    assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
+
+
+def test_a_held_state_changes_the_second_order_gradient_alone():
+    """What is held moves as what is not; its outer gradient is another one at second order, and the same at first."""
+    found = {
+        (text, order): by_unrolling(problem("logistic-regression", order=order, algorithm=text)).answer
+        for text in ("momentum(0.9)", "momentum(0.9, held)")
+        for order in (1, 2)
+    }
+    assert found["momentum(0.9)", 1].cost == found["momentum(0.9, held)", 2].cost
+    weights = [answer.gradients["weight"] for answer in found.values()]
+    assert np.array_equal(weights[0], weights[2])
+    assert np.linalg.norm(weights[1] - weights[3]) > 1e-3
+
+
+def test_anil_adapts_the_last_layer_and_boil_the_rest():
+    """The inner loop moves the head alone, or all but the head; without them it moves everything."""
+    asked = {name: problem("mlp-tanh-mse", algorithm=name) for name in ("anil", "boil")}
+    head = asked["anil"].options.inner_v.meant
+    assert head == ("w2", "b2")
+    assert set(asked["boil"].options.inner_v.meant) == set(asked["boil"].names) - set(head)
+    assert replace(asked["anil"]).needs == {"selections"}

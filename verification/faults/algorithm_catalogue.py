@@ -1,0 +1,90 @@
+"""The entries of the catalogue about what an author can declare: an inner optimizer, clips, decay, weights of points.
+
+Formulas as in the catalogue; g is the inner gradient, m and v are the moments of an inner optimizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from verification.faults import algorithms
+from verification.faults.algorithms import with_update
+from verification.faults.catalogue import EVERY, MAML, Fault
+from verification.faults.question import AnswerFunction
+from verification.oracles.updates import Adam, Momentum, Part, RMSProp
+
+_USUAL: dict[str, Part] = {
+    **{f"momentum({mu:g})": Momentum(mu=mu) for mu in (0.9, 0.5, 0.95, 0.99)},
+    **{f"nesterov({mu:g})": Momentum(mu=mu, nesterov=True) for mu in (0.9, 0.5)},
+    "rmsprop(0.99)": RMSProp(),
+    "rmsprop(0.9)": RMSProp(rho=0.9),
+    "adam": Adam(),
+    "adam(eps=1e-07)": Adam(eps=1e-7),
+    "adam(eps=1e-06)": Adam(eps=1e-6),
+    "adam(0)": Adam(beta1=0.0),
+}
+
+
+def _updates() -> dict[str, AnswerFunction]:
+    found: dict[str, AnswerFunction] = {"plain gradient descent": with_update()}
+    for spelled, part in _USUAL.items():
+        found[spelled] = with_update(part)
+        words = spelled.replace(")", ", held)") if "(" in spelled else f"{spelled}(held)"
+        found[words] = with_update(replace(part, held=True))
+    return found
+
+
+def _faults() -> list[Fault]:
+    return [
+        Fault("O01", "another inner update than is declared", "φ_{k+1} by another rule",
+              "mailong25/meta-learning-bert; sungyubkim/GBML", "K ≥ 1, for momentum K ≥ 2",
+              "Use the declared inner update. If the one that the report names is meant, declare it with --algorithm "
+              "in just this spelling.", _updates(), EVERY),
+        Fault("O02", "another form of the momentum", "m ← μm + (1−μ)g for μm + g, or g + μm for m", "none confirmed",
+              "K ≥ 2, for damping K ≥ 1",
+              "Compare the velocity with the declared formula: refmaml algorithms shows it.",
+              {"Nesterov's for heavy ball, or the other way": algorithms.other_momentum,
+               "damped, m ← μm + (1−μ)g": algorithms.dampened}, EVERY),
+        Fault("O03", "bias correction left out", "m/(√v + ε) for m̂/(√v̂ + ε)", "none confirmed", "K ≥ 1",
+              "Divide m by 1 − β₁ᵗ and v by 1 − β₂ᵗ, with t from 1 on in each task.",
+              {"": algorithms.uncorrected}, EVERY),
+        Fault("O04", "ε in another place, or another ε", "√(v̂ + ε), or c/‖g‖ for c/(‖g‖ + ε)", "none confirmed",
+              "float64, an inner gradient that is not large beside √ε",
+              "Add ε where the declared formula has it, or declare its value.",
+              {"under the root": algorithms.eps_under_root,
+               "before the bias is corrected": algorithms.eps_before_correction,
+               "ε = 1e-07": algorithms.with_eps(1e-7), "ε = 1e-06": algorithms.with_eps(1e-6),
+               "ε = 1e-05": algorithms.with_eps(1e-5), "ε = 0": algorithms.with_eps(0.0),
+               "ε = 0 in the clip": algorithms.without_clip_eps, "ε = 1e-06 in the clip": algorithms.with_clip_eps},
+              EVERY),
+        Fault("O05", "another clip than is declared", "clip(g) by another rule", "none confirmed",
+              "an inner gradient above the limit",
+              "Clip as declared: by value every entry, by norm all adapting leaves together, before the optimizer.",
+              {"by value for norm, or the other way": algorithms.other_clip,
+               "the norm of each leaf": algorithms.clip_of_each_leaf, "left out": algorithms.without_clip,
+               "after the optimizer": algorithms.clip_last, "before everything else": algorithms.clip_first}, EVERY),
+        Fault("O06", "what is declared to be held is differentiated, or the other way",
+              "∂c/∂θ, or ∂m/∂θ of earlier steps, there or left out",
+              "learnables/learn2learn#244", "K ≥ 2, for a clip K ≥ 1; αH ≠ 0",
+              "Detach the state or the coefficient where it is declared as held, and nowhere else.",
+              {"held": algorithms.held, "differentiated": algorithms.differentiated}, (2,)),
+        Fault("O07", "weight decay in another place", "g + λφ for the direction + λφ, or left out",
+              "Loshchilov and Hutter 2019, section 2", "θ large, ∇S small",
+              "Put the decay where it is declared: before the optimizer a penalty, after it the decay of AdamW.",
+              {"decoupled, after the optimizer": algorithms.decay_last,
+               "coupled, in the gradient": algorithms.decay_first,
+               "left out": algorithms.without_decay}, EVERY),
+        Fault("O08", "other weights of the outer losses along the inner loop", "Σ_k w_k Q(φ_k), other w",
+              "AntreasAntoniou/HowToTrainYourMAMLPytorch#33", "K ≥ 2",
+              "Take the weights of the declared epoch, and each loss after its inner step.",
+              {"the last point alone": algorithms.last_point_alone, "1/K each": algorithms.uniform_weights,
+               "1 each": algorithms.summed_weights, "of one step before": algorithms.weights_before_steps,
+               "in the other order": algorithms.weights_reversed, "divided by K": algorithms.weights_over_steps}, MAML),
+        Fault("O09", "rates of other steps", "r_{k+1}, or r_0 throughout, for r_k", "none confirmed", "K ≥ 2",
+              "Multiply α by the factor of the step that is taken.",
+              {"of the next step": algorithms.rates_of_next_step, "always the first": algorithms.rate_of_first_step,
+               "left out": algorithms.without_rates}, EVERY),
+    ]  # fmt: skip
+
+
+ALGORITHM_CATALOGUE: dict[str, Fault] = {fault.id: fault for fault in _faults()}

@@ -1,0 +1,200 @@
+"""Section O: inner optimizers and the other algorithms that an author can declare, wrongly done or not declared at all.
+
+Each is a rule that changes the update of a step. Where the rule finds nothing to change, the answer is the right one,
+so that one list serves every algorithm, plain descent included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from verification.faults.question import Misreading, Outcome, Question, combined, misread
+from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, solve
+from verification.oracles.updates import (
+    BEFORE,
+    UNDER,
+    Adam,
+    ClipByNorm,
+    ClipByValue,
+    InnerUpdate,
+    Momentum,
+    Part,
+    RatesByStep,
+    RMSProp,
+    WeightDecay,
+)
+
+#: A part, to what stands in its place.
+Change = Callable[[Part], tuple[Part, ...]]
+
+
+def with_update(*parts: Part) -> Misreading:
+    """O01: another inner update than is asked for; no parts are plain descent."""
+    update = InnerUpdate(parts) if parts else None
+    return misread(lambda work, _: work.changed(update=update))
+
+
+def changing(change: Change) -> Misreading:
+    """Make a misreading of what becomes of each part of the update."""
+
+    def changed(work: Work, _: Question) -> Work:
+        update = work.view.update
+        if update is None:
+            return work
+        return work.changed(update=InnerUpdate(tuple(new for part in update.parts for new in change(part))))
+
+    return misread(changed)
+
+
+def _with(kinds: type[Part] | tuple[type[Part], ...], **changes: Any) -> Misreading:
+    """Make a misreading with other parameters in the parts of some kinds."""
+    return changing(lambda part: (replace(part, **changes),) if isinstance(part, kinds) else (part,))
+
+
+def _without(*kinds: type[Part]) -> Misreading:
+    return changing(lambda part: () if isinstance(part, kinds) else (part,))
+
+
+def _other_momentum(part: Part) -> tuple[Part, ...]:
+    return (replace(part, nesterov=not part.nesterov) if isinstance(part, Momentum) else part,)
+
+
+def _dampened(part: Part) -> tuple[Part, ...]:
+    return (replace(part, dampening=part.mu) if isinstance(part, Momentum) else part,)
+
+
+other_momentum = changing(_other_momentum)
+dampened = changing(_dampened)
+uncorrected = _with(Adam, corrected=False)
+
+
+def with_eps(eps: float) -> Misreading:
+    """O04: another ε."""
+    return _with((Adam, RMSProp), eps=eps)
+
+
+eps_under_root = _with((Adam, RMSProp), place=UNDER)
+eps_before_correction = _with(Adam, place=BEFORE)
+without_clip_eps = _with(ClipByNorm, eps=0.0)
+with_clip_eps = _with(ClipByNorm, eps=1e-6)
+held = _with(Part, held=True)
+differentiated = _with(Part, held=False)
+
+
+def _other_clip(part: Part) -> tuple[Part, ...]:
+    if isinstance(part, ClipByNorm):
+        return (ClipByValue(limit=part.limit, held=part.held),)
+    if isinstance(part, ClipByValue):
+        return (ClipByNorm(limit=part.limit, held=part.held),)
+    return (part,)
+
+
+other_clip = changing(_other_clip)
+
+
+def clip_of_each_leaf(question: Question) -> Outcome:
+    """O05: the norm of each leaf at most c, in place of that of all."""
+    groups = tuple(tuple(int(spot) for spot in spots.ravel()) for spots in question.spots().values())
+    return _with(ClipByNorm, groups=groups)(question)
+
+
+without_clip = _without(ClipByNorm, ClipByValue)
+without_decay = _without(WeightDecay)
+without_rates = _without(RatesByStep)
+
+
+def moved(kinds: tuple[type[Part], ...], *, last: bool) -> Misreading:
+    """Make a misreading with parts of some kinds after all others, or before them."""
+
+    def changed(work: Work, _: Question) -> Work:
+        update = work.view.update
+        if update is None:
+            return work
+        those = tuple(part for part in update.parts if isinstance(part, kinds))
+        others = tuple(part for part in update.parts if not isinstance(part, kinds))
+        return work.changed(update=InnerUpdate((*others, *those) if last else (*those, *others)))
+
+    return misread(changed)
+
+
+decay_last = moved((WeightDecay,), last=True)
+decay_first = moved((WeightDecay,), last=False)
+clip_last = moved((ClipByNorm, ClipByValue), last=True)
+clip_first = moved((ClipByNorm, ClipByValue), last=False)
+
+
+def _next(part: Part) -> tuple[Part, ...]:
+    return (replace(part, factors=part.factors[1:] or part.factors) if isinstance(part, RatesByStep) else part,)
+
+
+def _first(part: Part) -> tuple[Part, ...]:
+    return (replace(part, factors=part.factors[:1]) if isinstance(part, RatesByStep) else part,)
+
+
+rates_of_next_step = changing(_next)
+rate_of_first_step = changing(_first)
+
+
+def _run(question: Question, carried: Carried | None) -> tuple[list[Solved], Carried | None]:
+    """Answer task after task with the states that the one before left; a task's Jacobian ends where it began."""
+    solved = []
+    for work in question.works:
+        start = carried
+        carried = descend_from(work, start)[1]
+        solved.append(_from_states(work, question, start))
+    return solved, carried
+
+
+def _from_states(work: Work, question: Question, start: Carried | None) -> Solved:
+    def descending(work: Work) -> Points:
+        return descend_from(work, start)[0]
+
+    return solve(work, question.order, descend=descending, pull_back=partial(pull_back, carried=start))
+
+
+def _has_state(question: Question) -> bool:
+    return any(work.view.update is not None and work.view.update.has_state for work in question.works)
+
+
+def state_kept(question: Question) -> Outcome:
+    """E04: what the update keeps from step to step goes on from task to task, and from call to call."""
+    carried = None
+    for _ in range(question.call if _has_state(question) else 0):
+        carried = _run(question, carried)[1]
+    return combined(question, _run(question, carried)[0])
+
+
+def state_kept_within(question: Question) -> Outcome:
+    """E04: the same within each call."""
+    return combined(question, _run(question, None)[0])
+
+
+def _with_weights(weights: Callable[[int], list[float]]) -> Misreading:
+    """O08: other weights of the outer costs along the inner loop, where some are declared."""
+    return misread(lambda work, _: work if work.view.weights is None else work.changed(weights=weights))
+
+
+last_point_alone = _with_weights(lambda steps: [0.0] * steps + [1.0])
+uniform_weights = _with_weights(lambda steps: [0.0] + [1 / steps] * steps if steps else [1.0])
+summed_weights = _with_weights(lambda steps: [0.0] + [1.0] * steps if steps else [1.0])
+
+
+def _changed_weights(change: Callable[[list[float]], list[float]]) -> Misreading:
+    def changed(work: Work, _: Question) -> Work:
+        weights = work.view.weights
+        return work if weights is None else work.changed(weights=lambda steps: change(weights(steps)))
+
+    return misread(changed)
+
+
+def _earlier(weights: list[float]) -> list[float]:
+    """Put the weight of φ_{k+1} on φ_k: the loss is taken before the step, and not after it."""
+    return [*weights[1:], 0.0] if len(weights) > 1 else weights
+
+
+weights_before_steps = _changed_weights(_earlier)
+weights_reversed = _changed_weights(lambda weights: [*weights[:1], *weights[:0:-1]])
+weights_over_steps = _changed_weights(lambda weights: [weight / max(len(weights) - 1, 1) for weight in weights])

@@ -1,0 +1,117 @@
+"""Inner updates that are not what is declared: another optimizer, a part of it wrong, or one that nobody declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
+from verification.faults.algorithms import state_kept, state_kept_within, with_update
+from verification.judging.tolerances import norm
+from verification.naming.candidates import Candidate
+from verification.naming.evidence import Evidence, Observation
+from verification.naming.vectors import first_wrong, returned, vector
+from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp
+from verification.orders import Order
+
+_KEPT = {
+    "the state of the declared update": state_kept,
+    "within a call, the state of the declared update": state_kept_within,
+}
+#: Plain updates with one number: how they are declared with it, and where a search for it begins.
+_MOMENTUMS, _RHOS = (0.8, 0.3), (0.95, 0.5)
+_STEPS = 12  # of a search
+_CLOSER = 0.7  # what a step of a search leaves of the distance, at most
+
+
+def undeclared(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield other updates than the declared one: usual ones, and where none gives the answers, those with a number."""
+    usual = list(_others(order))
+    yield from usual
+    if not any(evidence.matched_by(candidate.answer) for candidate in usual):
+        yield from _fitted(evidence)
+
+
+def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield what can be wrong in what is declared; it comes first, for another ε looks like a lower precision."""
+    views = [work.view for observation in evidence.deciding for work in evidence.question(observation).works]
+    if all(view.update is None and view.weights is None for view in views):
+        return
+    for fault in ALGORITHM_CATALOGUE.values():
+        if order in fault.orders and fault.id != "O01":
+            for variant, answer in fault.variants.items():
+                yield Candidate((fault.id,), variant, answer)
+    for detail, answer in _KEPT.items():
+        yield Candidate(("E04",), detail, answer)
+
+
+def _others(order: Order) -> Iterator[Candidate]:
+    for spelled, answer in ALGORITHM_CATALOGUE["O01"].variants.items():
+        if order == 2 or "held" not in spelled:
+            yield _other(spelled, answer)
+
+
+def _other(spelled: str, answer: AnswerFunction) -> Candidate:
+    """Return the candidate of another update than the declared one, with what would declare it."""
+    declaration = "no --algorithm" if spelled == "plain gradient descent" else f'--algorithm "{spelled}"'
+    return Candidate(("O01",), f"{spelled}; declare {declaration} if it is meant", answer)
+
+
+def _fitted(evidence: Evidence) -> Iterator[Candidate]:
+    first = first_wrong(evidence)
+    if first is None:
+        return
+    for spelled, make, starts in _searches(evidence, first):
+        found = (_value(evidence, first, make, start) for start in starts)
+        value = next((value for value in found if value is not None), None)
+        if value is not None:
+            yield _other(spelled.format(f"{value:.6g}"), make(value))
+
+
+def _value(
+    evidence: Evidence, first: Observation, make: Callable[[float], AnswerFunction], value: float
+) -> float | None:
+    """Return the number at which an update gives the first wrong answer, by Gauss-Newton; given up where it strays."""
+    got, last = returned(first), float("inf")
+    for _ in range(_STEPS if got is not None else 0):
+        predicted = evidence.predict(first, make(value))
+        if evidence.matches(first, predicted):
+            return value
+        with np.errstate(all="ignore"):  # an update may leave the region where the costs are finite
+            residual = vector(predicted) - got
+            distance = norm(residual)
+            if not distance <= _CLOSER * last:
+                return None
+            step = 1e-6 * value
+            slope = (vector(evidence.predict(first, make(value + step))) - got - residual) / step
+            square = float(slope @ slope)
+        if not np.isfinite(square) or square == 0:
+            return None
+        move = float(residual @ slope) / square
+        value, last = value - float(np.clip(move, -value, 0.9 * value)), distance
+    return None
+
+
+Search = tuple[str, Callable[[float], AnswerFunction], tuple[float, ...]]
+
+
+def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
+    work = evidence.question(first).works[0]
+    slope = work.inner_gradient(work.theta) * work.view.inner_mask
+    lengths = tuple(share * float(np.linalg.norm(slope)) for share in (0.9, 0.3, 0.09))
+    entries = tuple(share * float(np.max(np.abs(slope), initial=0.0)) for share in (0.9, 0.5, 0.1))
+    for held in (False, True) if first.problem.order == 2 else (False,):
+        flag = ", held" * held
+        yield f"clip-by-norm({{}}{flag})", partial(_with, ClipByNorm, "limit", held=held), lengths
+        yield f"clip-by-norm({{}}, eps=0{flag})", partial(_with, ClipByNorm, "limit", held=held, eps=0.0), lengths
+        yield f"clip-by-value({{}}{flag})", partial(_with, ClipByValue, "limit", held=held), entries
+        yield f"momentum({{}}{flag})", partial(_with, Momentum, "mu", held=held), _MOMENTUMS
+        yield f"nesterov({{}}{flag})", partial(_with, Momentum, "mu", held=held, nesterov=True), _MOMENTUMS
+        yield f"rmsprop({{}}{flag})", partial(_with, RMSProp, "rho", held=held), _RHOS
+
+
+def _with(kind: Callable[..., Part], parameter: str, value: float, **fixed: Any) -> AnswerFunction:
+    return with_update(kind(**{parameter: value}, **fixed))

@@ -1,0 +1,293 @@
+"""Inner updates other than plain descent, on flat vectors: momentum, RMSProp, Adam, decay, clips, rates by step.
+
+An update is a row of *parts*. A part takes the gradient that the one before it gave, has a state of a few vectors that
+begins at 0 for each task, and gives a direction; the last direction d moves the point, φ_{k+1} = φ_k − α d. So the
+order of the parts says what acts on what: weight decay before Adam is the penalty ½ λ ‖φ‖² of the cost, and after it
+the decay of AdamW (Loshchilov and Hutter, 2019).
+
+A part works in two stages, so that the derivative of either can be taken, and disturbed, by itself:
+
+    s_{k+1} = advance(s_k, g_k, φ_k),        d_k = direction(s_{k+1}, g_k, φ_k)
+
+Formulas are those of the documentation of `torch.optim` and of `torch.nn.utils`; `docs/mathematics.md` has them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp
+from autograd.tracer import getval
+
+Vector: TypeAlias = Any  # [n], or [P, n] for many points at once, in an array namespace
+State: TypeAlias = tuple[Vector, ...]
+Disturb: TypeAlias = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of an update; by itself it changes nothing.
+
+    `held` takes what it keeps from earlier steps, or what it multiplies by, for a constant where it is differentiated.
+    """
+
+    held: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """The number of vectors in its state."""
+        return 0
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002  # parts differ in need
+        """Return the state after a gradient."""
+        return state
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the direction from the state that the gradient has been put into.
+
+        `k` counts the steps before this one in the task, `age` those that the state has seen: the same numbers, unless
+        somebody keeps a state from one task to the next.
+        """
+        return g
+
+
+@dataclass(frozen=True, kw_only=True)
+class Momentum(Part):
+    """m ← μ m + (1 − τ) g; d = m, or g + μ m for Nesterov's (Sutskever et al., 2013, in the form of PyTorch)."""
+
+    mu: float
+    nesterov: bool = False
+    dampening: float = 0.0
+
+    @property
+    def vectors(self) -> int:
+        """The velocity m."""
+        return 1
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002
+        """Return the velocity after a gradient."""
+        return (self.mu * _kept(state[0], held=self.held) + (1 - self.dampening) * g,)
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the velocity, or what it will have become by one more gradient of this kind."""
+        return g + self.mu * state[0] if self.nesterov else state[0]
+
+
+#: Where ε stands in g/(√v + ε): beside the root, under it, or beside the root of v before its bias is corrected.
+BESIDE, UNDER, BEFORE = "beside the root", "under the root", "before the bias is corrected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSProp(Part):
+    """v ← ρ v + (1 − ρ) g²; d = g/(√v + ε) (Tieleman and Hinton, 2012)."""
+
+    rho: float = 0.99
+    eps: float = 1e-8
+    place: str = BESIDE
+
+    @property
+    def vectors(self) -> int:
+        """The mean of squares v."""
+        return 1
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002
+        """Return the mean of squares after a gradient."""
+        return (self.rho * _kept(state[0], held=self.held) + (1 - self.rho) * g**2,)
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient over the root of the mean of squares."""
+        return g / _over(xp, state[0], self.eps, self.place, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Part):
+    """m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²; d = m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+
+    Kingma and Ba, 2015, algorithm 1. Without `corrected` m and v stand for m̂ and v̂.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    corrected: bool = True
+    place: str = BESIDE
+
+    @property
+    def vectors(self) -> int:
+        """The moments m and v."""
+        return 2
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002
+        """Return the moments after a gradient."""
+        m, v = (_kept(moment, held=self.held) for moment in state)
+        return self.beta1 * m + (1 - self.beta1) * g, self.beta2 * v + (1 - self.beta2) * g**2
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the first moment over the root of the second, both without the bias of their beginning at 0."""
+        m, v = state
+        first, second = (1 - beta ** (age + 1) if self.corrected else 1.0 for beta in (self.beta1, self.beta2))
+        return m / first / _over(xp, v, self.eps, self.place, second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightDecay(Part):
+    """d = g + λ φ."""
+
+    strength: float
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient of the cost with ½ λ ‖φ‖² added to it."""
+        return g + self.strength * phi
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipByNorm(Part):
+    """d = c g, c = min(1, limit/(‖g‖ + ε)): the norm over all leaves, or over each of several `groups` of entries."""
+
+    limit: float
+    eps: float = 1e-6
+    groups: tuple[tuple[int, ...], ...] = ()
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient, shortened where it is too long."""
+        size = getval(g).shape[-1]
+        members = np.zeros((len(self.groups) or 1, size), getval(g).dtype)
+        for row, entries in zip(members, self.groups or (tuple(range(size)),), strict=True):
+            row[list(entries)] = 1
+        norms = _root(xp, xp.dot(g**2, members.T))
+        factors = xp.dot(xp.minimum(self.limit / (norms + self.eps), np.ones(1, members.dtype)), members)
+        return g * _kept(factors, held=self.held)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipByValue(Part):
+    """d = g with every entry within ±limit; `held` lets the derivative through where the clip acts."""
+
+    limit: float
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient, with its large entries cut."""
+        if self.held:
+            return g + (np.clip(getval(g), -self.limit, self.limit) - getval(g))
+        return xp.clip(g, -self.limit, self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesByStep(Part):
+    """d = r_k g in step k, and with the last of the factors from there on."""
+
+    factors: tuple[Any, ...]
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient times the factor of this step."""
+        return self.factors[min(k, len(self.factors) - 1)] * g
+
+
+def _kept(x: Any, *, held: bool) -> Any:
+    """Return what it is, without its derivative where that is held."""
+    return getval(x) if held else x
+
+
+def _root(xp: Any, v: Any) -> Any:
+    """Return √v, with the derivative 0 at 0: there v = g² has it, and ½ v^(−½) is infinite."""
+    return xp.sqrt(xp.where(v > 0, v, 1.0)) * (v > 0)
+
+
+def _over(xp: Any, v: Any, eps: float, place: str, bias: float) -> Any:
+    if place == UNDER:
+        return xp.sqrt(v / bias + eps)
+    if place == BEFORE:
+        return (_root(xp, v) + eps) / bias**0.5
+    return _root(xp, v / bias) + eps
+
+
+def _exactly(array: Any) -> Any:
+    return array
+
+
+@dataclass(frozen=True)
+class InnerUpdate:
+    """The parts of an update, in the order in which a gradient goes through them."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def has_state(self) -> bool:
+        """Whether anything is kept from step to step."""
+        return any(part.vectors for part in self.parts)
+
+    def begin(self, theta: Vector) -> tuple[State, ...]:
+        """Return the states before the first step: zeros."""
+        return tuple(tuple(0 * getval(theta) for _ in range(part.vectors)) for part in self.parts)
+
+    def step(
+        self,
+        xp: Any,
+        states: Sequence[State],
+        g: Vector,
+        phi: Vector,
+        k: int,
+        age: int | None = None,
+        disturb: Disturb = _exactly,
+    ) -> tuple[Vector, tuple[State, ...]]:
+        """Return the direction of step k at φ_k and the states after it."""
+        news = []
+        for part, state in zip(self.parts, states, strict=True):
+            moved = tuple(disturb(vector) for vector in part.advance(xp, state, g, phi))
+            g = disturb(part.direction(xp, moved, g, phi, k, k if age is None else age))
+            news.append(moved)
+        return g, tuple(news)
+
+    def pull_back(
+        self,
+        states: Sequence[State],
+        g: Vector,
+        phi: Vector,
+        k: int,
+        back: Vector,
+        states_back: Sequence[State],
+        age: int | None = None,
+        disturb: Disturb = _exactly,
+    ) -> tuple[Vector, Vector, tuple[State, ...]]:
+        """Return what arrives at g_k, at φ_k (beside its way through g_k) and at the states before step k.
+
+        `back` arrives at the direction of the step and `states_back` at the states after it: the chain rule, backwards
+        through the two stages of each part, with the derivatives of the stages themselves by autograd.
+        """
+        entering, moved = [], []
+        for part, state in zip(self.parts, states, strict=True):
+            entering.append(g)
+            moved.append(part.advance(np, state, g, phi))
+            g = part.direction(np, moved[-1], g, phi, k, k if age is None else age)
+        to_phi, before = np.zeros_like(phi), []
+        for part, state, news, into, arriving in reversed(
+            list(zip(self.parts, states, moved, entering, states_back, strict=True))
+        ):
+            *to_news, to_g, here = _vjp(
+                lambda *x, part=part: (part.direction(anp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
+                (*news, into, phi),
+                (back,),
+            )
+            to_news = [disturb(one) + other for one, other in zip(to_news, arriving, strict=True)]
+            *to_state, more, there = _vjp(
+                lambda *x, part=part: part.advance(anp, x[:-2], x[-2], x[-1]), (*state, into, phi), tuple(to_news)
+            )
+            back = disturb(to_g) + disturb(more)
+            to_phi = to_phi + here + there
+            before.append(tuple(disturb(one) for one in to_state))
+        return back, to_phi, tuple(reversed(before))
+
+
+def _vjp(function: Callable[..., Any], arguments: State, back: State) -> list[Any]:
+    """Return what arrives at each argument of a function of vectors from what arrives at each of its results."""
+    if not back:
+        return [np.zeros_like(argument) for argument in arguments]
+
+    def stacked(rows: Any) -> Any:
+        return anp.stack(list(function(*(rows[index] for index in range(len(arguments))))))
+
+    return list(make_vjp(stacked)(np.stack(arguments))[0](np.stack(back)))
