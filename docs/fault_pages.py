@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from verification.faults import ENTRIES, MODEL_CATALOGUE, NOT_SHOWN, Fault
+from verification.faults import ALGORITHM_CATALOGUE, ENTRIES, MODEL_CATALOGUE, NOT_SHOWN, Fault
 from verification.orders import Order
 from verification.texts import issue_address
 
@@ -32,10 +32,16 @@ _APART = (
     "It shows only on a loss that takes the parameters of the inner and of the outer loop apart, with some of them in "
     "both. The steps on these pages have no such loss."
 )
+_DECLARED = (
+    "The steps on these pages are meant to be plain gradient descent. `refmaml algorithms` lists what can be declared."
+)
+_AS_IN_PYTORCH = "The wrong lines are those in PyTorch."
 _NO_CODE = {
-    "torch": {"D09": _APART},
+    "torch": {"D09": _APART, **dict.fromkeys(ALGORITHM_CATALOGUE, _DECLARED)},
     "jax": {
         "A02": _IMMUTABLE,
+        **dict.fromkeys(("A10", "D12", "F06", "M07"), _AS_IN_PYTORCH),
+        **dict.fromkeys(ALGORITHM_CATALOGUE, _DECLARED),
         "A06": "`jax.grad` differentiates a function of the parameters: there is no copy that a setting could detach.",
         "B05": "`jax.grad` differentiates the inner loss, a function of the fast weights. To differentiate by the "
         "parameters, the whole loop so far would have to be written as a function of them.",

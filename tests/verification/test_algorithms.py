@@ -15,6 +15,8 @@ from verification.faults.order import right
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled
 
+pytestmark = pytest.mark.once  # arithmetic
+
 SPELLED = [
     ("adam", "adam"),
     ("momentum", "momentum(0.9)"),

@@ -221,6 +221,7 @@ def test_an_object_is_named_by_its_type():
     assert verify(_Callable(), framework="numpy", problems=("quadratic",)).subject == "test_judge:_Callable"
 
 
+@pytest.mark.once  # arithmetic
 def test_json_is_strict():
     """A report of NaN and infinities is JSON by the standard, and comes back as it was."""
 
@@ -305,6 +306,7 @@ class OfOraclesAlone(Standards):
         return OfOracles(verification.problem(name, order=order))
 
 
+@pytest.mark.once  # arithmetic
 @pytest.mark.parametrize("level", ["quick", pytest.param("full", marks=pytest.mark.nightly)])
 def test_our_own_steps_pass_by_the_oracles_alone(level):
     """Refmaml is right at every order on every problem, and nothing of refmaml has a say in it."""

@@ -22,8 +22,6 @@ from verification.orders import DTYPES
 
 #: 1/β at most: in float64 the bound is then 64 · 2⁻⁵³ · 2²⁰ ‖θ‖, or 1e-8 of θ, and every fault of the catalogue shows.
 _LARGEST = 2.0**20
-#: The same in float64 alone, where nothing shows that the error follows u: below the error of central differences.
-_LARGEST_ALONE = 2.0**12
 #: The noise of a problem, in units of u ‖θ‖, is at least a part of the median over problems. A norm over some ten
 #: numbers is rarely off by more than 3; the rest is for means over tasks and for numbers that are exact by chance.
 #: Large gradients have the rounding of their own beside it, so that there is no such limit above: the bound that
@@ -50,11 +48,11 @@ class Noise:
 def fitted_rate(noises: Sequence[Noise]) -> float | None:
     """Return the β by which gradients seem to be read back; None where their errors are no such noise.
 
-    Every problem has to be there in float64. Where it is there in float32 too, that the error follows u is seen.
+    Every problem has to be there in both precisions: that the error follows u is what tells it from a mistake.
     """
     double, single = ({noise.standard: noise.size for noise in noises if noise.dtype == dtype} for dtype in DTYPES)
-    if not double or (single and single.keys() != double.keys()):
+    if not double or single.keys() != double.keys():
         return None
     sizes = [*double.values(), *single.values()]
-    usual, largest = float(np.median(sizes)), _LARGEST if single else _LARGEST_ALONE
-    return 1 / usual if 0 < usual <= largest and min(sizes) >= usual / _SPREAD else None
+    usual = float(np.median(sizes))
+    return 1 / usual if 0 < usual <= _LARGEST and min(sizes) >= usual / _SPREAD else None

@@ -122,18 +122,16 @@ def bound_of_size(size: float, dtype: Any) -> float:
 
 
 def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
-    whole = norm([norm(leaf) for leaf in base.values()])
-    return {chain: _response(leaf, [answer[chain] for answer in moved], whole) for chain, leaf in base.items()}
+    return {chain: _response(leaf, [answer[chain] for answer in moved]) for chain, leaf in base.items()}
 
 
-def _response(base: NDArray[Any], moved: list[NDArray[Any]], whole: float | None = None) -> float:
+def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
     """Return the largest movement per unit of change; infinity where the answer is gone before it is measured.
 
     On a chaotic inner loop a change of δ grows until it is as large as the answer, and no further: dividing by δ would
-    then give 1/δ, however much rounding is amplified. No bound can be derived there, so there is none. `whole` is the
-    size of the answer where `base` is one leaf of it: a leaf that is small by cancellation may well move by as much.
+    then give 1/δ, however much rounding is amplified. No bound can be derived there, so there is none.
     """
-    size, movements = norm(base) if whole is None else whole, [norm(answer - base) for answer in moved]
+    size, movements = norm(base), [norm(answer - base) for answer in moved]
     if not np.all(np.isfinite(movements)):
         return float("inf")
     movement = max(movements)

@@ -46,6 +46,7 @@ def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
                 yield Candidate((fault.id,), variant, answer)
     for detail, answer in _KEPT.items():
         yield Candidate(("E04",), detail, answer)
+    yield from _others(order)
 
 
 def _others(order: Order) -> Iterator[Candidate]:

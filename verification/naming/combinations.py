@@ -147,7 +147,7 @@ def _solved(
     if len(got) < rank + _SPARE and len(observations) > 1:
         return None
     weights = start + moved
-    if norm(got - columns @ weights) > len(got):
+    if not norm(got - columns @ weights) <= len(got):  # where it is no number, too
         return None
     return tuple(0.0 if abs(weight) < _NOTHING else simple(float(weight)) for weight in weights)
 

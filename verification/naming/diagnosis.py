@@ -36,7 +36,7 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, fitted_ones, lower_precision, in_one_mode, undeclared, scaled, weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, weighted, paired,
 )  # fmt: skip
 
 

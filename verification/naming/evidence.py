@@ -220,6 +220,8 @@ class Evidence:
         errors, sizes = [], []
         for chain, expected in predicted.gradients.items():
             got = observation.reply.returned.get(chain)
+            if got is not None and expected is not None and got.shape != expected.shape:
+                return float("inf")
             if expected is not None:
                 errors.append(norm(expected if got is None else got - expected))
                 sizes.append(norm(expected))

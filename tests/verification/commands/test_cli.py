@@ -55,6 +55,7 @@ def test_pass_is_0():
     assert "To reproduce it:" not in result.output
 
 
+@pytest.mark.once  # arithmetic
 def test_our_own_steps_by_default():
     """Without a subject refmaml itself is judged, the reference and the compiled steps, at every order."""
     result = run("verify", "--dtype", "float64")

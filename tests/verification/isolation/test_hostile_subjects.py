@@ -22,6 +22,7 @@ ASKED = (
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 
 pytestmark = [
+    pytest.mark.once,  # processes
     pytest.mark.usefixtures("nothing_is_left", "in_vain"),
     pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc"),
 ]

@@ -133,7 +133,7 @@ def _of_examples(problem):
 
 
 #: Their data are matrices, not examples.
-QUADRATIC = ("quadratic", "five-steps", "large-gradients")
+QUADRATIC = ("quadratic", "five-steps", "large-gradients", "unused-between")
 
 
 @pytest.mark.parametrize(

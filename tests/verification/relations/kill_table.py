@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import wrong_steps
+import broken_steps
 
 from verification import problem
 from verification.problems.problem import Problem
@@ -33,8 +33,8 @@ def asked_of(fault: str, order: int) -> Problem:
 @cache
 def kills() -> dict[str, list[str]]:
     """Return the relations that break, for each fault."""
-    asked = [(name, 1, make) for name, make in wrong_steps.FIRST.items()]
-    asked += [(name, 2, make) for name, make in wrong_steps.SECOND.items()]
+    asked = [(name, 1, make) for name, make in broken_steps.FIRST.items()]
+    asked += [(name, 2, make) for name, make in broken_steps.SECOND.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # inner ascent overflows, which is no news about it
         return {name: check_problem(make(), asked_of(name, order)).broken for name, order, make in asked}

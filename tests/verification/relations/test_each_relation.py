@@ -8,7 +8,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-import wrong_steps
+import broken_steps
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
 from verification import problem
@@ -70,7 +70,7 @@ def test_a_right_step_breaks_no_relation(order: int, name: str, dtype: str) -> N
 def test_each_relation_breaks_on_a_fault_made_for_it(name: str) -> None:
     """Each relation breaks on a step that is wrong in just what it asks about."""
     fault, order = FAULTS[name]
-    make = (wrong_steps.FIRST if order == 1 else wrong_steps.SECOND)[fault]
+    make = (broken_steps.FIRST if order == 1 else broken_steps.SECOND)[fault]
     report = check_problem(make(), problem("linear-regression", order=order), [name])
     assert report.broken == [name], str(report)
 
@@ -279,7 +279,7 @@ def test_one_task_and_no_steps_are_reasons_not_to_ask() -> None:
 
 def test_a_report_reads_as_text_and_as_json() -> None:
     """Text and strict JSON have the same results, and what was not asked raises its reason."""
-    report = checked(wrong_steps.FIRST["D01"](), relations=["duplication", "purity", "batched_against_loop"])
+    report = checked(broken_steps.FIRST["D01"](), relations=["duplication", "purity", "batched_against_loop"])
     shown = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert shown["verdict"] == "fail"
     assert [each["name"] for each in shown["relations"]] == ["duplication", "purity"]

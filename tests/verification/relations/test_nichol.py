@@ -7,7 +7,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-import wrong_steps
+import broken_steps
 
 from refmaml import fomaml_step, maml_step
 from verification.relations.nichol import Coefficients, expansion_coefficients
@@ -50,7 +50,7 @@ def test_the_published_coefficients_are_reproduced(order: int, step: Any) -> Non
 )
 def test_a_wrong_step_has_wrong_coefficients(fault: str, avg_grad: float, avg_grad_inner: float) -> None:
     """Each fault has the coefficients that its formula says, and does not pass."""
-    found = fitted(wrong_steps.FIRST[fault]())
+    found = fitted(broken_steps.FIRST[fault]())
     assert found.avg_grad == pytest.approx(avg_grad, abs=1e-6)
     assert found.avg_grad_inner == pytest.approx(avg_grad_inner, abs=1e-4)
     assert found.verdict(1) == "fail"

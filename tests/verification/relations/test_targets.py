@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import wrong_steps
+import broken_steps
 
 from refmaml import fomaml_step, maml_step
 from verification import problem
@@ -64,7 +64,7 @@ def test_the_documented_orders_of_the_remainder() -> None:
 @pytest.mark.parametrize("fault", ["A03", "A04", "B01", "D01", "D03", "D06", "G07"])
 def test_a_wrong_outer_gradient_is_not_the_gradient_of_the_surrogate(fault: str) -> None:
     """Each fault of the outer gradient fails the Taylor test."""
-    step = wrong_steps.FIRST[fault]()
+    step = broken_steps.FIRST[fault]()
     assert taylor_of_problem(step, problem("linear-regression"), "surrogate").verdict == "fail"
 
 

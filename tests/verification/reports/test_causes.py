@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from rich.console import Console
 from shared import verify
 
@@ -27,6 +28,7 @@ def test_one_exception_is_told_once(wide_terminal, capsys):
     assert report.diagnosis == []
 
 
+@pytest.mark.once  # arithmetic
 def test_wrong_numbers_have_a_cause_each():
     """Two wrong answers are two cases, however alike."""
     report = verify(lambda problem: (0.0, problem.variables), framework="numpy", kind="problem", problems=("bilinear",))

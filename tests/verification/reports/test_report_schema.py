@@ -17,6 +17,8 @@ from verification.naming.scaling import under
 from verification.reports.json_schema import schema
 from verification.subjects import Finding
 
+pytestmark = pytest.mark.once  # texts
+
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 ONE = {"dtypes": ("float64",), "problems": ("bilinear",)}
 

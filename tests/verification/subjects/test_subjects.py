@@ -325,6 +325,7 @@ def test_a_cost_that_is_not_finite():
     assert (what, message) == ("cost", "it holds NaN or infinity, where the reference has finite numbers")
 
 
+@pytest.mark.once  # arithmetic
 def test_a_gradient_so_large_that_its_square_overflows():
     """A finite answer beyond the square root of the largest number is wrong, without a warning of ours."""
     ((what, leaf, _),) = findings(returning(b1=np.full(3, 1e300)))

@@ -64,6 +64,7 @@ def test_a_right_subject_is_green_with_every_problem_listed(project: pytest.Pyte
     )
 
 
+@pytest.mark.once  # arithmetic
 def test_a_wrong_subject_is_red_with_the_name_of_its_mistake(project: pytest.Pytester) -> None:
     """Each failure has the name, and so has the summary over all of them, though workers share the tests."""
     result = project.runpytest("-n", "2", "-k", "float64", "test_maml_wrong.py")

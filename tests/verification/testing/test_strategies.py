@@ -72,6 +72,7 @@ def test_a_fault_shrinks_to_the_simplest_problem(fault: str) -> None:
     assert re.search(r"problem=make_problem\('quadratic', tasks=2, steps=1, rate=0\.25\)", notes)
 
 
+@pytest.mark.once  # arithmetic
 def test_the_example_shrinks_its_planted_mistake(pytester: pytest.Pytester) -> None:
     """`examples/hypothesis` passes with the right step, and with the wrong one fails on the simplest problem."""
     for path in EXAMPLE.glob("*.py"):
