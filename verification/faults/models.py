@@ -13,10 +13,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.order import right
+from verification.faults.order import first_for_second, right, second_for_first
 from verification.faults.place import scaled
 from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, outcome
-from verification.faults.work import Points, Solved, Work, mean, solve
+from verification.faults.state import carried_over
+from verification.faults.work import Solved, Work, descend, mean, solve
 from verification.oracles.view import FlatArray
 
 
@@ -87,82 +88,111 @@ def _untied(work: Work, question: Question) -> Solved:
 
 untied = each_task(_untied)
 
-#: What a clip multiplies an inner gradient by: a number, or one for each coordinate.
-Factor = Callable[[FlatArray], Any]
+
+def _never_cleared(*, divided: bool) -> AnswerFunction:
+    """D06: one accumulator for both loops and all tasks; the inner steps go along it, and the answer is its end."""
+
+    def answer(question: Question) -> Outcome:
+        total, solved = np.zeros_like(question.works[0].theta), []
+        for work in question.works:
+            phi = work.theta
+            for _ in range(work.view.steps):
+                total = total + work.inner_gradient(phi)
+                phi = phi - work.alpha * total
+            total = total + work.full_outer_gradient(phi)
+            solved.append(Solved(work.outer_cost(phi), total, phi))
+        gradient = total * question.works[0].view.outer_mask / (question.tasks if divided else 1)
+        return outcome(question, mean([found.cost for found in solved]), gradient, [found.adapted for found in solved])
+
+    return answer
 
 
-def _clipping(factor: Factor, *, differentiated: bool) -> AnswerFunction:
-    """Return φ_{k+1} = φ_k − α s_k ∇S(φ_k), with the Jacobian I − α s_k H, or that of a plain step, I − αH."""
-
-    def scale(work: Work, phi: FlatArray) -> Any:
-        return factor(work.inner_gradient(phi) * work.view.inner_mask)
-
-    def descending(work: Work) -> Points:
-        points = [work.theta]
-        for _ in range(work.view.steps):
-            phi = points[-1]
-            points.append(phi - work.alpha * scale(work, phi) * work.inner_gradient(phi))
-        return points
-
-    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
-        for phi, product in zip(reversed(points), reversed(work.inner_products(points)), strict=True):
-            u = u - product(work.alpha * (_slope_of(scale(work, phi)) if differentiated else 1.0) * u)
-        return u
-
-    def _slope_of(scale: Any) -> Any:
-        # By norm the factor is a number, and a constant to the graph; an entry at the limit has a derivative of 0.
-        return scale if np.ndim(scale) == 0 else np.equal(scale, 1.0)
-
-    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
+never_cleared = _never_cleared(divided=False)
+never_cleared_mean = _never_cleared(divided=True)
 
 
-def with_clipped_norm(limit: float, added: float = 0.0, *, differentiated: bool = True) -> AnswerFunction:
-    """M02, A07: inner gradients of a norm of at most c."""
-    return _clipping(
-        lambda slope: _shrinking(float(np.linalg.norm(slope)) + added, limit), differentiated=differentiated
-    )
+# Data of one loop, or of one task, where those of another belong
 
 
-def _shrinking(size: float, limit: float) -> float:
-    return limit / size if size > limit else 1.0
+def _with_support_loss(divisor: float) -> AnswerFunction:
+    """C07: the support loss at φ_K is added to the query loss, or both are averaged."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        on_support = work.changed(outer_costs=work.view.outer_costs_on_support)
+        parts = [solve(part, question.order) for part in (work, on_support)]
+        gradient = np.sum([part.gradient for part in parts], axis=0) / divisor
+        return Solved(sum(part.cost for part in parts) / divisor, gradient, parts[0].adapted)
+
+    return each_task(one_task)
 
 
-def with_clipped_entries(limit: float, *, differentiated: bool = True) -> AnswerFunction:
-    """M02, A07: inner gradients with entries within ±c."""
-
-    def factor(slope: FlatArray) -> Any:
-        sizes = np.abs(slope)
-        return np.where(sizes > limit, limit / np.where(sizes > 0, sizes, 1.0), 1.0)
-
-    return _clipping(factor, differentiated=differentiated)
+support_loss_added = _with_support_loss(1.0)
+support_loss_averaged = _with_support_loss(2.0)
 
 
-def _with_adam(work: Work, question: Question) -> Solved:
-    """M05: Adam (Kingma and Ba, 2015, Algorithm 1) with β = 0.9, 0.999 and ε = 1e-8, from zero for each task."""
-    points = [work.theta]
-    first, second = np.zeros_like(work.theta), np.zeros_like(work.theta)
-    for k in range(1, work.view.steps + 1):
-        slope = work.inner_gradient(points[-1])
-        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope**2
-        direction = first / (1 - 0.9**k) / (np.sqrt(second / (1 - 0.999**k)) + 1e-8)
-        points.append(points[-1] - work.alpha * direction)
-    return solve(work, question.order, descend=lambda _: points)
+def _of_one_task(task: int, loop: str) -> AnswerFunction:
+    """D13: every task gets the support, or the query data, of one of them."""
+
+    def change(work: Work, question: Question) -> Work:
+        view = question.works[task].view
+        if loop == "inner":
+            return work.changed(inner_costs=view.inner_costs)
+        return work.changed(outer_costs=view.outer_costs)
+
+    return misread(change)
 
 
-adam = each_task(_with_adam)
+support_of_first, support_of_last = _of_one_task(0, "inner"), _of_one_task(-1, "inner")
+query_of_first, query_of_last = _of_one_task(0, "outer"), _of_one_task(-1, "outer")
+
+
+# Another algorithm than the one that is meant
+
+
+def _displaced(*, divided: bool) -> AnswerFunction:
+    """M09: Reptile's θ − φ_K, or that over α, where MAML's gradient is meant."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        if question.order == "reptile":
+            return solve(work, question.order)
+        end = descend(work)[-1]
+        moved = (work.theta - end) / (work.view.rate if divided else 1.0)
+        return Solved(work.outer_cost(end), moved * work.view.outer_mask, end)
+
+    return each_task(one_task)
+
+
+displacement = _displaced(divided=False)
+displacement_over_rate = _displaced(divided=True)
+
+
+def _where_reptile_is_meant(other: AnswerFunction) -> AnswerFunction:
+    return lambda question: (other if question.order == "reptile" else right)(question)
+
+
+first_order_for_reptile = _where_reptile_is_meant(first_for_second)
+second_order_for_reptile = _where_reptile_is_meant(second_for_first)
 
 
 # What a subject that returns parameters does to them, read back as (θ − θ_new)/β
 
 
-def from_adapted(question: Question) -> Outcome:
+def _from_adapted(before: AnswerFunction) -> AnswerFunction:
     """B10: θ_new = φ_K − β g, with φ_K of the last task."""
-    found, rate = right(question), question.problem.outer_learning_rate
-    if rate is None:
-        return found
-    moved = question.problem.split((question.works[0].theta - found.adapted[-1]) / rate)
-    gradients = {chain: None if leaf is None else leaf + moved[chain] for chain, leaf in found.gradients.items()}
-    return replace(found, gradients=gradients)
+
+    def answer(question: Question) -> Outcome:
+        found, rate = before(question), question.problem.outer_learning_rate
+        if rate is None:
+            return right(question)
+        moved = question.problem.split((question.works[0].theta - found.adapted[-1]) / rate)
+        gradients = {chain: None if leaf is None else leaf + moved[chain] for chain, leaf in found.gradients.items()}
+        return replace(found, gradients=gradients)
+
+    return answer
+
+
+from_adapted = _from_adapted(right)
+from_adapted_of_all = _from_adapted(carried_over)
 
 
 def _task_by_task(*, divided: bool) -> AnswerFunction:
@@ -191,3 +221,34 @@ def without_change(question: Question) -> Outcome:
     """M06: the outer optimizer holds parameters that the model has no more."""
     found = right(question)
     return found if question.problem.outer_learning_rate is None else scaled(found, 0.0)
+
+
+def _stepping(direction: Callable[[FlatArray, FlatArray, int], FlatArray]) -> AnswerFunction:
+    """M08: an outer step along another direction than −g: of g [n], θ [n] and the calls that came before."""
+
+    def answer(question: Question) -> Outcome:
+        found = right(question)
+        if question.problem.outer_learning_rate is None:
+            return found
+        theta = question.problem.split(question.works[0].theta)
+        gradients = {
+            chain: None if leaf is None else direction(leaf, theta[chain], question.call)
+            for chain, leaf in found.gradients.items()
+        }
+        return replace(found, gradients=gradients)
+
+    return answer
+
+
+def with_outer_decay(strength: float) -> AnswerFunction:
+    """M08: θ_new = θ − β(g + λθ)."""
+    return _stepping(lambda slope, theta, _: slope + strength * theta)
+
+
+def with_outer_momentum(mu: float) -> AnswerFunction:
+    """M08: m ← μm + g, θ_new = θ − βm, with m = 0 before the first call and the same g in each."""
+    return _stepping(lambda slope, _, call: slope * sum(mu**k for k in range(call + 1)))
+
+
+# The same gradient in every call has m̂ = g and v̂ = g² from the first one on (Kingma and Ba, 2015, section 3).
+outer_adam = _stepping(lambda slope, *_: slope / (np.abs(slope) + 1e-8))

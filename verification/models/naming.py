@@ -12,7 +12,20 @@ from functools import partial
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, models, parameters, scales, tasks
+from verification.faults import (
+    CATALOGUE,
+    ENTRIES,
+    MODEL_CATALOGUE,
+    AnswerFunction,
+    clips,
+    models,
+    optimizers,
+    parameters,
+    place,
+    scales,
+    tasks,
+)
+from verification.faults.algorithms import with_update
 from verification.faults.order import right
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
@@ -21,8 +34,9 @@ from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.fits import clips_read_off
 from verification.naming.scaling import under_a_scale
-from verification.naming.vectors import first_wrong, returned, vector, wrong_ones
+from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
+from verification.oracles.updates import Adam, Momentum, RMSProp
 from verification.orders import Order
 
 #: Faults of options that a step on a model has not; of precision, which is read off the operations; of returned None.
@@ -62,11 +76,29 @@ def _lower(precision: str) -> Iterator[Candidate]:
     yield Candidate(("G11",), precision, answer)
 
 
+def _always(count: int, _: int) -> int:
+    return count
+
+
+#: Forms of the catalogue's own faults that code on models has.
+_FORMS: dict[str, dict[str, AnswerFunction]] = {
+    "D06": {
+        "in the inner steps too, of all tasks": models.never_cleared,
+        "in the inner steps too, of all tasks, divided by T": models.never_cleared_mean,
+    },
+    "E04": {
+        "of Adam": optimizers.kept(Adam(), across_calls=True),
+        "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
+    },
+    "B12": {f"inner steps: always {count}": place.with_steps(partial(_always, count)) for count in range(2, 13)},
+}
+
+
 def _candidates(order: Order) -> Iterator[Candidate]:
     # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
     for id_, fault in {"M06": ENTRIES["M06"], **CATALOGUE, **MODEL_CATALOGUE}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
-            for variant, answer in fault.variants.items():
+            for variant, answer in {**fault.variants, **_FORMS.get(id_, {})}.items():
                 if variant not in _SAME:
                     yield Candidate((id_,), variant, answer)
 
@@ -85,6 +117,7 @@ def _fitted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
+    yield from _outer_decay(evidence, first)
     for strength in _DECAYS:
         yield Candidate(("G06",), f"a weight decay of {strength:g}", scales.with_weight_decay(strength))
     yield from _never_adapted(evidence, first)
@@ -96,23 +129,70 @@ def _fitted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
                 break
 
 
+def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
+    """Yield the weight decay λ of an outer step, for which the answer is g + λθ."""
+    got, question = returned(first), evidence.question(first)
+    if got is None or question.problem.outer_learning_rate is None:
+        return
+    theta = question.problem.split(question.works[0].theta)
+    along = np.concatenate([np.ravel(theta[chain]) for chain in evidence.right(first).gradients])
+    strength = ratio(got - vector(evidence.right(first)), along)
+    if strength:
+        yield Candidate(("M08",), f"a weight decay of {strength:.6g}", models.with_outer_decay(strength))
+
+
 Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
 
 def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[Search]:
-    yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, (0.5, 2.0, 8.0)
+    yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _nearest_rates(evidence, first)
     yield "G06", "a weight decay of", scales.with_weight_decay, (0.01,)
     yield "G06", "γ =", scales.with_decay, (0.99,)
     yield "M04", "μ =", tasks.with_momentum, (0.7,)
+    yield "M04", "Nesterov's, μ =", lambda mu: with_update(Momentum(mu=mu, nesterov=True)), (0.7,)
+    yield "M04", "as a moving average, μ =", lambda mu: with_update(Momentum(mu=mu, dampening=mu)), (0.7,)
+    for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", optimizers.AdaGrad())):
+        yield "M05", f"{name} at a rate of", partial(optimizers.at_rate, part), (1e-3, 1e-2)
     work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
-    limits = (0.9 * norm(slope), 0.3 * norm(slope), 0.09 * norm(slope))
-    largest = (0.5 * float(np.max(np.abs(slope))),)
-    for id_, differentiated in (("M02", True), ("A07", False))[: 2 if order == 2 else 1]:
-        by_norm = partial(models.with_clipped_norm, differentiated=differentiated)
+    size, largest = norm(slope), float(np.max(np.abs(slope)))
+    leaves = [norm(leaf) for leaf in evidence.question(first).problem.split(slope).values()]
+    graphs: tuple[clips.Graph, ...] = ("the factor", "the clip", "nothing") if order == 2 else ("the factor",)
+    limits = (0.9 * size, 0.3 * size, 0.09 * size)
+    for graph in graphs:
+        id_ = "A07" if graph == "nothing" else "M02"
+        by_norm, by_leaf = (partial(make, graph=graph) for make in (clips.with_clipped_norm, clips.with_clipped_leaves))
         yield id_, "by norm as in PyTorch, at", partial(by_norm, added=scales.PYTORCH_CLIP), limits
         yield id_, "by norm, at", by_norm, limits
-        yield id_, "by value, at", partial(models.with_clipped_entries, differentiated=differentiated), largest
+        yield id_, "set to a norm of", partial(clips.with_set_norm, graph=graph), (0.9 * size,)
+        for words, added in (
+            ("each leaf by norm as in PyTorch, at", scales.PYTORCH_CLIP),
+            ("each leaf by norm, at", 0.0),
+        ):
+            yield id_, words, partial(by_leaf, added=added), (0.9 * max(leaves), 0.3 * max(leaves))
+    values = tuple(share * largest for share in (0.8, 0.5, 0.25, 0.1))
+    yield "M02", "by value, at", clips.with_clipped_entries, values
+    if order == 2:
+        yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
+
+
+#: What α is multiplied by where a scale of the loss, a wrong count or a wrong rate is left in.
+_FACTORS = (
+    *(2.0**power for power in (16, 15, 12, 10, 8, 4, 3, 2, 1, -1, -2, -3, -4, -8, -10, -16)),
+    *(digit * 10.0**power for power in range(-5, 5) for digit in (1, 2, 3, 5)),
+    *(-(10.0**power) for power in range(-2, 3)),
+)
+
+
+def _nearest_rates(evidence: Evidence, first: Observation) -> tuple[float, ...]:
+    """Return the usual factors of α that come nearest to an answer: a search from there settles in a few steps."""
+    got, question = returned(first), evidence.question(first)
+    if got is None:
+        return ()
+    with np.errstate(all="ignore"):  # at a large rate a loss may overflow
+        distances = {c: norm(vector(scales.with_scaled_loss(c)(question)) - got) for c in _FACTORS}
+    finite = {c: distance for c, distance in distances.items() if np.isfinite(distance)}
+    return tuple(sorted(finite, key=finite.__getitem__)[:2])
 
 
 def _search(
@@ -125,9 +205,10 @@ def _search(
     question, last = evidence.question(observation), float("inf")
     for _ in range(_STEPS):
         with np.errstate(all="ignore"):
-            residual = vector(make(value)(question)) - got
+            fault = make(value)
+            residual = vector(fault(question)) - got
             distance = norm(residual)
-            if evidence.matches(observation, make(value)(question)):
+            if evidence.is_given_by(fault, observation):
                 return value
             if not distance <= _CLOSER * last:
                 return None
@@ -167,6 +248,6 @@ def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor on top of another fault."""
     telling = wrong_ones(evidence)
     for candidate in _candidates(order) if telling else ():
-        if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "D10", "B10"):
+        if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "M08", "D10", "B10"):
             base = (candidate.faults, candidate.detail, candidate.answer)
             yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))

@@ -1,0 +1,225 @@
+"""Names of mistakes on a small model, with the numbers in them: each step is first-order MAML, wrong in one place."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+import verification
+
+torch = pytest.importorskip("torch", reason="the models are PyTorch code")
+
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+nn = torch.nn
+
+STEPS, RATE, OUTER_RATE = 2, 0.3, 0.05
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Use one thread: the models are small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def batches(seed: int, rows: int):
+    """Return inputs [rows, 3] and targets [rows, 2]."""
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, 3, generator=source), torch.randn(rows, 2, generator=source)
+
+
+TASKS = [(batches(2 * task, 4), batches(2 * task + 1, 5)) for task in range(3)]
+
+
+def loss(model, batch):
+    """Return the mean squared error."""
+    return ((model(batch[0]) - batch[1]) ** 2).mean()
+
+
+def mlp():
+    """Return a smooth model whose weights are always the same."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    source = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.6 * torch.randn(parameter.shape, generator=source))
+    return model
+
+
+def wrong(
+    *, optimizer=None, hook=lambda learner: None, steps=STEPS, inner=loss, outer=loss, change=lambda tasks: tasks
+):
+    """Return first-order MAML by copies with a part of it exchanged."""
+
+    def step(model, tasks):
+        parts = []
+        for support, query in change(tasks):
+            learner = copy.deepcopy(model)
+            inner_optimizer = (optimizer or sgd())(learner)
+            for _ in range(steps):
+                inner_optimizer.zero_grad()
+                inner(learner, support).backward()
+                hook(learner)
+                inner_optimizer.step()
+            parts.append(torch.autograd.grad(outer(learner, query), list(learner.parameters())))
+        return [sum(leaves) / len(parts) for leaves in zip(*parts, strict=True)]
+
+    return step
+
+
+def sgd(rate=RATE, **options):
+    """Return what makes an inner optimizer."""
+    return lambda learner: torch.optim.SGD(learner.parameters(), rate, **options)
+
+
+def adaptive(kind, rate=RATE):
+    """Return what makes an inner optimizer that divides by gradients."""
+    return lambda learner: kind(learner.parameters(), rate)
+
+
+def clip_leaves(learner):
+    """Clip each parameter's gradient by its own norm."""
+    for parameter in learner.parameters():
+        nn.utils.clip_grad_norm_([parameter], 0.2)
+
+
+def normalize(learner):
+    """Make the gradient one of norm 5, which is more than it has in the first task."""
+    size = sum(float((parameter.grad**2).sum()) for parameter in learner.parameters()) ** 0.5
+    for parameter in learner.parameters():
+        parameter.grad *= 5 / size
+
+
+WRONG = {
+    "clip": (
+        wrong(hook=lambda m: nn.utils.clip_grad_norm_(m.parameters(), 0.37)),
+        "M02",
+        "by norm as in PyTorch, at 0.37",
+    ),
+    "clip of each leaf": (wrong(hook=clip_leaves), "M02", "each leaf by norm as in PyTorch, at 0.2"),
+    "normalized": (wrong(hook=normalize), "M02", "set to a norm of 5"),
+    "Nesterov": (wrong(optimizer=sgd(momentum=0.8, nesterov=True)), "M04", "Nesterov's, μ = 0.8"),
+    "dampened": (wrong(optimizer=sgd(momentum=0.9, dampening=0.1)), "M04", "dampened by 0.1"),
+    "Adam at a rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.004)), "M05", "Adam at a rate of 0.004"),
+    "AdamW": (wrong(optimizer=adaptive(torch.optim.AdamW)), "M05", "AdamW"),
+    "RMSprop": (wrong(optimizer=adaptive(torch.optim.RMSprop)), "M05", "RMSprop"),
+    "AdaGrad": (wrong(optimizer=adaptive(torch.optim.Adagrad)), "M05", "AdaGrad"),
+    "always 7": (wrong(steps=7), "B12", "inner steps: always 7"),
+    "α times T": (wrong(optimizer=sgd(3 * RATE)), "G10", "α times 3)"),
+    "α times 1e-4": (wrong(optimizer=sgd(1e-4 * RATE)), "G10", "α times 0.0001)"),
+    "α times 0.07": (wrong(optimizer=sgd(0.07 * RATE)), "G10", "α times 0.07)"),
+    "scaled loss": (wrong(outer=lambda m, b: 65536 * loss(m, b)), "D11", "c = 65536"),
+    "one support for all": (
+        wrong(change=lambda tasks: [(tasks[0][0], q) for _, q in tasks]),
+        "D13",
+        "support of the first",
+    ),
+    "last query for all": (
+        wrong(change=lambda tasks: [(s, tasks[-1][1]) for s, _ in tasks]),
+        "D13",
+        "query of the last",
+    ),
+}
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_named_with_its_number(case):
+    """The first name is that of the mistake, and the evidence has the number that the code has."""
+    step, name, words = WRONG[case]
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
+    )
+    assert report.diagnosis[0].name == name
+    assert words in report.diagnosis[0].evidence
+
+
+def test_support_loss_in_the_outer_loss():
+    """The support loss added to the query loss is C07."""
+
+    def step(model, tasks):
+        on_query = wrong()(model, tasks)
+        on_support = wrong(change=lambda tasks: [(support, support) for support, _ in tasks])(model, tasks)
+        return [one + other for one, other in zip(on_query, on_support, strict=True)]
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
+    )
+    assert report.diagnosis[0].name == "C07"
+
+
+def test_an_algorithm_that_is_not_meant():
+    """First-order MAML where Reptile is meant, and Reptile where MAML is, are named as that."""
+
+    def reptile(model, tasks):
+        parts = []
+        for support, _ in tasks:
+            learner = copy.deepcopy(model)
+            optimizer = torch.optim.SGD(learner.parameters(), RATE)
+            for _ in range(STEPS):
+                optimizer.zero_grad()
+                loss(learner, support).backward()
+                optimizer.step()
+            pairs = zip(model.parameters(), learner.parameters(), strict=True)
+            parts.append([(one - other).detach() / RATE for one, other in pairs])
+        return [sum(leaves) / len(parts) for leaves in zip(*parts, strict=True)]
+
+    about = {"model": mlp(), "inner_loss": loss, "tasks": TASKS, "inner_steps": STEPS, "inner_learning_rate": RATE}
+    assert verification.check(reptile, order="reptile", **about).verdict == "pass"
+    for step, order in ((reptile, 1), (wrong(), "reptile")):
+        assert verification.check(step, order=order, **about).diagnosis[0].name == "M09"
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [
+        (lambda parameters: torch.optim.Adam(parameters, OUTER_RATE), "(Adam)"),
+        (lambda parameters: torch.optim.SGD(parameters, OUTER_RATE, momentum=0.9), "(μ = 0.9)"),
+        (lambda parameters: torch.optim.SGD(parameters, OUTER_RATE, weight_decay=0.02), "a weight decay of 0.02"),
+    ],
+)
+def test_an_outer_step_that_is_more_than_gradient_descent(optimizer, words):
+    """A step that returns parameters ends in plain SGD; another outer optimizer is named as M08."""
+    model = mlp()
+    outer = optimizer(model.parameters())
+
+    def step(tasks):
+        for parameter, slope in zip(model.parameters(), wrong()(model, tasks), strict=True):
+            parameter.grad = slope
+        outer.step()
+
+    report = verification.check(
+        step, model=model, inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE,
+        gives="parameters", outer_learning_rate=OUTER_RATE,
+    )  # fmt: skip
+    assert report.diagnosis[0].name == "M08"
+    assert words in report.diagnosis[0].evidence
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("through", [True, False])
+def test_a_clip_at_second_order(through):
+    """A clip by norm is found at second order, whether the norm is a part of the graph or a constant to it."""
+
+    def step(model, tasks):
+        theta, total = dict(model.named_parameters()), 0.0
+        for support, query in tasks:
+            weights = dict(theta)
+            for _ in range(STEPS):
+                value = loss(lambda x, weights=weights: torch.func.functional_call(model, weights, (x,)), support)
+                slopes = torch.autograd.grad(value, list(weights.values()), create_graph=True)
+                size = sum((slope**2).sum() for slope in slopes) ** 0.5
+                factor = (0.5 / size if through else 0.5 / size.detach()) if size > 0.5 else 1.0
+                weights = {n: w - RATE * factor * g for (n, w), g in zip(weights.items(), slopes, strict=True)}
+            total = total + loss(lambda x, weights=weights: torch.func.functional_call(model, weights, (x,)), query)
+        return torch.autograd.grad(total / len(tasks), list(theta.values()))
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE, order=2
+    )
+    assert report.diagnosis[0].name == "M02"
+    assert "0.5" in report.diagnosis[0].evidence
