@@ -460,13 +460,12 @@ def test_what_is_seen_beside_a_fault_is_named_beside_it():
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda _, gradients: tuple(gradients.values()),
         lambda cost, _: cost,
         lambda _, gradients: {chain: leaf + 0j for chain, leaf in gradients.items()},
     ],
 )
 def test_gradients_of_another_form_are_told_as_such(changed):
-    """A tuple, a number and complex numbers are no lost gradients: the form is wrong, and that is said."""
+    """A number and complex numbers are no lost gradients: the form is wrong, and that is said."""
     (only,) = _named(_spoil(gradients=changed))
     assert only.faults == ("several",)
     assert only.evidence.endswith("the gradients do not have the form that is expected")

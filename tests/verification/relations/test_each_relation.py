@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import autograd.numpy as anp
+import broken_steps
 import numpy as np
 import pytest
-import broken_steps
 
 from refmaml import fomaml_step, gradient_descent_update, maml_step
 from verification import problem

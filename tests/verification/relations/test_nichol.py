@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import autograd.numpy as anp
+import broken_steps
 import numpy as np
 import pytest
-import broken_steps
 
 from refmaml import fomaml_step, maml_step
 from verification.relations.nichol import Coefficients, expansion_coefficients

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import broken_steps
 import numpy as np
 import pytest
-import broken_steps
 
 from refmaml import fomaml_step, maml_step
 from verification import problem
