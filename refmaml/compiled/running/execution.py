@@ -145,7 +145,9 @@ class Execution:
         if buffers.costs[1::8].any():
             self._idle.append(buffers)
             raise StepFailed
-        cost = sum(buffers.costs[::8].tolist())
+        cost = 0.0
+        for part in buffers.costs[::8].tolist():  # from Python 3.12 on `sum` compensates, and the bits would be others
+            cost += part
         sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
         self._idle.append(buffers)
         return cost, sums, kept

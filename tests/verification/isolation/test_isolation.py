@@ -171,7 +171,12 @@ def test_a_signal_leaves_nothing_running(
     program = f"{sys.executable} -S {tmp_path / 'mine.py'}"
     asked = [f"{tmp_path / 'mine.py'}:subject"] if kind == "subject" else ["--command", program, "--timeout", "1000"]
     command = [sys.executable, "-m", "refmaml", "verify", *asked, "--problem", "no-steps"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    before = signal.signal(number, signal.SIG_DFL)  # what the tests run under may ignore it, which is inherited
+    try:
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(number, before)
+    with running:
         deadline = time.monotonic() + PATIENCE
         while not started.exists():
             assert time.monotonic() < deadline
