@@ -111,7 +111,9 @@ def test_an_optimizer_is_not_called_by_steps_that_do_not_know_of_states():
 
 def test_the_compiled_engine_refuses_an_optimizer_or_leaves_it_to_the_reference():
     """The refusal names the argument; with on_unsupported="reference" the answer is the reference's."""
-    compiled = pytest.importorskip("refmaml.compiled", exc_type=ImportError)
+    pytest.importorskip("numba", reason="the compiled engine needs it")
+    from refmaml import compiled
+
     with pytest.raises(compiled.CompilationRefused, match=r"inner_optimization_step: adam\(.*has a state"):
         adapted(adam(), step=compiled.fomaml_step)
     with pytest.warns(compiled.CompilationFallback, match="has a state"):
