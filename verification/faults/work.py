@@ -61,11 +61,11 @@ class Work:
 
     def inner_cost(self, phi: FlatArray) -> Any:
         """S(φ)."""
-        return self.view.inner_costs(phi[None])[0]
+        return self._kept("cost", self.view.inner_costs, phi, _at_one_point)
 
     def outer_cost(self, phi: FlatArray) -> Any:
         """Q(φ)."""
-        return self.view.outer_costs(phi[None])[0]
+        return self._kept("cost", self.view.outer_costs, phi, _at_one_point)
 
     def inner_gradient(self, phi: FlatArray) -> FlatArray:
         """∇S(φ)."""
@@ -100,6 +100,10 @@ class Work:
         if key not in self.memory:
             self.memory[key] = compute(costs, phi)
         return self.memory[key]
+
+
+def _at_one_point(costs: Costs, phi: FlatArray) -> Any:
+    return costs(phi[None])[0]
 
 
 def by_complex_step(costs: Costs, phi: FlatArray) -> FlatArray:

@@ -132,7 +132,7 @@ class Server:
 
         step = announced(self._subject.function, alive)
         problem: Problem = problem_of(request["problem"])
-        found = check_problem(step, problem.native(self._subject.framework))
+        found = check_problem(step, problem.native(self._subject.framework), until_broken=request["until_broken"])
         results = [
             {**vars(result), "error": float(result.error).hex(), "bound": float(result.bound).hex()}
             for result in found.results

@@ -122,10 +122,10 @@ class IsolatedSubject(Subject):
             raise self.host.malformed(MalformedError(str(error)), "costs") from error
         return Costs(variables, data, values)
 
-    def relations(self, problem: Problem) -> RelationsReport:
+    def relations(self, problem: Problem, *, until_broken: bool) -> RelationsReport:
         """Return what the relations find on a problem; they are asked there, since they change costs and data."""
         try:
-            answer = self.host.request("relations", problem=definition_of(problem))
+            answer = self.host.request("relations", problem=definition_of(problem), until_broken=until_broken)
         except ProgramError as error:
             return RelationsReport([Result("every", "fail", float("inf"), 0.0, f"{str(error).capitalize()}.")], {})
         try:

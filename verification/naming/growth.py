@@ -123,10 +123,10 @@ def _is_moved(observations: list[Observation], declared: Declared) -> bool:
 
 
 def _broken(subject: Subject, problem: Problem) -> str:
-    """Name the first relation that does not hold: they are asked of steps, from the simplest on."""
+    """Name the first relation that does not hold: steps are held against them, from the simplest on."""
     if subject.kind != "step" or problem.order not in (1, 2):
         return ""
-    found = relations_of(subject, problem)
+    found = relations_of(subject, problem, until_broken=True)
     return next((f"; the first relation that is broken is {name}: {found[name].sentence}" for name in found.broken), "")
 
 

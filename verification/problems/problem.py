@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,7 +83,7 @@ class Problem:
 
     # What a problem subject uses
 
-    @property
+    @cached_property
     def num_tasks(self) -> int:
         """The number of tasks in the meta step."""
         return self.options.num_tasks or int(next(iter(leaves(self.batch).values())).shape[0])
@@ -296,9 +298,13 @@ class Problem:
         return with_both
 
     def _flat(self, costs: Costs, batch: Tree, xp: Any) -> Callable[[Any], Any]:
+        # autograd's functions are NumPy's with a look at what they get: as long as the work itself on small arrays.
+        plainly = np if xp is anp else xp
+
         def of_points(points: Any) -> Any:
+            here = plainly if isinstance(points, np.ndarray) else xp
             parts = {self.names[chain]: points[:, spot] for chain, spot in self._spots.items()}
-            return costs(xp, batch, self.family.rows(xp, parts))
+            return costs(here, batch, self.family.rows(here, parts))
 
         return of_points
 

@@ -89,20 +89,25 @@ def check_relations(
 
 
 def check_problem(
-    step: Callable[..., Any], problem: Problem, relations: Iterable[str] | None = None
+    step: Callable[..., Any], problem: Problem, relations: Iterable[str] | None = None, *, until_broken: bool = False
 ) -> RelationsReport:
     """Check a step's relations on one of the built-in problems, of order 1 or 2."""
-    return check_case(case_of(step, problem), relations)
+    return check_case(case_of(step, problem), relations, until_broken=until_broken)
 
 
-def check_case(case: Case, relations: Iterable[str] | None = None) -> RelationsReport:
-    """Ask relations of a case; a step that raises or returns what cannot be read breaks the one that asked."""
+def check_case(case: Case, relations: Iterable[str] | None = None, *, until_broken: bool = False) -> RelationsReport:
+    """Check relations of a case, or no more than up to the first that is broken.
+
+    A step that raises or returns what cannot be read breaks the relation that called it.
+    """
     results: list[Result] = []
     not_tested: dict[str, str] = {}
     for name in _known(RELATIONS if relations is None else relations):
         found = _result(name, case)
         if isinstance(found, Result):
             results.append(found)
+            if until_broken and found.verdict == "fail":
+                break
         else:
             not_tested[name] = found
     return RelationsReport(results, not_tested)

@@ -14,6 +14,8 @@ from verification.orders import DTYPES
 from verification.subjects import SubjectError
 from verification.subjects.reply import read
 
+pytestmark = pytest.mark.once  # arithmetic
+
 PROBLEMS = ("quadratic", "no-steps", "bilinear", "one-step", "unused-between")
 
 

@@ -15,6 +15,8 @@ from verification.oracles import Quadratic, TaskView, closed_form, finite_differ
 from verification.orders import ORDERS
 from verification.problems import suite
 
+pytestmark = pytest.mark.once  # arithmetic
+
 EVERY = [(order, name) for order in ORDERS for name in suite.names(order, plain=False)]
 
 

@@ -21,7 +21,10 @@ TIMEOUT = 1.0  # by the clock of the fixture `in_vain`, on which an interpreter 
 PATIENCE = 60.0  # by the machine's own
 PROBLEMS = ("quadratic", "five-steps")
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left", "in_vain")
+pytestmark = [
+    pytest.mark.usefixtures("nothing_is_left", "in_vain"),
+    pytest.mark.once,  # programs in processes of their own, which the tests of the protocol's command have everywhere
+]
 
 
 def judged(command: str, *, vectors: bool = True) -> Report:
