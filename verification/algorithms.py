@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from verification.oracles.updates import (
@@ -30,20 +31,29 @@ from verification.oracles.updates import (
 Weights = Callable[[int], list[float]]
 
 
+class Rates(Enum):
+    """Which inner learning rates the outer loop learns."""
+
+    BY_ENTRY = "one for each entry"
+    BY_LEAF = "one for each leaf"
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """What a step computes: plain MAML where nothing is set.
 
     `update` turns inner gradients into directions, `weights` has the weights of the outer costs along the inner loop,
     `adapts` tells which variables the inner loop adapts: "" all that a problem says, "head" the last layer alone,
-    "body" all but it. `needs_all_used` tells that right code may differ on a variable that a cost ignores: PyTorch's
-    optimizers pass over it, and √v has no derivative there.
+    "body" all but it. `rates` tells which inner rates the outer loop learns as well: none, one for each entry of the
+    variables, or one for each leaf. `needs_all_used` tells that right code may differ on a variable that a cost ignores:
+    PyTorch's optimizers pass over it, and √v has no derivative there.
     """
 
     spelled: str = ""
     update: InnerUpdate | None = None
     weights: Weights | None = None
     adapts: str = ""
+    rates: Rates | None = None
     needs_all_used: bool = False
 
     def __str__(self) -> str:
@@ -81,7 +91,7 @@ class Ingredient:
     parameters: dict[str, float | None]
     meaning: str
     source: str
-    make: Callable[..., Part | Weights | str]
+    make: Callable[..., Part | Weights | Rates | str]
     flags: tuple[str, ...] = ()
     example: str = ""
     many: bool = False  # as many numbers as one likes, in place of parameters by name
@@ -132,11 +142,15 @@ def _clip_by_value(limit: float, *, held: bool) -> Part:
     return ClipByValue(limit=limit, held=held)
 
 
+def _meta_sgd(**flags: bool) -> Rates:
+    return Rates.BY_LEAF if flags[_BY_LEAF] else Rates.BY_ENTRY
+
+
 def _multi_step(epoch: float, epochs: float) -> Weights:
     return lambda steps: importance(steps, epoch, epochs)
 
 
-_HELD = ("held",)
+_HELD, _BY_LEAF = ("held",), "by-leaf"
 INGREDIENTS: dict[str, Ingredient] = {
     ingredient.name: ingredient
     for ingredient in (
@@ -162,6 +176,8 @@ INGREDIENTS: dict[str, Ingredient] = {
                    lambda *factors: RatesByStep(factors=factors), (), "rates-by-step(1, 0.5, 0.25)", many=True),
         Ingredient("multi-step-loss", {"epoch": None, "epochs": None}, "Σ_k w_k Q(φ_k), the weights of that epoch",
                    "Antoniou et al. 2019, section 4 (MSL)", _multi_step, (), "multi-step-loss(5, 10)"),
+        Ingredient("meta-sgd", {}, "φ ← φ − r g, and the outer gradient by the rates r too",
+                   "Li et al. 2017, algorithm 1", _meta_sgd, (_BY_LEAF,), "meta-sgd"),
         Ingredient("anil", {}, "the inner loop adapts the last layer alone", "Raghu et al. 2020, section 4",
                    lambda: "head", (), "anil"),
         Ingredient("boil", {}, "the inner loop adapts all but the last layer", "Oh et al. 2021, section 3",
@@ -187,19 +203,23 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
     made = [_ingredient(text) for text in texts]
     parts = tuple(value for _, value in made if isinstance(value, Part))
     words = [value for _, value in made if isinstance(value, str)]
+    rates = [value for _, value in made if isinstance(value, Rates)]
     weights: Sequence[Any] = [value for _, value in made if callable(value)]
-    if len(words) > 1 or len(weights) > 1:
+    if rates and parts:
+        raise ValueError(f"algorithm: expected meta-sgd without another inner update, but got {' and '.join(texts)}.")
+    if max(len(words), len(weights), len(rates)) > 1:
         raise ValueError(f"algorithm: expected at most one of a kind in {spelled!r}, but got {' and '.join(texts)}.")
     return Algorithm(
         spelled=" + ".join(name for name, _ in made),
         update=InnerUpdate(parts) if parts else None,
         weights=weights[0] if weights else None,
         adapts=words[0] if words else "",
+        rates=rates[0] if rates else None,
         needs_all_used=any(isinstance(part, WeightDecay | RMSProp | Adam) for part in parts),
     )
 
 
-def _ingredient(text: str) -> tuple[str, Part | Weights | str]:
+def _ingredient(text: str) -> tuple[str, Part | Weights | Rates | str]:
     """Return one ingredient as it is spelled in full, and what it makes."""
     found = re.fullmatch(r"\s*([A-Za-z][\w-]*(?:\+\+)?)\s*(?:\((.*)\))?\s*", text)
     name = found[1].lower().replace("_", "-") if found else ""

@@ -14,6 +14,8 @@ from verification.faults import pose
 from verification.faults.order import right
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled
+from verification.problems import suite
+from verification.subjects.reply import read
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -24,6 +26,7 @@ SPELLED = [
     ("clip_by_norm(1)+adam(eps=1e-7)", "clip-by-norm(1) + adam(eps=1e-07)"),
     ("maml++(5, 10) + adam", "multi-step-loss(5, 10) + adam"),
     ("rates-by-step(1, 0.5)", "rates-by-step(1, 0.5)"),
+    ("Meta-SGD (by-leaf)", "meta-sgd(by-leaf)"),
     (" ", ""),
 ]
 
@@ -33,6 +36,7 @@ def test_an_algorithm_is_spelled_in_full(text, full):
     """What is left to a default, or spelled in another way, comes back in one spelling, which reads as the same."""
     assert algorithm(text).spelled == full
     assert algorithm(full).update == algorithm(text).update
+    assert algorithm(full).rates == algorithm(text).rates
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,7 @@ def test_an_algorithm_is_spelled_in_full(text, full):
         ("rates-by-step", "expected numbers"),
         ("adam(held=1)", "expected adam("),
         ("anil + boil", "at most one"),
+        ("meta-sgd + adam", "without another inner update"),
         ("((", "NAME"),
     ],
 )
@@ -69,7 +74,8 @@ def test_the_weights_of_the_points_are_those_of_the_paper():
 
 
 SMOOTH = ("momentum(0.9)", "nesterov(0.5)", "weight-decay(0.1) + momentum(0.9)", "clip-by-norm(0.5)",
-          "clip-by-value(0.3) + momentum(0.5)", "rates-by-step(1, 0.5)", "maml++(5, 10)")  # fmt: skip
+          "clip-by-value(0.3) + momentum(0.5)", "rates-by-step(1, 0.5)", "maml++(5, 10)", "meta-sgd",
+          "meta-sgd(by-leaf) + maml++(5, 10)")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SMOOTH)
@@ -103,6 +109,47 @@ def test_faults_start_from_the_same_right_answer(text, order):
     for chain, gradient in truth.gradients.items():
         assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
+
+
+def test_learned_rates_have_the_gradient_of_a_task_by_hand():
+    """One inner step at order 2: ∂Q/∂r = −∇Q(φ) ∇S(θ) in each entry, and its sum over a leaf for a rate of the leaf."""
+    by_entry, by_leaf = (
+        by_unrolling(problem("one-step", order=2, algorithm=text)).answer.gradients
+        for text in ("meta-sgd", "meta-sgd(by-leaf)")
+    )
+    asked = problem("one-step", order=2, algorithm="meta-sgd")
+    theta, rates, products = asked.variables, asked.inner_learning_rate, []
+    for support, query in asked.tasks():
+        slopes = asked.inner_gradient(support, theta)
+        ends = asked.outer_gradient(query, {name: theta[name] - rates[name] * slopes[name] for name in theta})
+        products.append({name: -ends[name] * slopes[name] for name in theta})
+    for name in theta:
+        expected = np.mean([product[name] for product in products], axis=0)
+        assert by_entry[f"rates/{name}"] == pytest.approx(expected, rel=1e-12)
+        assert by_leaf[f"rates/{name}"].shape == ()
+    assert len({float(rate) for rate in rates["w1"].ravel()}) > 1
+
+
+@pytest.mark.parametrize(
+    ("gradients", "words"),
+    [
+        ({"weight": 0.0}, "expected {'variables': …, 'rates': …}"),
+        (3.0, "expected {'variables': …, 'rates': …}"),
+        ({"variables": {}}, "the leaf is missing"),
+        ({"variables": {}, "rates": None}, "the leaf is missing"),
+    ],
+)
+def test_an_answer_without_rates_is_refused_with_the_form_that_is_expected(gradients, words):
+    """Where rates are learned, gradients of the variables alone are a wrong answer that says what is missing."""
+    asked = problem("logistic-regression", algorithm="meta-sgd")
+    assert words in " ".join(str(finding) for finding in read(asked, (1.0, gradients)).findings)
+
+
+def test_learned_rates_are_not_asked_where_they_have_no_gradient():
+    """Reptile has no outer gradient, and with a selection not all of them are wanted: such problems are left out."""
+    assert not suite.is_asked("quadratic", "reptile", algorithm("meta-sgd"))
+    assert not suite.is_asked("inner-chain", 2, algorithm("meta-sgd"))
+    assert suite.is_asked("leaf-rates", 2, algorithm("meta-sgd"))
 
 
 def test_a_held_state_changes_the_second_order_gradient_alone():

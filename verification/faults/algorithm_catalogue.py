@@ -84,6 +84,17 @@ def _faults() -> list[Fault]:
               "Multiply α by the factor of the step that is taken.",
               {"of the next step": algorithms.rates_of_next_step, "always the first": algorithms.rate_of_first_step,
                "left out": algorithms.without_rates}, EVERY),
+        Fault("O10", "another gradient by the learned rates", "∂Q/∂r wrong or missing", "learnables/learn2learn#167",
+              "Meta-SGD, K ≥ 1",
+              "Let the rates be leaves that require a gradient, one for each entry or leaf as declared, use them "
+              "themselves in each step, and take the outer gradient by them as by the variables.",
+              {"none at all": algorithms.no_rates, "with the other sign": algorithms.rates_negated,
+               "the sum of all, as of one rate": algorithms.one_rate,
+               "the mean of all": algorithms.one_mean_rate,
+               "the sum over each variable": algorithms.rate_of_each_leaf,
+               "the mean over each variable": algorithms.mean_rate_of_each_leaf,
+               "of the last step alone": algorithms.rates_of_last_step,
+               "with the inner gradients held": algorithms.rates_with_held_gradients}, MAML),
     ]  # fmt: skip
 
 

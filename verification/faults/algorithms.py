@@ -11,7 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from verification.faults.question import Misreading, Outcome, Question, combined, misread
+import numpy as np
+
+from verification.faults.order import right
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, combined, misread
 from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, solve
 from verification.oracles.updates import (
     BEFORE,
@@ -198,3 +201,50 @@ def _earlier(weights: list[float]) -> list[float]:
 weights_before_steps = _changed_weights(_earlier)
 weights_reversed = _changed_weights(lambda weights: [*weights[:1], *weights[:0:-1]])
 weights_over_steps = _changed_weights(lambda weights: [weight / max(len(weights) - 1, 1) for weight in weights])
+
+
+def _at_rates(change: Callable[[dict[str, Any]], dict[str, Any]], of: AnswerFunction = right) -> AnswerFunction:
+    """Make an answer with other gradients by the learned rates, and all else as another answer has it."""
+
+    def answer(question: Question) -> Outcome:
+        found = of(question)
+        rates = {chain: leaf for chain, leaf in found.gradients.items() if chain in question.problem.learned_rates}
+        return replace(found, gradients={**found.gradients, **change(rates)})
+
+    return answer
+
+
+def _as_one(rates: dict[str, Any], *, mean: bool) -> dict[str, Any]:
+    """Return what one rate for all would have, in place of each: the sum of all, or their mean."""
+    total, count = sum(leaf.sum() for leaf in rates.values()), sum(leaf.size for leaf in rates.values())
+    return {chain: np.full_like(leaf, total / count if mean else total) for chain, leaf in rates.items()}
+
+
+no_rates = _at_rates(dict.fromkeys)
+rates_negated = _at_rates(lambda rates: {chain: -leaf for chain, leaf in rates.items()})
+one_rate = _at_rates(partial(_as_one, mean=False))
+one_mean_rate = _at_rates(partial(_as_one, mean=True))
+rate_of_each_leaf = _at_rates(lambda rates: {chain: np.full_like(leaf, leaf.sum()) for chain, leaf in rates.items()})
+mean_rate_of_each_leaf = _at_rates(
+    lambda rates: {chain: np.full_like(leaf, leaf.mean()) for chain, leaf in rates.items()}
+)
+
+
+def rates_with_held_gradients(question: Question) -> Outcome:
+    """O10: θ at second order, and the rates with all inner gradients held, as at first order."""
+    first = right(replace(question, order=1))
+    return _at_rates(lambda rates: {chain: first.gradients[chain] for chain in rates})(question)
+
+
+def rates_of_last_step(question: Question) -> Outcome:
+    """O10: −∇Q(φ_K) g_{K−1}: a copy of the rates is made for each step, and the last alone gets a gradient."""
+
+    def last(work: Work) -> Solved:
+        points = descend_from(work, None)[0]
+        before = work.changed(theta=points[-2], steps=1, weights=None, average=False) if len(points) > 1 else work
+        return solve(before, 1)
+
+    if any(work.view.weights is not None or work.view.average for work in question.works):
+        return right(question)
+    ends = combined(question, [last(work) for work in question.works])
+    return _at_rates(lambda rates: {chain: ends.gradients[chain] for chain in rates})(question)

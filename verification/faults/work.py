@@ -232,13 +232,23 @@ def solve(
     gradients = []
     for k in ks:
         if order == 1:
-            gradients.append(work.outer_gradient(points[k]))
+            gradients.append(work.outer_gradient(points[k]) + _at_rates(work, points[:k], points[k]))
         else:
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
     costs = [work.outer_cost(points[k]) for k in ks]
     if weights:
         return Solved(weighted(weights, costs), weighted(weights, gradients), points[-1])
     return Solved(mean(costs), mean(gradients), points[-1])
+
+
+def _at_rates(work: Work, points: Points, end: FlatArray) -> FlatArray:
+    """Return what first order has at learned rates, with the inner gradients of all steps held; elsewhere 0."""
+    update = work.view.update
+    if update is None or not update.learns_rates:
+        return np.zeros_like(end)
+    steps = [(_slope(work, phi), phi) for phi in points]
+    found: FlatArray = update.at_rates(steps, _rate(work) * work.full_outer_gradient(end)) * work.view.outer_mask
+    return found
 
 
 def weighted(weights: list[float], terms: list[Any]) -> Any:

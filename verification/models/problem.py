@@ -36,6 +36,7 @@ class ModelProblem:
     outer_learning_rate: float | None = None
     ignored_by_inner: tuple[str, ...] = ()
     ignored_by_outer: tuple[str, ...] = ()
+    learned_rates: tuple[str, ...] = ()  # no model is asked for them
     #: The parameters by key chain, which is their name.
     names: Mapping[str, str] = field(init=False, repr=False)
     _spots: Mapping[str, slice] = field(init=False, repr=False)

@@ -34,7 +34,12 @@ def solve(view: TaskView, order: Order) -> Solution:
         weights, error = [(k, 1 / len(iterates)) for k in range(len(iterates))], _rounding(gradient, view)
     else:
         costs, weights = view.outer_costs, outer_weights(view)
-        gradient, error = _first_order(view, iterates, weights) if order == 1 else _second_order(view, weights)
+        if order == 2:
+            gradient, error = _through_the_loop(view, weights)
+        elif view.update and view.update.learns_rates:
+            gradient, error = _through_the_loop(view, weights, held=iterates)
+        else:
+            gradient, error = _first_order(view, iterates, weights)
     cost = float(sum(weight * costs(iterates[k])[0] for k, weight in weights))
     return Solution(cost=cost, gradient=gradient, adapted=phi, error=error)
 
@@ -47,12 +52,13 @@ def complex_step_gradients(costs: Costs, points: Points) -> Points:
     return gradients
 
 
-def _iterates(view: TaskView, theta: Points) -> list[Points]:
-    """Return φ_0, …, φ_K for many initial points at once."""
+def _iterates(view: TaskView, theta: Points, held: list[Points] | None = None) -> list[Points]:
+    """Return φ_0, …, φ_K for many initial points at once, with the inner gradients of the points `held` if given."""
     update = view.update or InnerUpdate(())
     points, states = [theta], update.begin(theta)
     for k in range(view.steps):
-        slope = complex_step_gradients(view.inner_costs, points[-1]) * (view.inner_mask != 0)
+        where = held[k] if held else points[-1]
+        slope = complex_step_gradients(view.inner_costs, where) * (view.inner_mask != 0)
         direction, states = update.step(np, states, slope, points[-1], k)
         points.append(points[-1] - view.step_size * direction)
     return points
@@ -72,9 +78,11 @@ def _rounding(gradient: FlatArray, view: TaskView) -> FlatArray:
     return 4 * (view.steps + 1) * _U * (np.abs(gradient) + float(np.linalg.norm(gradient)))
 
 
-def _second_order(view: TaskView, weights: Weights) -> tuple[FlatArray, FlatArray]:
+def _through_the_loop(
+    view: TaskView, weights: Weights, held: list[Points] | None = None
+) -> tuple[FlatArray, FlatArray]:
     def meta_objective(theta: Points) -> FlatArray:
-        iterates = _iterates(view, theta)
+        iterates = _iterates(view, theta, held)
         return np.asarray(np.sum([weight * view.outer_costs(iterates[k]) for k, weight in weights], axis=0))
 
     gradient, error = extrapolated_gradient(meta_objective, view.theta)

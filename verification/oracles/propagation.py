@@ -52,6 +52,12 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
         if order == 2:
             pairs = zip(weights, gradients, strict=True)
             gradients = [_pulled_back(view, taken[:k], gradient, disturb) for (k, _), gradient in pairs]
+        elif update.learns_rates:
+            steps = [(slope, phi) for phi, slope, _ in taken]
+            gradients = [
+                gradient + update.at_rates(steps[:k], disturb(view.step_size * gradient))
+                for (k, _), gradient in zip(weights, gradients, strict=True)
+            ]
         gradient = np.sum([w * g for (_, w), g in zip(weights, gradients, strict=True)], axis=0) * view.outer_mask
     cost = disturb(np.asarray(sum(weight * costs(points[k][None])[0] for k, weight in weights)))
     return Solution(cost=float(cost), gradient=gradient, adapted=points[-1], error=np.zeros_like(gradient))

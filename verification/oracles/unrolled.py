@@ -12,6 +12,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad
+from autograd.tracer import getval
 
 from verification.oracles.updates import InnerUpdate
 from verification.oracles.view import FlatArray, Solution, TaskView, outer_weights
@@ -29,11 +30,12 @@ def solve(view: TaskView, order: Order) -> Solution:
     else:
         weights = outer_weights(view)
         cost = float(sum(w * view.outer_costs(points[k][None])[0] for k, w in weights))
-        if order == 1:
+        if order == 1 and not (view.update and view.update.learns_rates):
             by_point = grad(lambda phi: view.outer_costs(phi[None])[0])
             gradient = np.sum([w * by_point(points[k]) for k, w in weights], axis=0)
         else:
-            gradient = grad(lambda theta: _objective(view, _iterates(view, theta)))(view.theta)
+            held = order == 1  # the inner gradients, while learned rates are differentiated
+            gradient = grad(lambda theta: _objective(view, _iterates(view, theta, held=held)))(view.theta)
         gradient = gradient * view.outer_mask
     return Solution(cost=cost, gradient=gradient, adapted=points[-1], error=_rounding(view, gradient))
 
@@ -42,14 +44,15 @@ def _objective(view: TaskView, points: list[Any]) -> Any:
     return sum(w * view.outer_costs(points[k][None])[0] for k, w in outer_weights(view))
 
 
-def _iterates(view: TaskView, theta: Any) -> list[Any]:
-    """Return φ_0, …, φ_K as functions of θ."""
+def _iterates(view: TaskView, theta: Any, *, held: bool = False) -> list[Any]:
+    """Return φ_0, …, φ_K as functions of θ; with the inner gradients held as constants if asked."""
     by_point = grad(lambda phi: view.inner_costs(phi[None])[0])
     update = view.update or InnerUpdate(())
     points, states = [theta], update.begin(theta)
     for k in range(view.steps):
         phi = points[-1]
-        direction, states = update.step(anp, states, by_point(phi) * (view.inner_mask != 0), phi, k)
+        slope = by_point(getval(phi) if held else phi) * (view.inner_mask != 0)
+        direction, states = update.step(anp, states, slope, phi, k)
         points.append(phi - view.step_size * direction)
     return points
 

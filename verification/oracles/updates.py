@@ -187,6 +187,21 @@ class RatesByStep(Part):
         return self.factors[min(k, len(self.factors) - 1)] * g
 
 
+@dataclass(frozen=True, kw_only=True)
+class LearnedRates(Part):
+    """d = r g, with the rates r among the variables of the outer loop: Meta-SGD (Li et al., 2017, section 3).
+
+    The flat vector has θ and then the rates; entry i is multiplied by the entry `places[i]`. The inner loop leaves the
+    rates where they are: an inner cost does not use them.
+    """
+
+    places: tuple[int, ...]
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient, each entry times its rate."""
+        return g * phi[..., np.array(self.places)]
+
+
 def _kept(x: Any, *, held: bool) -> Any:
     """Return what it is, without its derivative where that is held."""
     return getval(x) if held else x
@@ -219,6 +234,22 @@ class InnerUpdate:
     def has_state(self) -> bool:
         """Whether anything is kept from step to step."""
         return any(part.vectors for part in self.parts)
+
+    @property
+    def learns_rates(self) -> bool:
+        """Whether the outer loop learns the inner rates too."""
+        return any(isinstance(part, LearnedRates) for part in self.parts)
+
+    def at_rates(self, taken: Sequence[tuple[Vector, Vector]], u: Vector) -> Vector:
+        """Return what arrives at learned rates from u at φ_k, with the inner gradients of all steps held: −u Σ_j g_j.
+
+        `taken` has (g_j, φ_j) of the steps j < k. First order takes ∂φ_k/∂θ for the identity, and ∂φ_k/∂r for this.
+        """
+        found = np.zeros_like(u)
+        for g, phi in taken if self.learns_rates else ():
+            states = self.begin(phi)
+            found = found - self.pull_back(states, g, phi, 0, u, states)[1]
+        return found
 
     def begin(self, theta: Vector) -> tuple[State, ...]:
         """Return the states before the first step: zeros."""

@@ -17,9 +17,10 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.algorithms import PLAIN, Algorithm
+from verification.algorithms import PLAIN, Algorithm, Rates
 from verification.frameworks import Cost, Framework, framework
 from verification.oracles import Quadratic, TaskView
+from verification.oracles.updates import InnerUpdate, LearnedRates
 from verification.orders import Order
 from verification.problems.families import Costs, Family
 from verification.problems.options import Chains, Options
@@ -28,6 +29,8 @@ from verification.problems.trees import Tree, leaves, map_leaves
 Disturb = Callable[[NDArray[Any]], NDArray[Any]]
 #: What a plain implementation may lack: the names that a problem subject may list in its attribute `supports`.
 EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates"})
+#: Where learned rates stand in the answer, and where the variables then do.
+RATES, VARIABLES = "rates", "variables"
 #: What a subject may list there to be asked for less: problems whose costs both use every variable.
 ALL_USED = "all-variables-used"
 
@@ -39,6 +42,10 @@ class Problem:
     `batch` is {"support": …, "query": …} of arrays [T, examples, …]; `variables` is nested as `nest` says, with the
     family's names for leaves. In loop mode a task's sub-batch keeps a leading axis of length 1; in batched mode each
     variable has a leading task axis.
+
+    Where the algorithm learns its inner rates, `inner_learning_rate` has them in the nesting of the variables, in the
+    shape of each or as one number for each, without a task axis; and gradients are returned as ``{"variables": …,
+    "rates": …}``, both in that nesting.
     """
 
     name: str
@@ -57,14 +64,20 @@ class Problem:
     algorithm: Algorithm = PLAIN
     #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
     is_built_in: bool = field(default=False, init=False)
-    #: The family's name of each variable by key chain, in order.
+    #: The family's name of each variable by key chain, in order; then learned rates, by chains that begin with "rates".
     names: Mapping[str, str] = field(init=False, repr=False)
     #: Where each variable lies in the flat vector, by key chain.
     _spots: Mapping[str, slice] = field(init=False, repr=False)
+    _variables: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Worked out once, and when the problem is made: a cost that changes what it reads cannot be compiled.
-        object.__setattr__(self, "names", leaves(self.nest))
+        variables = leaves(self.nest)
+        rates = {f"{RATES}/{chain}": f"{RATES}/{name}" for chain, name in variables.items()}
+        object.__setattr__(self, "_variables", variables)
+        object.__setattr__(self, "names", {**variables, **(rates if self.algorithm.rates else {})})
+        if self.algorithm.rates:
+            object.__setattr__(self, "inner_learning_rate", self._spread_rates())
         sizes = [int(np.prod(self.shape(chain), dtype=int)) for chain in self.names]
         ends = np.cumsum(sizes)
         spots = {chain: slice(end - size, end) for chain, size, end in zip(self.names, sizes, ends, strict=True)}
@@ -87,6 +100,17 @@ class Problem:
     def num_tasks(self) -> int:
         """The number of tasks in the meta step."""
         return self.options.num_tasks or int(next(iter(leaves(self.batch).values())).shape[0])
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What the outer loop learns by key chain: the variables, and the inner rates where the algorithm says so."""
+        rates = leaves(self.inner_learning_rate, RATES) if self.algorithm.rates else {}
+        return {**leaves(self.variables), **rates}
+
+    @property
+    def learned_rates(self) -> list[str]:
+        """The key chains of the inner rates that the outer loop learns."""
+        return [chain for chain in self.names if chain not in self._variables]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -153,7 +177,7 @@ class Problem:
             "batched": o.batched,
             "averaging": o.average_across_steps,
             "selections": not (o.inner_v.selects_all and o.outer_v.selects_all),
-            "leaf-rates": not np.isscalar(self.inner_learning_rate),
+            "leaf-rates": not (np.isscalar(self.inner_learning_rate) or self.algorithm.rates),
         }
         return frozenset(name for name, wanted in needed.items() if wanted)
 
@@ -225,9 +249,11 @@ class Problem:
         theta = {chain: plain(leaf) for chain, leaf in leaves(self.variables).items()}
         if self.options.batched:
             theta = {chain: leaf[t] for chain, leaf in theta.items()}
+        if self.algorithm.rates:
+            theta |= {f"{RATES}/{chain}": plain(leaf) for chain, leaf in leaves(self.inner_learning_rate).items()}
         batch = map_leaves(lambda leaf: disturb(plain(leaf)[t : t + 1]), self.batch)
         chains = tuple(theta)
-        inner = self.options.inner_v.of_task(t, chains)
+        inner = self.options.inner_v.of_task(t, tuple(self._variables))
         outer = self.options.outer_v.of_task(t, chains)
         support, query = batch["support"], batch["query"]
         return TaskView(
@@ -241,8 +267,8 @@ class Problem:
             rate=self._vector(self._rates(chains)).astype(dtype),
             steps=self.inner_grad_steps,
             average=self.options.average_across_steps,
-            quadratics=self._quadratics(batch) if self.family.name == "quadratic" else None,
-            update=self.algorithm.update,
+            quadratics=self._quadratics(batch) if self.family.name == "quadratic" and self.algorithm.is_plain else None,
+            update=InnerUpdate((self._learned_rates(),)) if self.algorithm.rates else self.algorithm.update,
             weights=self.algorithm.weights,
         )
 
@@ -261,7 +287,9 @@ class Problem:
 
     def shape(self, chain: str) -> tuple[int, ...]:
         """Return the shape of a variable, without the task axis."""
-        return self.family.shapes[self.names[chain]]
+        if chain in self._variables:
+            return self.family.shapes[self._variables[chain]]
+        return self.shape(chain.removeprefix(f"{RATES}/")) if self.algorithm.rates is Rates.BY_ENTRY else ()
 
     # Inside
 
@@ -285,7 +313,7 @@ class Problem:
         return map_leaves(lambda _: next(gradients), v)
 
     def _by_name(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: given[chain] for chain, name in self.names.items()}
+        return {name: given[chain] for chain, name in self._variables.items()}
 
     def _three(self, cost: Callable[..., Any]) -> Callable[..., Any]:
         """Return the three-parameter form: of a leaf that is in both, a quarter and three quarters are taken."""
@@ -303,7 +331,7 @@ class Problem:
 
         def of_points(points: Any) -> Any:
             here = plainly if isinstance(points, np.ndarray) else xp
-            parts = {self.names[chain]: points[:, spot] for chain, spot in self._spots.items()}
+            parts = {name: points[:, self._spots[chain]] for chain, name in self._variables.items()}
             return costs(here, batch, self.family.rows(here, parts))
 
         return of_points
@@ -313,10 +341,27 @@ class Problem:
         return np.concatenate(full).astype(np.float64)
 
     def _rates(self, chains: Chains) -> dict[str, Any]:
-        rate = self.inner_learning_rate
+        rate = 1.0 if self.algorithm.rates else self.inner_learning_rate  # learned rates are in the update
         if np.isscalar(rate):
             return dict.fromkeys(chains, rate)
         return {chain: self.framework.to_numpy(leaf) for chain, leaf in leaves(rate).items()}
+
+    def _spread_rates(self) -> Tree:
+        """Return learned rates, each in its shape: those that there are, or one that there is for all."""
+        given = self.inner_learning_rate
+        rates = dict.fromkeys(self._variables, given) if np.isscalar(given) else leaves(given)
+        shaped = {
+            chain: np.broadcast_to(self.framework.to_numpy(rate), self.shape(f"{RATES}/{chain}"))
+            for chain, rate in rates.items()
+        }
+        arrays = iter([self.framework.array(shaped[chain].astype(self.dtype)) for chain in self._variables])
+        return map_leaves(lambda _: next(arrays), self.nest)
+
+    def _learned_rates(self) -> LearnedRates:
+        places = self.split(np.arange(sum(spot.stop - spot.start for spot in self._spots.values())))
+        found = [np.broadcast_to(places[f"{RATES}/{chain}"], self.shape(chain)).ravel() for chain in self._variables]
+        rates = [places[chain].ravel() for chain in self.names if chain not in self._variables]
+        return LearnedRates(places=tuple(np.concatenate([*found, *rates]).tolist()))
 
     def _quadratics(self, batch: Tree) -> tuple[Quadratic, Quadratic]:
         everything = tuple(self.names.values())

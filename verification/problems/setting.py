@@ -67,6 +67,10 @@ class Setting(Protocol):
         """The key chains of the variables that the outer cost does not use."""
 
     @property
+    def learned_rates(self) -> Collection[str]:
+        """The key chains of the inner rates that the outer loop learns; they come after the variables in `names`."""
+
+    @property
     def is_built_in(self) -> bool:
         """Whether it is one of the judge's own problems."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.algorithms import PLAIN, Algorithm
+from verification.algorithms import PLAIN, Algorithm, Rates
 from verification.algorithms import algorithm as algorithm_named
 from verification.frameworks import framework
 from verification.orders import DTYPES, ORDERS, Order
@@ -29,6 +29,7 @@ from verification.problems.trees import Tree, leaves, map_leaves
 
 _SUPPORT, _QUERY = 4, 5  # examples; unequal, so that exchanged data cannot pass for its counterpart
 _ATTEMPTS = 200  # relu problems with no unit near its kink are one in ten or so
+_UNEVEN = (1.0, 0.75, 1.25, 0.5)
 _ALPHA = 0.125  # exact in every binary precision: a rounded learning rate is no part of the question
 
 
@@ -205,9 +206,24 @@ def _made(name: str, order: Order, algorithm: Algorithm) -> Problem:
         found = replace(found, family=families.with_all_used(found.family))
     if algorithm.adapts:
         found = replace(found, options=replace(found.options, inner_v=_layers(found, algorithm)))
+    if algorithm.rates:
+        found = replace(found, inner_learning_rate=_uneven_rates(found, by_leaf=algorithm.rates is Rates.BY_LEAF))
     found = replace(found, algorithm=algorithm)
     object.__setattr__(found, "is_built_in", True)
     return found
+
+
+def _uneven_rates(problem: Problem, *, by_leaf: bool) -> Tree:
+    """Return rates around those of a problem, one for each entry or each leaf, all exact in binary."""
+    given = problem.inner_learning_rate
+    own = dict.fromkeys(problem.names, given) if np.isscalar(given) else leaves(given)
+    rates = {}
+    for index, chain in enumerate(problem.names):
+        shape = () if by_leaf else problem.shape(chain)
+        turns = (index + np.arange(int(np.prod(shape, dtype=int))).reshape(shape)) % len(_UNEVEN)
+        rates[chain] = own[chain] * np.asarray(_UNEVEN)[turns]
+    chains = iter(problem.names)
+    return map_leaves(lambda _: rates[next(chains)], problem.nest)
 
 
 def _layers(problem: Problem, algorithm: Algorithm) -> Selection:
@@ -319,12 +335,15 @@ def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
     """Return whether a problem makes sense for an order and an algorithm.
 
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
-    network with layers and all of its variables to choose from.
+    network with layers and all of its variables to choose from. Reptile has no outer gradient that learned rates could
+    have, and with all rates there are all gradients.
     """
     recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
+        return False
+    if algorithm.rates and (order == "reptile" or not _selects_all(recipe)):
         return False
     return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.problems.answers import Arrays, selected
-from verification.problems.problem import Problem
+from verification.problems.problem import RATES, VARIABLES, Problem
 from verification.problems.trees import leaves
 from verification.subjects.exceptions import described
 
@@ -91,11 +91,12 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     what = "gradients" if rate is None else "parameters"
     expected = selected(problem) if rate is None else list(problem.names)
     shapes = {chain: problem.shape(chain) for chain in expected}
-    gradients = _arrays(problem, what, result[1], shapes, findings)
+    given = _by_chain(problem, what, result[1], findings)
+    gradients = _arrays(problem, what, given, shapes, findings)
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
-        shapes = {chain: (rows, *problem.shape(chain)) for chain in problem.names}
+        shapes = {chain: (rows, *problem.shape(chain)) for chain in leaves(problem.variables)}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
     if keeps_dtypes:
         findings += [
@@ -104,14 +105,14 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
             for chain, leaf in arrays.items()
             if leaf.dtype != problem.dtype
         ]
-    given = leaves(result[1])
+    given = leaves(given)
     numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
     malformed = not given.keys() <= set(problem.names) or any(
         isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items()
     )
     if rate is not None:
-        start = {chain: problem.framework.to_numpy(leaf) for chain, leaf in leaves(problem.variables).items()}
+        start = {chain: problem.framework.to_numpy(leaf) for chain, leaf in problem.learned.items()}
         trained = set(selected(problem))
         findings += _moved(start, gradients, kept=start.keys() - trained)
         gradients = {
@@ -129,6 +130,19 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     }
     by_position = _by_position(problem, result[1]) if malformed and rate is None else {}
     return Reply(cost, gradients, returned, adapted, findings, malformed, reshaped, by_position)
+
+
+def _by_chain(problem: Problem, what: str, value: Any, findings: list[Finding]) -> Any:
+    """Return what came by the chains of the problem: where rates are learned, variables and rates come apart."""
+    if not problem.algorithm.rates:
+        return value
+    if not isinstance(value, Mapping) or VARIABLES not in value:
+        came = f"a mapping with {', '.join(map(repr, value))}" if isinstance(value, Mapping) else _type_name(value)
+        sentence = f"expected {{{VARIABLES!r}: …, {RATES!r}: …}}, both nested like the variables, but it is {came}"
+        findings.append(Finding(what, sentence))
+        return {}
+    rates = value.get(RATES)  # None, as for a single leaf: no gradient reached it
+    return {**leaves(value[VARIABLES]), **({} if rates is None else leaves(rates, RATES))}
 
 
 def _by_position(problem: Problem, value: Any) -> dict[str, NDArray[Any] | None]:

@@ -151,6 +151,28 @@ def subject(run, *arguments, **keywords):
     return lambda problem: run(problem, *arguments, **keywords)
 
 
+def meta_sgd(problem, *, by_rates=list, held=None, lost=False):
+    """Return the answer of Meta-SGD; `by_rates` makes what is returned of the gradients by the rates."""
+    names, spread = list(problem.variables), problem.inner_learning_rate
+    theta = {name: leaf.clone().requires_grad_() for name, leaf in problem.variables.items()}
+    learned = {name: spread[name].clone().requires_grad_() for name in names}
+    first_order, losses = problem.order == 1 if held is None else held, []
+    for support, query in problem.tasks():
+        fast = theta
+        for _ in range(problem.inner_grad_steps):
+            loss = problem.inner_cost(support, fast)
+            slopes = gradients(loss, list(fast.values()), create_graph=not first_order)
+            used = {name: r.detach() for name, r in learned.items()} if lost else learned
+            fast = {n: w - used[n] * g for (n, w), g in zip(fast.items(), slopes, strict=True)}
+        losses.append(problem.outer_cost(query, fast))
+    loss = sum(losses) / len(losses)
+    found = gradients(loss, list(theta.values()), retain_graph=True)
+    by = torch.autograd.grad(loss, list(learned.values()), allow_unused=True)
+    by = [g if lost or g is not None else torch.zeros_like(r) for g, r in zip(by, learned.values(), strict=True)]
+    answer = {"variables": dict(zip(names, found, strict=True)), "rates": dict(zip(names, by_rates(by), strict=True))}
+    return loss.detach(), answer
+
+
 SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
 BY_STEP = (1.0, 0.5, 0.25)
 
@@ -171,6 +193,19 @@ def _slopes_of_norm(parameters):
 
 def _slopes_of_value(parameters):
     torch.nn.utils.clip_grad_value_(parameters, 0.1)
+
+
+def negated(rates):
+    return [-g for g in rates]
+
+
+def summed(rates):
+    total = sum(g.sum() for g in rates)
+    return [torch.full_like(g, total.item()) for g in rates]
+
+
+def summed_by_leaf(rates):
+    return [torch.full_like(g, g.sum().item()) for g in rates]
 
 
 RIGHT = {
@@ -205,6 +240,9 @@ RIGHT = {
         "rates-by-step(1, 0.5, 0.25)", 2, subject(maml, partial(sgd, change=lambda g, k: BY_STEP[k] * g)),
     ),
     "multi-step loss": ("maml++(5, 10)", 2, subject(maml, sgd, weights=importance)),
+    "Meta-SGD": ("meta-sgd", 2, subject(meta_sgd)),
+    "Meta-SGD, first order": ("meta-sgd", 1, subject(meta_sgd)),
+    "Meta-SGD, a rate for each leaf": ("meta-sgd(by-leaf)", 2, subject(meta_sgd)),
     "multi-step loss, first order": ("multi-step-loss(5, 10)", 1, subject(maml, sgd, weights=importance)),
 }  # fmt: skip
 
@@ -259,6 +297,12 @@ WRONG = [
     ("maml++(5, 10)", 2, "O08", "1/K", subject(maml, sgd, weights=partial(importance, epoch=0))),
     ("maml++(5, 10)", 2, "O08", "one step before", subject(maml, sgd, weights=lambda k: [*importance(k)[1:], 0.0])),
     ("maml++(5, 10)", 2, "A01", "", subject(maml, sgd, weights=importance, create_graph=False)),
+    ("meta-sgd", 2, "O10", "none", subject(meta_sgd, lost=True)),
+    ("meta-sgd", 1, "O10", "none", subject(meta_sgd, by_rates=lambda rates: [torch.zeros_like(g) for g in rates])),
+    ("meta-sgd", 2, "O10", "other sign", subject(meta_sgd, by_rates=negated)),
+    ("meta-sgd", 2, "O10", "of one rate", subject(meta_sgd, by_rates=summed)),
+    ("meta-sgd", 1, "O10", "over each variable", subject(meta_sgd, by_rates=summed_by_leaf)),
+    ("meta-sgd", 2, "A01", "", subject(meta_sgd, held=True)),
     ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
     ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
     ("", 2, "O01", '--algorithm "clip-by-norm(0.3)"', subject(maml, partial(clipping, limit=0.3))),
