@@ -45,8 +45,8 @@ class Algorithm:
     `update` turns inner gradients into directions, `weights` has the weights of the outer costs along the inner loop,
     `adapts` tells which variables the inner loop adapts: "" all that a problem says, "head" the last layer alone,
     "body" all but it. `rates` tells which inner rates the outer loop learns as well: none, one for each entry of the
-    variables, or one for each leaf. `needs_all_used` tells that right code may differ on a variable that a cost ignores:
-    PyTorch's optimizers pass over it, and √v has no derivative there.
+    variables, or one for each leaf. `needs_all_used` tells that right code may differ on a variable that a cost
+    ignores: PyTorch's optimizers pass over it, and √v has no derivative there.
     """
 
     spelled: str = ""

@@ -142,7 +142,9 @@ def test_learned_rates_have_the_gradient_of_a_task_by_hand():
 def test_an_answer_without_rates_is_refused_with_the_form_that_is_expected(gradients, words):
     """Where rates are learned, gradients of the variables alone are a wrong answer that says what is missing."""
     asked = problem("logistic-regression", algorithm="meta-sgd")
-    assert words in " ".join(str(finding) for finding in read(asked, (1.0, gradients)).findings)
+    reply = read(asked, (1.0, gradients))
+    assert words in " ".join(str(finding) for finding in reply.findings)
+    assert reply.malformed == ("{" in words)
 
 
 def test_learned_rates_are_not_asked_where_they_have_no_gradient():

@@ -92,7 +92,8 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     expected = selected(problem) if rate is None else list(problem.names)
     shapes = {chain: problem.shape(chain) for chain in expected}
     given = _by_chain(problem, what, result[1], findings)
-    gradients = _arrays(problem, what, given, shapes, findings)
+    malformed = problem.algorithm.rates is not None and given is None
+    gradients = {} if malformed else _arrays(problem, what, given, shapes, findings)
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
@@ -105,11 +106,13 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
             for chain, leaf in arrays.items()
             if leaf.dtype != problem.dtype
         ]
-    given = leaves(given)
+    given = {} if malformed else leaves(given)
     numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
-    malformed = not given.keys() <= set(problem.names) or any(
-        isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items()
+    malformed = (
+        malformed
+        or not given.keys() <= set(problem.names)
+        or any(isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items())
     )
     if rate is not None:
         start = {chain: problem.framework.to_numpy(leaf) for chain, leaf in problem.learned.items()}
@@ -133,14 +136,17 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
 
 
 def _by_chain(problem: Problem, what: str, value: Any, findings: list[Finding]) -> Any:
-    """Return what came by the chains of the problem: where rates are learned, variables and rates come apart."""
+    """Return what came by the chains of the problem, or None, with a finding, where it has another form.
+
+    Where rates are learned, variables and rates come apart.
+    """
     if not problem.algorithm.rates:
         return value
     if not isinstance(value, Mapping) or VARIABLES not in value:
         came = f"a mapping with {', '.join(map(repr, value))}" if isinstance(value, Mapping) else _type_name(value)
         sentence = f"expected {{{VARIABLES!r}: …, {RATES!r}: …}}, both nested like the variables, but it is {came}"
         findings.append(Finding(what, sentence))
-        return {}
+        return None
     rates = value.get(RATES)  # None, as for a single leaf: no gradient reached it
     return {**leaves(value[VARIABLES]), **({} if rates is None else leaves(rates, RATES))}
 
