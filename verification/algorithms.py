@@ -39,14 +39,26 @@ class Rates(Enum):
 
 
 @dataclass(frozen=True)
+class AddedSupport:
+    """S(θ) + β Q(φ_K) for the outer cost."""
+
+    beta: float
+
+    def __call__(self, steps: int) -> list[float]:
+        """Return the weights of the outer costs at φ_0, …, φ_K."""
+        return [0.0] * steps + [self.beta]
+
+
+@dataclass(frozen=True)
 class Algorithm:
     """What a step computes: plain MAML where nothing is set.
 
     `update` turns inner gradients into directions, `weights` has the weights of the outer costs along the inner loop,
     `adapts` tells which variables the inner loop adapts: "" all that a problem says, "head" the last layer alone,
     "body" all but it. `rates` tells which inner rates the outer loop learns as well: none, one for each entry of the
-    variables, or one for each leaf. `needs_all_used` tells that right code may differ on a variable that a cost
-    ignores: PyTorch's optimizers pass over it, and √v has no derivative there.
+    variables, or one for each leaf, and `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells
+    that right code may differ on a variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no
+    derivative there.
     """
 
     spelled: str = ""
@@ -54,6 +66,7 @@ class Algorithm:
     weights: Weights | None = None
     adapts: str = ""
     rates: Rates | None = None
+    adds_support: bool = False
     needs_all_used: bool = False
 
     def __str__(self) -> str:
@@ -142,6 +155,12 @@ def _clip_by_value(limit: float, *, held: bool) -> Part:
     return ClipByValue(limit=limit, held=held)
 
 
+def _mldg(beta: float) -> AddedSupport:
+    if not beta:
+        raise ValueError("algorithm: expected a beta above 0 in mldg(beta=1), but got 0: nothing would adapt.")
+    return AddedSupport(beta)
+
+
 def _meta_sgd(**flags: bool) -> Rates:
     return Rates.BY_LEAF if flags[_BY_LEAF] else Rates.BY_ENTRY
 
@@ -176,6 +195,8 @@ INGREDIENTS: dict[str, Ingredient] = {
                    lambda *factors: RatesByStep(factors=factors), (), "rates-by-step(1, 0.5, 0.25)", many=True),
         Ingredient("multi-step-loss", {"epoch": None, "epochs": None}, "Σ_k w_k Q(φ_k), the weights of that epoch",
                    "Antoniou et al. 2019, section 4 (MSL)", _multi_step, (), "multi-step-loss(5, 10)"),
+        Ingredient("mldg", {"beta": 1.0}, "S(θ) + β Q(φ_K), S the meta-train and Q the meta-test cost",
+                   "Li et al. 2018, algorithm 1", _mldg, (), "mldg(1)"),
         Ingredient("meta-sgd", {}, "φ ← φ − r g, and the outer gradient by the rates r too",
                    "Li et al. 2017, algorithm 1", _meta_sgd, (_BY_LEAF,), "meta-sgd"),
         Ingredient("anil", {}, "the inner loop adapts the last layer alone", "Raghu et al. 2020, section 4",
@@ -215,6 +236,7 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
         weights=weights[0] if weights else None,
         adapts=words[0] if words else "",
         rates=rates[0] if rates else None,
+        adds_support=any(isinstance(value, AddedSupport) for value in weights),
         needs_all_used=any(isinstance(part, WeightDecay | RMSProp | Adam) for part in parts),
     )
 

@@ -49,6 +49,7 @@ def test_an_algorithm_is_spelled_in_full(text, full):
         ("rates-by-step", "expected numbers"),
         ("adam(held=1)", "expected adam("),
         ("anil + boil", "at most one"),
+        ("mldg(0)", "a beta above 0"),
         ("meta-sgd + adam", "without another inner update"),
         ("((", "NAME"),
     ],
@@ -75,7 +76,7 @@ def test_the_weights_of_the_points_are_those_of_the_paper():
 
 SMOOTH = ("momentum(0.9)", "nesterov(0.5)", "weight-decay(0.1) + momentum(0.9)", "clip-by-norm(0.5)",
           "clip-by-value(0.3) + momentum(0.5)", "rates-by-step(1, 0.5)", "maml++(5, 10)", "meta-sgd",
-          "meta-sgd(by-leaf) + maml++(5, 10)")  # fmt: skip
+          "meta-sgd(by-leaf) + maml++(5, 10)", "mldg(0.5)")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SMOOTH)
@@ -152,6 +153,7 @@ def test_learned_rates_are_not_asked_where_they_have_no_gradient():
     assert not suite.is_asked("quadratic", "reptile", algorithm("meta-sgd"))
     assert not suite.is_asked("inner-chain", 2, algorithm("meta-sgd"))
     assert suite.is_asked("leaf-rates", 2, algorithm("meta-sgd"))
+    assert not suite.is_asked("quadratic", "reptile", algorithm("mldg"))
 
 
 def test_a_held_state_changes_the_second_order_gradient_alone():

@@ -95,6 +95,12 @@ def _faults() -> list[Fault]:
                "the mean over each variable": algorithms.mean_rate_of_each_leaf,
                "of the last step alone": algorithms.rates_of_last_step,
                "with the inner gradients held": algorithms.rates_with_held_gradients}, MAML),
+        Fault("O11", "another sum of support and query loss", "w_S S(θ) + w_Q Q(φ_K), other w", "none confirmed",
+              "MLDG, K ≥ 1",
+              "Add the support loss before adaptation and β times the query loss after it, as declared.",
+              {"the support loss left out": algorithms.without_support,
+               "the query loss left out": algorithms.without_query, "β left out": algorithms.without_beta,
+               "the mean of both": algorithms.mean_of_both}, MAML),
     ]  # fmt: skip
 
 

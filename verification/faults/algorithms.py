@@ -177,7 +177,12 @@ def state_kept_within(question: Question) -> Outcome:
 
 def _with_weights(weights: Callable[[int], list[float]]) -> Misreading:
     """O08: other weights of the outer costs along the inner loop, where some are declared."""
-    return misread(lambda work, _: work if work.view.weights is None else work.changed(weights=weights))
+    return misread(lambda work, _: work.changed(weights=weights) if _is_weighted(work) else work)
+
+
+def _is_weighted(work: Work) -> bool:
+    """Return whether weights of several points are declared; those of S and Q are another matter."""
+    return work.view.weights is not None and not work.view.support_weight
 
 
 last_point_alone = _with_weights(lambda steps: [0.0] * steps + [1.0])
@@ -188,7 +193,9 @@ summed_weights = _with_weights(lambda steps: [0.0] + [1.0] * steps if steps else
 def _changed_weights(change: Callable[[list[float]], list[float]]) -> Misreading:
     def changed(work: Work, _: Question) -> Work:
         weights = work.view.weights
-        return work if weights is None else work.changed(weights=lambda steps: change(weights(steps)))
+        if weights is None or not _is_weighted(work):
+            return work
+        return work.changed(weights=lambda steps: change(weights(steps)))
 
     return misread(changed)
 
@@ -248,3 +255,24 @@ def rates_of_last_step(question: Question) -> Outcome:
         return right(question)
     ends = combined(question, [last(work) for work in question.works])
     return _at_rates(lambda rates: {chain: ends.gradients[chain] for chain in rates})(question)
+
+
+def _with_support(support: float, query: Callable[[float], float]) -> Misreading:
+    """Make a misreading with other weights of S(θ) and Q(φ_K), where their sum is declared."""
+
+    def changed(work: Work, _: Question) -> Work:
+        weights = work.view.weights
+        if weights is None or not work.view.support_weight:
+            return work
+        return work.changed(
+            support_weight=support * work.view.support_weight,
+            weights=lambda steps: [query(weight) if weight else 0.0 for weight in weights(steps)],
+        )
+
+    return misread(changed)
+
+
+without_support = _with_support(0.0, lambda beta: beta)
+without_query = _with_support(1.0, lambda _: 0.0)
+without_beta = _with_support(1.0, lambda _: 1.0)
+mean_of_both = _with_support(0.5, lambda beta: beta / 2)

@@ -237,7 +237,12 @@ def solve(
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
     costs = [work.outer_cost(points[k]) for k in ks]
     if weights:
-        return Solved(weighted(weights, costs), weighted(weights, gradients), points[-1])
+        total, gradient = weighted(weights, costs), weighted(weights, gradients)
+        beside = work.view.support_weight
+        if beside:
+            total = total + beside * work.inner_cost(points[0])
+            gradient = gradient + beside * work.inner_gradient(points[0]) * work.view.outer_mask
+        return Solved(total, gradient, points[-1])
     return Solved(mean(costs), mean(gradients), points[-1])
 
 

@@ -41,6 +41,11 @@ def solve(view: TaskView, order: Order) -> Solution:
         else:
             gradient, error = _first_order(view, iterates, weights)
     cost = float(sum(weight * costs(iterates[k])[0] for k, weight in weights))
+    if view.support_weight and order != "reptile":
+        cost += view.support_weight * float(view.inner_costs(view.theta[None])[0])
+        slope = complex_step_gradients(view.inner_costs, view.theta[None])[0]
+        gradient = gradient + view.support_weight * slope * view.outer_mask
+        error = error + _rounding(slope, view)
     return Solution(cost=cost, gradient=gradient, adapted=phi, error=error)
 
 

@@ -58,8 +58,14 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
                 gradient + update.at_rates(steps[:k], disturb(view.step_size * gradient))
                 for (k, _), gradient in zip(weights, gradients, strict=True)
             ]
-        gradient = np.sum([w * g for (_, w), g in zip(weights, gradients, strict=True)], axis=0) * view.outer_mask
-    cost = disturb(np.asarray(sum(weight * costs(points[k][None])[0] for k, weight in weights)))
+        terms = [w * g for (_, w), g in zip(weights, gradients, strict=True)]
+        if view.support_weight:
+            terms.append(view.support_weight * gradient_at(view.inner_costs, points[0]))
+        gradient = np.sum(terms, axis=0) * view.outer_mask
+    total = sum(weight * costs(points[k][None])[0] for k, weight in weights)
+    if view.support_weight and order != "reptile":
+        total = total + view.support_weight * view.inner_costs(points[0][None])[0]
+    cost = disturb(np.asarray(total))
     return Solution(cost=float(cost), gradient=gradient, adapted=points[-1], error=np.zeros_like(gradient))
 
 

@@ -36,6 +36,9 @@ def solve(view: TaskView, order: Order) -> Solution:
         else:
             held = order == 1  # the inner gradients, while learned rates are differentiated
             gradient = grad(lambda theta: _objective(view, _iterates(view, theta, held=held)))(view.theta)
+        if view.support_weight:
+            cost += view.support_weight * float(view.inner_costs(view.theta[None])[0])
+            gradient = gradient + view.support_weight * grad(lambda theta: view.inner_costs(theta[None])[0])(view.theta)
         gradient = gradient * view.outer_mask
     return Solution(cost=cost, gradient=gradient, adapted=points[-1], error=_rounding(view, gradient))
 

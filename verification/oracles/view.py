@@ -37,7 +37,7 @@ class TaskView:
     `inner_costs_on_query` and `outer_costs_on_support` are the same functions with the data exchanged: what a wrong
     implementation may evaluate, and no right one does. `update` turns inner gradients into directions; None is plain
     descent. `weights` has, for a number of steps, the weights of the outer costs at φ_0, …, φ_K; None is what `average`
-    says.
+    says. `support_weight` is that of S(θ) beside them.
     """
 
     theta: FlatArray
@@ -51,6 +51,7 @@ class TaskView:
     quadratics: tuple[Quadratic, Quadratic] | None = None
     update: InnerUpdate | None = None
     weights: Callable[[int], list[float]] | None = None
+    support_weight: float = 0.0
     inner_costs_on_query: Costs = _not_exchanged
     outer_costs_on_support: Costs = _not_exchanged
 

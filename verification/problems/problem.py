@@ -270,6 +270,7 @@ class Problem:
             quadratics=self._quadratics(batch) if self.family.name == "quadratic" and self.algorithm.is_plain else None,
             update=InnerUpdate((self._learned_rates(),)) if self.algorithm.rates else self.algorithm.update,
             weights=self.algorithm.weights,
+            support_weight=float(self.algorithm.adds_support),
         )
 
     def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:

@@ -335,15 +335,17 @@ def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
     """Return whether a problem makes sense for an order and an algorithm.
 
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
-    network with layers and all of its variables to choose from. Reptile has no outer gradient that learned rates could
-    have, and with all rates there are all gradients.
+    network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
+    rates could have and S could be added to, and with all rates there are all gradients.
     """
     recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
         return False
-    if algorithm.rates and (order == "reptile" or not _selects_all(recipe)):
+    if algorithm.rates and not _selects_all(recipe):
+        return False
+    if order == "reptile" and (algorithm.rates or algorithm.adds_support):
         return False
     return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)
 

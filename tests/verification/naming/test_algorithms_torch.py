@@ -33,17 +33,17 @@ def gradients(cost, leaves, **keywords):
     return torch.autograd.grad(cost, leaves, materialize_grads=True, **keywords)
 
 
-def maml(problem, update, *, shared=False, create_graph=None, weights=None):
+def maml(problem, update, *, shared=False, create_graph=None, weights=None, support=0.0):
     """Return the answer of MAML with fast weights; `update` makes what moves them, once for each task or for all."""
     names, order = list(problem.variables), problem.order
     theta = {name: leaf.clone().requires_grad_() for name, leaf in problem.variables.items()}
     losses, move = [], update(problem) if shared else None
-    for support, query in problem.tasks():
+    for support_batch, query in problem.tasks():
         step = move or update(problem)
         fast, points = list(theta.values()), []
         for _ in range(problem.inner_grad_steps):
             points.append(fast)
-            loss = problem.inner_cost(support, dict(zip(names, fast, strict=True)))
+            loss = problem.inner_cost(support_batch, dict(zip(names, fast, strict=True)))
             slopes = gradients(loss, fast, create_graph=order == 2 if create_graph is None else create_graph)
             if order == 1:
                 slopes = [slope.detach() for slope in slopes]
@@ -51,7 +51,8 @@ def maml(problem, update, *, shared=False, create_graph=None, weights=None):
         points.append(fast)
         outer = [problem.outer_cost(query, dict(zip(names, point, strict=True))) for point in points]
         chosen = [0.0] * (len(outer) - 1) + [1.0] if weights is None else weights(len(outer) - 1)
-        losses.append(sum(w * loss for w, loss in zip(chosen, outer, strict=True)))
+        beside = support and support * problem.inner_cost(support_batch, theta)
+        losses.append(sum(w * loss for w, loss in zip(chosen, outer, strict=True)) + beside)
     loss = sum(losses) / len(losses)
     return loss.detach(), dict(zip(names, gradients(loss, list(theta.values())), strict=True))
 
@@ -195,6 +196,10 @@ def _slopes_of_value(parameters):
     torch.nn.utils.clip_grad_value_(parameters, 0.1)
 
 
+def last(beta):
+    return lambda steps: [0.0] * steps + [beta]
+
+
 def negated(rates):
     return [-g for g in rates]
 
@@ -240,6 +245,8 @@ RIGHT = {
         "rates-by-step(1, 0.5, 0.25)", 2, subject(maml, partial(sgd, change=lambda g, k: BY_STEP[k] * g)),
     ),
     "multi-step loss": ("maml++(5, 10)", 2, subject(maml, sgd, weights=importance)),
+    "MLDG": ("mldg(0.5)", 2, subject(maml, sgd, weights=last(0.5), support=1.0)),
+    "MLDG, first order": ("mldg", 1, subject(maml, sgd, support=1.0)),
     "Meta-SGD": ("meta-sgd", 2, subject(meta_sgd)),
     "Meta-SGD, first order": ("meta-sgd", 1, subject(meta_sgd)),
     "Meta-SGD, a rate for each leaf": ("meta-sgd(by-leaf)", 2, subject(meta_sgd)),
@@ -297,6 +304,9 @@ WRONG = [
     ("maml++(5, 10)", 2, "O08", "1/K", subject(maml, sgd, weights=partial(importance, epoch=0))),
     ("maml++(5, 10)", 2, "O08", "one step before", subject(maml, sgd, weights=lambda k: [*importance(k)[1:], 0.0])),
     ("maml++(5, 10)", 2, "A01", "", subject(maml, sgd, weights=importance, create_graph=False)),
+    ("mldg(0.5)", 2, "O11", "support loss left out", subject(maml, sgd, weights=last(0.5))),
+    ("mldg(0.5)", 2, "O11", "β left out", subject(maml, sgd, support=1.0)),
+    ("mldg(0.5)", 1, "O11", "mean of both", subject(maml, sgd, weights=last(0.25), support=0.5)),
     ("meta-sgd", 2, "O10", "none", subject(meta_sgd, lost=True)),
     ("meta-sgd", 1, "O10", "none", subject(meta_sgd, by_rates=lambda rates: [torch.zeros_like(g) for g in rates])),
     ("meta-sgd", 2, "O10", "other sign", subject(meta_sgd, by_rates=negated)),
