@@ -55,6 +55,15 @@ def test_pass_is_0():
     assert "To reproduce it:" not in result.output
 
 
+def test_algorithms_lists_what_can_be_declared():
+    """Each optimizer is listed with how it is spelled and where it is from, and how several are joined is told."""
+    result = run("algorithms")
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    for words in ("momentum(", "adam(", "weight-decay(", "Kingma", "Join several with ' + '"):
+        assert words in text
+
+
 @pytest.mark.once  # arithmetic
 def test_our_own_steps_by_default():
     """Without a subject refmaml itself is judged, the reference and the compiled steps, at every order."""
