@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
-from verification.oracles.updates import State
+from verification.oracles.updates import InnerUpdate, State
 from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
 
@@ -232,7 +232,10 @@ def solve(
     gradients = []
     for k in ks:
         if order == 1:
-            gradients.append(work.outer_gradient(points[k]) + _at_rates(work, points[:k], points[k]))
+            gradient = work.outer_gradient(points[k])
+            if work.view.update is not None and work.view.update.learns_rates:
+                gradient = gradient + _at_rates(work, work.view.update, points[:k], points[k])
+            gradients.append(gradient)
         else:
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
     costs = [work.outer_cost(points[k]) for k in ks]
@@ -246,11 +249,8 @@ def solve(
     return Solved(mean(costs), mean(gradients), points[-1])
 
 
-def _at_rates(work: Work, points: Points, end: FlatArray) -> FlatArray:
+def _at_rates(work: Work, update: InnerUpdate, points: Points, end: FlatArray) -> FlatArray:
     """Return what first order has at learned rates, with the inner gradients of all steps held; elsewhere 0."""
-    update = work.view.update
-    if update is None or not update.learns_rates:
-        return np.zeros_like(end)
     steps = [(_slope(work, phi), phi) for phi in points]
     found: FlatArray = update.at_rates(steps, _rate(work) * work.full_outer_gradient(end)) * work.view.outer_mask
     return found

@@ -246,7 +246,7 @@ class InnerUpdate:
         `taken` has (g_j, φ_j) of the steps j < k. First order takes ∂φ_k/∂θ for the identity, and ∂φ_k/∂r for this.
         """
         found = np.zeros_like(u)
-        for g, phi in taken if self.learns_rates else ():
+        for g, phi in taken:
             states = self.begin(phi)
             found = found - self.pull_back(states, g, phi, 0, u, states)[1]
         return found

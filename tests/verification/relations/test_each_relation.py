@@ -332,6 +332,19 @@ def test_variables_may_have_rows_for_the_tasks_in_use_alone() -> None:
         assert (case.tasks, case.theta["w"].shape, case.theta["b"].shape) == (2, (2, 7), (2,))
 
 
+def test_a_check_until_broken_ends_with_the_first_relation_that_is() -> None:
+    """A step that returns zeros breaks many relations; the results are those of the whole up to the first of them."""
+
+    def zeros(*arguments: Any, **options: Any) -> Any:
+        cost, gradients, *rest = fomaml_step(*arguments, **options)
+        return (cost, {name: 0 * leaf for name, leaf in gradients.items()}, *rest)
+
+    whole, short = (check_problem(zeros, problem("one-step"), until_broken=ends) for ends in (False, True))
+    assert len(whole.broken) > 1
+    assert short.broken == whole.broken[:1]
+    assert [result.name for result in short.results][-1:] == short.broken
+
+
 def test_nothing_asked_is_no_pass() -> None:
     """Where no relation could be asked the verdict is inconclusive."""
     assert checked(fomaml_step, relations=["batched_against_loop"]).verdict == "inconclusive"
