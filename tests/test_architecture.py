@@ -438,10 +438,16 @@ def tracked_files() -> list[Path]:
         return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
 
 
+@pytest.fixture(scope="module")
+def imports() -> Imports:
+    """Return the imports of both packages, read once for all rules."""
+    return read_imports(ROOT)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_packages_keep_every_arrow(rule: Rule) -> None:
+def test_the_packages_keep_every_arrow(imports: Imports, rule: Rule) -> None:
     """No module of either package crosses an arrow."""
-    violations = rule(read_imports(ROOT))
+    violations = rule(imports)
     assert not violations, "\n".join(violations)
 
 
@@ -457,10 +463,9 @@ def test_no_public_name_hides_a_module() -> None:
     assert not violations, "\n".join(violations)
 
 
-def test_both_packages_were_read() -> None:
+def test_both_packages_were_read(imports: Imports) -> None:
     """The rules above are not silent because there was nothing to read."""
-    imports = read_imports(ROOT)
-    assert [each.module for each in imports["refmaml"]] == ["refmaml.reference", "refmaml.updates"]
+    assert [entry.module for entry in imports["refmaml"]] == ["refmaml.reference", "refmaml.updates"]
     assert any(within(name, "verification") for name in imports)
 
 
