@@ -54,7 +54,7 @@ def test_a_factor_is_told_by_its_rule(factor, ids, words):
 
 
 def test_a_fitted_number_is_held_to_the_short_one_beside_it():
-    """A fit that rounding disturbs lies beside the number that a person wrote; 1 and a little is a mistake of its own."""
+    """A fit that rounding disturbs lies beside the number that a person wrote; 1 and a little is no 1."""
     assert next(short_numbers(0.00300002)) == 0.003
     assert next(short_numbers(1 / 3 + 1e-9)) == 1 / 3
     assert list(short_numbers(0.0030171)) == []
