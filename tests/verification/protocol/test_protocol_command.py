@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -200,3 +205,21 @@ def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
     assert run("requests", fomaml.id, "--order", "1", "--dtype", "float32").exit_code == 0
     reptile = next(vector for vector in every if vector.problem["step"] == "reptile")
     assert run("requests", reptile.id).exit_code == 0
+
+
+@pytest.mark.parametrize("words", ["verify --problem quadratic --command", "smoke --command"])
+def test_a_damaged_file_of_vectors_is_told_for_what_it_is(
+    tmp_path: Path, hostile: Callable[..., str], words: str
+) -> None:
+    """Neither the program nor the judge is blamed for an installation whose golden vectors were changed."""
+    for package in ("refmaml", "verification"):
+        place = Path(str(find_spec(package).origin)).parent  # type: ignore[union-attr]  # both are installed
+        shutil.copytree(place, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "verification" / "vectors" / "data" / "bilinear.maml.json"
+    file.write_bytes(file.read_bytes()[:-100])
+    command = [sys.executable, "-m", "refmaml", *words.split(), hostile("none of them")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 70
+    assert f"Error: {file} was changed" in ended.stderr
+    assert "Traceback" not in ended.stderr
