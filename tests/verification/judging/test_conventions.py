@@ -6,6 +6,7 @@ import pytest
 from shared import verify
 
 import refmaml
+from verification.judging.conventions import Declared, convention
 
 BOTH = ("sum-over-points", "average-adapted-points")
 
@@ -43,3 +44,24 @@ def test_either_alone_is_another_answer(declared):
         sum_over_adapted_points, kind="step", dtypes=("float64",), conventions=declared, problems=("average",)
     )
     assert report.verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "readings"),
+    [
+        ("clip-value=0.25", "every entry of the gradients is clipped at 0.25", 1),
+        ("clip-norm=2", "the norm of the gradients is clipped at 2", 2),  # as it stands, and as PyTorch computes it
+    ],
+)
+def test_a_declared_clip_says_what_is_clipped(name, words, readings):
+    """A report shows what was declared, and the limit; only a norm may be clipped in two ways."""
+    declared = convention(name)
+    assert (declared.name, declared.meaning) == (name, words)
+    assert len(Declared((declared,)).readings) == readings
+
+
+@pytest.mark.parametrize("name", ["clip-norm=0", "clip-value=-1", "clip-norm=inf", "clip-norm=", "clip-value=1=2"])
+def test_a_clip_has_a_positive_limit(name):
+    """At 0 every gradient would be right that is 0."""
+    with pytest.raises(ValueError, match=f"with C a positive number, but got '{name}'"):
+        convention(name)
