@@ -90,8 +90,9 @@ SUBJECT is either a step with the interface of refmaml.fomaml_step, or a functio
 then tests everything that the program declares, golden vectors included. Without SUBJECT and --command, the judge
 compares refmaml's own steps with independent oracles.
 
-The judge calls SUBJECT in a process of its own, with limits of time and memory. A call that crashes, hangs or ends the
-process is a wrong answer. SUBJECT is code that runs with your rights: docs/security.md.
+The judge calls SUBJECT in a process of its own, with limits of time and memory. A call that crashes or ends the process
+is a wrong answer; one that takes too long leaves the verdict open, if others answer. SUBJECT is code that runs with
+your rights: docs/security.md.
 
 \b
 Examples:
@@ -111,7 +112,7 @@ Exit codes:
   0  pass: every answer is right within its bound
   1  fail: an answer is wrong or missing, or a relation is broken; the report shows which
   2  wrong usage: the subject or an option cannot be used, or a file cannot be written
-  3  inconclusive: rounding could hide a wrong answer, or no problem was tested
+  3  inconclusive: rounding could hide a wrong answer, some came too late, or no problem was tested
   70 the judge itself failed, which says nothing about SUBJECT
 """
 

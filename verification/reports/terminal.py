@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
-from verification.report import UNDECLARED, Case, Part, Report, distinct
+from verification.report import PROTOCOL, UNDECLARED, Case, Part, Report, distinct
 from verification.reports.tables import print_table, say
 from verification.texts import ISSUE, issue_address, spelled, with_texts
 from verification.verdicts import GRAVITY, worst
@@ -182,6 +182,13 @@ def _show_relations(report: Report, console: Console) -> None:
 
 def _show_untested(report: Report, console: Console) -> None:
     """Print what the verdict says nothing of."""
+    if late := [case for case in report.cases if case.is_late and case.group != PROTOCOL]:
+        names = list(dict.fromkeys(case.problem for case in late if not _is_vector(case)))
+        vectors = sum(map(_is_vector, late))
+        say(
+            f"Not answered in time: {', '.join([*names, *([_count(vectors, 'golden vector')] if vectors else [])])}.",
+            console,
+        )
     if report.overlooked:
         say(f"{_OVERLOOKED} {', '.join(report.overlooked)}.", console)
     for sentence in _left_out(report):
@@ -240,9 +247,10 @@ def _error(cases: list[Case]) -> Text:
     if not cases:
         return Text("")
     gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
-    raised = any(finding.what == "exception" for finding in gravest.findings)
     error = f"{gravest.worst:.2g}" if gravest.is_compared else "-"
-    return Text("raised" if raised else error, style=STYLES[gravest.verdict])
+    if any(finding.what == "exception" for finding in gravest.findings):
+        error = "raised"
+    return Text("late" if gravest.is_late else error, style=STYLES[gravest.verdict])
 
 
 def _styled(verdict: str) -> Text:

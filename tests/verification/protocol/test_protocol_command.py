@@ -91,10 +91,7 @@ def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., 
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--format", f"json={file}")
     assert result.exit_code == 1
     told = " ".join(result.output.replace("│", "").split())
-    assert (
-        "15 of 15 answers are missing, because the judge gave the program up. The cause: it had broken down 3 times"
-        in told
-    )
+    assert "15 of 15 answers are missing. The cause: it had broken down 3 times" in told
     Draft202012Validator(schema()).validate(json.loads(file.read_text("utf-8")))
 
 
