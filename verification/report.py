@@ -384,7 +384,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis with `fault` a catalogue id, or a list of ids for a pair."""
     fields = _listed(vars(diagnosis))
     faults = fields.pop("faults")
-    return {"fault": faults[0] if len(faults) == 1 else faults, **fields}
+    return {"fault": faults[0] if len(faults) == 1 else faults, **fields, "pages": list(diagnosis.pages.values())}
 
 
 def _listed(values: dict[str, Any]) -> dict[str, Any]:

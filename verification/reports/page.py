@@ -83,9 +83,11 @@ def _mistakes(report: Report) -> Iterator[str]:
         yield f"<h2>The mistake is {escape(diagnosis.name)}: {escape(diagnosis.title)}</h2>"
         if diagnosis.formula:
             yield f'<p class="formula">{escape(diagnosis.formula)}</p>'
-        yield "".join(f"<p>{escape(line)}</p>" for line in str(diagnosis).splitlines()[1:])
+        yield "".join(f"<p>{escape(line)}</p>" for line in diagnosis.lines[1:])
         if diagnosis.source:
             yield f"<p>Source: {linked(diagnosis.source)}</p>"
+        if links := [f'<a href="{page}">{fault}</a>' for fault, page in diagnosis.pages.items()]:
+            yield f"<p>More, with wrong and right code: {', '.join(links)}</p>"
 
 
 def _wrong_answers(report: Report) -> Iterator[str]:

@@ -27,9 +27,11 @@ def _blocks(report: Report) -> Iterator[str]:
         yield table(("part", "verdict", "answers", "note"), rows)
     for diagnosis in report.diagnosis:
         yield f"### The mistake is {escaped(f'{diagnosis.name}: {diagnosis.title}')}"
-        yield "\n".join(f"{escaped(line)}  " for line in str(diagnosis).splitlines()[1:]).rstrip()
+        yield "\n".join(f"{escaped(line)}  " for line in diagnosis.lines[1:]).rstrip()
         if diagnosis.source:
             yield f"Source: {_linked(diagnosis.source)}"
+        if links := [f"[{fault}]({page})" for fault, page in diagnosis.pages.items()]:
+            yield f"More, with wrong and right code: {', '.join(links)}"
     yield from map(escaped, report.remarks)
     for case in report.failing[: 1 if report.diagnosis else _SHOWN]:
         yield f"### {escaped(case.title)}"

@@ -87,7 +87,11 @@ def _part(part: Part) -> Text:
 
 def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     what = f"The mistake is {diagnosis.name}:" if diagnosis.convincing else "There are"
-    say(Text(f"{what} {diagnosis.title}", style="bold"), console)
+    headline = Text(f"{what} {diagnosis.title}", style="bold")
+    for fault, page in diagnosis.pages.items() if _shows_links(console) else ():
+        start = headline.plain.index(fault)
+        headline.stylize(f"link {page}", start, start + len(fault))
+    say(headline, console)
     lines = [Text(f"{diagnosis.evidence[:1].upper()}{diagnosis.evidence[1:]}.")]
     if diagnosis.cannot_tell_from:
         lines.append(Text(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}."))
@@ -103,10 +107,14 @@ def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 def linked(text: str, console: Console) -> Text:
     """Return a text in which names of issues are links, where the terminal knows links."""
     shown = Text(text)
-    if console.is_terminal and knows_links(os.environ):
+    if _shows_links(console):
         for found in ISSUE.finditer(text):
             shown.stylize(f"link {issue_address(found[1], found[2])}", *found.span())
     return shown
+
+
+def _shows_links(console: Console) -> bool:
+    return console.is_terminal and knows_links(os.environ)
 
 
 def knows_links(environment: Mapping[str, str]) -> bool:
