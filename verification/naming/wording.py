@@ -55,7 +55,7 @@ class Diagnosis:
 
     @property
     def name(self) -> str:
-        """The ids, joined: "B02", or "D01 + B02" for a pair."""
+        """The ids with plus signs between them, such as "B02", or "D01 + B02" for a pair."""
         return " + ".join(self.faults)
 
 
