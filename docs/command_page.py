@@ -12,8 +12,8 @@ _WIDTH = 88
 _BEGINNING = """\
 # The command line
 
-`refmaml COMMAND --help` prints what this page has. Results go to standard output, progress and errors to standard error.
-`-h` is short for `--help`. A wrong name is answered with what you may have meant, and
+`refmaml COMMAND --help` prints what this page has, and `-h` is short for `--help`. Results go to standard output,
+progress and errors to standard error. A wrong name is answered with what you may have meant, and
 [a shell completes names](continuous-integration.md#completion).
 """
 

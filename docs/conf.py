@@ -15,7 +15,8 @@ author = "The refmaml maintainers"
 copyright = "the refmaml maintainers"  # noqa: A001 (the name that Sphinx reads)
 version = release = version_of("refmaml")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
 
 # $…$ and $$…$$ are formulas, ::: opens a directive, and every heading can be linked to.

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colors, rc_context
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 import verification
@@ -132,19 +133,9 @@ def _draw_kill_matrix() -> Figure:
     for place, order in enumerate(orders):
         axes.text(len(_CHECKS) * (place + 0.5), -0.4, order, ha="center")
         axes.axvline(len(_CHECKS) * place, color="black", linewidth=1.5)
-    figure.legend(
-        handles=[
-            axes.bar(0, 0, color=colour, label=label)
-            for colour, label in (
-                (_BLUE, "caught, and named"),
-                (_ORANGE, "caught, and named as a fault with the same answers"),
-            )
-        ],
-        loc="outside lower center",
-        frameon=False,
-        fontsize=9,
-        ncols=2,
-    )
+    labels = {_BLUE: "caught, and named", _ORANGE: "caught, and named as a fault with the same answers"}
+    handles = [Patch(color=colour, label=label) for colour, label in labels.items()]
+    figure.legend(handles=handles, loc="outside lower center", frameon=False, fontsize=9, ncols=2)
     return figure
 
 
@@ -162,7 +153,7 @@ def _draw_speeds() -> Figure:
     axes.set_yticks(rows + 0.19, list(found), fontsize=9)
     axes.invert_yaxis()
     axes.set(xlabel="time divided by that of refmaml.compiled", xlim=(0, 15))
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     return figure
 
 
