@@ -226,6 +226,12 @@ class Run:
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
+        if not plan and self.problems != ():
+            asked = " and ".join(str(order) for _, order in subjects)
+            raise SubjectError(
+                f"none of the problems makes sense for order {asked} with {self.algorithm}: `refmaml algorithms` says "
+                "what an algorithm is for, and without --problem the level has problems for every order."
+            )
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
         for subject in {id(subject): subject for subject, _ in able}.values():
             subject.require_signatures([standard.generic for asked, standard in able if asked is subject])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
@@ -74,15 +75,21 @@ class Case:
 _WITHOUT_NUMBERS = ("exception", "process", "program", "result", TIME)
 
 
+#: A number in a message, such as a shape or an index; that of a line tells the place.
+_NUMBER = re.compile(r"(?<!line )\b\d+\b")
+
+
 def distinct(cases: Sequence[Case]) -> list[tuple[Case, int]]:
     """Return the first case of each cause, with the number of those that share it.
 
-    A cause is shared where the same exception was raised at the same place, or the program failed in the same way;
-    cases with wrong numbers have a cause each.
+    A cause is shared where the same exception was raised at the same place, whatever numbers its message has, or the
+    program failed in the same way; cases with wrong numbers have a cause each.
     """
     found: dict[object, list[Case]] = {}
     for index, case in enumerate(cases):
-        messages = tuple(finding.message for finding in case.findings if finding.what in _WITHOUT_NUMBERS)
+        messages = tuple(
+            _NUMBER.sub("#", finding.message) for finding in case.findings if finding.what in _WITHOUT_NUMBERS
+        )
         found.setdefault(messages or index, []).append(case)
     return [(group[0], len(group)) for group in found.values()]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from verification.report import Case, Report
-from verification.texts import ISSUE, issue_address
+from verification.texts import ISSUE, fault_address, issue_address
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 _SHOWN = 3
@@ -44,7 +44,8 @@ def _blocks(report: Report) -> Iterator[str]:
         yield "### Every problem"
         yield table(("problem", "order", "dtype", "error / bound", "verdict"), map(_row, report.cases))
     if report.overlooked:
-        yield f"None of the tested problems shows {', '.join(report.overlooked)}."
+        pages = ", ".join(f"[{fault}]({fault_address(fault)})" for fault in report.overlooked)
+        yield f"None of the tested problems shows {pages}."
     if report.left_out:
         reasons = [(name, report.why_left_out.get(name, "")) for name in dict.fromkeys(report.left_out)]
         yield "### Not tested"

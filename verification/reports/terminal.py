@@ -171,7 +171,7 @@ def _summary(cases: list[Case]) -> str:
     findings = [finding for case in cases for finding in case.findings]
     compared = [finding for finding in findings if finding.error is not None]
     if not compared:
-        return str(findings[0]).splitlines()[0]
+        return str(findings[0]).splitlines()[0].rstrip(".")
     whats = ", ".join(dict.fromkeys(finding.what for finding in findings))
     return f"{whats}; up to {max(case.worst for case in cases):.2g} times the bound"
 
