@@ -1,13 +1,15 @@
-"""Draw the figures of docs/gallery.md that no command of `refmaml` draws: ``python docs/figures/draw.py``.
+"""Draw the figures of docs/gallery.md that no command of `refmaml` draws: ``python docs/figures/draw.py [FOLDER]``.
 
-The Taylor test is computed here. The kill matrix and the benchmark are read from the pages that have their tables, so
-that a figure never shows other numbers than its page. Needs matplotlib (the extra `plots`).
+The report and the Taylor test are computed here. The kill matrix and the benchmark are read from the pages that have
+their tables, so that a figure never shows other numbers than its page. Needs matplotlib and PyTorch.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,18 @@ from matplotlib import colors, rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
+from rich.text import Text
 
 import verification
 from verification.problems.problem import Problem
 from verification.problems.trees import Tree, leaves, map_leaves
+from verification.reports import show
 
 FOLDER = Path(__file__).parent
 _BLUE, _ORANGE, _GREY, _GREEN = "#0072B2", "#D55E00", "#8a8a8a", "#009E73"  # Okabe and Ito (2008)
+_FIRST_SCREEN = 22  # lines: the verdict, the name of the mistake, and the first wrong numbers
 _STEPS = 2.0 ** -np.arange(2, 21)
 _CHECKS = ("cost", "gradients", "adapted", "inputs", "second call")
 _ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", re.MULTILINE)
@@ -157,12 +164,25 @@ def _draw_speeds() -> Figure:
     return figure
 
 
-def main() -> None:
+def report() -> str:
+    """Return the first screen of a report, as SVG that loads no font."""
+    subject = "examples/torch_fomaml_wrong.py:subject"
+    console = Console(file=StringIO(), record=True, width=88, height=40, force_terminal=True, color_system="standard")
+    show(verification.verify(subject), console)
+    lines = console.export_text(clear=False, styles=True).splitlines()
+    first = Console(file=StringIO(), record=True, width=88, force_terminal=True, color_system="standard")
+    first.print(Text.from_ansi("\n".join([f"$ refmaml verify {subject}", *lines[:_FIRST_SCREEN], "…"])))
+    drawn = first.export_svg(title="refmaml verify", theme=DEFAULT_TERMINAL_THEME, unique_id="report")
+    return re.sub(r"\s*@font-face \{[^}]*\}", "", drawn).replace("Fira Code, monospace", "monospace") + "\n"
+
+
+def main(folder: Path = FOLDER) -> None:
     """Draw every figure."""
+    (folder / "report.svg").write_text(report(), "utf-8")
     for name, draw in (("taylor", _draw_taylor), ("kill-matrix", _draw_kill_matrix), ("speeds", _draw_speeds)):
         with rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
-            draw().savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
+            draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

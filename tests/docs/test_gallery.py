@@ -58,3 +58,14 @@ def test_every_command_has_a_section():
         assert f"\n## `refmaml {name}`\n" in page
     assert "\n### `refmaml vectors export`\n" in page
     assert page.count("--timeout SECONDS") >= 2
+
+
+@pytest.mark.framework("torch")
+def test_the_picture_of_a_report_is_what_the_command_prints():
+    """The picture has the verdict and the name of the mistake that the judge gives today, and asks for no font."""
+    drawn = re.sub(r"<[^>]+>", "", draw.report()).replace("&#160;", " ")
+    kept = re.sub(r"<[^>]+>", "", (DOCS / "figures" / "report.svg").read_text("utf-8")).replace("&#160;", " ")
+    for text in (drawn, kept):
+        assert "The mistake is B01: outer loss from before adaptation" in text
+        assert "20 of 22 answers are" in text
+        assert "font-face" not in text
