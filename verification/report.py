@@ -167,8 +167,8 @@ def _now() -> str:
 class Conditions:
     """Under what a report came about; who repeats the run under the same conditions has the same report.
 
-    `problems` has the names of the problems that took the place of a level, which is then None. `outer_rate` is that of
-    the outer step of a subject that returns parameters.
+    `problems` has the names of the problems that took the place of a level, which is then None; `families` those that a
+    program was asked, where not all were. `outer_rate` is that of the outer step of a subject that returns parameters.
     """
 
     level: str | None = None
@@ -177,6 +177,7 @@ class Conditions:
     conventions: tuple[str, ...] = ()
     algorithm: str = ""
     problems: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
     outer_rate: float | None = None
     versions: dict[str, str] = field(default_factory=_versions)
     date: str = field(default_factory=_now)
@@ -194,6 +195,7 @@ class Conditions:
         return [
             *((name, number) for name, number in self.versions.items()),
             extent,
+            *([("families", ", ".join(self.families))] if self.families else []),
             ("seed", str(self.seed)),
             ("dtypes", ", ".join(self.dtypes)),
             ("conventions", ", ".join(self.conventions) or "none"),

@@ -27,6 +27,7 @@ from verification.judging.conventions import convention
 from verification.judging.standard import Standards
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems import suite
+from verification.problems.families import FAMILIES
 from verification.problems.levels import LEVELS
 from verification.processes import limits
 from verification.report import Report
@@ -100,6 +101,7 @@ Examples:
   refmaml verify examples/torch_fomaml.py:subject
   refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
+  refmaml verify --command "node harness.js" --family quadratic --dtype float64
   refmaml verify federated.py:round --returns parameters --outer-rate 0.01
   refmaml verify mypackage.maml:step --timeout 300 --memory 32
   python -m pdb -m refmaml verify subject.py:subject --in-process
@@ -226,6 +228,13 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     help="Test on this built-in problem only, in place of a level. You can repeat this option.",
 )
 @click.option(
+    "--family",
+    "families",
+    type=click.Choice(list(FAMILIES)),
+    multiple=True,
+    help="With --command, ask this cost family only, built-in problems and golden vectors. You can repeat this option.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
@@ -246,6 +255,7 @@ def verify(
     algorithm: str | None,
     level: str,
     problems: tuple[str, ...],
+    families: tuple[str, ...],
     seed: int,
     command: str | None,
     timeout: float | None,
@@ -271,9 +281,12 @@ def verify(
                 order=BY_OPTION[order],
                 conventions=declared,
                 measures_growth=has_figures,
+                families=families,
                 **bounds,
                 **extent,
             )
+        elif families:
+            raise click.UsageError("--family goes with --command. For SUBJECT, name problems with --problem.")
         elif subject is None:
             _require_subject(context)
             refuse_limits(context, "needs SUBJECT or --command")

@@ -16,7 +16,7 @@ from verification.naming.wording import Diagnosis
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
 from verification.processes import limits
-from verification.protocol.capabilities import EVERYTHING, Capabilities
+from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities
 from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
@@ -41,6 +41,7 @@ def verify_program(
     level: str = "quick",
     seed: int = 0,
     problems: Iterable[str] | None = None,
+    families: Iterable[str] = (),
     vectors: bool = True,
     progress: Progress | None = None,
     standards: Standards | None = None,
@@ -59,6 +60,7 @@ def verify_program(
             and the quick ones again with other random numbers.
         seed: makes those other random numbers.
         problems: the names of the built-in problems to ask instead.
+        families: the cost families to ask, built-in problems and golden vectors; by default all that it declares.
         vectors: whether to ask the golden vectors too.
         progress: called before each problem.
         standards: what is known of the built-in problems, to be shared between several runs.
@@ -71,6 +73,9 @@ def verify_program(
         SubjectError: there is no such program, or it declares nothing of what it is asked for.
         ValueError: an option is not one of its values.
     """
+    asked = tuple(families)
+    if unknown := [name for name in asked if name not in VALUES["families"]]:
+        raise ValueError(f"families: expected some of {', '.join(VALUES['families'])}, but got {unknown[0]!r}.")
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     with Program(command, timeout, memory) as program:
         try:
@@ -81,7 +86,9 @@ def verify_program(
         precisions = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
         if not precisions:
             raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
-        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities))
+        if asked and not capabilities.families.intersection(asked):
+            raise SubjectError(f"{command} declares {_listed(capabilities.families)}, not {_listed(asked)}.")
+        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities), asked)
         plan = work.plan(orders, vectors)
         for index, item in enumerate(plan):
             if progress:
@@ -124,6 +131,7 @@ class _Work:
 
     run: Run
     subject: ProgramSubject
+    families: tuple[str, ...] = ()  # none: all
     cases: list[Case] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
@@ -152,6 +160,9 @@ class _Work:
         return found
 
     def _can(self, name: str, layout: dict[str, Any]) -> bool:
+        if self.families and layout["family"] not in self.families:
+            self.left_out[name] = "another family was asked for"
+            return False
         lacking = self.subject.capabilities.lacks(layout, self.run.dtypes[0])
         if lacking:
             self.left_out[name] = f"{UNDECLARED} {lacking}"
@@ -195,7 +206,8 @@ class _Work:
             finding, dtype = unanswered(complaint, "program"), self.run.dtypes[0]
             self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group=PROTOCOL))
         left_out, overlooked = list(self.left_out), self._overlooked(orders)
-        report = conclude(self.subject, self.cases, names, [], left_out, overlooked, self.run.conditions)
+        conditions = replace(self.run.conditions, families=self.families)
+        report = conclude(self.subject, self.cases, names, [], left_out, overlooked, conditions)
         report = replace(
             report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown
         )

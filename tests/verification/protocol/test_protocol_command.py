@@ -197,3 +197,19 @@ def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
     assert run("requests", fomaml.id, "--order", "1", "--dtype", "float32").exit_code == 0
     reptile = next(each for each in every if each.problem["step"] == "reptile")
     assert run("requests", reptile.id).exit_code == 0
+
+
+def test_a_family_asks_a_program_less(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """Problems and vectors of other families are left out for that; one that is not declared is wrong usage."""
+    file = tmp_path / "report.json"
+    command = ["verify", "--command", hostile("none of them")]
+    assert run(*command, "--family", "quadratic", "--format", f"json={file}").exit_code == 0
+    content = json.loads(file.read_text("utf-8"))
+    Draft202012Validator(schema()).validate(content)
+    assert content["conditions"]["families"] == ["quadratic"]
+    assert {case["group"] for case in content["cases"]} == {"problems", "vectors"}
+    assert content["why_left_out"]["bilinear-fomaml-k0-t3-loop-single-bdb1577e55"] == "another family was asked for"
+    undeclared = run(*command, "--family", "bilinear")
+    assert undeclared.exit_code == 2
+    assert "declares quadratic, not bilinear." in undeclared.output
+    assert run("verify", "no.such:subject", "--family", "bilinear").exit_code == 2
