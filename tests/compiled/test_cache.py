@@ -167,7 +167,7 @@ def test_another_process_compiles_nothing_and_none_loads_numba(folder):
         for _ in range(2)
     ]
     assert answers[0][0] == answers[1][0]
-    assert [each[1:] for each in answers] == [["1", "False"], ["0", "False"]]
+    assert [answer[1:] for answer in answers] == [["1", "False"], ["0", "False"]]
 
 
 def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):

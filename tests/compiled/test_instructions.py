@@ -49,7 +49,7 @@ def run(setting, body, monkeypatch):
     given = arrays()
     function = runtime.executable(source_of(body), HEADER, [INT64, *DTYPES])
     if isinstance(function, runtime.Native):
-        function.call(np.array([each.ctypes.data for each in given]).ctypes.data)
+        function.call(np.array([array.ctypes.data for array in given]).ctypes.data)
     else:
         function(given)
     return given
