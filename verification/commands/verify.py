@@ -13,6 +13,7 @@ from verification.algorithms import algorithm as algorithm_named
 from verification.commands.formats import Output, deliver, detail_options, format_option, tell_github
 from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
+    OneOf,
     completing,
     dtypes_option,
     memory_option,
@@ -125,7 +126,8 @@ def _check_conventions(context: click.Context, parameter: click.Parameter, names
         try:
             convention(name)
         except ValueError as error:
-            raise click.BadParameter(str(error), context, parameter) from error
+            text = f"{error}{suggestion(name, CONVENTIONS)}"
+            raise click.BadParameter(text, context, parameter) from error
     return names
 
 
@@ -151,12 +153,12 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 @click.argument("subject", required=False)
 @click.option(
     "--framework",
-    type=click.Choice(FRAMEWORKS),
+    type=OneOf(FRAMEWORKS),
     help="The arrays of SUBJECT. By default inferred from what its module imports.",
 )
 @click.option(
     "--order",
-    type=click.Choice(list(BY_OPTION)),
+    type=OneOf(list(BY_OPTION)),
     default="1",
     show_default=True,
     help="What SUBJECT claims to compute: 1, first-order MAML; 2, second-order MAML; or Reptile. Default "
@@ -164,12 +166,12 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 )
 @click.option(
     "--kind",
-    type=click.Choice(["step", "problem"]),
+    type=OneOf(["step", "problem"]),
     help="A step, or a function of one problem. By default inferred from the number of required parameters.",
 )
 @click.option(
     "--returns",
-    type=click.Choice(["gradients", "parameters"]),
+    type=OneOf(["gradients", "parameters"]),
     help="What SUBJECT returns beside the cost: the meta-gradient, or its variables after one outer step of plain "
     "descent. By default its attribute `returns`, or else gradients.",
 )
@@ -212,7 +214,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 )
 @click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=OneOf(LEVELS),
     default="quick",
     show_default=True,
     help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
@@ -230,7 +232,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 @click.option(
     "--family",
     "families",
-    type=click.Choice(list(FAMILIES)),
+    type=OneOf(list(FAMILIES)),
     multiple=True,
     help="With --command, ask this cost family only, built-in problems and golden vectors. You can repeat this option.",
 )
