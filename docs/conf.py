@@ -7,6 +7,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
+import command_page
 import fault_pages
 
 project = "refmaml"
@@ -14,7 +15,8 @@ author = "The refmaml maintainers"
 copyright = "the refmaml maintainers"  # noqa: A001 (the name that Sphinx reads)
 version = release = version_of("refmaml")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
 
 # $…$ and $$…$$ are formulas, ::: opens a directive, and every heading can be linked to.
@@ -45,7 +47,11 @@ nitpick_ignore_regex = [
     # Names of other packages, whose pages are not part of this documentation.
     ("py:.*", r"(collections|typing|numpy|pathlib|pytest|hypothesis|st)\..*|NDArray"),
     # Names of the judge's without a page of their own; testing.md and plugging-in.md explain them in words.
-    ("py:.*", r"([\w.]+\.)?(Order|Problem|Options|Selection|Tree|GeneralCost|SubjectError|MissingFrameworkError)"),
+    (
+        "py:.*",
+        r"([\w.]+\.)?(Order|Problem|Options|Selection|Tree|GeneralCost|SubjectError|MissingFrameworkError|"
+        r"Algorithm|Standards|Request|Observed|NotTested|StepError|OrderFit)",
+    ),
 ]
 
 html_theme = "furo"
@@ -56,5 +62,5 @@ html_css_files = ["code.css"]
 
 
 def setup(app: Sphinx) -> None:
-    """Write the pages on the faults before Sphinx looks for pages."""
-    app.connect("config-inited", lambda *_: fault_pages.write_pages())
+    """Write the pages on the faults and on the command line before Sphinx looks for pages."""
+    app.connect("config-inited", lambda *_: (fault_pages.write_pages(), command_page.write_page()))

@@ -22,6 +22,7 @@ from verification.judging.gate import unfit
 from verification.judging.read_back import Noise, fitted_rate
 from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
+from verification.missing import with_missing, with_time
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation, is_thin
 from verification.naming.growth import Growth, family, growth
@@ -32,9 +33,8 @@ from verification.problems.problem import Problem
 from verification.problems.setting import Setting
 from verification.processes import limits
 from verification.remarks import form_alone, remarks
-from verification.report import Case, Conditions, Related, Report, conclude
-from verification.subjects import Finding, Reply, Subject, SubjectError, found_at, subject_from
-from verification.verdicts import Verdict
+from verification.report import Case, Conditions, Related, Report, conclude, verdict_on
+from verification.subjects import TIME, Finding, Reply, Subject, SubjectError, found_at, subject_from
 
 _AGAIN = "the same call gives another answer the second time"
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
@@ -121,7 +121,7 @@ def verify(
         there = IsolatedSubject.of(host)
         report = declaring(run, there, algorithm, returns, outer_rate).report([(there, order)], progress)
         host.stop()
-        return replace(_with_missing(report, host.given_up), notes=host.notes)
+        return replace(with_time(with_missing(report, host), host), notes=host.notes)
 
 
 def declaring(
@@ -157,18 +157,6 @@ def outer_rate_of(subject: Subject, returns: str | None = None, outer_rate: floa
         expected = "a subject that returns parameters has the rate of its outer step, a number above 0, in outer_rate"
         raise SubjectError(f"{expected} (--outer-rate, or an attribute of the subject), but got {rate!r}.")
     return float(rate)
-
-
-def _with_missing(report: Report, given_up: str) -> Report:
-    """Say in the reason how many answers are missing because the subject's process broke down, and why."""
-    causes = [finding.message for case in report.cases for finding in case.findings if finding.what == "process"]
-    if not causes:
-        return report
-    count = sum(any(finding.what == "process" for finding in case.findings) for case in report.cases)
-    missing = f"{count} of {len(report.cases)} {'answer is' if count == 1 else 'answers are'} missing"
-    wrong = sum(case.verdict == "fail" for case in report.cases) - count
-    others = f", and {wrong} {'is' if wrong == 1 else 'are'} wrong" if wrong else ""
-    return replace(report, reason=f"{missing}{others}. The cause: {given_up or causes[0]}.")
 
 
 def subject_of(
@@ -238,6 +226,12 @@ class Run:
     def report(self, subjects: Sequence[tuple[Subject, Order]], progress: Progress | None) -> Report:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
+        if not plan and self.problems != ():
+            asked = " and ".join(str(order) for _, order in subjects)
+            raise SubjectError(
+                f"none of the problems makes sense for order {asked} with {self.algorithm}: `refmaml algorithms` says "
+                "what an algorithm is for, and without --problem the level has problems for every order."
+            )
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
         for subject in {id(subject): subject for subject, _ in able}.values():
             subject.require_signatures([standard.generic for other, standard in able if other is subject])
@@ -259,7 +253,9 @@ class Run:
         names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]
         related = [result for subject, order in subjects for result in self._related(subject, order)]
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
-        missed = self.overlooked([standard for _, standard in able], left_out)
+        late = [case.problem for case in cases if case.is_late]
+        tested = [standard for _, standard in able if standard.problem.name not in late]
+        missed = self.overlooked(tested, [*left_out, *late])
         report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
         said = [*rounding, *remarks(cases, observations, names, self.declared)]
         reason = f"{report.reason}{_caution(subjects[0][0], observations)}{self._hidden(able)}"
@@ -306,7 +302,7 @@ class Run:
         for case in cases:
             standard, worst, _ = again[case.problem, case.order, case.dtype][0]
             separation = standard.separation(case.dtype)
-            verdict: Verdict = "inconclusive" if separation < DECIDES else "pass"
+            verdict = verdict_on([], separation)
             right.append(replace(case, verdict=verdict, findings=[], worst=worst, separation=separation))
         return right, [_read_back_by(rate, len(wrong), len(cases))]
 
@@ -417,21 +413,25 @@ class Run:
         findings, worst = compare(standard, dtype, reply, truths, self.declared)
         findings += changes
         observations = [_observation(standard, dtype, reply, findings, changes)]
-        # State outlives a call in any precision alike: one is enough.
-        if levels.is_asked_twice(standard.problem) and dtype == self.precisions(standard)[0]:
+        # State outlives a call in any precision alike: one is enough. What came too late is not waited for again.
+        is_late = any(finding.what == TIME for finding in findings)
+        if levels.is_asked_twice(standard.problem) and dtype == self.precisions(standard)[0] and not is_late:
             # The same arrays again, if they still hold the same numbers: a tensor may keep more than its numbers.
             again, _ = (subject.pose(standard.generic, dtype) if changes else posed).ask()
             later, _ = compare(standard, dtype, again, truths, self.declared)
             apart = differences(standard, dtype, reply, again) if findings else later
             findings += [
-                replace(finding, what="second call", message=f"{_AGAIN}: {finding.message}") for finding in apart
+                finding
+                if finding.what == TIME
+                else replace(finding, what="second call", message=f"{_AGAIN}: {finding.message}")
+                for finding in apart
             ]
             observations.append(_observation(standard, dtype, again, later, changes, call=1))
         separation = standard.separation(dtype)
-        verdict: Verdict = "fail" if findings else "inconclusive" if separation < DECIDES else "pass"
         case = Case(
-            problem=standard.problem.name, order=standard.problem.order, dtype=dtype, verdict=verdict,
-            findings=findings, worst=worst, separation=separation, snippet=snippet(subject, standard.problem, dtype),
+            problem=standard.problem.name, order=standard.problem.order, dtype=dtype,
+            verdict=verdict_on(findings, separation), findings=findings, worst=worst, separation=separation,
+            snippet=snippet(subject, standard.problem, dtype),
         )  # fmt: skip
         return case, observations
 

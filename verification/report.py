@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
@@ -11,16 +12,22 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from verification.judging.standard import DECIDES
 from verification.naming.growth import Growth
 from verification.naming.wording import Diagnosis
 from verification.orders import Order
 from verification.relations import Result
-from verification.subjects import Finding, Source, Subject
+from verification.relations.result import EVERY
+from verification.subjects import TIME, Finding, Source, Subject
 from verification.texts import visible, with_texts
 from verification.verdicts import EXIT_CODES, Verdict
 
 #: How the reason begins for which a program was not asked a problem that it did not say it can do.
 UNDECLARED = "it does not declare"
+
+
+#: The group of what a program does beside its answers.
+PROTOCOL = "protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,37 +58,67 @@ class Case:
         return " ".join(", ".join(words).split())
 
     @property
+    def is_late(self) -> bool:
+        """Whether the limit of time came before the answer, of which nothing is known then."""
+        return any(finding.what == TIME for finding in self.findings)
+
+    @property
     def is_compared(self) -> bool:
-        """Whether the error tells the verdict: not where a leaf is missing and the others are right."""
-        return self.verdict != "fail" or not self.worst <= 1
+        """Whether the error tells the verdict: not where a leaf is missing and the others are right, nor without."""
+        return not self.is_late and (self.verdict != "fail" or not self.worst <= 1)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.findings))
 
 
 #: What findings are about that tell of no number.
-_WITHOUT_NUMBERS = ("exception", "process", "program", "result")
+_WITHOUT_NUMBERS = ("exception", "process", "program", "result", TIME)
+
+
+#: A number in a message, such as a shape or an index; that of a line tells the place.
+_NUMBER = re.compile(r"(?<!line )\b\d+\b")
 
 
 def distinct(cases: Sequence[Case]) -> list[tuple[Case, int]]:
     """Return the first case of each cause, with the number of those that share it.
 
-    A cause is shared where the same exception was raised at the same place, or the program failed in the same way;
-    cases with wrong numbers have a cause each.
+    A cause is shared where the same exception was raised at the same place, whatever numbers its message has, or the
+    program failed in the same way; cases with wrong numbers have a cause each.
     """
     found: dict[object, list[Case]] = {}
     for index, case in enumerate(cases):
-        messages = tuple(finding.message for finding in case.findings if finding.what in _WITHOUT_NUMBERS)
+        messages = tuple(
+            _NUMBER.sub("#", finding.message) for finding in case.findings if finding.what in _WITHOUT_NUMBERS
+        )
         found.setdefault(messages or index, []).append(case)
     return [(group[0], len(group)) for group in found.values()]
+
+
+def verdict_on(findings: Sequence[Finding], separation: float = DECIDES) -> Verdict:
+    """Return the verdict on one answer: what is wrong fails it; an answer that came too late, or hidden, is none."""
+    if any(finding.what != TIME for finding in findings):
+        return "fail"
+    return "inconclusive" if findings or separation < DECIDES else "pass"
 
 
 def broken_case(problem: str, order: Order, dtype: str, finding: Finding, *, snippet: str, group: str) -> Case:
     """Return the case of something that was not answered at all."""
     return Case(
-        problem=problem, order=order, dtype=dtype, verdict="fail", findings=[finding], worst=float("inf"),
-        separation=float("nan"), snippet=snippet, group=group,
+        problem=problem, order=order, dtype=dtype, verdict=verdict_on([finding]), findings=[finding],
+        worst=float("inf"), separation=float("nan"), snippet=snippet, group=group,
     )  # fmt: skip
+
+
+def settled(cases: list[Case]) -> list[Case]:
+    """Return the cases of a subject; where no answer at all came in time, that is a failure.
+
+    One that answers something is slow where it does not answer: nothing is known of the rest. But one that answers
+    nothing within the limit that it was given would be "inconclusive" however broken it is.
+    """
+    answers = [case for case in cases if case.group != PROTOCOL]
+    if not answers or not all(case.is_late for case in answers):
+        return cases
+    return [replace(case, verdict="fail") if case.is_late and case.group != PROTOCOL else case for case in cases]
 
 
 @dataclass(frozen=True)
@@ -130,8 +167,8 @@ def _now() -> str:
 class Conditions:
     """Under what a report came about; who repeats the run under the same conditions has the same report.
 
-    `problems` has the names of the problems that took the place of a level, which is then None. `outer_rate` is that of
-    the outer step of a subject that returns parameters.
+    `problems` has the names of the problems that took the place of a level, which is then None; `families` those that a
+    program was asked, where not all were. `outer_rate` is that of the outer step of a subject that returns parameters.
     """
 
     level: str | None = None
@@ -140,6 +177,7 @@ class Conditions:
     conventions: tuple[str, ...] = ()
     algorithm: str = ""
     problems: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
     outer_rate: float | None = None
     versions: dict[str, str] = field(default_factory=_versions)
     date: str = field(default_factory=_now)
@@ -157,6 +195,7 @@ class Conditions:
         return [
             *((name, number) for name, number in self.versions.items()),
             extent,
+            *([("families", ", ".join(self.families))] if self.families else []),
             ("seed", str(self.seed)),
             ("dtypes", ", ".join(self.dtypes)),
             ("conventions", ", ".join(self.conventions) or "none"),
@@ -217,6 +256,11 @@ class Report:
         return [related for related in self.relations if related.result.verdict != "pass"]
 
     @property
+    def has_late_relations(self) -> bool:
+        """Whether there is a problem on which the limit of time came before the relations were worked out."""
+        return any(_is_late(related) for related in self.relations)
+
+    @property
     def about(self) -> str:
         """The subject, with what it is, in one line."""
         return " ".join(f"{self.subject} ({self.framework} {self.kind})".split())
@@ -275,6 +319,7 @@ def conclude(
     conditions: Conditions,
 ) -> Report:
     """Return the report on a subject: one failure fails it, and it passes only where every case decided."""
+    cases = settled(cases)
     verdict, reason = _verdict(cases, relations)
     about = (subject.name, subject.framework, subject.kind)
     return Report(
@@ -308,24 +353,29 @@ def join(name: str, parts: Sequence[tuple[Part, Report | None]]) -> Report:
 
 
 def _verdict(cases: list[Case], relations: list[Related]) -> tuple[Verdict, str]:
-    """Return the verdict, and the reason in one sentence."""
-    wrong, hidden = (sum(case.verdict == verdict for case in cases) for verdict in ("fail", "inconclusive"))
-    failed = (relation.result.name for relation in relations if relation.result.verdict == "fail")
-    broken = list(dict.fromkeys(failed))
-    if wrong:
-        return "fail", f"{wrong} of {len(cases)} answers {'is' if wrong == 1 else 'are'} wrong."
-    if broken:
-        return "fail", f"Every answer is right within its bound, but relations are broken: {', '.join(broken)}."
-    if hidden:
-        return "inconclusive", (
-            f"No answer is wrong, but for {hidden} of {len(cases)} answers rounding is as large as the difference "
-            "from a wrong answer."
-        )
-    if not cases:
-        return "inconclusive", "The judge tested nothing, so there is no result."
-    if len(cases) == 1:
-        return "pass", "The one answer is right within its bound."
-    return "pass", f"All {len(cases)} answers are right within their bounds."
+    """Return the verdict, and the reason in one sentence: the first of these that holds."""
+    count, wrong = len(cases), sum(case.verdict == "fail" for case in cases)
+    undecided = [case.is_late for case in cases if case.verdict == "inconclusive"]
+    late, hidden = undecided.count(True), undecided.count(False)
+    broken = dict.fromkeys(related.result.name for related in relations if related.result.verdict == "fail")
+    unrelated = ", ".join(related.problem for related in relations if _is_late(related))
+    right = "No answer is wrong" if late else "Every answer is right within its bound"
+    sentences: list[tuple[object, Verdict, str]] = [
+        (wrong, "fail", f"{wrong} of {count} answers {'is' if wrong == 1 else 'are'} wrong."),
+        (broken, "fail", f"{right}, but relations are broken: {', '.join(broken)}."),
+        (late, "inconclusive", f"{right}, but not everything came within the limit of time."),
+        (unrelated, "inconclusive", f"{right}, but the relations on {unrelated} came not within the limit of time."),
+        (hidden, "inconclusive", f"No answer is wrong, but for {hidden} of {count} answers rounding is as large as the "
+         "difference from a wrong answer."),
+        (not cases, "inconclusive", "The judge tested nothing, so there is no result."),
+        (count == 1, "pass", "The one answer is right within its bound."),
+        (True, "pass", f"All {count} answers are right within their bounds."),
+    ]  # fmt: skip
+    return next((verdict, sentence) for holds, verdict, sentence in sentences if holds)
+
+
+def _is_late(related: Related) -> bool:
+    return related.result.name == EVERY and related.result.verdict == "inconclusive"
 
 
 def _related(related: Related) -> dict[str, Any]:
@@ -343,7 +393,7 @@ def _diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis with `fault` a catalogue id, or a list of ids for a pair."""
     fields = _listed(vars(diagnosis))
     faults = fields.pop("faults")
-    return {"fault": faults[0] if len(faults) == 1 else faults, **fields}
+    return {"fault": faults[0] if len(faults) == 1 else faults, **fields, "pages": list(diagnosis.pages.values())}
 
 
 def _listed(values: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def _spelling(character: str) -> str:
 
 codecs.register_error(SPELLED, _spell)
 
+#: Where the documentation is published: `.readthedocs.yaml` says how it is built.
+_DOCUMENTATION = "https://refmaml.readthedocs.io/en/latest"
 #: An issue or pull request as sources name it: owner/name#number.
 ISSUE = re.compile(r"\b([\w-]+/[\w.-]+)#(\d+)")
 
@@ -80,3 +82,9 @@ ISSUE = re.compile(r"\b([\w-]+/[\w.-]+)#(\d+)")
 def issue_address(repository: str, number: str) -> str:
     """Return the address of an issue or pull request; GitHub leads from one to the other."""
     return f"https://github.com/{repository}/issues/{number}"
+
+
+def fault_address(fault: str) -> str:
+    """Return the address of the page on a fault; mistakes in reading a golden vector have one together."""
+    page = "vectors.html#the-named-faults" if fault.startswith("V") else f"faults/{fault}.html"
+    return f"{_DOCUMENTATION}/{page}"

@@ -1,6 +1,7 @@
-"""Makes what the documentation is built with importable."""
+"""Makes what the documentation is built with importable, and what draws its figures."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path[:0] = [str(DOCS), str(DOCS / "figures")]

@@ -7,6 +7,7 @@ import pytest
 from fault_pages import FRAMEWORKS, Snippet
 
 from verification.faults import ENTRIES
+from verification.texts import fault_address
 
 pytestmark = pytest.mark.once  # texts
 
@@ -35,6 +36,17 @@ def test_every_fault_has_code_or_a_reason(framework):
     assert found.keys() <= ENTRIES.keys()
     for fault in ENTRIES:
         assert (fault in found) != bool(fault_pages.why_no_code(fault, framework)), fault
+
+
+def test_a_report_leads_to_a_page_that_exists(pages):
+    """The address of each fault that a report can name is that of a page which the documentation has."""
+    addresses = {fault: fault_address(fault) for fault in [*ENTRIES, "V02"]}
+    assert addresses.pop("V02").endswith("/vectors.html#the-named-faults")
+    assert "\n## The named faults\n" in (fault_pages.FOLDER.parent / "vectors.md").read_text("utf-8")
+    written = {path.stem for path in pages.glob("*.md")}
+    for fault, address in addresses.items():
+        assert address.endswith(f"/faults/{fault}.html")
+        assert fault in written
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

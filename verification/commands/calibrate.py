@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from verification.commands.screen import screen
-from verification.commands.shared import jobs_option, shown_progress, writable, write_file, write_json
+from verification.commands.shared import OneOf, jobs_option, shown_progress, writable, write_file, write_json
 from verification.frameworks import MissingFrameworkError
 from verification.orders import BY_OPTION
 from verification.problems import suite
@@ -57,14 +57,14 @@ def _positive(context: click.Context, parameter: click.Parameter, rates: tuple[f
 @click.option(
     "--problem",
     "problems",
-    type=click.Choice(suite.NAMES),
+    type=OneOf(suite.NAMES),
     multiple=True,
     help="Measure on this built-in problem. Default: four of them. You can repeat this option.",
 )
 @click.option(
     "--order",
     "orders",
-    type=click.Choice(list(BY_OPTION)),
+    type=OneOf(list(BY_OPTION)),
     multiple=True,
     default=("1",),
     show_default=True,

@@ -7,6 +7,7 @@ from importlib.resources import files
 import click
 
 from verification.commands.screen import write
+from verification.commands.shared import OneOf
 
 #: The file of each template in the folder `verification/templates`.
 TEMPLATES = {
@@ -38,7 +39,7 @@ Exit codes:
 
 
 @click.command(help=_INIT_HELP)
-@click.argument("template", type=click.Choice(list(TEMPLATES)))
+@click.argument("template", type=OneOf(list(TEMPLATES)))
 def init(template: str) -> None:
     """Print a file to begin with, in a framework or a language."""
     text = (files("verification.templates") / TEMPLATES[template]).read_text("utf-8")

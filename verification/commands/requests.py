@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from verification.commands.screen import screen
-from verification.commands.shared import suggestion
+from verification.commands.shared import OneOf, suggestion
 from verification.orders import BY_OPTION, BY_STEP, DTYPES
 
 _REQUESTS_HELP = """
@@ -28,12 +28,12 @@ Exit codes:
 @click.argument("name")
 @click.option(
     "--order",
-    type=click.Choice(list(BY_OPTION)),
+    type=OneOf(list(BY_OPTION)),
     default="1",
     show_default=True,
     help="The step to request for a built-in problem: first- or second-order MAML, or Reptile.",
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="float64", show_default=True)
+@click.option("--dtype", type=OneOf(DTYPES), default="float64", show_default=True)
 @click.pass_context
 def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
     """Print the lines by which the judge asks a program a problem."""

@@ -10,6 +10,7 @@ import click
 
 from verification.commands.formats import Output, deliver, format_option
 from verification.commands.shared import (
+    OneOf,
     dtypes_option,
     jobs_option,
     shown_progress,
@@ -45,7 +46,7 @@ Exit codes:
 @click.option(
     "--order",
     "orders",
-    type=click.Choice(list(BY_OPTION)),
+    type=OneOf(list(BY_OPTION)),
     multiple=True,
     help="Test this kind of step only. Default: all.",
 )
@@ -67,7 +68,7 @@ Exit codes:
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
 @click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=OneOf(LEVELS),
     default="quick",
     show_default=True,
     help="The level of each run, as in refmaml verify.",

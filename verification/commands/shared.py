@@ -108,6 +108,22 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
+class OneOf(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no parameter
+    """One of some names; another one is answered with what may have been meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name.
+
+        Raises:
+            BadParameter: it is none of them.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            text = f"{error.message}{suggestion(str(value), self.choices)}"
+            raise click.BadParameter(text, ctx, param) from error
+
+
 def write_json(value: dict[str, Any], path: Path) -> None:
     """Write JSON into a file; NaN and infinities are refused, since JSON has none."""
     write_text(path, as_json(value))
@@ -155,7 +171,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: float) -> 
 dtypes_option = click.option(
     "--dtype",
     "dtypes",
-    type=click.Choice(DTYPES),
+    type=OneOf(DTYPES),
     multiple=True,
     help="Test this precision only. Default: both.",
 )

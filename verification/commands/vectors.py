@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from verification.commands.screen import screen
-from verification.commands.shared import suggestion
+from verification.commands.shared import OneOf, suggestion
 from verification.orders import BY_STEP, DTYPES
 from verification.problems.families import FAMILIES
 from verification.reports.tables import print_table, say
@@ -46,8 +46,8 @@ def vectors() -> None:
 
 
 @vectors.command("list")
-@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="List only vectors of this cost family.")
-@click.option("--step", type=click.Choice(list(BY_STEP)), help="List only vectors of this step.")
+@click.option("--family", type=OneOf(sorted(FAMILIES)), help="List only vectors of this cost family.")
+@click.option("--step", type=OneOf(list(BY_STEP)), help="List only vectors of this step.")
 @click.option("--kills", metavar="FAULT", help="List only vectors that kill this fault, for example B02.")
 def list_vectors(family: str | None, step: str | None, kills: str | None) -> None:
     """List the vectors, one per line, with the number of faults that each vector kills.
@@ -132,7 +132,7 @@ def export(folder: Path) -> None:
 
 
 @vectors.command("matrix")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float64", show_default=True)
+@click.option("--dtype", type=OneOf(DTYPES), default="float64", show_default=True)
 def matrix(dtype: str) -> None:
     """Print the kill matrix: the number of vectors that kill each fault, for each kind of step.
 

@@ -13,6 +13,7 @@ from verification.algorithms import algorithm as algorithm_named
 from verification.commands.formats import Output, deliver, detail_options, format_option, tell_github
 from verification.commands.screen import subject_printing_aside
 from verification.commands.shared import (
+    OneOf,
     completing,
     dtypes_option,
     memory_option,
@@ -27,6 +28,7 @@ from verification.judging.conventions import convention
 from verification.judging.standard import Standards
 from verification.orders import BY_OPTION, DTYPES
 from verification.problems import suite
+from verification.problems.families import FAMILIES
 from verification.problems.levels import LEVELS
 from verification.processes import limits
 from verification.report import Report
@@ -90,8 +92,9 @@ SUBJECT is either a step with the interface of refmaml.fomaml_step, or a functio
 then tests everything that the program declares, golden vectors included. Without SUBJECT and --command, the judge
 compares refmaml's own steps with independent oracles.
 
-The judge calls SUBJECT in a process of its own, with limits of time and memory. A call that crashes, hangs or ends the
-process is a wrong answer. SUBJECT is code that runs with your rights: docs/security.md.
+The judge calls SUBJECT in a process of its own, with limits of time and memory. A call that crashes or ends the process
+is a wrong answer; one that takes too long leaves the verdict open, if others answer. SUBJECT is code that runs with
+your rights: docs/security.md.
 
 \b
 Examples:
@@ -99,6 +102,7 @@ Examples:
   refmaml verify examples/torch_fomaml.py:subject
   refmaml verify mypackage.maml:step --order 2 --level full --format json=report.json
   refmaml verify --command "node harness.js" --timeout 5
+  refmaml verify --command "node harness.js" --family quadratic --dtype float64
   refmaml verify federated.py:round --returns parameters --outer-rate 0.01
   refmaml verify mypackage.maml:step --timeout 300 --memory 32
   python -m pdb -m refmaml verify subject.py:subject --in-process
@@ -111,7 +115,7 @@ Exit codes:
   0  pass: every answer is right within its bound
   1  fail: an answer is wrong or missing, or a relation is broken; the report shows which
   2  wrong usage: the subject or an option cannot be used, or a file cannot be written
-  3  inconclusive: rounding could hide a wrong answer, or no problem was tested
+  3  inconclusive: rounding could hide a wrong answer, some came too late, or no problem was tested
   70 the judge itself failed, or its golden vectors are damaged, which says nothing about SUBJECT
 """
 
@@ -122,7 +126,8 @@ def _check_conventions(context: click.Context, parameter: click.Parameter, names
         try:
             convention(name)
         except ValueError as error:
-            raise click.BadParameter(str(error), context, parameter) from error
+            text = f"{error}{suggestion(name, CONVENTIONS)}"
+            raise click.BadParameter(text, context, parameter) from error
     return names
 
 
@@ -148,12 +153,12 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 @click.argument("subject", required=False)
 @click.option(
     "--framework",
-    type=click.Choice(FRAMEWORKS),
+    type=OneOf(FRAMEWORKS),
     help="The arrays of SUBJECT. By default inferred from what its module imports.",
 )
 @click.option(
     "--order",
-    type=click.Choice(list(BY_OPTION)),
+    type=OneOf(list(BY_OPTION)),
     default="1",
     show_default=True,
     help="What SUBJECT claims to compute: 1, first-order MAML; 2, second-order MAML; or Reptile. Default "
@@ -161,12 +166,12 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 )
 @click.option(
     "--kind",
-    type=click.Choice(["step", "problem"]),
+    type=OneOf(["step", "problem"]),
     help="A step, or a function of one problem. By default inferred from the number of required parameters.",
 )
 @click.option(
     "--returns",
-    type=click.Choice(["gradients", "parameters"]),
+    type=OneOf(["gradients", "parameters"]),
     help="What SUBJECT returns beside the cost: the meta-gradient, or its variables after one outer step of plain "
     "descent. By default its attribute `returns`, or else gradients.",
 )
@@ -209,7 +214,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
 )
 @click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=OneOf(LEVELS),
     default="quick",
     show_default=True,
     help="quick: problems that together show every fault of the catalogue. full: all built-in problems, the quick ones "
@@ -223,6 +228,13 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     callback=_check_problems,
     shell_complete=completing(suite.NAMES),
     help="Test on this built-in problem only, in place of a level. You can repeat this option.",
+)
+@click.option(
+    "--family",
+    "families",
+    type=OneOf(list(FAMILIES)),
+    multiple=True,
+    help="With --command, ask this cost family only, built-in problems and golden vectors. You can repeat this option.",
 )
 @click.option(
     "--seed",
@@ -245,6 +257,7 @@ def verify(
     algorithm: str | None,
     level: str,
     problems: tuple[str, ...],
+    families: tuple[str, ...],
     seed: int,
     command: str | None,
     timeout: float | None,
@@ -270,9 +283,12 @@ def verify(
                 order=BY_OPTION[order],
                 conventions=declared,
                 measures_growth=has_figures,
+                families=families,
                 **bounds,
                 **extent,
             )
+        elif families:
+            raise click.UsageError("--family goes with --command. For SUBJECT, name problems with --problem.")
         elif subject is None:
             _require_subject(context)
             refuse_limits(context, "needs SUBJECT or --command")

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from operator import getitem
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -32,7 +33,8 @@ class Framework:
     returns the derivative of a cost in each of its variables, 0 where it uses one not, and works under the framework's
     own transformations. `compiled` makes one function of data and variables of a cost, for frameworks where calling
     operation by operation takes long. Code that works in a precision runs within `precision`, which is a setting of
-    some frameworks; `preamble` has the lines by which a script of its own makes it, by dtype.
+    some frameworks; `preamble` has the lines by which a script of its own makes it, by dtype. `cut` takes rows of an
+    array, as a view where the framework has views: what is written into a task's batch is written into the whole.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Framework:
     compiled: Callable[[Cost], Callable[[Arrays, Arrays], Any]] | None = None
     precision: Callable[[Any], AbstractContextManager[Any]] = _any_precision
     preamble: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cut: Callable[[Any, slice], Any] = getitem
 
 
 def optional(module: str, package: str) -> Any:

@@ -42,9 +42,14 @@ def make() -> Framework:
         finally:
             jax.config.update("jax_disable_most_optimizations", before)
 
+    # Each operation that JAX is asked for alone costs a compilation for each shape, and a dispatch of some 20 µs for
+    # each call. So arrays are copied and cut by NumPy: JAX may share the memory of what it gets.
     def array(values: NDArray[Any]) -> Any:
         with precision(values.dtype):
-            return jnp.array(values)
+            return jax.device_put(np.array(values))
+
+    def cut(leaf: Any, rows: slice) -> Any:
+        return array(np.asarray(leaf)[rows])
 
     def to_numpy(value: Any) -> NDArray[Any]:
         return np.array(value)  # a copy: nobody can write into an array of JAX, so that sharing one is no fault
@@ -56,8 +61,7 @@ def make() -> Framework:
 
         return call
 
-    # Each operation that JAX is asked for alone costs a compilation for each shape, and a dispatch of some 20 µs for
-    # each call. So the costs of a family are compiled whole, once for all its problems.
+    # And the costs of a family are compiled whole, once for all its problems.
     @cache
     def compiled(cost: Cost) -> Callable[[Arrays, Arrays], Any]:
         return in_precision(jax.jit(partial(cost, jnp)))
@@ -70,4 +74,4 @@ def make() -> Framework:
         found: Arrays = compiled_gradient(cost)(data, variables)
         return found
 
-    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, {"float64": _X64})
+    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, {"float64": _X64}, cut)

@@ -16,7 +16,16 @@ from typing import Any, TypeAlias
 from verification.frameworks import MissingFrameworkError
 from verification.isolation import child as program
 from verification.isolation.channel import QUESTION
-from verification.processes import BreakdownError, Child, MalformedError, NoProgramError, Partner, ProgramError, limits
+from verification.processes import (
+    BreakdownError,
+    Child,
+    LateError,
+    MalformedError,
+    NoProgramError,
+    Partner,
+    ProgramError,
+    limits,
+)
 from verification.processes.lines import KINDS
 from verification.processes.partner import ALIVE
 from verification.processes.texts import shown
@@ -88,9 +97,8 @@ class Host(Partner):
 
     def greet(self, child: Child) -> None:
         """Learn what the subject is; its import says nothing of how long a call takes."""
-        slowest = self._slowest
         kind, content = self.exchange(child, "import", {})
-        self._slowest = slowest
+        del self._slowest["import"]
         if kind != "result":
             raise MalformedError(f"expected a result, but got {kind}: {shown(content)}")
         other = content.get("refused") or content.get("missing")
@@ -110,7 +118,8 @@ class Host(Partner):
         try:
             self.request("import")
         except ProgramError as error:
-            self.given_up = self.given_up or f"it cannot be imported: {error}"
+            if not self.given_up:
+                self.give_up(f"it cannot be imported: {error}", late=isinstance(error, LateError))
             raise
         if "missing" in self._about:
             raise MissingFrameworkError(str(self._about["missing"]))
@@ -157,10 +166,6 @@ class Host(Partner):
             return []
         names = ", ".join(sorted(self._imports)[:8])
         return [f"The subject, or what it imports, imports {names}, where the judge has its own answers."]
-
-    def stop(self) -> str | None:
-        """Have the process end, and note what it leaves behind."""
-        return super().stop()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)

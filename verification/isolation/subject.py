@@ -11,13 +11,14 @@ from verification.isolation.carrying import real, text, unpack_finding, unpacked
 from verification.isolation.definitions import definition_of
 from verification.isolation.host import Host
 from verification.problems.problem import ALL_USED, EXTRAS, Problem
-from verification.processes import MalformedError, ProgramError
+from verification.processes import LateError, MalformedError, ProgramError
 from verification.processes.texts import shown
-from verification.relations.result import RelationsReport, Result
+from verification.relations.result import EVERY, RelationsReport, Result
 from verification.subjects import Finding, Kind, Reply, Source, Subject, SubjectError, source_below
 from verification.subjects.costs import LOOPS, Cost, Costs
 from verification.subjects.posing import Posed
-from verification.subjects.reply import read
+from verification.subjects.reply import read, unanswered
+from verification.verdicts import Verdict
 
 Json: TypeAlias = dict[str, Any]
 _VERDICTS = ("pass", "fail", "inconclusive")
@@ -127,12 +128,13 @@ class IsolatedSubject(Subject):
         try:
             answer = self.host.request("relations", problem=definition_of(problem), until_broken=until_broken)
         except ProgramError as error:
-            return RelationsReport([Result("every", "fail", float("inf"), 0.0, f"{str(error).capitalize()}.")], {})
+            verdict: Verdict = "inconclusive" if isinstance(error, LateError) else "fail"
+            return RelationsReport([Result(EVERY, verdict, float("inf"), 0.0, f"{str(error).capitalize()}.")], {})
         try:
             return RelationsReport([_result(entry) for entry in answer["results"][:_MOST_RESULTS]], {})
         except (MalformedError, KeyError, TypeError) as error:
             broken = self.host.malformed(MalformedError(str(error)), "relations")
-            return RelationsReport([Result("every", "fail", float("inf"), 0.0, f"{broken}.")], {})
+            return RelationsReport([Result(EVERY, "fail", float("inf"), 0.0, f"{broken}.")], {})
 
 
 def _require_known(about: Json) -> None:
@@ -171,7 +173,7 @@ class _There(Posed):
             answer = host.request("call", problem=self._definition, dtype=self._dtype, fresh=fresh)
             return self._read(answer)
         except ProgramError as error:
-            return Reply(findings=[Finding("process", str(error))]), []
+            return Reply(findings=[unanswered(error, "process")]), []
         except MalformedError as error:
             return Reply(findings=[Finding("process", str(host.malformed(error, "call")))]), []
 

@@ -8,6 +8,7 @@ from verification.faults import ENTRIES, Fault
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence
 from verification.naming.where import right_where
+from verification.texts import fault_address
 
 #: In place of a catalogue id where nothing of the catalogue gives the answers.
 SEVERAL = "several"
@@ -30,12 +31,22 @@ class Diagnosis:
     convention: str | None = None
 
     def __str__(self) -> str:
+        return "\n".join(self.lines + ([f"More: {' '.join(self.pages.values())}"] if self.pages else []))
+
+    @property
+    def lines(self) -> list[str]:
+        """What there is to say, but for the source and the pages."""
         lines = [f"{self.name}: {self.title}" if self.convincing else self.title, f"{self.evidence}."]
         if self.cannot_tell_from:
             lines.append(f"These answers do not distinguish it from {' or '.join(self.cannot_tell_from)}.")
         if self.convention:
             lines.append(f"If this is intended, declare the convention {self.convention!r}.")
-        return "\n".join([*lines, f"What to do: {self.advice}"])
+        return [*lines, f"What to do: {self.advice}"]
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The address of the page on each fault that is named."""
+        return {id_: fault_address(id_) for id_ in self.faults} if self.convincing else {}
 
     @property
     def convincing(self) -> bool:
@@ -44,7 +55,7 @@ class Diagnosis:
 
     @property
     def name(self) -> str:
-        """The ids, joined: "B02", or "D01 + B02" for a pair."""
+        """The ids with plus signs between them, such as "B02", or "D01 + B02" for a pair."""
         return " + ".join(self.faults)
 
 

@@ -121,7 +121,7 @@ class Problem:
         """Yield each task's (inner batch, outer batch), with a leading axis of length 1."""
         for t in range(self.num_tasks):
             rows = slice(t, t + 1)
-            yield _cut(self.batch["support"], rows), _cut(self.batch["query"], rows)
+            yield self._rows("support", rows), self._rows("query", rows)
 
     @property
     def examples(self) -> int:
@@ -293,6 +293,9 @@ class Problem:
         return self.shape(chain.removeprefix(f"{RATES}/")) if self.algorithm.rates is Rates.BY_ENTRY else ()
 
     # Inside
+
+    def _rows(self, part: str, rows: slice) -> Tree:
+        return map_leaves(lambda leaf: self.framework.cut(leaf, rows), self.batch[part])
 
     @property
     def _outer_costs(self) -> Costs:

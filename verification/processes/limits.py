@@ -18,11 +18,15 @@ LONGEST_TEXT = 2000
 LONGEST_LINE = 2**20
 #: How much of standard error is kept for a message, in bytes.
 STDERR_TAIL = 4096
-#: Seconds from `stop`, or the end of standard input, to the end of the program; longer where its answers were slow.
-GRACE = 1.0
-#: A program that has let one question hang is given at least this long, and this many times its slowest answer.
+#: Seconds from `stop`, or the end of standard input, to the end of the program; longer where its answers were slow, or
+#: this part of its limit of time is.
+GRACE, GRACE_PART = 1.0, 0.1
+#: A program that has let one question hang is given at least this long, and this many times its slowest answer to a
+#: command; the whole limit for a command that it has not answered yet.
 ROPE, ROPE_FACTOR = 0.5, 4.0
 #: Seconds until what the program left has gone after it was killed: it ends the wait for what nobody can kill.
 BURIAL = 10.0
-#: After so many breakdowns of a kind the program is not started again.
+#: After so many breakdowns the program is not started again: hangs in a row, any in a row, any in all.
 HANGS, IN_A_ROW, IN_ALL = 2, 3, 10
+#: Nor where more than so many limits of time have been waited in vain.
+LOST = 2.0

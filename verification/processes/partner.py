@@ -18,11 +18,16 @@ class ProgramError(Exception):
     """There is no answer that can be compared; the message is a sentence about the program, without its full stop."""
 
 
+class LateError(ProgramError):
+    """There is no answer within the limit of time: what it would have been, nobody knows."""
+
+
 class Partner:
     """A program that answers requests; use it in a ``with`` statement, which leaves no process behind.
 
     A breakdown (a crash, a hang, garbage) ends the process, and the next question starts it again. After the second
-    hang, the third breakdown in a row or the tenth in all it is `given_up`, with the reason, and asked no more.
+    hang in a row, the third breakdown in a row or the tenth in all, or where more than two limits of time have been
+    waited in vain, it is `given_up`, with the reason, and asked no more. `is_late` tells that time was the reason.
     """
 
     #: The kinds of answers.
@@ -30,13 +35,14 @@ class Partner:
 
     def __init__(self, timeout: float, memory: float = limits.MEMORY) -> None:
         """Take the seconds that an answer may take, and the bytes that the program may hold in memory."""
-        self.given_up = ""
-        self._timeout, self._memory = timeout, memory
+        self.given_up, self.is_late = "", False
+        self.timeout, self._memory = timeout, memory
         self._child: Child | None = None
         self._greeted: Child | None = None
         self._number = 0
-        self._slowest = 0.0
-        self._breakdowns = self._in_a_row = self._hangs = 0
+        self._slowest: dict[str, float] = {}  # the seconds of the slowest answer, by command
+        self._breakdowns = self._in_a_row = self._hangs = self._hangs_in_a_row = 0
+        self._lost = 0.0
 
     def __enter__(self) -> Any:
         """Return itself."""
@@ -69,19 +75,28 @@ class Partner:
         """Ask, starting the program if it does not run, and keep count of what becomes of it.
 
         Raises:
-            ProgramError: it broke down, or it is given up.
+            LateError: it did not answer in time, or is given up for that.
+            ProgramError: it broke down in another way, or is given up for another reason.
             NoProgramError: there is no such program.
         """
         if self.given_up:
-            raise ProgramError(f"the judge did not send this problem: {self.given_up}")
+            raise self.unsent()
         try:
             answer = self.exchange(self._started(), command, rest)
         except BreakdownError as error:
             what = f"it {error}{self.place_of(error)}"
-            self._count(error, what)
-            raise ProgramError(what) from error
-        self._in_a_row = 0
+            self._count(isinstance(error, HangError), what)
+            raise _told(error, what) from error
+        self._in_a_row = self._hangs_in_a_row = 0
         return answer
+
+    def unsent(self) -> ProgramError:
+        """Return what there is to raise in place of asking a program that is given up."""
+        return (LateError if self.is_late else ProgramError)(f"the judge did not send this problem: {self.given_up}")
+
+    def give_up(self, why: str, *, late: bool) -> None:
+        """Ask the program no more; `late` tells that time is the reason."""
+        self.given_up, self.is_late = why, late
 
     def exchange(self, child: Child, command: str, rest: dict[str, Any]) -> tuple[str, Any]:
         """Send one request to a process, and return the kind of the answer and what it holds.
@@ -92,27 +107,30 @@ class Partner:
         self._number += 1
         line = request(command, self._number, **rest)
         for _ in range(limits.CALLS):
-            began = time.monotonic()
+            began, patience = time.monotonic(), self._patience(command)
             try:
-                came = child.exchange(line, self._patience(), command)
+                came = child.exchange(line, patience, command)
                 kind, content = envelope(came, self._number, self.kinds)
+            except HangError:
+                self._lost += patience
+                raise
             except MalformedError as error:
                 child.kill()
                 raise BreakdownError(f"gave an answer to `{command}` that is not one: {error}") from error
-            self._slowest = max(self._slowest, time.monotonic() - began)
+            self._slowest[command] = max(self._slowest.get(command, 0.0), time.monotonic() - began)
             if kind != ALIVE:
                 return kind, content
             line = b""
         child.kill()
         raise BreakdownError(f"made more than {limits.CALLS} calls of one `{command}`")
 
-    def stop(self) -> str | None:
+    def stop(self) -> ProgramError | None:
         """Have the program end, and return what is wrong with how it did."""
         if not self._child or not self._child.is_running:
             return None
         self._number += 1
         complaint = self._child.end(request("stop", self._number), self._grace())
-        return complaint and f"it {complaint}"
+        return _told(complaint, f"it {complaint}") if complaint else None
 
     def _started(self) -> Child:
         if not self._child or not self._child.is_running:
@@ -126,24 +144,29 @@ class Partner:
                 raise BreakdownError(f"gave an answer to `start` that is not one: {error}") from error
         return self._child
 
-    def _patience(self) -> float:
-        """Return how long to wait: less once it has hung, so that no run takes much more than one timeout in vain."""
-        rope = max(limits.ROPE, limits.ROPE_FACTOR * self._slowest)
-        return min(self._timeout, rope) if self._hangs else self._timeout
+    def _patience(self, command: str) -> float:
+        """Return how long to wait: once it has hung, by what a command took so far, which may be nothing known."""
+        if not self._hangs or command not in self._slowest:
+            return self.timeout
+        return min(self.timeout, max(limits.ROPE, limits.ROPE_FACTOR * self._slowest[command]))
 
     def _grace(self) -> float:
         """Return how long the program may take to end: where everything is slow, that is too."""
-        return max(limits.GRACE, limits.ROPE_FACTOR * self._slowest)
+        return max(limits.GRACE, limits.ROPE_FACTOR * max(self._slowest.values(), default=0.0))
 
-    def _count(self, error: BreakdownError, what: str) -> None:
+    def _count(self, late: bool, what: str) -> None:
         self._breakdowns += 1
         self._in_a_row += 1
-        self._hangs += isinstance(error, HangError)
-        why = ""
-        if self._hangs >= limits.HANGS:
-            why = f"it had hung {self._hangs} times"
+        self._hangs += late
+        self._hangs_in_a_row = self._hangs_in_a_row + 1 if late else 0
+        if self._hangs_in_a_row >= limits.HANGS or self._lost > limits.LOST * self.timeout:
+            self.give_up(f"it had hung {self._hangs} times; the last time {what}", late=True)
         elif self._in_a_row >= limits.IN_A_ROW:
-            why = f"it had broken down {self._in_a_row} times in a row"
+            self.give_up(f"it had broken down {self._in_a_row} times in a row; the last time {what}", late=False)
         elif self._breakdowns >= limits.IN_ALL:
-            why = f"it had broken down {self._breakdowns} times"
-        self.given_up = why and f"{why}; the last time {what}"
+            why = f"it had broken down {self._breakdowns} times; the last time {what}"
+            self.give_up(why, late=self._hangs == self._breakdowns)
+
+
+def _told(error: BreakdownError, what: str) -> ProgramError:
+    return LateError(what) if isinstance(error, HangError) else ProgramError(what)

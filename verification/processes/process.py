@@ -136,7 +136,7 @@ class Child:
         self._line[:] = rest
         return found
 
-    def end(self, line: bytes, seconds: float) -> str | None:
+    def end(self, line: bytes, seconds: float) -> BreakdownError | None:
         """Write a last line, wait for the program to end, and return what is wrong with how it did."""
         self._descendants.look()
         with contextlib.suppress(OSError):  # it may have ended before it was told to
@@ -145,15 +145,15 @@ class Child:
             self._pipes[0].close()
         if not self._exits_within(seconds):
             self.kill()
-            return f"ran for {seconds:.3g} s after `stop`, and the judge killed it"
+            return HangError(f"ran for {seconds:.3g} s after `stop`, and the judge killed it")
         deadline = time.monotonic() + _STRAGGLERS
         while self._left() and time.monotonic() < deadline:
             time.sleep(_GLANCE / 5)
         left = self.kill()
         if self._process.returncode:
-            return f"{self._status()} after `stop`, where 0 was expected{self._last_words()}"
+            return BreakdownError(f"{self._status()} after `stop`, where 0 was expected{self._last_words()}")
         if left:
-            return f"left {left} running {'process' if left == 1 else 'processes'} behind, now killed"
+            return BreakdownError(f"left {left} running {'process' if left == 1 else 'processes'} behind, now killed")
         return None
 
     def kill(self) -> int:

@@ -12,12 +12,12 @@ import numpy as np
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
-from verification.processes import limits
+from verification.processes import LateError, limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
 from verification.protocol.subject import subject_of
 from verification.protocol.vector_cases import golden
-from verification.subjects import ProgramError, SkippedError, ask
+from verification.subjects import TIME, ProgramError, SkippedError, ask
 from verification.vectors import to_problem
 from verification.vectors.layout import Json, from_array, to_array
 
@@ -55,7 +55,7 @@ def smoke(command: str, *, timeout: float = limits.TIMEOUT) -> list[Check]:
             if program.given_up:
                 return checks
         complaint = program.stop()
-        return [*checks, Check("it ends after `stop`", "harness", complaint or "")]
+        return [*checks, Check("it ends after `stop`", "harness", _cause(complaint) if complaint else "")]
 
 
 def _checks(program: Program) -> Iterator[Check]:
@@ -77,12 +77,17 @@ def _tried(name: str, part: str, attempt: Callable[[], Any]) -> Check:
     try:
         attempt()
     except ProgramError as error:
-        return Check(name, "harness", str(error))
+        return Check(name, "harness", _cause(error))
     except _WrongError as error:
         return Check(name, part, str(error))
     except SkippedError as skipped:
         return Check(f"{name} (skipped: {skipped})", part, is_skipped=True)
     return Check(name, part)
+
+
+def _cause(error: ProgramError) -> str:
+    more = ". Where it needs longer, pass a longer limit: --timeout" if isinstance(error, LateError) else ""
+    return f"{error}{more}"
 
 
 class _WrongError(Exception):
@@ -137,6 +142,8 @@ def _answered(program: Program, capabilities: Capabilities, layout: Json, dtype:
         return
     first = findings[0]
     part = f"{first.what}, {first.leaf}" if first.leaf else first.what
+    if first.what == TIME:
+        raise LateError(first.message)
     if first.what in ("program", "exception"):
         raise ProgramError(first.message)
     numbers = "" if first.expected is None else f" (expected {first.expected.tolist()}, got {_listed(first.got)})"

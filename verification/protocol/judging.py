@@ -9,19 +9,20 @@ from typing import Any
 from verification.judge import Progress, Run, run_of
 from verification.judging.standard import Standard, Standards
 from verification.judging.tolerances import norm
+from verification.missing import with_missing, with_time
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation, is_thin
 from verification.naming.wording import Diagnosis
 from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
 from verification.processes import limits
-from verification.protocol.capabilities import EVERYTHING, Capabilities
+from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities
 from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
-from verification.report import UNDECLARED, Case, Report, broken_case, conclude
-from verification.subjects import Finding, ProgramError, Reply, SkippedError, Subject, SubjectError
+from verification.report import PROTOCOL, UNDECLARED, Case, Report, broken_case, conclude
+from verification.subjects import ProgramError, Reply, SkippedError, Subject, SubjectError, unanswered
 from verification.vectors import Vector, from_problem
 
 _Answered = tuple[Vector, str, Reply]
@@ -40,6 +41,7 @@ def verify_program(
     level: str = "quick",
     seed: int = 0,
     problems: Iterable[str] | None = None,
+    families: Iterable[str] = (),
     vectors: bool = True,
     progress: Progress | None = None,
     standards: Standards | None = None,
@@ -58,6 +60,7 @@ def verify_program(
             and the quick ones again with other random numbers.
         seed: makes those other random numbers.
         problems: the names of the built-in problems to ask instead.
+        families: the cost families to ask, built-in problems and golden vectors; by default all that it declares.
         vectors: whether to ask the golden vectors too.
         progress: called before each problem.
         standards: what is known of the built-in problems, to be shared between several runs.
@@ -70,6 +73,9 @@ def verify_program(
         SubjectError: there is no such program, or it declares nothing of what it is asked for.
         ValueError: an option is not one of its values.
     """
+    asked = tuple(families)
+    if unknown := [name for name in asked if name not in VALUES["families"]]:
+        raise ValueError(f"families: expected some of {', '.join(VALUES['families'])}, but got {unknown[0]!r}.")
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     with Program(command, timeout, memory) as program:
         try:
@@ -80,7 +86,9 @@ def verify_program(
         precisions = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
         if not precisions:
             raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
-        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities))
+        if asked and not capabilities.families.intersection(asked):
+            raise SubjectError(f"{command} declares {_listed(capabilities.families)}, not {_listed(asked)}.")
+        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities), asked)
         plan = work.plan(orders, vectors)
         for index, item in enumerate(plan):
             if progress:
@@ -123,6 +131,7 @@ class _Work:
 
     run: Run
     subject: ProgramSubject
+    families: tuple[str, ...] = ()  # none: all
     cases: list[Case] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
@@ -151,6 +160,9 @@ class _Work:
         return found
 
     def _can(self, name: str, layout: dict[str, Any]) -> bool:
+        if self.families and layout["family"] not in self.families:
+            self.left_out[name] = "another family was asked for"
+            return False
         lacking = self.subject.capabilities.lacks(layout, self.run.dtypes[0])
         if lacking:
             self.left_out[name] = f"{UNDECLARED} {lacking}"
@@ -160,7 +172,7 @@ class _Work:
         """Ask one question; whatever comes of it is a case, or is left out with the program's own reason."""
         shell = snippet(self.subject.name, item.name, item.order, item.dtype)
         if self.subject.program.given_up:
-            finding = Finding("program", f"the judge did not send this problem: {self.subject.program.given_up}")
+            finding = unanswered(self.subject.program.unsent(), "program")
             group = "vectors" if item.vector else "problems"
             case = broken_case(item.name, item.order, item.dtype, finding, snippet=shell, group=group)
             self.cases.append(case)
@@ -191,14 +203,18 @@ class _Work:
         complaint = program.stop()
         if complaint:
             shell = f"refmaml smoke --command {self.subject.name!r}"
-            finding, dtype = Finding("program", complaint), self.run.dtypes[0]
-            self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group="protocol"))
+            finding, dtype = unanswered(complaint, "program"), self.run.dtypes[0]
+            self.cases.append(broken_case("stop", orders[0], dtype, finding, snippet=shell, group=PROTOCOL))
         left_out, overlooked = list(self.left_out), self._overlooked(orders)
-        report = conclude(self.subject, self.cases, names, [], left_out, overlooked, self.run.conditions)
+        conditions = replace(self.run.conditions, families=self.families)
+        report = conclude(self.subject, self.cases, names, [], left_out, overlooked, conditions)
         report = replace(
             report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown
         )
-        return replace(report, reason=_reason(report, program, complaint))
+        report = with_missing(_with_skipped(report), program)
+        if complaint:
+            report = replace(report, reason=f"{report.reason} After the last, {complaint}.")
+        return with_time(report, program)
 
     def _overlooked(self, orders: list[Order]) -> list[str]:
         """Return the faults that neither a built-in problem nor a vector, of those answered, would have shown.
@@ -207,10 +223,10 @@ class _Work:
         """
         if self.has_failed:
             return []
-        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems"}
+        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems" and not case.is_late}
         standards = [standard for order in orders for standard in self.run.standards_of(order)]
         tested = [standard for standard in standards if (standard.problem.name, standard.problem.order) in answered]
-        left_out = [standard.problem.name for standard in standards if standard.problem.name in self.left_out]
+        left_out = [standard.problem.name for standard in standards if standard not in tested]
         overlooked = self.run.overlooked(tested, left_out) if tested else []
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
@@ -264,16 +280,11 @@ def _is_evidence(vector: Vector, order: Order) -> bool:
     return BY_STEP[vector.problem["step"]] == order and all(not size or 1e-100 < size < 1e100 for size in sizes)
 
 
-def _reason(report: Report, program: Program, complaint: str | None) -> str:
-    reason = report.reason
+def _with_skipped(report: Report) -> Report:
     skipped = sum(not why.startswith(UNDECLARED) for why in report.why_left_out.values())
-    if skipped and not report.cases:
-        reason = f"The program skipped all {skipped} problems, so there is no result."
-    if program.given_up:
-        unanswered = sum(any(finding.what == "program" for finding in case.findings) for case in report.cases)
-        reason = f"{unanswered} of {len(report.cases)} answers are missing, because the judge gave the program up. "
-        reason += f"The cause: {program.given_up}."
-    return f"{reason} After the last, {complaint}." if complaint else reason
+    if not skipped or report.cases:
+        return report
+    return replace(report, reason=f"The program skipped all {skipped} problems, so there is no result.")
 
 
 def snippet(command: str, name: str, order: Order, dtype: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from verification.processes import Child, MalformedError, NoProgramError, Partner, ProgramError, limits
+from verification.processes import Child, LateError, MalformedError, NoProgramError, Partner, ProgramError, limits
 from verification.processes.texts import printable
 from verification.protocol import messages
 from verification.protocol.capabilities import Capabilities
@@ -59,7 +59,7 @@ class Program(Partner):
         try:
             return messages.read_capabilities(self._result("capabilities"))
         except (ProgramError, MalformedError) as error:
-            self.given_up = str(error)
+            self.give_up(str(error), late=isinstance(error, LateError))
             raise ProgramError(str(error)) from error
 
     def run(self, name: str, problem: Json, dtype: str) -> tuple[Any, dict[str, Any], dict[str, Any] | None]:
@@ -86,6 +86,10 @@ class Program(Partner):
     def raw(self, command: str) -> tuple[str, Any]:
         """Send any command, and return the kind of the answer and what it holds."""
         return self.ask(command, {})
+
+    def _grace(self) -> float:
+        """Return how long the program may take to end: as for any, or longer where its limit of time is long."""
+        return max(super()._grace(), limits.GRACE_PART * self.timeout)
 
     def _result(self, command: str, **rest: Any) -> Json:
         kind, content = self.ask(command, rest)

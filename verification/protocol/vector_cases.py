@@ -15,7 +15,7 @@ from verification.naming.evidence import Observation
 from verification.orders import Order
 from verification.problems.answers import Answer
 from verification.protocol.subject import ProgramSubject
-from verification.report import Case
+from verification.report import Case, verdict_on
 from verification.subjects import Reply, ask
 from verification.vectors import Vector, VectorSet, load
 from verification.vectors.matrix import MARGIN, distance
@@ -42,7 +42,7 @@ def vector_case(
     standard = Standard(vector.to_problem(), certified=truth, allowance=_allowance(vector, dtype))
     findings, worst = compare(standard, dtype, reply, [truth], declared)
     case = Case(
-        problem=vector.id, order=order, dtype=dtype, verdict="fail" if findings else "pass", findings=findings,
+        problem=vector.id, order=order, dtype=dtype, verdict=verdict_on(findings), findings=findings,
         worst=worst, separation=_separation(vector, dtype), snippet="", group="vectors",
     )  # fmt: skip
     return case, reply

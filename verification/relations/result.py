@@ -8,6 +8,9 @@ from typing import Any
 
 from verification.verdicts import Verdict, worst
 
+#: In place of a relation's name where there was no answer to ask any of them.
+EVERY = "every"
+
 
 @dataclass(frozen=True)
 class Result:

@@ -86,7 +86,7 @@ def _matplotlib(module: str) -> Any:
     except ImportError as error:
         raise MissingFrameworkError(
             "The figure needs the package matplotlib, which is not installed here. "
-            'Install it, for example with: pip install "refmaml[plots]"'
+            "Install it, for example with: python -m pip install matplotlib"
         ) from error
 
 

@@ -12,7 +12,7 @@ from html import escape
 from verification.report import Case, Report
 from verification.reports.figures import errors_figure, growth_figure
 from verification.reports.style import STYLE
-from verification.texts import ISSUE, issue_address
+from verification.texts import ISSUE, fault_address, issue_address
 
 _SHOWN = 3
 
@@ -83,9 +83,11 @@ def _mistakes(report: Report) -> Iterator[str]:
         yield f"<h2>The mistake is {escape(diagnosis.name)}: {escape(diagnosis.title)}</h2>"
         if diagnosis.formula:
             yield f'<p class="formula">{escape(diagnosis.formula)}</p>'
-        yield "".join(f"<p>{escape(line)}</p>" for line in str(diagnosis).splitlines()[1:])
+        yield "".join(f"<p>{escape(line[:1].upper() + line[1:])}</p>" for line in diagnosis.lines[1:])
         if diagnosis.source:
             yield f"<p>Source: {linked(diagnosis.source)}</p>"
+        if links := [f'<a href="{page}">{fault}</a>' for fault, page in diagnosis.pages.items()]:
+            yield f"<p>More, with wrong and right code: {', '.join(links)}</p>"
 
 
 def _wrong_answers(report: Report) -> Iterator[str]:
@@ -101,7 +103,8 @@ def _untested(report: Report) -> Iterator[str]:
         return
     yield "<h2>Not tested</h2>"
     if report.overlooked:
-        yield f"<p>None of the tested problems shows these faults: {', '.join(report.overlooked)}.</p>"
+        links = ", ".join(f'<a href="{fault_address(fault)}">{fault}</a>' for fault in report.overlooked)
+        yield f"<p>None of the tested problems shows these faults: {links}.</p>"
     if report.left_out:
         rows = [
             (name, report.why_left_out.get(name, "the subject does not support it"))

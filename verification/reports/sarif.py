@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 from verification.report import Report
-from verification.texts import ISSUE, issue_address
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _HOME = "https://github.com/refmaml/refmaml"
@@ -57,8 +56,8 @@ def _rules_and_results(report: Report) -> tuple[list[dict[str, Any]], list[dict[
     for diagnosis in report.diagnosis:
         rule = (diagnosis.name.replace(" ", ""), diagnosis.title) if diagnosis.convincing else _WRONG
         more: dict[str, Any] = {"help": {"text": diagnosis.advice}}
-        if issue := ISSUE.search(diagnosis.source):
-            more["helpUri"] = issue_address(issue[1], issue[2])
+        if pages := list(diagnosis.pages.values()):
+            more["helpUri"] = pages[0]
         add(rule, f"{report.reason} {diagnosis}", more=more)
     if report.failing and not report.diagnosis:
         add(_WRONG, f"{report.reason} {report.failing[0].title}: {report.failing[0]}")

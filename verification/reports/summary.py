@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from verification.report import Case, Report
-from verification.texts import ISSUE, issue_address
+from verification.texts import ISSUE, fault_address, issue_address
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 _SHOWN = 3
@@ -27,9 +27,11 @@ def _blocks(report: Report) -> Iterator[str]:
         yield table(("part", "verdict", "answers", "note"), rows)
     for diagnosis in report.diagnosis:
         yield f"### The mistake is {escaped(f'{diagnosis.name}: {diagnosis.title}')}"
-        yield "\n".join(f"{escaped(line)}  " for line in str(diagnosis).splitlines()[1:]).rstrip()
+        yield "\n".join(f"{escaped(line)}  " for line in diagnosis.lines[1:]).rstrip()
         if diagnosis.source:
             yield f"Source: {_linked(diagnosis.source)}"
+        if links := [f"[{fault}]({page})" for fault, page in diagnosis.pages.items()]:
+            yield f"More, with wrong and right code: {', '.join(links)}"
     yield from map(escaped, report.remarks)
     for case in report.failing[: 1 if report.diagnosis else _SHOWN]:
         yield f"### {escaped(case.title)}"
@@ -42,7 +44,8 @@ def _blocks(report: Report) -> Iterator[str]:
         yield "### Every problem"
         yield table(("problem", "order", "dtype", "error / bound", "verdict"), map(_row, report.cases))
     if report.overlooked:
-        yield f"None of the tested problems shows {', '.join(report.overlooked)}."
+        pages = ", ".join(f"[{fault}]({fault_address(fault)})" for fault in report.overlooked)
+        yield f"None of the tested problems shows {pages}."
     if report.left_out:
         reasons = [(name, report.why_left_out.get(name, "")) for name in dict.fromkeys(report.left_out)]
         yield "### Not tested"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from verification.naming.wording import Diagnosis
-from verification.report import UNDECLARED, Case, Part, Report, distinct
+from verification.report import PROTOCOL, UNDECLARED, Case, Part, Report, distinct
 from verification.reports.tables import print_table, say
 from verification.texts import ISSUE, issue_address, spelled, with_texts
 from verification.verdicts import GRAVITY, worst
@@ -87,7 +87,11 @@ def _part(part: Part) -> Text:
 
 def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     what = f"The mistake is {diagnosis.name}:" if diagnosis.convincing else "There are"
-    say(Text(f"{what} {diagnosis.title}", style="bold"), console)
+    headline = Text(f"{what} {diagnosis.title}", style="bold")
+    for fault, page in diagnosis.pages.items() if _shows_links(console) else ():
+        start = headline.plain.index(fault)
+        headline.stylize(f"link {page}", start, start + len(fault))
+    say(headline, console)
     lines = [Text(f"{diagnosis.evidence[:1].upper()}{diagnosis.evidence[1:]}.")]
     if diagnosis.cannot_tell_from:
         lines.append(Text(f"These answers do not distinguish it from {' or '.join(diagnosis.cannot_tell_from)}."))
@@ -103,10 +107,14 @@ def _show_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 def linked(text: str, console: Console) -> Text:
     """Return a text in which names of issues are links, where the terminal knows links."""
     shown = Text(text)
-    if console.is_terminal and knows_links(os.environ):
+    if _shows_links(console):
         for found in ISSUE.finditer(text):
             shown.stylize(f"link {issue_address(found[1], found[2])}", *found.span())
     return shown
+
+
+def _shows_links(console: Console) -> bool:
+    return console.is_terminal and knows_links(os.environ)
 
 
 def knows_links(environment: Mapping[str, str]) -> bool:
@@ -163,7 +171,7 @@ def _summary(cases: list[Case]) -> str:
     findings = [finding for case in cases for finding in case.findings]
     compared = [finding for finding in findings if finding.error is not None]
     if not compared:
-        return str(findings[0]).splitlines()[0]
+        return str(findings[0]).splitlines()[0].rstrip(".")
     whats = ", ".join(dict.fromkeys(finding.what for finding in findings))
     return f"{whats}; up to {max(case.worst for case in cases):.2g} times the bound"
 
@@ -182,6 +190,13 @@ def _show_relations(report: Report, console: Console) -> None:
 
 def _show_untested(report: Report, console: Console) -> None:
     """Print what the verdict says nothing of."""
+    if late := [case for case in report.cases if case.is_late and case.group != PROTOCOL]:
+        names = list(dict.fromkeys(case.problem for case in late if not _is_vector(case)))
+        vectors = sum(map(_is_vector, late))
+        say(
+            f"Not answered in time: {', '.join([*names, *([_count(vectors, 'golden vector')] if vectors else [])])}.",
+            console,
+        )
     if report.overlooked:
         say(f"{_OVERLOOKED} {', '.join(report.overlooked)}.", console)
     for sentence in _left_out(report):
@@ -240,9 +255,10 @@ def _error(cases: list[Case]) -> Text:
     if not cases:
         return Text("")
     gravest = max(cases, key=lambda case: (GRAVITY.index(case.verdict), case.worst))
-    raised = any(finding.what == "exception" for finding in gravest.findings)
     error = f"{gravest.worst:.2g}" if gravest.is_compared else "-"
-    return Text("raised" if raised else error, style=STYLES[gravest.verdict])
+    if any(finding.what == "exception" for finding in gravest.findings):
+        error = "raised"
+    return Text("late" if gravest.is_late else error, style=STYLES[gravest.verdict])
 
 
 def _styled(verdict: str) -> Text:

@@ -6,9 +6,10 @@ from verification.subjects.exceptions import SkippedError, described
 from verification.subjects.inference import framework_of
 from verification.subjects.loading import SubjectError, load, load_object, search
 from verification.subjects.making import found_at, name_of, subject_from
-from verification.subjects.reply import Finding, Reply
+from verification.subjects.reply import TIME, Finding, Reply, unanswered
 
 __all__ = [
+    "TIME",
     "Finding",
     "Kind",
     "ProgramError",
@@ -30,4 +31,5 @@ __all__ = [
     "search",
     "source_below",
     "subject_from",
+    "unanswered",
 ]

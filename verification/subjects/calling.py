@@ -19,7 +19,7 @@ from verification.subjects.costs import Costs, costs_of
 from verification.subjects.exceptions import SkippedError, described, place_of, shortened
 from verification.subjects.loading import SubjectError
 from verification.subjects.posing import Arguments, Posed
-from verification.subjects.reply import Finding, Reply, read
+from verification.subjects.reply import Finding, Reply, read, unanswered
 
 T = TypeVar("T")
 
@@ -308,7 +308,7 @@ def attempt(subject: Subject, problem: Problem, receive: Callable[[Any], T]) -> 
     except (SkippedError, KeyboardInterrupt):
         raise
     except ProgramError as error:
-        return Finding("program", str(error))
+        return unanswered(error, "program")
     except BaseException as error:  # an exception of its own may be derived from that
         return raised(subject, error)
 

@@ -50,5 +50,5 @@ def _cost(own: Problem, loop: str, dtype: str) -> Cost:
 
 def cost(problem: Problem, loop: str, batch: Tree, variables: Tree) -> Any:
     """Return a cost on one task, or in batched mode on all."""
-    rows = batch if problem.options.batched else map_leaves(lambda leaf: leaf[:1], batch)
+    rows = batch if problem.options.batched else map_leaves(lambda leaf: problem.framework.cut(leaf, slice(1)), batch)
     return (problem.inner_cost if loop == "inner" else problem.outer_cost)(rows, variables)

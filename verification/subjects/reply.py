@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from verification.problems.answers import Arrays, selected
 from verification.problems.problem import RATES, VARIABLES, Problem
 from verification.problems.trees import leaves, paths
+from verification.processes import LateError, ProgramError
 from verification.subjects.exceptions import described
+
+#: What a finding is about where the limit of time came before an answer: it says nothing of the answer.
+TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Finding:
         index = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
         place = f"at [{', '.join(map(str, index))}] " if index else ""
         return f"{place}expected {float(self.expected[index]):.9g}, got {float(self.got[index]):.9g}"
+
+
+def unanswered(error: ProgramError, what: str) -> Finding:
+    """Return the finding that there is no answer; where that is for the limit of time, it is about the time."""
+    return Finding(TIME if isinstance(error, LateError) else what, str(error))
 
 
 @dataclass(frozen=True)

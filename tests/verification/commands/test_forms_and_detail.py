@@ -94,6 +94,10 @@ def test_several_forms_at_once(tmp_path):
         (["--format", "json", "--format", "text"], "expected one form for standard output, but got several"),
         (["--problem", "quadratc"], "but got 'quadratc'. Did you mean quadratic"),
         (["--levl", "full"], "--level"),
+        (["--framework", "nmpy"], "Did you mean numpy?"),
+        (["--level", "ful"], "Did you mean full?"),
+        (["--convention", "sum-over-task"], "Did you mean sum-over-tasks"),
+        (["--algorithm", "momentm(0.9)"], "Did you mean 'momentum'?"),
     ],
 )
 def test_a_slip_of_the_pen_is_answered(options, says):

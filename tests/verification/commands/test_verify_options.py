@@ -31,3 +31,14 @@ def test_what_is_no_problem_is_refused():
     """Neither a name nor a problem is an error that says what came."""
     with pytest.raises(TypeError, match="expected names and problems, but got int"):
         verification.verify(implementations.right_step, kind="step", problems=[3])
+
+
+@pytest.mark.parametrize(
+    "options", [("--algorithm", "meta-sgd", "--order", "reptile"), ("--problem", "average", "--order", "reptile")]
+)
+def test_what_no_problem_asks_is_wrong_usage(options):
+    """Where no problem makes sense for an order and an algorithm, one sentence says so, and there is no report."""
+    result = CliRunner().invoke(main, ["verify", "implementations:numpy_subject", "--framework", "numpy", *options])
+    assert result.exit_code == 2
+    assert "none of the problems makes sense for order reptile with" in result.output
+    assert ("meta-sgd" in result.output) == (options[1] == "meta-sgd")

@@ -137,7 +137,7 @@ def test_an_import_that_ends_the_process_is_a_failure(
     (tmp_path / "mine.py").write_text(source, "utf-8")
     report = judged(f"{tmp_path / 'mine.py'}:subject", tmp_path)
     assert report["verdict"] == "fail"
-    assert report["reason"].startswith("1 answer is missing") or "1 of 1 answer is missing" in report["reason"]
+    assert report["reason"].startswith("1 of 1 answers is missing. The cause: it cannot be imported: ")
     assert AT_IMPORT[source] in report["reason"]
     assert "Traceback" not in capsys.readouterr().err
 

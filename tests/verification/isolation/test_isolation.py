@@ -24,6 +24,7 @@ from verification.isolation.carrying import pack_array, packed, unpack_array, un
 from verification.isolation.host import Host
 from verification.isolation.subject import IsolatedSubject
 from verification.processes import MalformedError
+from verification.report import Related, conclude
 from verification.subjects import SubjectError
 
 HERE = Path(__file__).parents[1]
@@ -75,6 +76,59 @@ def test_relations_and_growth_are_asked_there() -> None:
         found = relations_of(IsolatedSubject.of(host), verification.problem("one-task"))
     assert found.verdict == "fail"
     assert "linear_inner_cost" in {result.name for result in found.results}
+
+
+LATE = f"""
+import sys; sys.path.insert(0, {str(HERE / "isolation")!r})
+from hostile_subjects import held, right, time
+def subject(problem):
+    if problem.name == "one-task":
+        held(); time.sleep(1000)
+    return right(problem)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("in_vain")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no processes of their own")
+def test_a_late_answer_leaves_the_verdict_open(tmp_path: Path) -> None:
+    """A subject that answers one problem and hangs on another is inconclusive, with its line and the limit to pass."""
+    (tmp_path / "mine.py").write_text(LATE, "utf-8")
+    asked = {**ASKED, "kind": "problem", "problems": ("no-steps", "one-task")}
+    report = verify(f"{tmp_path / 'mine.py'}:subject", isolated=True, timeout=1.0, **asked)
+    assert [(case.verdict, case.is_late) for case in report.cases] == [("pass", False), ("inconclusive", True)]
+    assert report.verdict == "inconclusive"
+    cause = "it did not answer `call` within 1 s (mine.py, line 6)"
+    assert f"1 of 2 answers is missing. The cause: {cause}. This says nothing of the algorithm." in report.reason
+    assert report.reason.endswith("such as --timeout 4.")
+    assert "no-steps" not in report.overlooked
+
+
+LATE_STEP = """
+import os, time
+from refmaml import fomaml_step
+calls = 0
+def step(*arguments, **keywords):
+    if "HANGS" in os.environ:
+        descriptor = os.open(os.environ["PROTOCOL_HANGS"], os.O_WRONLY | os.O_CREAT)
+        import fcntl; fcntl.flock(descriptor, fcntl.LOCK_EX); time.sleep(1000)
+    return fomaml_step(*arguments, **keywords)
+"""
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("in_vain")
+def test_late_relations_leave_the_verdict_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relations that did not come in time are neither broken nor hold, and a report with them is inconclusive."""
+    (tmp_path / "mine.py").write_text(LATE_STEP, "utf-8")
+    monkeypatch.setenv("HANGS", "")
+    with Host(f"{tmp_path / 'mine.py'}:step", framework="autograd", kind="step", timeout=1.0) as host:
+        (late,) = relations_of(IsolatedSubject.of(host), verification.problem("one-task")).results
+    assert (late.name, late.verdict) == ("every", "inconclusive")
+    right = verify("implementations:numpy_subject", **ASKED)
+    subject = verification.judge.subject_of("implementations:numpy_subject", framework="numpy")
+    found = conclude(subject, right.cases, [], [Related("one-task", 1, late)], [], [], right.conditions)
+    assert (found.verdict, found.has_late_relations) == ("inconclusive", True)
 
 
 def test_a_module_of_the_name_of_ours_is_not_the_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ def main():
     kept, count = None, 0
     for line in sys.stdin:
         request = json.loads(line)
-        if MODE == "too few steps" and request["command"] == "run":
+        if "too few steps" in sys.argv and request["command"] == "run":
             request["problem"]["steps"] = max(request["problem"]["steps"] - 1, 0)
         if MODE.startswith("flushes"):
             request = flushed(request)

@@ -101,10 +101,11 @@ def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
 
 
 def test_where_answers_are_slow_the_end_may_be_too() -> None:
-    """A program has a second to end, or four times as long as its slowest answer took."""
+    """A program has a second to end, a tenth of its limit, or four times as long as its slowest answer took."""
     program = Program("true")
     assert program._grace() == limits.GRACE == 1.0
-    program._slowest = 2.0
+    assert Program("true", timeout=40.0)._grace() == 4.0
+    program._slowest = {"start": 2.0, "run": 0.5}
     assert program._grace() == 8.0
 
 

@@ -96,10 +96,7 @@ def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., 
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--format", f"json={file}")
     assert result.exit_code == 1
     words = " ".join(result.output.replace("│", "").split())
-    assert (
-        "15 of 15 answers are missing, because the judge gave the program up. The cause: it had broken down 3 times"
-        in words
-    )
+    assert "15 of 15 answers are missing. The cause: it had broken down 3 times" in words
     Draft202012Validator(schema()).validate(json.loads(file.read_text("utf-8")))
 
 
@@ -223,3 +220,19 @@ def test_a_damaged_file_of_vectors_is_told_for_what_it_is(
     assert ended.returncode == 70
     assert f"Error: {file} was changed" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_family_asks_a_program_less(hostile: Callable[..., str], tmp_path: Path) -> None:
+    """Problems and vectors of other families are left out for that; one that is not declared is wrong usage."""
+    file = tmp_path / "report.json"
+    command = ["verify", "--command", hostile("none of them")]
+    assert run(*command, "--family", "quadratic", "--format", f"json={file}").exit_code == 0
+    content = json.loads(file.read_text("utf-8"))
+    Draft202012Validator(schema()).validate(content)
+    assert content["conditions"]["families"] == ["quadratic"]
+    assert {case["group"] for case in content["cases"]} == {"problems", "vectors"}
+    assert content["why_left_out"]["bilinear-fomaml-k0-t3-loop-single-bdb1577e55"] == "another family was asked for"
+    undeclared = run(*command, "--family", "bilinear")
+    assert undeclared.exit_code == 2
+    assert "declares quadratic, not bilinear." in undeclared.output
+    assert run("verify", "no.such:subject", "--family", "bilinear").exit_code == 2

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 from shared import verify
 
-from verification.report import distinct
+from verification.report import broken_case, distinct
 from verification.reports import show
+from verification.subjects import Finding
 
 
 def raising(problem):
@@ -26,6 +27,17 @@ def test_one_exception_is_told_once(wide_terminal, capsys):
     assert "inf" not in shown
     assert "no mistake is named" in shown
     assert report.diagnosis == []
+
+
+def test_numbers_in_a_message_make_no_cause_of_their_own():
+    """An exception at one place is one cause with other indices in its message; at another line it is another."""
+
+    def message(text):
+        finding = Finding("exception", f"it raised RuntimeError: {text}")
+        return broken_case("bilinear", 1, "float64", finding, snippet="", group="problems")
+
+    cases = [message("index 3 of 7 (mine.py, line 9)"), message("index 0 of 2 (mine.py, line 9)")]
+    assert [count for _, count in distinct([*cases, message("index 3 of 7 (mine.py, line 10)")])] == [2, 1]
 
 
 @pytest.mark.once  # arithmetic

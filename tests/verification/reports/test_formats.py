@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -12,6 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from rich.console import Console
 
 from verification.naming.growth import Growth
 from verification.naming.wording import Diagnosis
@@ -19,7 +21,7 @@ from verification.relations import Result
 from verification.report import Case, Conditions, Part, Related, Report
 from verification.reports import schema
 from verification.reports.formats import FORMATS
-from verification.reports.terminal import knows_links
+from verification.reports.terminal import knows_links, show
 from verification.subjects import Finding, Source
 from verification.verdicts import GRAVITY
 
@@ -29,6 +31,7 @@ CONDITIONS = Conditions(
     versions={"refmaml": "0.1", "Python": "3.11", "NumPy": "2.0", "torch": "2.9"},
 )  # fmt: skip
 B02 = Diagnosis(("B02",), "one inner step too few", "∇Q(φ_{K−1})", "equals it", "a/b#12 (its first version)", "Count.")
+PAGE = "https://refmaml.readthedocs.io/en/latest/faults/B02.html"
 #: What would be obeyed: by a terminal, by Rich, by HTML and XML, by Markdown, by a runner of GitHub.
 EVIL = (
     "\x1b[31m\x9b2J\u202e [red]x[/] </pre></style><script>alert(1)</script>&amp; | `a` **b** ![c](d)\n::error::no\r\x07"
@@ -186,6 +189,8 @@ def test_sarif_has_what_its_standard_requires(name):
     for result in run["results"]:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
     assert run["properties"].items() >= {"seed": "7", "date": DATE}.items()
+    pages = {rule.get("helpUri") for rule in run["tool"]["driver"]["rules"]} - {None}
+    assert pages == ({PAGE} if REPORTS[name].diagnosis else set())
     if name == "fail":
         place = run["results"][0]["locations"][0]["physicalLocation"]
         assert unquote(place["artifactLocation"]["uri"]) == "my code/steps.py"
@@ -213,7 +218,8 @@ def test_markdown_has_no_markup_of_a_subject(name):
     assert {"heading_open", "table_open"} <= kinds
     assert not kinds & {"html_block", "html_inline", "image", "strong_open", "em_open", "code_inline", "s_open"}
     links = {token.attrs["href"] for token in tokens if token.type == "link_open"}
-    assert links <= {"https://github.com/a/b/issues/12"}
+    assert links <= {"https://github.com/a/b/issues/12", PAGE, PAGE.replace("B02", "B11")}
+    assert (PAGE in links) == bool(REPORTS[name].diagnosis)
     rows = [token for token in tokens if token.type == "tr_open"]
     assert len(rows) > len(REPORTS[name].conditions.entries())
 
@@ -229,7 +235,8 @@ def test_a_page_stands_alone_and_is_well_formed(name):
     assert "@import" not in text
     for element in root.iter():
         assert not {"src", "onload", "onclick"} & set(element.attrib)
-        assert element.attrib.get("href", "https://github.com/").startswith("https://github.com/")
+        assert element.attrib.get("href", PAGE).startswith(("https://github.com/", PAGE[: -len("B02.html")]))
+    assert (f'href="{PAGE}"' in text) == bool(REPORTS[name].diagnosis)
     assert tags.count("svg") >= 2 * bool(REPORTS[name].cases)
     assert DATE in text
 
@@ -267,6 +274,26 @@ def test_the_date_is_that_of_the_build(monkeypatch):
     """SOURCE_DATE_EPOCH sets the date of a report."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767323045")
     assert Conditions().date == DATE
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form not in ("text", "badge")])
+def test_each_form_leads_to_the_page_of_the_fault(form):
+    """The address of the page on a named fault is in every form that can have one; without a name there is none."""
+    assert PAGE.replace(":", "%3A") in rendered(form, "fail").replace(":", "%3A")
+    assert "faults/B02" not in rendered(form, "without a name")
+
+
+@pytest.mark.parametrize("program", ["WezTerm", "Apple_Terminal"])
+def test_a_terminal_that_knows_links_has_one_to_the_page(monkeypatch, program):
+    """The name of the mistake is a link (OSC 8), and the text is the same without."""
+    for name in ("TERM_PROGRAM", "TERM", "WT_SESSION", "DOMTERM", "KONSOLE_VERSION", "VTE_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM_PROGRAM", program)
+    file = io.StringIO()
+    show(REPORTS["fail"], Console(file=file, force_terminal=True, width=100))
+    links = re.findall(r"\x1b\]8;[^;]*;(https[^\x1b]*)\x1b", file.getvalue())
+    assert links == ([PAGE, "https://github.com/a/b/issues/12"] if program == "WezTerm" else [])
+    assert "The mistake is B02: one inner" in re.sub(r"\x1b(\[[\d;]*m|\]8;[^\x1b]*\x1b\\)", "", file.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from implementations import numpy_subject, right_step, step_one_too_few
 from shared import verify
 
-from verification.faults import CATALOGUE
+from verification.faults import CATALOGUE, ENTRIES
 from verification.faults.subject import FaultySubject
 from verification.naming.scaling import under
 from verification.reports.json_schema import schema
@@ -55,6 +55,20 @@ REPORTS = {
         FaultySubject(CATALOGUE["G03"].variants["not divided"]), framework="numpy", order="reptile", **ONE
     ),
 }
+
+
+@pytest.mark.parametrize("what", ["time", "process", "parameters"])
+def test_the_schema_knows_what_a_process_of_its_own_may_do(what):
+    """What is found beside the numbers has its place: a late answer, a broken process, a variable that moved."""
+    rule = schema()["$defs"]["finding"]["properties"]["what"]
+    assert jsonschema.Draft202012Validator(rule).is_valid(what)
+
+
+def test_the_schema_knows_every_fault():
+    """The pattern of ids has those of the catalogues and of mistakes in reading a vector."""
+    rule = schema()["$defs"]["fault"]
+    for fault in [*ENTRIES, "V01", "V07"]:
+        assert jsonschema.Draft202012Validator(rule).is_valid(fault), fault
 
 
 @pytest.fixture(scope="module")

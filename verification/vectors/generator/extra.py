@@ -17,5 +17,5 @@ def needed(module: str, package: str) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"The generator of the golden vectors needs the package {package}, which is not installed here. "
-            f'Install the extra that has it: pip install "refmaml[vectors]". Reading the vectors needs neither.'
+            f"Install it, for example with: python -m pip install {package}. Reading the vectors does not need it."
         ) from error
