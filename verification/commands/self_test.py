@@ -28,7 +28,6 @@ them, otherwise those that survived and correct code that failed.
 Examples:
   refmaml self-test
   refmaml self-test --order 1 --dtype float64 --verbose
-  refmaml self-test --random 1000 --seed 7
   refmaml self-test --vectors
   refmaml self-test --format markdown=docs/kill-matrix.md
   refmaml self-test --format html=matrix.html
@@ -59,13 +58,6 @@ Exit codes:
 )
 @click.option("--pairs", is_flag=True, help="Test pairs instead: a scale together with a structural fault.")
 @click.option(
-    "--random",
-    "count",
-    type=click.IntRange(1),
-    help="Run this many random trials instead, each on problems with new random numbers.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="The seed of --random.")
-@click.option(
     "--level",
     type=click.Choice(LEVELS),
     default="quick",
@@ -80,8 +72,6 @@ def self_test(
     dtypes: tuple[str, ...],
     on_vectors: bool,
     pairs: bool,
-    count: int | None,
-    seed: int,
     level: str,
     jobs: int,
     verbose: bool,
@@ -102,10 +92,7 @@ def self_test(
 
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     kinds: tuple[Any, ...] = tuple(BY_OPTION[option] for option in orders or BY_OPTION)
-    if count:
-        planned = list(selftest.random_trials(count, seed))
-    else:
-        planned = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
+    planned = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
     with shown_progress() as progress:
         results = selftest.run_all([replace(trial, level=level) for trial in planned], jobs, progress, lineup)
     forms = {
@@ -119,6 +106,6 @@ def self_test(
 
 def _require_only_dtypes(context: click.Context) -> None:
     """Refuse options of the self-test that the golden vectors have no use for."""
-    for name in ("orders", "pairs", "count", "outputs"):
+    for name in ("orders", "pairs", "outputs"):
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError("--vectors allows no other option than --dtype.")

@@ -17,14 +17,13 @@ from verification.commands.cli import main
 from verification.faults import CATALOGUE, NOT_SHOWN, Fault
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
-from verification.judging.standard import Standards
-from verification.problems.levels import QUICK
+from verification.orders import DTYPES
 from verification.reports.heat import heat_map
 from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
 from verification.selftest.lineup import Lineup
-from verification.selftest.trials import DTYPES, Trial, TrialResult, pair_trials, random_trials, run, run_all, trials
+from verification.selftest.trials import Trial, TrialResult, pair_trials, run, run_all, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -95,36 +94,6 @@ def test_pairs_are_a_scale_and_a_structure():
     structural = {id_ for id_, fault in CATALOGUE.items() if fault.structural}
     assert {trial.faults[1] for trial in plan} == structural
     assert not structural & {"D01", "D02", "D11", "G03"}
-
-
-def test_random_trials_are_those_of_their_seed():
-    """A seed gives the same trials on the same numbers every time; another seed gives others."""
-    first, again, other = (list(random_trials(20, seed)) for seed in (3, 3, 4))
-    assert first == again != other
-    assert len({(trial.seed, trial.order) for trial in first}) == 2
-    assert first[9].seed != first[10].seed
-
-
-class Heard(Standards):
-    """Standards that note the names that they are looked up by."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def of(self, name, order, *declared):
-        """Note the name."""
-        self.names.append(name)
-        return super().of(name, order, *declared)
-
-
-@pytest.mark.parametrize("problems", [("bilinear", "one-step"), None])
-def test_a_random_trial_asks_problems_with_numbers_of_its_own(problems):
-    """The seed of a trial is that of its problems, of the quick level where none are named, and the fault is named."""
-    heard = Heard()
-    trial = Trial(("B03",), "", 1, "float64", 41)
-    assert run(trial, heard, Lineup(problems=problems)).outcome == "named"
-    assert heard.names == [f"{name}@41" for name in problems or QUICK]
 
 
 # What becomes of a trial
@@ -220,7 +189,7 @@ def _noting(question):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_results_come_in_order(jobs):
     """However many processes work, results come in the order of the trials, and progress is told for each."""
-    plan = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32", 5)]
+    plan = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32")]
     heard = []
     quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
     HERE.clear()
@@ -240,17 +209,15 @@ def test_the_jobs_of_the_command(jobs):
     assert bool(HERE) == bool(jobs)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "trials_of_it"),
-    [(["--random", "5", "--seed", "9"], list(random_trials(5, 9))), (["--pairs", "--order", "2"], pair_trials((2,)))],
-)
-def test_random_and_pairs_are_asked_for(monkeypatch, arguments, trials_of_it):
-    """`--random` and `--pairs` choose the trials that they name, with the seed."""
+def test_pairs_are_asked_for(monkeypatch):
+    """`--pairs` chooses the trials that it names."""
     monkeypatch.setenv("COLUMNS", "160")
     nothing = on()
     console = Console(width=160, record=True, file=io.StringIO())
-    show_matrix([run(trial, STANDARDS, replace(nothing, problems=())) for trial in trials_of_it], console, verbose=True)
-    result = command(*arguments, "--verbose", given=nothing)
+    show_matrix(
+        [run(trial, STANDARDS, replace(nothing, problems=())) for trial in pair_trials((2,))], console, verbose=True
+    )
+    result = command("--pairs", "--order", "2", "--verbose", given=nothing)
     assert result.exit_code == 0
     assert result.output == console.export_text()
 
