@@ -56,7 +56,7 @@ def _faults() -> list[Fault]:
                "ε = 1e-07": algorithms.with_eps(1e-7), "ε = 1e-06": algorithms.with_eps(1e-6),
                "ε = 1e-05": algorithms.with_eps(1e-5), "ε = 0": algorithms.with_eps(0.0),
                "ε = 0 in the clip": algorithms.without_clip_eps, "ε = 1e-06 in the clip": algorithms.with_clip_eps},
-              EVERY),
+              EVERY, dtypes=("float64",)),
         Fault("O05", "another clip than is declared", "clip(g) by another rule", "none confirmed",
               "an inner gradient above the limit",
               "Clip as declared: by value every entry, by norm all adapting leaves together, before the optimizer.",
