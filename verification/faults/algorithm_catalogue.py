@@ -101,6 +101,16 @@ def _faults() -> list[Fault]:
               {"the support loss left out": algorithms.without_support,
                "the query loss left out": algorithms.without_query, "β left out": algorithms.without_beta,
                "the mean of both": algorithms.mean_of_both}, MAML),
+        Fault("O12", "another difference in place of the Hessian than is declared",
+              "H u by another rule than (∇S(φ + δu) − ∇S(φ − δu)) / 2δ", "none confirmed",
+              "Per-FedAvg (HF), K ≥ 1, S not quadratic, float64",
+              "Take the gradient of the inner cost, on the same data, at φ + δu and at φ − δu, with the declared δ and "
+              "u the outer gradient, and divide by 2δ.",
+              {"an exact product": algorithms.exact_products, "δ over ‖u‖": algorithms.relative_differences,
+               "from φ on, (∇S(φ + δu) − ∇S(φ)) / δ": algorithms.one_sided_differences,
+               "divided by δ": algorithms.differences_over_delta,
+               "δ = 0.01": algorithms.differences_of(delta=0.01), "δ = 0.1": algorithms.differences_of(delta=0.1),
+               "δ = 0.0001": algorithms.differences_of(delta=1e-4)}, (2,), dtypes=("float64",)),
     ]  # fmt: skip
 
 

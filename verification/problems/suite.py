@@ -336,16 +336,19 @@ def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
 
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
     network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
-    rates could have and S could be added to, and with all rates there are all gradients.
+    rates could have and S could be added to, and with all rates there are all gradients. Per-FedAvg has one rate for
+    all variables.
     """
     recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
         return False
-    if algorithm.rates and not _selects_all(recipe):
+    if (algorithm.rates or algorithm.hessian_free) and not _selects_all(recipe):
         return False
-    if order == "reptile" and (algorithm.rates or algorithm.adds_support):
+    if algorithm.hessian_free and recipe.leaf_rates:
+        return False
+    if order == "reptile" and (algorithm.rates or algorithm.adds_support or algorithm.hessian_free):
         return False
     return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)
 

@@ -174,6 +174,44 @@ def meta_sgd(problem, *, by_rates=list, held=None, lost=False):
     return loss.detach(), answer
 
 
+def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=False):
+    """Return the answer of Per-FedAvg: a client at a time, with differences of gradients for the Hessian's products."""
+    names, rate = list(problem.variables), problem.inner_learning_rate
+    theta = [leaf.clone() for leaf in problem.variables.values()]
+    total, cost = [torch.zeros_like(w) for w in theta], 0.0
+
+    def slopes_at(cost_of, batch, point):
+        point = [w.detach().clone().requires_grad_() for w in point]
+        loss = cost_of(batch, dict(zip(names, point, strict=True)))
+        return loss.detach(), gradients(loss, point)
+
+    def product(batch, point, u):
+        if exact:
+            point = [w.detach().clone().requires_grad_() for w in point]
+            loss = problem.inner_cost(batch, dict(zip(names, point, strict=True)))
+            slopes = gradients(loss, point, create_graph=True)
+            return gradients(sum((g * v).sum() for g, v in zip(slopes, u, strict=True)), point)
+        step = delta / torch.sqrt(sum((v**2).sum() for v in u)) if how == "relative" else delta
+        ahead = slopes_at(problem.inner_cost, batch, [w + step * v for w, v in zip(point, u, strict=True)])[1]
+        back = 0.0 if how == "one-sided" else step
+        behind = slopes_at(problem.inner_cost, batch, [w - back * v for w, v in zip(point, u, strict=True)])[1]
+        over = step if how in ("one-sided", "over delta") else 2 * step
+        return [(a - b) / over for a, b in zip(ahead, behind, strict=True)]
+
+    for support, query in problem.tasks():
+        points = [theta]
+        for _ in range(problem.inner_grad_steps):
+            slopes = slopes_at(problem.inner_cost, support, points[-1])[1]
+            points.append([w - rate * g for w, g in zip(points[-1], slopes, strict=True)])
+        loss, u = slopes_at(problem.outer_cost, query, points[-1])
+        for point in reversed(points[:-1]) if problem.order == 2 else ():
+            found = product(query if on_query else support, point, u)
+            u = [v - rate * h for v, h in zip(u, found, strict=True)]
+        cost += loss / problem.num_tasks
+        total = [t + v / problem.num_tasks for t, v in zip(total, u, strict=True)]
+    return cost, dict(zip(names, total, strict=True))
+
+
 SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
 BY_STEP = (1.0, 0.5, 0.25)
 
@@ -250,6 +288,10 @@ RIGHT = {
     "Meta-SGD": ("meta-sgd", 2, subject(meta_sgd)),
     "Meta-SGD, first order": ("meta-sgd", 1, subject(meta_sgd)),
     "Meta-SGD, a rate for each leaf": ("meta-sgd(by-leaf)", 2, subject(meta_sgd)),
+    "Per-FedAvg, HF": ("per-fedavg", 2, subject(per_fedavg)),
+    "Per-FedAvg, HF, another delta": ("per-fedavg(0.01)", 2, subject(per_fedavg, delta=0.01)),
+    "Per-FedAvg, FO": ("per-fedavg", 1, subject(per_fedavg)),
+    "Per-FedAvg, exact": ("", 2, subject(per_fedavg, exact=True)),
     "multi-step loss, first order": ("multi-step-loss(5, 10)", 1, subject(maml, sgd, weights=importance)),
 }  # fmt: skip
 
@@ -313,6 +355,12 @@ WRONG = [
     ("meta-sgd", 2, "O10", "of one rate", subject(meta_sgd, by_rates=summed)),
     ("meta-sgd", 1, "O10", "over each variable", subject(meta_sgd, by_rates=summed_by_leaf)),
     ("meta-sgd", 2, "A01", "", subject(meta_sgd, held=True)),
+    ("per-fedavg", 2, "O12", "exact", subject(per_fedavg, exact=True)),
+    ("per-fedavg", 2, "O12", "δ over ‖u‖", subject(per_fedavg, how="relative")),
+    ("per-fedavg", 2, "O12", "from φ on", subject(per_fedavg, how="one-sided")),
+    ("per-fedavg", 2, "O12", "divided by δ", subject(per_fedavg, how="over delta")),
+    ("per-fedavg", 2, "O12", "δ = 0.01", subject(per_fedavg, delta=0.01)),
+    ("per-fedavg", 2, "A01", "", subject(maml, sgd, create_graph=False)),
     ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
     ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
     ("", 2, "O01", '--algorithm "clip-by-norm(0.3)"', subject(maml, partial(clipping, limit=0.3))),
