@@ -56,10 +56,11 @@ class Algorithm:
 
     `update` turns inner gradients into directions, `weights` has the weights of the outer costs along the inner loop,
     `adapts` tells which variables the inner loop adapts: "" all that a problem says, "head" the last layer alone,
-    "body" all but it. `rates` tells which inner rates the outer loop learns as well: none, one for each entry of the
-    variables, or one for each leaf, and `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells
-    that right code may differ on a variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no
-    derivative there. `hessian_free` has the differences that stand for products with Hessians at second order.
+    "body" all but it, "context" one that the outer loop does not learn and that starts at 0. `rates` tells which inner
+    rates the outer loop learns as well: none, one for each entry of the variables, or one for each leaf, and
+    `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells that right code may differ on a
+    variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no derivative there. `hessian_free` has
+    the differences that stand for products with Hessians at second order.
     """
 
     spelled: str = ""
@@ -218,6 +219,8 @@ INGREDIENTS: dict[str, Ingredient] = {
                    "Fallah et al. 2020, section 5", _per_fedavg, (), "per-fedavg(0.001)"),
         Ingredient("anil", {}, "the inner loop adapts the last layer alone", "Raghu et al. 2020, section 4",
                    lambda: "head", (), "anil"),
+        Ingredient("cavia", {}, "context parameters adapt alone, from 0, and the outer loop learns all others",
+                   "Zintgraf et al. 2019, algorithm 1", lambda: "context", (), "cavia"),
         Ingredient("boil", {}, "the inner loop adapts all but the last layer", "Oh et al. 2021, section 3",
                    lambda: "body", (), "boil"),
     )

@@ -117,6 +117,18 @@ def test_faults_start_from_the_same_right_answer(text, order):
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
 
 
+def test_context_parameters_start_at_zero_and_are_not_learned():
+    """In CAVIA one variable is 0 at first and adapts alone, and the outer gradient is by the others."""
+    asked = problem("mlp-tanh-mse", order=2, algorithm="cavia")
+    assert [chain for chain, leaf in asked.variables.items() if not np.any(leaf)] == ["b1"]
+    answer = by_unrolling(asked).answer
+    assert "b1" not in answer.gradients
+    assert answer.gradients.keys() == asked.variables.keys() - {"b1"}
+    moved = {chain for chain, leaf in answer.adapted.items() if not np.allclose(leaf, asked.variables[chain])}
+    assert moved == {"b1"}
+    assert not suite.is_asked("mlp-tanh-mse", "reptile", algorithm("cavia"))
+
+
 def test_differences_of_gradients_by_hand():
     """One inner step of Per-FedAvg (HF) is u − α (∇S(θ + δu) − ∇S(θ − δu)) / 2δ with u = ∇Q(φ), the mean over tasks."""
     asked, delta = problem("one-step", order=2, algorithm="per-fedavg(0.01)"), 0.01

@@ -111,6 +111,11 @@ def _faults() -> list[Fault]:
                "divided by δ": algorithms.differences_over_delta,
                "δ = 0.01": algorithms.differences_of(delta=0.01), "δ = 0.1": algorithms.differences_of(delta=0.1),
                "δ = 0.0001": algorithms.differences_of(delta=1e-4)}, (2,), dtypes=("float64",)),
+        Fault("O13", "other variables adapt than are declared", "φ_{k+1} = φ_k − α I'∇S(φ_k), I' for I",
+              "none confirmed", "ANIL, BOIL, CAVIA, K ≥ 1",
+              "Take the inner gradient by the variables that are declared to adapt, and update them alone.",
+              {"all of them": algorithms.everything_adapts, "the others in their place": algorithms.others_adapt},
+              EVERY),
     ]  # fmt: skip
 
 

@@ -226,6 +226,17 @@ differences_over_delta = differences_of(over=1.0)
 exact_products = misread(lambda work, _: work.changed(hessian_free=None))
 
 
+#: O13: other variables adapt than those that are selected.
+everything_adapts = misread(lambda work, _: work.changed(inner_mask=np.ones_like(work.view.inner_mask)))
+
+
+def others_adapt(question: Question) -> Outcome:
+    """O13: those that are not selected adapt in place of those that are, as in BOIL for ANIL."""
+    if all(np.all(work.view.inner_mask) for work in question.works):
+        return right(question)
+    return misread(lambda work, _: work.changed(inner_mask=1 - work.view.inner_mask))(question)
+
+
 def _at_rates(change: Callable[[dict[str, Any]], dict[str, Any]], of: AnswerFunction = right) -> AnswerFunction:
     """Make an answer with other gradients by the learned rates, and all else as another answer has it."""
 

@@ -38,7 +38,7 @@ def undeclared(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield what can be wrong in what is declared; it comes first, for another ε looks like a lower precision."""
     views = [work.view for observation in evidence.deciding for work in evidence.question(observation).works]
-    if all(view.update is None and view.weights is None and view.hessian_free is None for view in views):
+    if not any(view.update or view.weights or view.hessian_free or not np.all(view.inner_mask) for view in views):
         return
     for fault in ALGORITHM_CATALOGUE.values():
         if order in fault.orders and fault.id != "O01":

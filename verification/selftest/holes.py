@@ -35,6 +35,7 @@ DECLARED: dict[str, tuple[str, ...]] = {
     "O10": ("meta-sgd",),
     "O11": ("mldg(0.5)",),
     "O12": ("per-fedavg(0.001)",),
+    "O13": ("anil", "cavia"),
 }
 #: Numbers that naming fits, and code has had: beyond the problem with most inner steps they cannot show.
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 10)

@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 PROBLEMS = ("logistic-regression", "one-task")  # of few variables: all that is tested here asks them
 
 
-def judged(subject, declared, order):
+def judged(subject, declared, order, problems=PROBLEMS):
     """Return whether every answer of a subject in float64 is right, and the names that it is given."""
-    run = replace(run_of(("float64",), (), "quick", 0, PROBLEMS, STANDARDS), algorithm=algorithm(declared))
+    run = replace(run_of(("float64",), (), "quick", 0, problems, STANDARDS), algorithm=algorithm(declared))
     wrapped = Subject(subject, "problem", "torch", "subject")
     found = [run.case(wrapped, standard, "float64") for standard in run.standards_for(wrapped, order)]
     cases = [case for case, _ in found]
@@ -212,6 +212,29 @@ def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=Fals
     return cost, dict(zip(names, total, strict=True))
 
 
+def cavia(problem, *, adapting=None, reset=True, order=None, start=0.0):
+    """Return the answer of CAVIA: context parameters at 0 for each task, which are no part of the outer variables."""
+    names, context = list(problem.variables), list(problem.options.inner_v.meant)
+    second, moving = (order or problem.order) == 2, context if adapting is None else adapting(names, context)
+    shared = {n: leaf.clone().requires_grad_() for n, leaf in problem.variables.items() if n not in context}
+    losses, before = [], None
+    for support, query in problem.tasks():
+        begun = {n: torch.full_like(problem.variables[n], start).requires_grad_() for n in context}
+        fast = {**shared, **(begun if reset or before is None else before)}
+        for _ in range(problem.inner_grad_steps):
+            slopes = gradients(
+                problem.inner_cost(support, fast), [fast[n] for n in moving], create_graph=second, retain_graph=True
+            )
+            moved = {n: fast[n] - problem.inner_learning_rate * g for n, g in zip(moving, slopes, strict=True)}
+            fast = {**fast, **moved}
+        before = {n: fast[n].detach().requires_grad_() for n in context}
+        losses.append(problem.outer_cost(query, fast))
+    loss = sum(losses) / len(losses)
+    return loss.detach(), dict(zip(shared, gradients(loss, list(shared.values())), strict=True))
+
+
+cavia.supports = {"selections"}
+NETWORKS = ("mlp-tanh-mse", "one-step")
 SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
 BY_STEP = (1.0, 0.5, 0.25)
 
@@ -374,6 +397,32 @@ def test_wrong_code_is_named(declared, order, name, detail, function):
     assert not passes
     assert names[0].name == name, names
     assert detail in names[0].evidence, names
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_right_cavia_passes(order):
+    """Context parameters that start at 0 in each task and have no outer gradient are CAVIA."""
+    assert judged(cavia, "cavia", order, NETWORKS) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("order", "name", "detail", "changes"),
+    [
+        (2, "A01", "", {"order": 1}),
+        (2, "E01", "", {"reset": False}),
+        (1, "E01", "", {"reset": False}),
+        (2, "O13", "all of them", {"adapting": lambda names, context: names}),
+        (1, "O13", "in their place", {"adapting": lambda names, context: [n for n in names if n not in context]}),
+    ],
+)
+def test_wrong_cavia_is_named(order, name, detail, changes):
+    """Context parameters at first order, carried to the next task, or others adapting: each has its name."""
+    function = subject(cavia, **changes)
+    function.supports = cavia.supports
+    passes, names = judged(function, "cavia", order, NETWORKS)
+    assert not passes
+    assert names[0].name == name, names
+    assert detail in names[0].evidence
 
 
 def test_a_subject_declares_its_algorithm_itself():
