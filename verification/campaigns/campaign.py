@@ -58,7 +58,7 @@ class Campaign:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Record:
     """What became of a trial: its number, what was tried, what became of it, and the name that the judge gave it."""
 
     number: int
@@ -76,6 +76,6 @@ class Tried:
 class Failure:
     """A trial that failed, on the smallest problem that still fails, which one line of Python makes again."""
 
-    tried: Tried
+    record: Record
     problem: str
     said: str

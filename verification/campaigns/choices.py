@@ -14,8 +14,8 @@ import numpy as np
 
 T = TypeVar("T")
 
-#: So many smaller problems are tried: each is asked anew, which takes a part of a second.
-_MOST_TRIED = 200
+#: More smaller problems are not asked: each takes a part of a second.
+_MOST = 200
 
 
 class Choices:
@@ -43,15 +43,15 @@ def shrunk(numbers: Sequence[int], fails: Callable[[list[int]], list[int] | None
         numbers: numbers that fail.
         fails: gets numbers, and returns those of them that were used where they fail, or None where they do not.
     """
-    best, tried = list(numbers), 0
+    best, count = list(numbers), 0
     improved = True
     while improved:
         improved = False
         for place in range(len(best)):
             for smaller in _smaller(best, place):
-                if tried == _MOST_TRIED:
+                if count == _MOST:
                     return best
-                tried += 1
+                count += 1
                 used = fails(smaller)
                 if used is not None and (len(used), used) < (len(best), best):
                     best, improved = used, True

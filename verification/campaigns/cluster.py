@@ -8,7 +8,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from verification.campaigns.campaign import Campaign, Failure, Tried
+from verification.campaigns.campaign import Campaign, Failure, Record
 from verification.campaigns.takers import Hand, Numbers
 from verification.frameworks import MissingFrameworkError
 from verification.subjects import SubjectError
@@ -40,7 +40,7 @@ class Cluster:
     campaign: Campaign
     address: str
 
-    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Tried]]:
+    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Record]]:
         """Yield what became of the trials of each piece of work, as it comes."""
         distributed = require_distributed()
         with self._client(distributed) as client:
@@ -48,10 +48,10 @@ class Cluster:
             for future in distributed.as_completed(work):
                 yield future.result()
 
-    def shrink(self, tried: Tried) -> Failure:
+    def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem."""
         with self._client(require_distributed()) as client:
-            found: Failure = client.submit(_shrink, self.campaign, tried, pure=False).result()
+            found: Failure = client.submit(_shrink, self.campaign, record, pure=False).result()
         return found
 
     def _client(self, distributed: Any) -> Any:
@@ -66,11 +66,11 @@ def _hand(campaign: Campaign) -> Hand:
     return Hand(campaign)
 
 
-def _attempt(campaign: Campaign, piece: Numbers) -> list[Tried]:
+def _attempt(campaign: Campaign, piece: Numbers) -> list[Record]:
     with _ONE_AT_A_TIME:
         return _hand(campaign).attempt(piece)
 
 
-def _shrink(campaign: Campaign, tried: Tried) -> Failure:
+def _shrink(campaign: Campaign, record: Record) -> Failure:
     with _ONE_AT_A_TIME:
-        return _hand(campaign).shrink(tried)
+        return _hand(campaign).shrink(record)

@@ -13,7 +13,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from verification.campaigns.campaign import Campaign, Tried
+from verification.campaigns.campaign import Campaign, Record
 
 
 class JournalError(ValueError):
@@ -25,7 +25,7 @@ class Journal:
 
     def __init__(self, path: Path | None, campaign: Campaign) -> None:
         self._head = _line({"campaign": campaign.identity})
-        self.done: dict[int, Tried] = {}
+        self.done: dict[int, Record] = {}
         self._file = None
         if path is not None:
             whole = self._read(path, path.read_bytes() if path.exists() else b"")
@@ -39,9 +39,9 @@ class Journal:
         if self._file is not None:
             self._file.close()
 
-    def add(self, tried: Sequence[Tried]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Write down what became of some trials."""
-        self._write(_line({"trials": [list(astuple(trial)) for trial in tried]}))
+        self._write(_line({"trials": [list(astuple(record)) for record in records]}))
 
     def _write(self, line: bytes) -> None:
         if self._file is not None:
@@ -61,7 +61,7 @@ class Journal:
             if not line.endswith(b"\n"):
                 break
             try:
-                found = [Tried(*trial) for trial in json.loads(line)["trials"]]
+                found = [Record(*trial) for trial in json.loads(line)["trials"]]
             except (ValueError, TypeError, KeyError) as error:
                 raise JournalError(
                     f"{path}, line {number}, is no line of a journal. Delete it, or the file."

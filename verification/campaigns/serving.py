@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
-from verification.campaigns.campaign import Campaign, Tried
-from verification.campaigns.trying import Trier
+from verification.campaigns.campaign import Campaign, Record
+from verification.campaigns.trier import Trier
 from verification.frameworks import MissingFrameworkError
 from verification.isolation.channel import Alive, Channel
 from verification.subjects import SubjectError
@@ -30,18 +30,18 @@ class _Server:
         self._campaign: Campaign | None = None
         self._made: Trier | None = None
 
-    def begin(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def begin(self, request: dict[str, Any]) -> dict[str, Any]:
         """Take the campaign."""
-        self._campaign = Campaign.of(asked["campaign"])
+        self._campaign = Campaign.of(request["campaign"])
         return {}
 
-    def attempt(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def attempt(self, request: dict[str, Any]) -> dict[str, Any]:
         """Take some trials."""
-        return {"trials": [astuple(tried) for tried in self._trier.attempt(asked["numbers"])]}
+        return {"trials": [astuple(record) for record in self._trier.attempt(request["numbers"])]}
 
-    def shrink(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def shrink(self, request: dict[str, Any]) -> dict[str, Any]:
         """Shrink one that failed."""
-        failure = self._trier.shrink(Tried(*asked["tried"]))
+        failure = self._trier.shrink(Record(*request["record"]))
         return {"problem": failure.problem, "said": failure.said}
 
     @property
@@ -55,9 +55,9 @@ class _Server:
 def _telling(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any], Alive], dict[str, Any]]:
     """Return a handler that says why a subject cannot be used, and where the judge itself fails."""
 
-    def answer(asked: dict[str, Any], _: Alive) -> dict[str, Any]:
+    def answer(request: dict[str, Any], _: Alive) -> dict[str, Any]:
         try:
-            return handler(asked)
+            return handler(request)
         except (SubjectError, MissingFrameworkError) as error:
             return {"refused": str(error), "missing": isinstance(error, MissingFrameworkError)}
         except Exception:

@@ -10,8 +10,8 @@ from dataclasses import astuple, dataclass, replace
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from verification.campaigns.campaign import CRASHED, Campaign, Failure, Tried
-from verification.campaigns.trying import Trier
+from verification.campaigns.campaign import CRASHED, Campaign, Failure, Record
+from verification.campaigns.trier import Trier
 from verification.frameworks import MissingFrameworkError
 from verification.isolation.host import safe_path
 from verification.processes import BreakdownError, Child, HangError, NoProgramError, envelope, request
@@ -32,10 +32,10 @@ _SHRINKING = 300
 class Takers(Protocol):
     """Takes trials, in any order."""
 
-    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Tried]]:
+    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Record]]:
         """Yield what became of the trials of each piece of work, as soon as it is known."""
 
-    def shrink(self, tried: Tried) -> Failure:
+    def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem on which it still fails."""
 
 
@@ -46,13 +46,13 @@ class InThisProcess:
     campaign: Campaign
     lineup: Lineup | None = None
 
-    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Tried]]:
+    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Record]]:
         """Yield what became of the trials, in order."""
         yield from map(Trier(self.campaign, self.lineup).attempt, pieces)
 
-    def shrink(self, tried: Tried) -> Failure:
+    def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem."""
-        return Trier(self.campaign, self.lineup).shrink(tried)
+        return Trier(self.campaign, self.lineup).shrink(record)
 
 
 class Hand:
@@ -67,7 +67,7 @@ class Hand:
         self._child: Child | None = None
         self._closed = False
 
-    def attempt(self, piece: Numbers) -> list[Tried]:
+    def attempt(self, piece: Numbers) -> list[Record]:
         """Return what became of trials; where processes end with them, of each for itself."""
         for _ in range(PATIENCE):
             try:
@@ -76,18 +76,18 @@ class Hand:
                 break
             except BreakdownError:
                 continue
-            return [Tried(*trial) for trial in answer["trials"]]
+            return [Record(*trial) for trial in answer["trials"]]
         if len(piece) > 1:
-            return [tried for number in piece for tried in self.attempt((number,))]
-        return [Tried(piece[0], Trier(self._campaign).about(piece[0]), CRASHED)]
+            return [record for number in piece for record in self.attempt((number,))]
+        return [Record(piece[0], Trier(self._campaign).about(piece[0]), CRASHED)]
 
-    def shrink(self, tried: Tried) -> Failure:
+    def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem; one that ends its process is left as it is."""
-        for asked in (*[tried] * PATIENCE, replace(tried, became=CRASHED)):
+        for work in (*[record] * PATIENCE, replace(record, became=CRASHED)):
             with suppress(BreakdownError):
-                answer = self._ask("shrink", TIMEOUT * _SHRINKING, tried=astuple(asked))
-                return Failure(tried, answer["problem"], answer["said"])
-        raise RuntimeError(f"The processes that shrink trial {tried.number} end again and again.")
+                answer = self._ask("shrink", TIMEOUT * _SHRINKING, record=astuple(work))
+                return Failure(record, answer["problem"], answer["said"])
+        raise RuntimeError(f"The processes that shrink trial {record.number} end again and again.")
 
     def close(self) -> None:
         """End the process; there is no other one after it."""
@@ -130,14 +130,14 @@ class Processes:
     campaign: Campaign
     jobs: int
 
-    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Tried]]:
+    def results(self, pieces: Iterable[Numbers]) -> Iterator[list[Record]]:
         """Yield what became of the trials of each piece of work, as it comes."""
         hands = [Hand(self.campaign) for _ in range(self.jobs)]
         idle: SimpleQueue[Hand] = SimpleQueue()
         for hand in hands:
             idle.put(hand)
 
-        def attempt(piece: Numbers) -> list[Tried]:
+        def attempt(piece: Numbers) -> list[Record]:
             hand = idle.get()
             try:
                 return hand.attempt(piece)
@@ -154,10 +154,10 @@ class Processes:
                 hand.close()
             pool.shutdown()
 
-    def shrink(self, tried: Tried) -> Failure:
+    def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem."""
         hand = Hand(self.campaign)
         try:
-            return hand.shrink(tried)
+            return hand.shrink(record)
         finally:
             hand.close()

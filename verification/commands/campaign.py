@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from verification.campaigns.asked import asking
+from verification.campaigns.attempts import plan_of
 from verification.campaigns.campaign import SELF_TEST, Campaign
 from verification.campaigns.cluster import Cluster, require_distributed
 from verification.campaigns.journal import Journal, JournalError
@@ -105,14 +105,14 @@ def campaign(
             for name in conventions:
                 convention(name)
             plan = Campaign(subject, seed, kinds, dtypes or DTYPES, framework, conventions)
-            plan = replace(plan, source=asking(plan, lineup).source)
+            plan = replace(plan, source=plan_of(plan, lineup).source)
             takers = _takers(plan, jobs, scheduler, lineup)
             with closing(Journal(path, plan)) as journal:
-                tried = run(takers, count, journal, progress)
+                records = run(takers, count, journal, progress)
         except (JournalError, ValueError) as error:
             raise click.UsageError(str(error)) from error
-        failed = next((trial for trial in tried if trial.is_failure), None)
-        found = Found(plan, tried, None if failed is None else takers.shrink(failed))
+        failed = next((record for record in records if record.is_failure), None)
+        found = Found(plan, records, None if failed is None else takers.shrink(failed))
     forms: dict[str, Format[Found]] = {
         "text": Format(lambda found: printed(lambda console: show_campaign(found, console))),
         "json": Format(lambda found: as_json(found.to_dict())),

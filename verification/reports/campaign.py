@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from verification.campaigns.campaign import Campaign, Failure, Tried
+from verification.campaigns.campaign import Campaign, Failure, Record
 from verification.reports.tables import say
 
 _SHOWN = 20
@@ -20,20 +20,20 @@ class Found:
     """A campaign, what became of its trials in their order, and its first failure, where there is one."""
 
     campaign: Campaign
-    tried: Sequence[Tried]
+    records: Sequence[Record]
     first: Failure | None
 
     @property
-    def failures(self) -> list[Tried]:
+    def failures(self) -> list[Record]:
         """The trials that failed."""
-        return [trial for trial in self.tried if trial.is_failure]
+        return [trial for trial in self.records if trial.is_failure]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in plain types for JSON."""
         return {
             "campaign": self.campaign.identity,
-            "trials": len(self.tried),
-            "became": _counted(self.tried),
+            "trials": len(self.records),
+            "became": _counted(self.records),
             "failures": [asdict(trial) for trial in self.failures],
             "first": None if self.first is None else asdict(self.first),
         }
@@ -41,21 +41,21 @@ class Found:
 
 def show_campaign(found: Found, console: Console) -> None:
     """Print what became of the trials, the failures, and how to see the first one again."""
-    counted = ", ".join(f"{count} {became}" for became, count in _counted(found.tried).items())
-    say(f"{len(found.tried)} trials of {found.campaign.subject}, seed {found.campaign.seed}: {counted}.", console)
+    counted = ", ".join(f"{count} {became}" for became, count in _counted(found.records).items())
+    say(f"{len(found.records)} trials of {found.campaign.subject}, seed {found.campaign.seed}: {counted}.", console)
     for trial in found.failures[:_SHOWN]:
         say(f"trial {trial.number}: {trial.what}: {trial.became}{f', named {trial.name}' * bool(trial.name)}", console)
     if len(found.failures) > _SHOWN:
         say(f"and {len(found.failures) - _SHOWN} more", console)
     if found.first is not None:
-        say(f"Trial {found.first.tried.number} on the smallest problem on which it fails:", console)
+        say(f"Trial {found.first.record.number} on the smallest problem on which it fails:", console)
         console.print("from verification.testing import Selection, make_problem", markup=False, soft_wrap=True)
         console.print(f"problem = {found.first.problem}", markup=False, highlight=False, soft_wrap=True)
         for line in found.first.said.splitlines():
             say(line, console)
 
 
-def _counted(tried: Sequence[Tried]) -> dict[str, int]:
+def _counted(records: Sequence[Record]) -> dict[str, int]:
     """Return how often what became of a trial, the most frequent first."""
-    counted = Counter(trial.became for trial in tried)
+    counted = Counter(trial.became for trial in records)
     return dict(sorted(counted.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -86,11 +86,11 @@ def shown(
 ) -> list[Row]:
     """Return a row for every fault, in every form and order: those of a lineup, by default of the whole one."""
     chosen, known = lineup or Lineup(), standards or Standards()
-    asked = [form for order in orders for form in _forms(chosen, order, is_whole=lineup is None)]
+    forms = [form for order in orders for form in _forms(chosen, order, is_whole=lineup is None)]
     found = []
-    for done, (fault, variant, answer, order) in enumerate(asked):
+    for done, (fault, variant, answer, order) in enumerate(forms):
         if progress:
-            progress(done, len(asked), f"{fault.id}: what shows it")
+            progress(done, len(forms), f"{fault.id}: what shows it")
         declared = DECLARED.get(fault.id, ("",))
         rows = (_row(fault, variant, answer, order, text, chosen, known) for text in declared)
         found.append(next((row for row in rows if not row.is_hole), Row(fault.id, variant, order, declared[-1], ())))
@@ -131,8 +131,8 @@ def _row(
     dtype = fault.dtypes[-1]  # the coarser one, where it can be in both
     far = []
     for name in names:
-        asked = suite.with_all_used(name) if means.needs_all_used and isinstance(name, str) else name
-        standard = known.of(asked, order, None, means)
+        used = suite.with_all_used(name) if means.needs_all_used and isinstance(name, str) else name
+        standard = known.of(used, order, None, means)
         calls = range(1 + levels.is_asked_twice(standard.problem))
         if standard.problem.inner_grad_steps <= fault.most_steps and any(
             standard.distance(answer, dtype, call=call) >= FAR for call in calls

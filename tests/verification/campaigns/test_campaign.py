@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from verification import verify
-from verification.campaigns.asked import asking
-from verification.campaigns.campaign import CHUNK, Campaign, Tried
+from verification.campaigns.attempts import plan_of
+from verification.campaigns.campaign import CHUNK, Campaign, Record
 from verification.campaigns.choices import Choices, shrunk
 from verification.campaigns.journal import Journal, JournalError
 from verification.campaigns.running import run
 from verification.campaigns.takers import InThisProcess
-from verification.campaigns.trying import Trier
+from verification.campaigns.trier import Trier
 from verification.commands.cli import main
 from verification.faults import CATALOGUE, Fault
 from verification.faults.order import right
@@ -131,7 +131,7 @@ def test_a_trial_follows_from_its_number():
 
 def test_trials_of_a_chunk_share_three_problems_of_different_families():
     """Ten trials in a row have one order and the same problems, whose names differ, and the next ten have others."""
-    trials = asking(SELF_TEST)
+    trials = plan_of(SELF_TEST)
     drawn = [trials.trial(number).drawn() for number in (0, CHUNK - 1, CHUNK)]
     assert drawn[0] == drawn[1] != drawn[2]
     problems = [trials.trial(0).problem(Choices(numbers)) for numbers in drawn[0]]
@@ -142,21 +142,21 @@ def test_trials_of_a_chunk_share_three_problems_of_different_families():
 def test_a_fault_that_no_problem_shows_has_not_survived():
     """What passes where its distance from the right answer is nothing is hidden; what passes elsewhere survived."""
     campaign = Campaign("self-test", orders=(1,), dtypes=("float64",))
-    assert {tried.became for tried in Trier(campaign, lineup(right)).attempt(range(3))} == {"hidden"}
+    assert {record.became for record in Trier(campaign, lineup(right)).attempt(range(3))} == {"hidden"}
 
 
 def test_a_fault_that_passes_where_it_shows_has_survived(monkeypatch):
     """A judge that passes everything has survivors, which are failures and shrink."""
 
-    def passing(trial, standards, asked):
-        return replace(try_out(trial, standards, asked), outcome="survived")
+    def passing(trial, standards, given):
+        return replace(try_out(trial, standards, given), outcome="survived")
 
-    monkeypatch.setattr("verification.campaigns.asked.run", passing)
+    monkeypatch.setattr("verification.campaigns.attempts.run", passing)
     given = lineup(CATALOGUE["B03"].variants[""])
     trier = Trier(Campaign("self-test", orders=(1,), dtypes=("float64",)), given)
-    (tried,) = trier.attempt([0])
-    assert tried.became == "survived"
-    assert trier.shrink(tried).problem == "make_problem('quadratic', tasks=2, steps=1, rate=0.25)"
+    (record,) = trier.attempt([0])
+    assert record.became == "survived"
+    assert trier.shrink(record).problem == "make_problem('quadratic', tasks=2, steps=1, rate=0.25)"
 
 
 def test_a_false_alarm_shrinks_to_one_line():
@@ -204,7 +204,7 @@ def test_a_process_that_ends_is_a_failure(wrong):
     result = command(f"{wrong}:ends", "--trials", 12, "--format", "json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
-    trials = asking(Campaign(f"{wrong}:right", orders=(1,)))
+    trials = plan_of(Campaign(f"{wrong}:right", orders=(1,)))
     zero = [
         number for number in range(12)
         if trials.trial(number).problem(Choices(trials.trial(number).drawn()[0])).inner_grad_steps == 0
@@ -217,7 +217,7 @@ def test_a_process_that_ends_is_a_failure(wrong):
 # The journal
 
 
-TRIED = [Tried(number, f"trial {number}", "named", "B02") for number in range(5)]
+RECORDS = [Record(number, f"trial {number}", "named", "B02") for number in range(5)]
 
 
 def kept(path, campaign=SELF_TEST):
@@ -230,16 +230,16 @@ def test_a_journal_has_what_was_written(tmp_path):
     """What is added is there for the next process, also after a line that was torn, which is dropped."""
     path = tmp_path / "journal.jsonl"
     with closing(Journal(path, SELF_TEST)) as journal:
-        journal.add(TRIED[:2])
-        journal.add(TRIED[2:4])
+        journal.add(RECORDS[:2])
+        journal.add(RECORDS[2:4])
     whole = path.read_bytes()
     for torn in (b"", b'{"trials": [[4, "tri', b'{"trials": []}'):
         path.write_bytes(whole + torn)
-        assert kept(path) == TRIED[:4]
+        assert kept(path) == RECORDS[:4]
         assert path.read_bytes() == whole
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
-        assert kept(path) == TRIED[: 2 * max(whole[:cut].count(b"\n") - 1, 0)]
+        assert kept(path) == RECORDS[: 2 * max(whole[:cut].count(b"\n") - 1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -279,18 +279,18 @@ class Noting:
     def results(self, pieces):
         """Return the pieces from the last to the first."""
         self.pieces = list(pieces)
-        yield from ([Tried(number, "", "named") for number in piece] for piece in self.pieces[::-1])
+        yield from ([Record(number, "", "named") for number in piece] for piece in self.pieces[::-1])
 
 
 def test_what_the_journal_has_is_not_taken_again(tmp_path):
     """Only what is missing is taken, in chunks; results come in order, and progress is told of what was left."""
     path, takers, heard = tmp_path / "journal.jsonl", Noting(), []
     with closing(Journal(path, SELF_TEST)) as journal:
-        journal.add([Tried(number, "", "named") for number in (*range(10), 12, 99)])
+        journal.add([Record(number, "", "named") for number in (*range(10), 12, 99)])
     with closing(Journal(path, SELF_TEST)) as journal:
-        tried = run(takers, 25, journal, lambda *progress: heard.append(progress))
+        records = run(takers, 25, journal, lambda *progress: heard.append(progress))
     assert takers.pieces == [(10, 11, *range(13, 20)), tuple(range(20, 25))]
-    assert [trial.number for trial in tried] == list(range(25))
+    assert [trial.number for trial in records] == list(range(25))
     assert heard == [(0, 14, "0 failures"), (5, 14, "0 failures"), (14, 14, "0 failures")]
     assert len(kept(path)) == 26
 
@@ -319,5 +319,5 @@ def test_what_a_subject_prints_is_no_part_of_the_report(wrong):
 
 def test_in_this_process():
     """One job takes the trials here."""
-    tried = run(InThisProcess(SELF_TEST), 3, Journal(None, SELF_TEST))
-    assert tried == Trier(SELF_TEST).attempt(range(3))
+    records = run(InThisProcess(SELF_TEST), 3, Journal(None, SELF_TEST))
+    assert records == Trier(SELF_TEST).attempt(range(3))

@@ -57,9 +57,9 @@ def test_a_worker_that_is_killed_loses_nothing(cluster):
         if len(heard) == 2:  # the first results have come, and others are being worked out
             os.kill(numbers[0], signal.SIGKILL)
 
-    tried = run(Cluster(campaign, cluster.scheduler_address), 50, Journal(None, campaign), progress)
+    records = run(Cluster(campaign, cluster.scheduler_address), 50, Journal(None, campaign), progress)
     assert len(heard) == 6
-    assert tried == run(InThisProcess(campaign), 50, Journal(None, campaign))
+    assert records == run(InThisProcess(campaign), 50, Journal(None, campaign))
 
 
 @needs_cluster

@@ -102,8 +102,8 @@ def test_a_campaign_that_is_killed_finds_the_same(tmp_path, nothing_is_left, kil
     expected = run(InThisProcess(undisturbed), trials, Journal(None, undisturbed))
     written = [trial for line in journal.read_bytes().splitlines()[1:] for trial in json.loads(line)["trials"]]
     became = {number: (state, name) for number, _, state, name in written}
-    assert became == {tried.number: (tried.became, tried.name) for tried in expected}
-    assert found["became"] == dict(Counter(tried.became for tried in expected).most_common())
+    assert became == {record.number: (record.became, record.name) for record in expected}
+    assert found["became"] == dict(Counter(record.became for record in expected).most_common())
     assert (found["trials"], len(written)) == (trials, trials)
     deadline = time.monotonic() + 60
     while nothing_is_left() and time.monotonic() < deadline:

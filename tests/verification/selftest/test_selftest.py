@@ -241,8 +241,8 @@ def test_a_fault_that_no_problem_shows_is_a_hole():
 def test_a_hole_fails_the_self_test():
     """A fault that is caught and is next to right everywhere is a hole: the command says so and exits with 1."""
 
-    def near(asked):
-        found = right(asked)
+    def near(question):
+        found = right(question)
         leaves = {chain: leaf * leaf.dtype.type(1 + 1e-6) for chain, leaf in found.gradients.items()}
         return replace(found, gradients=leaves)
 

@@ -27,7 +27,7 @@ _PROBLEMS = 3
 _OF_VERDICT = {"pass": "right", "fail": "wrong", "inconclusive": "undecided"}
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """What became of a trial, the name that was given first, and what there is to say."""
 
     became: str
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
     said: str = ""
 
 
-class Asked(Protocol):
+class Attempt(Protocol):
     """A trial."""
 
     @property
@@ -48,11 +48,11 @@ class Asked(Protocol):
     def problem(self, choices: Choices) -> Problem:
         """Return the problem that choices make."""
 
-    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judged:
+    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
         """Ask these problems, and return what comes of it; `standards` has what is known of them."""
 
 
-class Asking(Protocol):
+class Plan(Protocol):
     """The trials of a campaign."""
 
     @property
@@ -62,11 +62,11 @@ class Asking(Protocol):
     def about(self, number: int) -> str:
         """Return what the trial of a number tries, in words."""
 
-    def trial(self, number: int) -> Asked:
+    def trial(self, number: int) -> Attempt:
         """Return the trial of a number."""
 
 
-def asking(campaign: Campaign, lineup: Lineup | None = None) -> Asking:
+def plan_of(campaign: Campaign, lineup: Lineup | None = None) -> Plan:
     """Return the trials of a campaign; a lineup takes the place of the catalogue and of the correct code.
 
     Raises:
@@ -104,7 +104,7 @@ class _SelfTest:
         trial = self._known(number)
         return f"{trial.name}, order {trial.order}, {trial.dtype}"
 
-    def trial(self, number: int) -> Asked:
+    def trial(self, number: int) -> Attempt:
         """Return a fault or correct code by chance; trials of one chunk have one order."""
         return _KnownTrial(self.campaign, self.lineup, number // CHUNK, self._known(number))
 
@@ -142,14 +142,14 @@ class _KnownTrial:
         """Return the problem that choices make, with any options."""
         return drawn_problem(choices, order=self.trial.order, families=families, dtypes=("float64",), supports=EXTRAS)
 
-    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judged:
+    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
         """Return what became of it; a fault that no problem shows has not survived, but is "hidden"."""
         result = run(self.trial, standards, replace(self.lineup, problems=tuple(problems)))
         if result.outcome != "survived":
-            return Judged(result.outcome, result.name)
+            return Judgement(result.outcome, result.name)
         answer = self.lineup.faults[self.trial.faults[-1]].variants[self.trial.variant]
-        asked = [(standards.of(problem, self.trial.order), self.trial.dtype) for problem in problems]
-        return Judged("survived" if is_shown(answer, asked) else "hidden", "")
+        posed = [(standards.of(problem, self.trial.order), self.trial.dtype) for problem in problems]
+        return Judgement("survived" if is_shown(answer, posed) else "hidden", "")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class _Judging:
         """Return the name of the subject."""
         return self.campaign.subject
 
-    def trial(self, number: int) -> Asked:
+    def trial(self, number: int) -> Attempt:
         """Return the subject with a problem of its own."""
         return _SubjectTrial(self.campaign, number, *self._subject)
 
@@ -214,9 +214,9 @@ class _SubjectTrial:
         order = self.campaign.orders[0]
         return drawn_problem(choices, order=order, dtypes=("float64",), supports=self.supports)
 
-    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judged:
+    def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
         """Return the verdict, with the first name and the first finding."""
         report = verify(self.function, problems=problems, standards=standards, **self.options)
         names, findings = report.diagnosis[:1], [finding for case in report.cases for finding in case.findings][:1]
         said = "\n".join(map(str, [*names, *findings]))
-        return Judged(_OF_VERDICT[report.verdict], names[0].name if names else "", said)
+        return Judgement(_OF_VERDICT[report.verdict], names[0].name if names else "", said)
