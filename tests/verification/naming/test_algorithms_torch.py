@@ -399,6 +399,14 @@ def test_wrong_code_is_named(declared, order, name, detail, function):
     assert detail in names[0].evidence, names
 
 
+def test_a_number_that_somebody_wrote_is_found_to_its_last_digit():
+    """A limit that a search finds to the bound of one answer is held to the short one beside it."""
+    clipped = subject(maml, partial(clipping, limit=1.0))  # found first: 0.9999999999996
+    passes, names = judged(clipped, "", 1, ("one-task", "mlp-tanh-mse"))
+    assert (passes, names[0].name) == (False, "O01")
+    assert 'declare --algorithm "clip-by-norm(1)"' in names[0].evidence
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_right_cavia_passes(order):
     """Context parameters that start at 0 in each task and have no outer gradient are CAVIA."""
