@@ -66,7 +66,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "verification": (
         "templates", "texts", "processes", "orders", "verdicts", "frameworks", "oracles", "algorithms", "problems",
         "faults", "subjects", "judging", "vectors", "relations", "isolation", "naming", "report", "missing", "remarks",
-        "judge", "testing", "own", "models", "protocol", "selftest", "reports", "commands",
+        "judge", "testing", "own", "models", "protocol", "selftest", "campaigns", "reports", "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

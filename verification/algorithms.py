@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
+from verification.oracles.hessian_free import HessianFree
 from verification.oracles.updates import (
     Adam,
     ClipByNorm,
@@ -55,10 +56,11 @@ class Algorithm:
 
     `update` turns inner gradients into directions, `weights` has the weights of the outer costs along the inner loop,
     `adapts` tells which variables the inner loop adapts: "" all that a problem says, "head" the last layer alone,
-    "body" all but it. `rates` tells which inner rates the outer loop learns as well: none, one for each entry of the
-    variables, or one for each leaf, and `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells
-    that right code may differ on a variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no
-    derivative there.
+    "body" all but it, "context" one that the outer loop does not learn and that starts at 0. `rates` tells which inner
+    rates the outer loop learns as well: none, one for each entry of the variables, or one for each leaf, and
+    `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells that right code may differ on a
+    variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no derivative there. `hessian_free` has
+    the differences that stand for products with Hessians at second order.
     """
 
     spelled: str = ""
@@ -68,6 +70,7 @@ class Algorithm:
     rates: Rates | None = None
     adds_support: bool = False
     needs_all_used: bool = False
+    hessian_free: HessianFree | None = None
 
     def __str__(self) -> str:
         return self.spelled or "plain gradient descent"
@@ -81,9 +84,12 @@ class Algorithm:
     def is_smooth(self) -> bool:
         """Whether differences of values can give its derivative: not where something is held, nor around jumps.
 
-        g/(√v + ε) is nearly the sign of g at first, and jumps where an entry of an inner gradient passes 0.
+        g/(√v + ε) is nearly the sign of g at first, and jumps where an entry of an inner gradient passes 0. What has
+        differences in place of Hessians is no derivative of anything.
         """
-        return not any(part.held or isinstance(part, RMSProp | Adam) for part in self._parts)
+        return self.hessian_free is None and not any(
+            part.held or isinstance(part, RMSProp | Adam) for part in self._parts
+        )
 
     @property
     def _parts(self) -> tuple[Part, ...]:
@@ -91,6 +97,10 @@ class Algorithm:
 
 
 PLAIN = Algorithm()
+
+
+#: What an ingredient makes.
+Made: TypeAlias = Part | Weights | Rates | HessianFree | str
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class Ingredient:
     parameters: dict[str, float | None]
     meaning: str
     source: str
-    make: Callable[..., Part | Weights | Rates | str]
+    make: Callable[..., Made]
     flags: tuple[str, ...] = ()
     example: str = ""
     many: bool = False  # as many numbers as one likes, in place of parameters by name
@@ -161,6 +171,12 @@ def _mldg(beta: float) -> AddedSupport:
     return AddedSupport(beta)
 
 
+def _per_fedavg(delta: float) -> HessianFree:
+    if not delta:
+        raise ValueError("algorithm: expected a delta above 0 in per-fedavg(delta=0.001), but got 0.")
+    return HessianFree(delta=delta)
+
+
 def _meta_sgd(**flags: bool) -> Rates:
     return Rates.BY_LEAF if flags[_BY_LEAF] else Rates.BY_ENTRY
 
@@ -199,8 +215,12 @@ INGREDIENTS: dict[str, Ingredient] = {
                    "Li et al. 2018, algorithm 1", _mldg, (), "mldg(1)"),
         Ingredient("meta-sgd", {}, "φ ← φ − r g, and the outer gradient by the rates r too",
                    "Li et al. 2017, algorithm 1", _meta_sgd, (_BY_LEAF,), "meta-sgd"),
+        Ingredient("per-fedavg", {"delta": 1e-3}, "H u as (∇S(φ + δu) − ∇S(φ − δu))/2δ at order 2 (HF); at order 1, FO",
+                   "Fallah et al. 2020, section 5", _per_fedavg, (), "per-fedavg(0.001)"),
         Ingredient("anil", {}, "the inner loop adapts the last layer alone", "Raghu et al. 2020, section 4",
                    lambda: "head", (), "anil"),
+        Ingredient("cavia", {}, "context parameters adapt alone, from 0, and the outer loop learns all others",
+                   "Zintgraf et al. 2019, algorithm 1", lambda: "context", (), "cavia"),
         Ingredient("boil", {}, "the inner loop adapts all but the last layer", "Oh et al. 2021, section 3",
                    lambda: "body", (), "boil"),
     )
@@ -225,9 +245,12 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
     parts = tuple(value for _, value in made if isinstance(value, Part))
     words = [value for _, value in made if isinstance(value, str)]
     rates = [value for _, value in made if isinstance(value, Rates)]
+    differences = [value for _, value in made if isinstance(value, HessianFree)]
     weights: Sequence[Any] = [value for _, value in made if callable(value)]
     if rates and parts:
         raise ValueError(f"algorithm: expected meta-sgd without another inner update, but got {' and '.join(texts)}.")
+    if differences and len(made) > 1:
+        raise ValueError(f"algorithm: expected per-fedavg alone, but got {' and '.join(texts)}.")
     if max(len(words), len(weights), len(rates)) > 1:
         raise ValueError(f"algorithm: expected at most one of a kind in {spelled!r}, but got {' and '.join(texts)}.")
     return Algorithm(
@@ -237,11 +260,12 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
         adapts=words[0] if words else "",
         rates=rates[0] if rates else None,
         adds_support=any(isinstance(value, AddedSupport) for value in weights),
+        hessian_free=differences[0] if differences else None,
         needs_all_used=any(isinstance(part, WeightDecay | RMSProp | Adam) for part in parts),
     )
 
 
-def _ingredient(text: str) -> tuple[str, Part | Weights | Rates | str]:
+def _ingredient(text: str) -> tuple[str, Made]:
     """Return one ingredient as it is spelled in full, and what it makes."""
     found = re.fullmatch(r"\s*([A-Za-z][\w-]*(?:\+\+)?)\s*(?:\((.*)\))?\s*", text)
     name = found[1].lower().replace("_", "-") if found else ""

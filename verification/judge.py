@@ -86,8 +86,8 @@ def verify(
         seed: makes those other random numbers.
         problems: what to test on instead, without the relations: names of built-in problems, or problems of one's own.
         progress: called before each problem.
-        standards: what is known of the built-in problems, to be shared between several runs; by default worked out
-            for this one.
+        standards: what is known of the problems, to be shared between several runs; by default worked out for this
+            one.
         measures_growth: whether to ask a wrong subject again, at smaller learning rates: `report.growth` then has how
             its errors grow.
         returns: "gradients", or "parameters" where the subject takes one outer step of plain descent and returns what
@@ -333,18 +333,9 @@ class Run:
             return [self.standards.of(name, order, rate, self.algorithm) for name in names]
         return [
             self.standards.of(problem, order, rate, self.algorithm)
-            if isinstance(problem, str)
-            else Standard(
-                self._declaring(problem)
-                .native("autograd", "float64")
-                .with_outer_step(rate or problem.outer_learning_rate)
-            )
             for problem in self.problems
             if (suite.is_asked(problem, order, self.algorithm) if isinstance(problem, str) else problem.order == order)
         ]
-
-    def _declaring(self, problem: Problem) -> Problem:
-        return problem if self.algorithm.is_plain else replace(problem, algorithm=self.algorithm)
 
     def standards_for(self, subject: Subject, order: Order) -> list[Standard]:
         """Return what to ask a subject of an order: as it declares, with costs that use every variable."""

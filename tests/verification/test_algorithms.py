@@ -27,6 +27,7 @@ SPELLED = [
     ("maml++(5, 10) + adam", "multi-step-loss(5, 10) + adam"),
     ("rates-by-step(1, 0.5)", "rates-by-step(1, 0.5)"),
     ("Meta-SGD (by-leaf)", "meta-sgd(by-leaf)"),
+    ("Per-FedAvg", "per-fedavg(0.001)"),
     (" ", ""),
 ]
 
@@ -50,6 +51,8 @@ def test_an_algorithm_is_spelled_in_full(text, full):
         ("adam(held=1)", "expected adam("),
         ("anil + boil", "at most one"),
         ("mldg(0)", "a beta above 0"),
+        ("per-fedavg(0)", "a delta above 0"),
+        ("per-fedavg + adam", "per-fedavg alone"),
         ("meta-sgd + adam", "without another inner update"),
         ("((", "NAME"),
     ],
@@ -101,7 +104,9 @@ def test_updates_with_jumps_agree_with_differences_where_there_is_none(text):
     assert min(apart) <= 1e-7 * np.linalg.norm(by_loop)
 
 
-@pytest.mark.parametrize("text", [*SMOOTH, "adam", "adam(held)", "momentum(0.9, held)", "clip-by-norm(0.5, held)"])
+@pytest.mark.parametrize(
+    "text", [*SMOOTH, "per-fedavg", "adam", "adam(held)", "momentum(0.9, held)", "clip-by-norm(0.5, held)"]
+)
 @pytest.mark.parametrize("order", [1, 2, "reptile"])
 def test_faults_start_from_the_same_right_answer(text, order):
     """The chain rule step by step, which faults are written in, gives what the unrolled loop gives."""
@@ -110,6 +115,48 @@ def test_faults_start_from_the_same_right_answer(text, order):
     for chain, gradient in truth.gradients.items():
         assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
+
+
+def test_context_parameters_start_at_zero_and_are_not_learned():
+    """In CAVIA one variable is 0 at first and adapts alone, and the outer gradient is by the others."""
+    asked = problem("mlp-tanh-mse", order=2, algorithm="cavia")
+    assert [chain for chain, leaf in asked.variables.items() if not np.any(leaf)] == ["b1"]
+    answer = by_unrolling(asked).answer
+    assert "b1" not in answer.gradients
+    assert answer.gradients.keys() == asked.variables.keys() - {"b1"}
+    moved = {chain for chain, leaf in answer.adapted.items() if not np.allclose(leaf, asked.variables[chain])}
+    assert moved == {"b1"}
+    assert not suite.is_asked("mlp-tanh-mse", "reptile", algorithm("cavia"))
+
+
+def test_differences_of_gradients_by_hand():
+    """One inner step of Per-FedAvg (HF) is u − α (∇S(θ + δu) − ∇S(θ − δu)) / 2δ with u = ∇Q(φ), the mean over tasks."""
+    asked, delta = problem("one-step", order=2, algorithm="per-fedavg(0.01)"), 0.01
+    theta, rate, found = asked.variables, asked.inner_learning_rate, []
+    for support, query in asked.tasks():
+        slopes = asked.inner_gradient(support, theta)
+        u = asked.outer_gradient(query, {name: theta[name] - rate * slopes[name] for name in theta})
+        ahead, behind = (
+            asked.inner_gradient(support, {name: theta[name] + sign * delta * u[name] for name in theta})
+            for sign in (1, -1)
+        )
+        found.append({name: u[name] - rate * (ahead[name] - behind[name]) / (2 * delta) for name in theta})
+    truth, exact = by_unrolling(asked).answer.gradients, by_unrolling(problem("one-step", order=2)).answer.gradients
+    for name in theta:
+        expected = np.mean([gradient[name] for gradient in found], axis=0)
+        assert truth[name] == pytest.approx(expected, rel=1e-11, abs=1e-12)
+    assert np.linalg.norm(truth["w1"] - exact["w1"]) > 1e-6 * np.linalg.norm(exact["w1"])
+
+
+def test_differences_of_gradients_are_exact_on_a_quadratic_cost():
+    """Where the inner gradient is linear, Per-FedAvg (HF) is MAML, whatever δ is; at first order it is FOMAML."""
+    for order, text in ((2, "per-fedavg(0.5)"), (2, "per-fedavg"), (1, "per-fedavg")):
+        differences, plain = (
+            by_unrolling(problem("quadratic", order=order, algorithm=declared)).answer.gradients
+            for declared in (text, "")
+        )
+        for chain, gradient in plain.items():
+            assert differences[chain] == pytest.approx(gradient, rel=1e-9, abs=1e-9)
 
 
 def test_learned_rates_have_the_gradient_of_a_task_by_hand():

@@ -6,6 +6,7 @@ import click
 
 from verification.commands.algorithms import algorithms
 from verification.commands.calibrate import calibrate
+from verification.commands.campaign import campaign
 from verification.commands.check import check
 from verification.commands.faults import faults
 from verification.commands.init import init
@@ -44,5 +45,5 @@ def main() -> None:
     click.get_current_context().call_on_close(end_on_signals())
 
 
-for command in (init, verify, check, faults, algorithms, self_test, calibrate, smoke, requests, vectors):
+for command in (init, verify, check, faults, algorithms, self_test, campaign, calibrate, smoke, requests, vectors):
     main.add_command(command)

@@ -56,7 +56,7 @@ def _faults() -> list[Fault]:
                "ε = 1e-07": algorithms.with_eps(1e-7), "ε = 1e-06": algorithms.with_eps(1e-6),
                "ε = 1e-05": algorithms.with_eps(1e-5), "ε = 0": algorithms.with_eps(0.0),
                "ε = 0 in the clip": algorithms.without_clip_eps, "ε = 1e-06 in the clip": algorithms.with_clip_eps},
-              EVERY),
+              EVERY, dtypes=("float64",)),
         Fault("O05", "another clip than is declared", "clip(g) by another rule", "none confirmed",
               "an inner gradient above the limit",
               "Clip as declared: by value every entry, by norm all adapting leaves together, before the optimizer.",
@@ -101,6 +101,21 @@ def _faults() -> list[Fault]:
               {"the support loss left out": algorithms.without_support,
                "the query loss left out": algorithms.without_query, "β left out": algorithms.without_beta,
                "the mean of both": algorithms.mean_of_both}, MAML),
+        Fault("O12", "another difference in place of the Hessian than is declared",
+              "H u by another rule than (∇S(φ + δu) − ∇S(φ − δu)) / 2δ", "none confirmed",
+              "Per-FedAvg (HF), K ≥ 1, S not quadratic, float64",
+              "Take the gradient of the inner cost, on the same data, at φ + δu and at φ − δu, with the declared δ and "
+              "u the outer gradient, and divide by 2δ.",
+              {"an exact product": algorithms.exact_products, "δ over ‖u‖": algorithms.relative_differences,
+               "from φ on, (∇S(φ + δu) − ∇S(φ)) / δ": algorithms.one_sided_differences,
+               "divided by δ": algorithms.differences_over_delta,
+               "δ = 0.01": algorithms.differences_of(delta=0.01), "δ = 0.1": algorithms.differences_of(delta=0.1),
+               "δ = 0.0001": algorithms.differences_of(delta=1e-4)}, (2,), dtypes=("float64",)),
+        Fault("O13", "other variables adapt than are declared", "φ_{k+1} = φ_k − α I'∇S(φ_k), I' for I",
+              "none confirmed", "ANIL, BOIL, CAVIA, K ≥ 1",
+              "Take the inner gradient by the variables that are declared to adapt, and update them alone.",
+              {"all of them": algorithms.everything_adapts, "the others in their place": algorithms.others_adapt},
+              EVERY),
     ]  # fmt: skip
 
 

@@ -210,6 +210,33 @@ weights_reversed = _changed_weights(lambda weights: [*weights[:1], *weights[:0:-
 weights_over_steps = _changed_weights(lambda weights: [weight / max(len(weights) - 1, 1) for weight in weights])
 
 
+def differences_of(**changes: Any) -> Misreading:
+    """O12: other differences in place of products with Hessians, where some are declared."""
+
+    def changed(work: Work, _: Question) -> Work:
+        declared = work.view.hessian_free
+        return work if declared is None else work.changed(hessian_free=replace(declared, **changes))
+
+    return misread(changed)
+
+
+relative_differences = differences_of(relative=True)
+one_sided_differences = differences_of(one_sided=True, over=1.0)
+differences_over_delta = differences_of(over=1.0)
+exact_products = misread(lambda work, _: work.changed(hessian_free=None))
+
+
+#: O13: other variables adapt than those that are selected.
+everything_adapts = misread(lambda work, _: work.changed(inner_mask=np.ones_like(work.view.inner_mask)))
+
+
+def others_adapt(question: Question) -> Outcome:
+    """O13: those that are not selected adapt in place of those that are, as in BOIL for ANIL."""
+    if all(np.all(work.view.inner_mask) for work in question.works):
+        return right(question)
+    return misread(lambda work, _: work.changed(inner_mask=1 - work.view.inner_mask))(question)
+
+
 def _at_rates(change: Callable[[dict[str, Any]], dict[str, Any]], of: AnswerFunction = right) -> AnswerFunction:
     """Make an answer with other gradients by the learned rates, and all else as another answer has it."""
 

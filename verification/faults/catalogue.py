@@ -85,7 +85,8 @@ def _order() -> list[Fault]:
         Fault("A10", "Hessian-vector products by finite differences", "H_k u ≈ (∇S(φ_k + εu) − ∇S(φ_k − εu)) / 2ε",
               "quark0/darts (a method there); Fallah et al. 2020, Per-FedAvg (HF)", "K ≥ 1, S not quadratic",
               "The answer is right to the error of the difference, about ε². Where that is not meant, differentiate "
-              "the inner gradient exactly, by automatic differentiation.",
+              "the inner gradient exactly, by automatic differentiation. Where it is meant, as in Per-FedAvg (HF), "
+              'declare it: --algorithm "per-fedavg(ε)".',
               {"ε = 0.01/‖u‖": order.by_relative_differences, "ε = 0.001": order.by_fixed_differences},
               (2,), dtypes=("float64",)),
     ]  # fmt: skip

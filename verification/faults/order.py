@@ -69,11 +69,14 @@ def by_differences(step: float, *, relative: bool, one_sided: bool = False) -> A
 
     def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
         for phi in reversed(points):
-            size = float(np.linalg.norm(u)) if relative else 1.0
+            # (I − H D) u: what does not adapt has a part in the product, and none in its direction.
+            rate = np.max(work.alpha, initial=0)
+            aimed = u * (work.alpha / rate if rate else 0)
+            size = float(np.linalg.norm(aimed)) if relative else 1.0
             epsilon = u.dtype.type(step / size if size else step)
-            ahead = work.inner_gradient(phi + epsilon * u)
-            behind = work.inner_gradient(phi if one_sided else phi - epsilon * u)
-            u = u - work.alpha * (ahead - behind) / (epsilon if one_sided else 2 * epsilon)
+            ahead = work.inner_gradient(phi + epsilon * aimed)
+            behind = work.inner_gradient(phi if one_sided else phi - epsilon * aimed)
+            u = u - rate * (ahead - behind) / (epsilon if one_sided else 2 * epsilon)
         return u
 
     return with_pull_back(through)

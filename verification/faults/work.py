@@ -186,7 +186,11 @@ def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carri
     With an update it is the Jacobian of point and states together, by the chain rule: what arrives at the gradient of a
     step goes through H_k, and what arrives at the states goes on to the step before.
     """
-    update = work.view.update
+    update, differences = work.view.update, work.view.hessian_free
+    if differences is not None:
+        for phi in reversed(points[since:]):
+            u = u - work.alpha * differences.product(work.inner_gradient, phi, u)
+        return u
     if update is None:
         for product in reversed(work.inner_products(points[since:])):
             u = u - product(work.alpha * u)

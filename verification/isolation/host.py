@@ -40,6 +40,16 @@ _LOOKS, _GLANCE = 25, 0.02  # how often, and after how many seconds each time, i
 _ROOT = Path(program.__file__).resolve().parents[2]
 
 
+def safe_path() -> list[str]:
+    """Return where a new process finds the judge's own modules: not in files of that name in the current folder."""
+    here = str(Path.cwd())
+    return [
+        entry
+        for entry in map(str, sys.path)
+        if Path(entry or here).resolve() == _ROOT or (entry and os.path.abspath(entry) != here)
+    ]
+
+
 class Host(Partner):
     """A process of Python with a subject in it, which is imported as soon as the process is started.
 
@@ -82,15 +92,8 @@ class Host(Partner):
         trace = self._trace.fileno()
         self._trace.seek(0)
         self._trace.truncate()
-        # The judge's own modules come from where this one has them: not from files of that name beside the subject.
-        here = str(Path.cwd())
-        safe = [
-            entry
-            for entry in map(str, sys.path)
-            if Path(entry or here).resolve() == _ROOT or (entry and os.path.abspath(entry) != here)
-        ]
         start = f"import sys; sys.path[:] = sys.argv[2:]; from {program.__name__} import start; start(sys.argv[1])"
-        words = [sys.executable, "-c", start, json.dumps({**self._job, "trace": trace}), *safe]
+        words = [sys.executable, "-c", start, json.dumps({**self._job, "trace": trace}), *safe_path()]
         return Child(
             words, memory=self._memory, inherited=(trace,), overheard=self._overhear, before_end=self._ask_where
         )

@@ -21,12 +21,13 @@ def overlooked(tested: Iterable[Posed], order: Order) -> list[str]:
     for fault in CATALOGUE.values():
         # G11, which only float64 shows, needs no rule: in bounds of float32 its distance is next to nothing.
         able = [pair for pair in cheapest_first if pair[0].problem.inner_grad_steps <= fault.most_steps]
-        if order in fault.orders and not all(_is_shown(answer, able) for answer in fault.variants.values()):
+        if order in fault.orders and not all(is_shown(answer, able) for answer in fault.variants.values()):
             found.append(fault.id)
     return found
 
 
-def _is_shown(answer: AnswerFunction, tested: Iterable[Posed]) -> bool:
+def is_shown(answer: AnswerFunction, tested: Iterable[Posed]) -> bool:
+    """Return whether one of these problems, in its precision, tells a fault's answer from the right one."""
     return any(
         standard.distance(answer, dtype, call=call) >= DECIDES
         for standard, dtype in tested

@@ -165,15 +165,25 @@ def nearest(order: Order, distance_of: Callable[[str], float], subtle: Sequence[
 
 
 class Standards:
-    """The standards of built-in problems, each made when it is first wanted: what several runs can share."""
+    """The standards of problems, each made when it is first wanted: what several runs can share."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Order, float | None, Algorithm], Standard] = {}
+        self._made: dict[tuple[str | Problem, Order, float | None, Algorithm], Standard] = {}
 
-    def of(self, name: str, order: Order, outer_rate: float | None = None, algorithm: Algorithm = PLAIN) -> Standard:
-        """Return the standard of a built-in problem, with an outer step where a subject takes one."""
-        key = (name, order, outer_rate, algorithm)
+    def of(
+        self,
+        problem: str | Problem,
+        order: Order,
+        outer_rate: float | None = None,
+        algorithm: Algorithm = PLAIN,
+    ) -> Standard:
+        """Return the standard of a problem, or of a built-in one by its name, with an outer step where one is taken."""
+        key = (problem, order, outer_rate, algorithm)
         if key not in self._made:
-            made = suite.problem(name, order=order, algorithm=algorithm)
-            self._made[key] = Standard(made.with_outer_step(outer_rate))
+            if isinstance(problem, str):
+                made = suite.problem(problem, order=order, algorithm=algorithm)
+            else:
+                made = problem if algorithm.is_plain else replace(problem, algorithm=algorithm)
+                made = made.native("autograd", "float64")
+            self._made[key] = Standard(made.with_outer_step(outer_rate or made.outer_learning_rate))
         return self._made[key]

@@ -81,11 +81,14 @@ def sensitivity(problem: Problem) -> Sensitivity:
     """Measure the sensitivity of a problem's answer from a few random disturbances."""
     rng = np.random.default_rng(_SEED)
     base = _answer(problem, rng, 0.0)
-    moved = [_answer(problem, rng, _DELTA) for _ in range(_DRAWS)]
+    delta = _DELTA
+    if problem.algorithm.hessian_free is not None:
+        delta *= min(1.0, problem.algorithm.hessian_free.delta)  # differences of that length divide a change by it
+    moved = [_answer(problem, rng, delta) for _ in range(_DRAWS)]
     found = Sensitivity(
-        cost=_response(np.asarray(base.cost), [np.asarray(answer.cost) for answer in moved]),
-        gradients=_movement(base.gradients, [answer.gradients for answer in moved]),
-        adapted=_movement(base.adapted, [answer.adapted for answer in moved]),
+        cost=_response(np.asarray(base.cost), [np.asarray(answer.cost) for answer in moved], delta),
+        gradients=_movement(base.gradients, [answer.gradients for answer in moved], delta),
+        adapted=_movement(base.adapted, [answer.adapted for answer in moved], delta),
         sizes={chain: norm(leaf) for chain, leaf in base.gradients.items()},
     )
     found = found.at_least(ends_over_rate(problem))
@@ -121,11 +124,11 @@ def bound_of_size(size: float, dtype: Any) -> float:
     return FACTOR * max(unit_roundoff(dtype) * size, float(np.finfo(dtype).smallest_subnormal)) if size else 0.0
 
 
-def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]]) -> dict[str, float]:
-    return {chain: _response(leaf, [answer[chain] for answer in moved]) for chain, leaf in base.items()}
+def _movement(base: dict[str, NDArray[Any]], moved: list[dict[str, NDArray[Any]]], delta: float) -> dict[str, float]:
+    return {chain: _response(leaf, [answer[chain] for answer in moved], delta) for chain, leaf in base.items()}
 
 
-def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
+def _response(base: NDArray[Any], moved: list[NDArray[Any]], delta: float) -> float:
     """Return the largest movement per unit of change; infinity where the answer is gone before it is measured.
 
     On a chaotic inner loop a change of δ grows until it is as large as the answer, and no further: dividing by δ would
@@ -135,7 +138,7 @@ def _response(base: NDArray[Any], moved: list[NDArray[Any]]) -> float:
     if not np.all(np.isfinite(movements)):
         return float("inf")
     movement = max(movements)
-    return float("inf") if movement > _BENT * size > 0 else movement / _DELTA
+    return float("inf") if movement > _BENT * size > 0 else movement / delta
 
 
 def _answer(problem: Problem, rng: np.random.Generator, delta: float) -> Answer:

@@ -13,6 +13,7 @@ from verification.faults.algorithms import state_kept, state_kept_within, with_u
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence, Observation
+from verification.naming.rules import short_numbers
 from verification.naming.vectors import first_wrong, returned, vector
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp
 from verification.orders import Order
@@ -38,7 +39,7 @@ def undeclared(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield what can be wrong in what is declared; it comes first, for another ε looks like a lower precision."""
     views = [work.view for observation in evidence.deciding for work in evidence.question(observation).works]
-    if all(view.update is None and view.weights is None for view in views):
+    if not any(view.update or view.weights or view.hessian_free or not np.all(view.inner_mask) for view in views):
         return
     for fault in ALGORITHM_CATALOGUE.values():
         if order in fault.orders and fault.id != "O01":
@@ -68,8 +69,13 @@ def _fitted(evidence: Evidence) -> Iterator[Candidate]:
     for spelled, make, starts in _searches(evidence, first):
         found = (_value(evidence, first, make, start) for start in starts)
         value = next((value for value in found if value is not None), None)
-        if value is not None:
-            yield _other(spelled.format(f"{value:.6g}"), make(value))
+        if value is None:
+            continue
+        # The search ends within the bound of one answer; the number that somebody wrote is right on all.
+        for number in dict.fromkeys((*short_numbers(value), value)):
+            if evidence.matches(first, evidence.predict(first, make(number))):
+                yield _other(spelled.format(f"{number:.6g}"), make(number))
+                break
 
 
 def _value(

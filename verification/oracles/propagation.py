@@ -75,6 +75,13 @@ Taken = tuple[FlatArray, FlatArray, tuple[Any, ...]]
 
 def _pulled_back(view: TaskView, taken: list[Taken], gradient: FlatArray, disturb: Disturb) -> FlatArray:
     """Multiply by the transposed Jacobian of each step, the last first; H_k u is a difference of exact gradients."""
+    if view.hessian_free is not None:
+        for phi, _, _ in reversed(taken):
+            product = view.hessian_free.product(
+                lambda at: disturb(complex_step_gradients(view.inner_costs, at[None])[0]), phi, gradient
+            )
+            gradient = disturb(gradient - view.step_size * product)
+        return gradient
     update = view.update or InnerUpdate(())
     states_back = update.begin(view.theta)
     for k, (phi, slope, states) in reversed(list(enumerate(taken))):

@@ -2,7 +2,7 @@
 
 θ ↦ Σ_k w_k Q(φ_k(θ)) is one function of the flat vector, with the inner gradients and the states of the update inside
 it, and autograd differentiates it in reverse: no Jacobian of a step is written down here. First order takes ∂φ_k/∂θ for
-the identity.
+the identity. Per-FedAvg (HF), which is no derivative of anything, goes back step by step instead.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def solve(view: TaskView, order: Order) -> Solution:
         if order == 1 and not (view.update and view.update.learns_rates):
             by_point = grad(lambda phi: view.outer_costs(phi[None])[0])
             gradient = np.sum([w * by_point(points[k]) for k, w in weights], axis=0)
+        elif view.hessian_free is not None and order == 2:
+            gradient = np.sum([w * _by_differences(view, points[:k], points[k]) for k, w in weights], axis=0)
         else:
             held = order == 1  # the inner gradients, while learned rates are differentiated
             gradient = grad(lambda theta: _objective(view, _iterates(view, theta, held=held)))(view.theta)
@@ -41,6 +43,16 @@ def solve(view: TaskView, order: Order) -> Solution:
             gradient = gradient + view.support_weight * grad(lambda theta: view.inner_costs(theta[None])[0])(view.theta)
         gradient = gradient * view.outer_mask
     return Solution(cost=cost, gradient=gradient, adapted=points[-1], error=_rounding(view, gradient))
+
+
+def _by_differences(view: TaskView, before: list[FlatArray], end: FlatArray) -> FlatArray:
+    """Return ∇Q(φ_k) pulled back to θ with differences for the products with Hessians: no derivative of the loop."""
+    assert view.hessian_free is not None
+    inner = grad(lambda phi: view.inner_costs(phi[None])[0])
+    u: FlatArray = grad(lambda phi: view.outer_costs(phi[None])[0])(end)
+    for phi in reversed(before):
+        u = u - view.step_size * view.hessian_free.product(inner, phi, u)
+    return u
 
 
 def _objective(view: TaskView, points: list[Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.oracles.hessian_free import HessianFree
 from verification.oracles.updates import InnerUpdate
 
 #: One number for each entry of the variables, in one axis.
@@ -37,7 +38,8 @@ class TaskView:
     `inner_costs_on_query` and `outer_costs_on_support` are the same functions with the data exchanged: what a wrong
     implementation may evaluate, and no right one does. `update` turns inner gradients into directions; None is plain
     descent. `weights` has, for a number of steps, the weights of the outer costs at φ_0, …, φ_K; None is what `average`
-    says. `support_weight` is that of S(θ) beside them.
+    says. `support_weight` is that of S(θ) beside them. `hessian_free` has the differences that stand for products with
+    Hessians at second order, where they are meant; every coordinate then adapts, at one rate.
     """
 
     theta: FlatArray
@@ -52,6 +54,7 @@ class TaskView:
     update: InnerUpdate | None = None
     weights: Callable[[int], list[float]] | None = None
     support_weight: float = 0.0
+    hessian_free: HessianFree | None = None
     inner_costs_on_query: Costs = _not_exchanged
     outer_costs_on_support: Costs = _not_exchanged
 

@@ -271,6 +271,7 @@ class Problem:
             update=InnerUpdate((self._learned_rates(),)) if self.algorithm.rates else self.algorithm.update,
             weights=self.algorithm.weights,
             support_weight=float(self.algorithm.adds_support),
+            hessian_free=self.algorithm.hessian_free,
         )
 
     def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:

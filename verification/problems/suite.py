@@ -178,8 +178,9 @@ _WITH_OPTIONS: dict[str, Recipe] = {
     "leaf-rates": _mlp(35, Options(), leaf_rates=True),
     "batched-leaf-rates": _mlp(36, Options(batched=True, outer_v=Selection("w2", meant=("w2",))), leaf_rates=True),
 }
-#: The last layer of a network, by the family's names.
+#: The last layer of a network, by the family's names, and what is added to the inputs of its first activations.
 _HEAD = frozenset({"w2", "b2"})
+_CONTEXT = "b1"
 _RECIPES = {**_PLAIN, **_WITH_OPTIONS}
 NAMES = tuple(_RECIPES)
 
@@ -204,7 +205,9 @@ def _made(name: str, order: Order, algorithm: Algorithm) -> Problem:
     found = problem_from(_RECIPES[kind(name)], name, order, seed=int(seed) if seed else None)
     if name.startswith(_USED):
         found = replace(found, family=families.with_all_used(found.family))
-    if algorithm.adapts:
+    if algorithm.adapts == "context":
+        found = _with_context(found)
+    elif algorithm.adapts:
         found = replace(found, options=replace(found.options, inner_v=_layers(found, algorithm)))
     if algorithm.rates:
         found = replace(found, inner_learning_rate=_uneven_rates(found, by_leaf=algorithm.rates is Rates.BY_LEAF))
@@ -224,6 +227,23 @@ def _uneven_rates(problem: Problem, *, by_leaf: bool) -> Tree:
         rates[chain] = own[chain] * np.asarray(_UNEVEN)[turns]
     chains = iter(problem.names)
     return map_leaves(lambda _: rates[next(chains)], problem.nest)
+
+
+def _with_context(problem: Problem) -> Problem:
+    """Return the problem with context parameters: 0 at first, adapted alone, and not learned by the outer loop."""
+    context = {chain for chain, name in problem.names.items() if name == _CONTEXT}
+    others = [chain for chain in problem.names if chain not in context]
+    values = {chain: leaf * (chain not in context) for chain, leaf in leaves(problem.variables).items()}
+    chains = iter(problem.names)
+    return replace(
+        problem,
+        variables=map_leaves(lambda _: values[next(chains)], problem.nest),
+        options=replace(
+            problem.options,
+            inner_v=Selection([*context], meant=tuple(context)),
+            outer_v=Selection(others, meant=tuple(others)),
+        ),
+    )
 
 
 def _layers(problem: Problem, algorithm: Algorithm) -> Selection:
@@ -336,16 +356,20 @@ def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
 
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
     network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
-    rates could have and S could be added to, and with all rates there are all gradients.
+    rates could have and S could be added to, and with all rates there are all gradients. Per-FedAvg has one rate for
+    all variables, and CAVIA learns what Reptile does not move.
     """
     recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
         return False
-    if algorithm.rates and not _selects_all(recipe):
+    if (algorithm.rates or algorithm.hessian_free) and not _selects_all(recipe):
         return False
-    if order == "reptile" and (algorithm.rates or algorithm.adds_support):
+    if algorithm.hessian_free and recipe.leaf_rates:
+        return False
+    asks_outer_loop = algorithm.rates or algorithm.adds_support or algorithm.hessian_free
+    if order == "reptile" and (asks_outer_loop or algorithm.adapts == "context"):
         return False
     return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)
 

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 
 from verification.faults import CATALOGUE, NOT_SHOWN
 from verification.orders import SPELLINGS
-from verification.reports.matrix import totals
+from verification.reports.matrix import hole_lines, totals
+from verification.selftest.holes import Row
 from verification.selftest.trials import TrialResult
 
 #: What a report can find wrong with an answer, in the order in which it looks.
 CHECKS = ("cost", "gradients", "adapted", "inputs", "second call")
 
 
-def page(results: list[TrialResult], command: str) -> str:
-    """Return the whole page, which says what command made it."""
+def page(results: list[TrialResult], command: str, rows: list[Row]) -> str:
+    """Return the whole page, which says what command made it; `rows` has what each problem shows."""
     parts = [
         "# The catalogue and the kill matrix",
         f"The command `{command}` writes this page. [Faults and their names](faults.md) explains how to read it.",
@@ -26,6 +27,7 @@ def page(results: list[TrialResult], command: str) -> str:
         "## What each check alone catches",
         "Faults that no other check finds, on any problem, in any precision.",
         alone(results),
+        *(("## What each problem shows", *hole_lines(rows), problems_that_show(rows)) if rows else ()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -64,6 +66,16 @@ def alone(results: list[TrialResult]) -> str:
         names = [name for name, row in caught.items() if _caught_by(row) == [check]]
         rows.append((check, "; ".join(names) or "none"))
     return _table(("check", "faults that only this check catches"), rows)
+
+
+def problems_that_show(rows: list[Row]) -> str:
+    """Return a row for each fault in each form and order, with the problems that show it."""
+    cells = [
+        (row.name, row.order, f"`{row.declared}`" if row.declared else "", ", ".join(row.problems) or "none")
+        for row in rows
+    ]
+    head = ("fault", "order", "declared", "problems on which it is far from right")
+    return _table(head, (tuple(map(str, row)) for row in cells))
 
 
 def _matrices(results: list[TrialResult]) -> Iterable[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from verification.reports.tables import print_table, say
+from verification.selftest.holes import FAR, Row, holes
 from verification.selftest.trials import BAD, TrialResult
 
 _STYLES = {"named": "green", "correct": "green", "survived": "bold red", "false alarm": "bold red"}
@@ -49,6 +52,27 @@ def _cell(result: TrialResult) -> Text:
     return Text(words, style=_STYLES.get(result.outcome, "yellow"))
 
 
+def show_holes(rows: list[Row], console: Console) -> None:
+    """Print how many faults the problems show, and those that none shows."""
+    for line in hole_lines(rows):
+        say(line, console)
+
+
+def hole_lines(rows: list[Row]) -> list[str]:
+    """Return, in sentences, how many faults the problems of the level show, and those that none shows."""
+    empty = [row for row in rows if row.is_hole]
+    lines = [
+        f"{len(rows) - len(empty)} of {len(rows)} faults, in each form and order, are {FAR:,.0f} bounds or more from "
+        f"right on a problem of the level; {len(holes(rows))} are not, and {len(empty) - len(holes(rows))} cannot be."
+    ]
+    for row in empty:
+        said = (
+            f"it cannot be shown: {row.reason}" if row.reason else "expected a problem that shows it, but there is none"
+        )
+        lines.append(f"{row.name}, order {row.order}: {said}.")
+    return lines
+
+
 def totals(results: list[TrialResult]) -> list[str]:
     """Return the totals in sentences."""
     lines = []
@@ -64,6 +88,11 @@ def totals(results: list[TrialResult]) -> list[str]:
             f"survived; {count['false alarm']} false alarms on {len(correct)} correct variants."
         )
     return lines
+
+
+def to_dict(results: list[TrialResult], rows: list[Row]) -> dict[str, Any]:
+    """Return the matrix, and what each problem shows, in plain types for JSON."""
+    return {"trials": [asdict(result) for result in results], "shown": [row.to_dict() for row in rows]}
 
 
 def is_clean(results: list[TrialResult]) -> bool:

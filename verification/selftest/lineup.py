@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from verification.faults import CATALOGUE, Fault
+from verification.problems.problem import Problem
 from verification.selftest.correct import Variant, variants
 
 
@@ -18,4 +19,4 @@ class Lineup:
 
     faults: Mapping[str, Fault] = field(default_factory=lambda: CATALOGUE)
     correct: Callable[[], list[Variant]] = variants
-    problems: tuple[str, ...] | None = None
+    problems: tuple[str | Problem, ...] | None = None

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
-
-import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.judge import verify
 from verification.judging.standard import Standards
 from verification.naming.scaling import under
-from verification.orders import DTYPES, ORDERS, Order
-from verification.problems.levels import QUICK
+from verification.orders import Order
 from verification.report import Report
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
@@ -36,16 +33,12 @@ _SHARING = 10
 
 @dataclass(frozen=True)
 class Trial:
-    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision.
-
-    With a seed, the problems of the level "quick" are asked with random numbers of that seed alone.
-    """
+    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision."""
 
     faults: tuple[str, ...]
     variant: str
     order: Order
     dtype: str
-    seed: int | None = None
     level: str = "quick"
 
     @property
@@ -89,30 +82,13 @@ def pair_trials(orders: tuple[Order, ...]) -> list[Trial]:
     ]
 
 
-def random_trials(count: int, seed: int) -> Iterator[Trial]:
-    """Yield faults and correct variants by chance, on problems with random numbers of their own.
-
-    Ten trials in a row are of one order and share their problems: what is right there is then worked out once.
-    """
-    rng = np.random.default_rng(seed)
-    everything = trials(ORDERS, DTYPES)
-    for index in range(count):
-        if index % _SHARING == 0:
-            order, numbers = everything[int(rng.integers(len(everything)))].order, int(rng.integers(10**9))
-            able = [trial for trial in everything if trial.order == order]
-        yield replace(able[int(rng.integers(len(able)))], seed=numbers)
-
-
 def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> TrialResult:
     """Try one subject of a lineup, on its problems or on those of the trial's level; standards serve the next trial."""
     lineup = lineup or Lineup()
     subject, options = _subject(trial, lineup)
-    problems = lineup.problems
-    if trial.seed is not None:
-        problems = tuple(f"{name}@{trial.seed}" for name in (QUICK if problems is None else problems))
     report = verify(
-        subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=problems, standards=standards,
-        **options,
+        subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=lineup.problems,
+        standards=standards, **options,
     )  # fmt: skip
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     name = report.diagnosis[0].name if report.diagnosis else ""
@@ -162,30 +138,16 @@ def run_all(
 
 def _tried(all_trials: list[Trial], jobs: int, lineup: Lineup | None) -> Iterator[TrialResult]:
     if jobs == 1:
-        worker = _Worker()
-        yield from (worker.run(trial, lineup) for trial in all_trials)
+        standards = Standards()
+        yield from (run(trial, standards, lineup) for trial in all_trials)
         return
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(partial(_run_in_pool, lineup=lineup), all_trials, chunksize=_SHARING)
 
 
-class _Worker:
-    """What is kept from one trial to the next: the standards, while trials have their numbers."""
-
-    def __init__(self) -> None:
-        self._standards = Standards()
-        self._seed: int | None = None
-
-    def run(self, trial: Trial, lineup: Lineup | None) -> TrialResult:
-        """Try one subject; with numbers of another seed the standards are new."""
-        if trial.seed != self._seed:
-            self._standards, self._seed = Standards(), trial.seed
-        return run(trial, self._standards, lineup)
-
-
-#: A process of the pool has one for its life.
-_POOLED = _Worker()
+#: What a process of the pool keeps from one trial to the next.
+_POOLED = Standards()
 
 
 def _run_in_pool(trial: Trial, lineup: Lineup | None) -> TrialResult:
-    return _POOLED.run(trial, lineup)
+    return run(trial, _POOLED, lineup)

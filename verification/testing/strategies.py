@@ -12,9 +12,7 @@ line that makes it again. `containers`, `costs` and `batches` are for tests that
 
 from __future__ import annotations
 
-import string
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +20,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from verification.orders import DTYPES, Order
-from verification.problems.families import FAMILIES
-from verification.problems.making import make_problem
+from verification.problems.drawing import (
+    SMOOTH,
+    Choose,
+    drawn_nesting,
+    drawn_options,
+    drawn_problem,
+    drawn_selection,
+)
 from verification.problems.options import Options, Selection
 from verification.problems.problem import EXTRAS, Problem
-from verification.problems.trees import Tree, leaves
+from verification.problems.trees import Tree
 from verification.testing.assertions import assert_right
 from verification.testing.general_costs import COSTS, FEATURES, GeneralCost
 
@@ -36,11 +40,11 @@ __all__ = [
 
 #: The shapes of variables.
 SHAPES = ((), (1,), (3,), (2, 3))
-#: Families that have a gradient everywhere. Where a cost has a kink, two right answers may differ.
-SMOOTH = tuple(name for name, family in FAMILIES.items() if family().kink_distances is None)
-# What comes first is what an example shrinks to: one task or no step would hide a mistake.
-_TASKS, _STEPS, _RATES = (2, 3, 1), (1, 2, 3, 0), (0.25, 0.125, 0.1, 0.03)
-_DEPTH = 3
+
+
+def _choosing(draw: st.DrawFn) -> Choose:
+    """Return the choice that Hypothesis makes; it shrinks to the first of several options."""
+    return lambda options: draw(st.sampled_from(options))
 
 
 @st.composite
@@ -64,23 +68,8 @@ def problems(
         supports: what a problem may ask beyond a plain one, as in a subject's attribute of that name: "batched",
             "averaging", "selections", "leaf-rates".
     """
-    family = draw(st.sampled_from(families))
-    names = list(FAMILIES[family]().shapes)
-    # Hypothesis prefers fewer choices: without this one, a family with fewer variables than a quadratic.
-    nest = draw(_nestings(names)) if draw(st.booleans()) else None
-    tasks = draw(st.sampled_from(_TASKS))
-    rates: st.SearchStrategy[float | None] = st.sampled_from(_RATES)
-    return make_problem(
-        family,
-        tasks=tasks,
-        steps=draw(st.sampled_from(_STEPS)),
-        rate=draw(rates | st.none() if "leaf-rates" in supports else rates),
-        seed=draw(st.integers(0, 2**16)),
-        order=order,
-        nest=nest,
-        framework=framework,
-        dtype=draw(st.sampled_from(dtypes)),
-        **vars(draw(options(tuple(leaves(nest) if nest else names), order=order, tasks=tasks, supports=supports))),
+    return drawn_problem(
+        _choosing(draw), order=order, framework=framework, families=families, dtypes=dtypes, supports=supports
     )
 
 
@@ -89,32 +78,13 @@ def options(
     draw: st.DrawFn, chains: Sequence[str], *, order: Order = 1, tasks: int = 1, supports: Collection[str] = EXTRAS
 ) -> Options:
     """The options of a step on variables with these key chains; those that the order or the subject has not are off."""
-    loop = Options(
-        batched="batched" in supports and draw(st.booleans()), num_tasks=draw(st.none() | st.integers(1, tasks))
-    )
-    if order == "reptile":
-        return loop
-    every = st.just(Selection())
-    inner, outer = (draw(every | selections(chains) if "selections" in supports else every) for _ in range(2))
-    passed_on = {*inner.of_task(0, tuple(chains)), *outer.of_task(0, tuple(chains))}
-    return replace(
-        loop,
-        average_across_steps="averaging" in supports and draw(st.booleans()),
-        same_cost=draw(st.booleans()),
-        # A cost of three parameters gets the selected variables alone, and those of a family need them all.
-        three_parameters="selections" in supports and passed_on == set(chains) and draw(st.booleans()),
-        inner_v=inner,
-        outer_v=outer,
-    )
+    return drawn_options(_choosing(draw), chains, order, tasks, supports)
 
 
 @st.composite
 def selections(draw: st.DrawFn, chains: Sequence[str]) -> Selection:
     """Selections of at least one variable, as a list of key chains to keep, or of those to leave out."""
-    meant = tuple(draw(st.lists(st.sampled_from(chains), min_size=1, unique=True)))
-    keep = draw(st.sampled_from((True, False)))
-    others = [chain for chain in chains if chain not in meant]
-    return Selection(list(meant) if keep else others, keep, meant)
+    return drawn_selection(_choosing(draw), chains)
 
 
 def arrays(
@@ -134,26 +104,8 @@ def arrays(
 @st.composite
 def containers(draw: st.DrawFn, leaves: st.SearchStrategy[Any] | None = None, *, most: int = 5) -> Tree:
     """Nested dicts, lists and tuples of one to `most` leaves; by default of `arrays`."""
-    return draw(_nestings(draw(st.lists(arrays() if leaves is None else leaves, min_size=1, max_size=most))))
-
-
-@st.composite
-def _nestings(draw: st.DrawFn, entries: Sequence[Any], depth: int = _DEPTH) -> Tree:
-    """Put leaves, in their order, into a container and containers in it; a flat dict is the simplest."""
-    kind = draw(st.sampled_from((dict, list, tuple)))
-    branches: list[Any] = []
-    rest = list(entries)
-    while rest:
-        size = draw(st.integers(1, len(rest))) if depth else 1
-        group, rest = rest[:size], rest[size:]
-        alone = size == 1 and not (depth and draw(st.booleans()))
-        branches.append(group[0] if alone else draw(_nestings(group, depth - 1)))
-    if kind is not dict:
-        return kind(branches)
-    letters = draw(st.permutations(string.ascii_lowercase[: len(branches)]))
-    # The variable of a problem goes by its name.
-    keys = [branch if isinstance(branch, str) else letter for branch, letter in zip(branches, letters, strict=True)]
-    return dict(zip(keys, branches, strict=True))
+    entries = draw(st.lists(arrays() if leaves is None else leaves, min_size=1, max_size=most))
+    return drawn_nesting(_choosing(draw), entries)
 
 
 def costs(framework: str = "autograd") -> st.SearchStrategy[GeneralCost]:

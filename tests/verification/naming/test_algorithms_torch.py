@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 PROBLEMS = ("logistic-regression", "one-task")  # of few variables: all that is tested here asks them
 
 
-def judged(subject, declared, order):
+def judged(subject, declared, order, problems=PROBLEMS):
     """Return whether every answer of a subject in float64 is right, and the names that it is given."""
-    run = replace(run_of(("float64",), (), "quick", 0, PROBLEMS, STANDARDS), algorithm=algorithm(declared))
+    run = replace(run_of(("float64",), (), "quick", 0, problems, STANDARDS), algorithm=algorithm(declared))
     wrapped = Subject(subject, "problem", "torch", "subject")
     found = [run.case(wrapped, standard, "float64") for standard in run.standards_for(wrapped, order)]
     cases = [case for case, _ in found]
@@ -174,6 +174,67 @@ def meta_sgd(problem, *, by_rates=list, held=None, lost=False):
     return loss.detach(), answer
 
 
+def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=False):
+    """Return the answer of Per-FedAvg: a client at a time, with differences of gradients for the Hessian's products."""
+    names, rate = list(problem.variables), problem.inner_learning_rate
+    theta = [leaf.clone() for leaf in problem.variables.values()]
+    total, cost = [torch.zeros_like(w) for w in theta], 0.0
+
+    def slopes_at(cost_of, batch, point):
+        point = [w.detach().clone().requires_grad_() for w in point]
+        loss = cost_of(batch, dict(zip(names, point, strict=True)))
+        return loss.detach(), gradients(loss, point)
+
+    def product(batch, point, u):
+        if exact:
+            point = [w.detach().clone().requires_grad_() for w in point]
+            loss = problem.inner_cost(batch, dict(zip(names, point, strict=True)))
+            slopes = gradients(loss, point, create_graph=True)
+            return gradients(sum((g * v).sum() for g, v in zip(slopes, u, strict=True)), point)
+        step = delta / torch.sqrt(sum((v**2).sum() for v in u)) if how == "relative" else delta
+        ahead = slopes_at(problem.inner_cost, batch, [w + step * v for w, v in zip(point, u, strict=True)])[1]
+        back = 0.0 if how == "one-sided" else step
+        behind = slopes_at(problem.inner_cost, batch, [w - back * v for w, v in zip(point, u, strict=True)])[1]
+        over = step if how in ("one-sided", "over delta") else 2 * step
+        return [(a - b) / over for a, b in zip(ahead, behind, strict=True)]
+
+    for support, query in problem.tasks():
+        points = [theta]
+        for _ in range(problem.inner_grad_steps):
+            slopes = slopes_at(problem.inner_cost, support, points[-1])[1]
+            points.append([w - rate * g for w, g in zip(points[-1], slopes, strict=True)])
+        loss, u = slopes_at(problem.outer_cost, query, points[-1])
+        for point in reversed(points[:-1]) if problem.order == 2 else ():
+            found = product(query if on_query else support, point, u)
+            u = [v - rate * h for v, h in zip(u, found, strict=True)]
+        cost += loss / problem.num_tasks
+        total = [t + v / problem.num_tasks for t, v in zip(total, u, strict=True)]
+    return cost, dict(zip(names, total, strict=True))
+
+
+def cavia(problem, *, adapting=None, reset=True, order=None, start=0.0):
+    """Return the answer of CAVIA: context parameters at 0 for each task, which are no part of the outer variables."""
+    names, context = list(problem.variables), list(problem.options.inner_v.meant)
+    second, moving = (order or problem.order) == 2, context if adapting is None else adapting(names, context)
+    shared = {n: leaf.clone().requires_grad_() for n, leaf in problem.variables.items() if n not in context}
+    losses, before = [], None
+    for support, query in problem.tasks():
+        begun = {n: torch.full_like(problem.variables[n], start).requires_grad_() for n in context}
+        fast = {**shared, **(begun if reset or before is None else before)}
+        for _ in range(problem.inner_grad_steps):
+            slopes = gradients(
+                problem.inner_cost(support, fast), [fast[n] for n in moving], create_graph=second, retain_graph=True
+            )
+            moved = {n: fast[n] - problem.inner_learning_rate * g for n, g in zip(moving, slopes, strict=True)}
+            fast = {**fast, **moved}
+        before = {n: fast[n].detach().requires_grad_() for n in context}
+        losses.append(problem.outer_cost(query, fast))
+    loss = sum(losses) / len(losses)
+    return loss.detach(), dict(zip(shared, gradients(loss, list(shared.values())), strict=True))
+
+
+cavia.supports = {"selections"}
+NETWORKS = ("mlp-tanh-mse", "one-step")
 SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
 BY_STEP = (1.0, 0.5, 0.25)
 
@@ -250,6 +311,10 @@ RIGHT = {
     "Meta-SGD": ("meta-sgd", 2, subject(meta_sgd)),
     "Meta-SGD, first order": ("meta-sgd", 1, subject(meta_sgd)),
     "Meta-SGD, a rate for each leaf": ("meta-sgd(by-leaf)", 2, subject(meta_sgd)),
+    "Per-FedAvg, HF": ("per-fedavg", 2, subject(per_fedavg)),
+    "Per-FedAvg, HF, another delta": ("per-fedavg(0.01)", 2, subject(per_fedavg, delta=0.01)),
+    "Per-FedAvg, FO": ("per-fedavg", 1, subject(per_fedavg)),
+    "Per-FedAvg, exact": ("", 2, subject(per_fedavg, exact=True)),
     "multi-step loss, first order": ("multi-step-loss(5, 10)", 1, subject(maml, sgd, weights=importance)),
 }  # fmt: skip
 
@@ -313,6 +378,12 @@ WRONG = [
     ("meta-sgd", 2, "O10", "of one rate", subject(meta_sgd, by_rates=summed)),
     ("meta-sgd", 1, "O10", "over each variable", subject(meta_sgd, by_rates=summed_by_leaf)),
     ("meta-sgd", 2, "A01", "", subject(meta_sgd, held=True)),
+    ("per-fedavg", 2, "O12", "exact", subject(per_fedavg, exact=True)),
+    ("per-fedavg", 2, "O12", "δ over ‖u‖", subject(per_fedavg, how="relative")),
+    ("per-fedavg", 2, "O12", "from φ on", subject(per_fedavg, how="one-sided")),
+    ("per-fedavg", 2, "O12", "divided by δ", subject(per_fedavg, how="over delta")),
+    ("per-fedavg", 2, "O12", "δ = 0.01", subject(per_fedavg, delta=0.01)),
+    ("per-fedavg", 2, "A01", "", subject(maml, sgd, create_graph=False)),
     ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
     ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
     ("", 2, "O01", '--algorithm "clip-by-norm(0.3)"', subject(maml, partial(clipping, limit=0.3))),
@@ -326,6 +397,40 @@ def test_wrong_code_is_named(declared, order, name, detail, function):
     assert not passes
     assert names[0].name == name, names
     assert detail in names[0].evidence, names
+
+
+def test_a_number_that_somebody_wrote_is_found_to_its_last_digit():
+    """A limit that a search finds to the bound of one answer is held to the short one beside it."""
+    clipped = subject(maml, partial(clipping, limit=1.0))  # found first: 0.9999999999996
+    passes, names = judged(clipped, "", 1, ("one-task", "mlp-tanh-mse"))
+    assert (passes, names[0].name) == (False, "O01")
+    assert 'declare --algorithm "clip-by-norm(1)"' in names[0].evidence
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_right_cavia_passes(order):
+    """Context parameters that start at 0 in each task and have no outer gradient are CAVIA."""
+    assert judged(cavia, "cavia", order, NETWORKS) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("order", "name", "detail", "changes"),
+    [
+        (2, "A01", "", {"order": 1}),
+        (2, "E01", "", {"reset": False}),
+        (1, "E01", "", {"reset": False}),
+        (2, "O13", "all of them", {"adapting": lambda names, context: names}),
+        (1, "O13", "in their place", {"adapting": lambda names, context: [n for n in names if n not in context]}),
+    ],
+)
+def test_wrong_cavia_is_named(order, name, detail, changes):
+    """Context parameters at first order, carried to the next task, or others adapting: each has its name."""
+    function = subject(cavia, **changes)
+    function.supports = cavia.supports
+    passes, names = judged(function, "cavia", order, NETWORKS)
+    assert not passes
+    assert names[0].name == name, names
+    assert detail in names[0].evidence
 
 
 def test_a_subject_declares_its_algorithm_itself():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,14 +18,14 @@ from verification.commands.cli import main
 from verification.faults import CATALOGUE, NOT_SHOWN, Fault
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
-from verification.judging.standard import Standards
-from verification.problems.levels import QUICK
+from verification.orders import DTYPES
 from verification.reports.heat import heat_map
 from verification.reports.markdown import CHECKS, alone, catalogue, page
 from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
+from verification.selftest.holes import REASONS, Row, holes, shown
 from verification.selftest.lineup import Lineup
-from verification.selftest.trials import DTYPES, Trial, TrialResult, pair_trials, random_trials, run, run_all, trials
+from verification.selftest.trials import Trial, TrialResult, pair_trials, run, run_all, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -95,36 +96,6 @@ def test_pairs_are_a_scale_and_a_structure():
     structural = {id_ for id_, fault in CATALOGUE.items() if fault.structural}
     assert {trial.faults[1] for trial in plan} == structural
     assert not structural & {"D01", "D02", "D11", "G03"}
-
-
-def test_random_trials_are_those_of_their_seed():
-    """A seed gives the same trials on the same numbers every time; another seed gives others."""
-    first, again, other = (list(random_trials(20, seed)) for seed in (3, 3, 4))
-    assert first == again != other
-    assert len({(trial.seed, trial.order) for trial in first}) == 2
-    assert first[9].seed != first[10].seed
-
-
-class Heard(Standards):
-    """Standards that note the names that they are looked up by."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def of(self, name, order, *declared):
-        """Note the name."""
-        self.names.append(name)
-        return super().of(name, order, *declared)
-
-
-@pytest.mark.parametrize("problems", [("bilinear", "one-step"), None])
-def test_a_random_trial_asks_problems_with_numbers_of_its_own(problems):
-    """The seed of a trial is that of its problems, of the quick level where none are named, and the fault is named."""
-    heard = Heard()
-    trial = Trial(("B03",), "", 1, "float64", 41)
-    assert run(trial, heard, Lineup(problems=problems)).outcome == "named"
-    assert heard.names == [f"{name}@41" for name in problems or QUICK]
 
 
 # What becomes of a trial
@@ -220,7 +191,7 @@ def _noting(question):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_results_come_in_order(jobs):
     """However many processes work, results come in the order of the trials, and progress is told for each."""
-    plan = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32", 5)]
+    plan = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32")]
     heard = []
     quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
     HERE.clear()
@@ -231,8 +202,9 @@ def test_the_results_come_in_order(jobs):
 
 
 @pytest.mark.parametrize("jobs", [["--jobs", "1"], []])
-def test_the_jobs_of_the_command(jobs):
+def test_the_jobs_of_the_command(jobs, monkeypatch):
     """`--jobs 1` works in the command's own process, and two others work by default."""
+    monkeypatch.setattr("verification.selftest.holes.shown", lambda *_, **__: [])
     HERE.clear()
     quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
     arguments = ["self-test", "--order", "1", "--dtype", "float64", *jobs]
@@ -240,19 +212,63 @@ def test_the_jobs_of_the_command(jobs):
     assert bool(HERE) == bool(jobs)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "trials_of_it"),
-    [(["--random", "5", "--seed", "9"], list(random_trials(5, 9))), (["--pairs", "--order", "2"], pair_trials((2,)))],
-)
-def test_random_and_pairs_are_asked_for(monkeypatch, arguments, trials_of_it):
-    """`--random` and `--pairs` choose the trials that they name, with the seed."""
+def test_pairs_are_asked_for(monkeypatch):
+    """`--pairs` chooses the trials that it names."""
     monkeypatch.setenv("COLUMNS", "160")
     nothing = on()
     console = Console(width=160, record=True, file=io.StringIO())
-    show_matrix([run(trial, STANDARDS, replace(nothing, problems=())) for trial in trials_of_it], console, verbose=True)
-    result = command(*arguments, "--verbose", given=nothing)
+    show_matrix(
+        [run(trial, STANDARDS, replace(nothing, problems=())) for trial in pair_trials((2,))], console, verbose=True
+    )
+    result = command("--pairs", "--order", "2", "--verbose", given=nothing)
     assert result.exit_code == 0
     assert result.output == console.export_text()
+
+
+# What the problems show
+
+
+def test_a_fault_that_no_problem_shows_is_a_hole():
+    """F05 by position shows where a variable between others is unused, and no problem in loop mode shows D08."""
+    between = "after None was left out"
+    rows = {row.name: row for row in shown((2,), on("quadratic", "unused-between"), STANDARDS)}
+    assert rows[f"F05 ({between})"].problems == ("unused-between",)
+    assert rows["D08"].is_hole
+    assert rows["D08"] in holes(rows.values())
+    assert "quadratic" in rows["B02"].problems
+
+
+def test_a_hole_fails_the_self_test():
+    """A fault that is caught and is next to right everywhere is a hole: the command says so and exits with 1."""
+
+    def near(question):
+        found = right(question)
+        leaves = {chain: leaf * leaf.dtype.type(1 + 1e-6) for chain, leaf in found.gradients.items()}
+        return replace(found, gradients=leaves)
+
+    result = command("--order", "1", "--dtype", "float64", given=lineup(near))
+    said = " ".join(result.output.split())
+    assert (result.exit_code, "0 survived" in said) == (1, True)
+    assert "0 of 1 faults, in each form and order, are 1,000 bounds or more from right" in said
+    assert "Z99, order 1: expected a problem that shows it, but there is none." in said
+
+
+def test_the_matrix_as_json():
+    """The form json has every trial, and for every fault the problems that show it."""
+    result = command("--order", "1", "--format", "json", given=lineup(CATALOGUE["B03"].variants[""], RIGHT))
+    found = json.loads(result.stdout)
+    assert {trial["outcome"] for trial in found["trials"]} == {"named wrong", "correct"}
+    (row,) = found["shown"]
+    assert (row["fault"], row["problems"], row["reason"]) == ("Z99", ["bilinear", "one-task"], "")
+
+
+@pytest.mark.nightly
+def test_every_hole_has_a_reason_that_holds():
+    """Level quick shows every fault of the catalogue and of what can be declared, but for those with a reason."""
+    rows = shown(ORDERS, standards=STANDARDS)
+    assert holes(rows) == []
+    names = {name for row in rows if row.is_hole for name in (row.name, f"{row.name}, order {row.order}")}
+    assert set(REASONS) <= names
 
 
 # The matrix
@@ -318,7 +334,7 @@ def test_the_heat_map():
 
 def test_the_page_of_the_documentation():
     """The page has its command, the catalogue, a matrix for each order, and what each check alone finds."""
-    made = page(RESULTS, "refmaml self-test")
+    made = page(RESULTS, "refmaml self-test", [Row("B01", "", 1, "", ("quadratic",)), Row("Z99", "all", 2, "adam", ())])
     assert "The command `refmaml self-test" in made
     assert catalogue() in made
     assert all(f"| {id_} | " in made for id_ in (*CATALOGUE, *NOT_SHOWN))
@@ -327,6 +343,8 @@ def test_the_page_of_the_documentation():
     assert "| correct (a\\|b) | correct | – |  |" in first
     assert "| A06 | named, as A03 | gradients |" in reptile
     assert "### Second order" not in made
+    assert "| B01 | 1 |  | quadratic |" in made
+    assert "| Z99 (all) | 2 | `adam` | none |" in made
 
 
 def test_the_published_page_has_the_catalogue_that_there_is():
