@@ -32,7 +32,8 @@ class Framework:
     returns the derivative of a cost in each of its variables, 0 where it uses one not, and works under the framework's
     own transformations. `compiled` makes one function of data and variables of a cost, for frameworks where calling
     operation by operation takes long. Code that works in a precision runs within `precision`, which is a setting of
-    some frameworks; `preamble` has the lines by which a script of its own makes it, by dtype.
+    some frameworks; `preamble` has the lines by which a script of its own makes it, by dtype. `has_views` says whether
+    arrays can be views of others, and `promotes` whether float32 times float64 is float64, and no error.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Framework:
     gradient: Callable[[Cost, Arrays, Arrays], Arrays]
     compiled: Callable[[Cost], Callable[[Arrays, Arrays], Any]] | None = None
     precision: Callable[[Any], AbstractContextManager[Any]] = _any_precision
+    has_views: bool = False
+    promotes: bool = True
     preamble: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
