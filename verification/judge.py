@@ -17,6 +17,7 @@ from verification.isolation.definitions import require_built_in
 from verification.isolation.host import Host
 from verification.isolation.subject import IsolatedSubject
 from verification.judging.comparison import compare, differences, gradient_errors
+from verification.judging.conditions import unmet
 from verification.judging.conventions import Declared, convention
 from verification.judging.gate import unfit
 from verification.judging.read_back import Noise, fitted_rate
@@ -121,7 +122,7 @@ def verify(
         there = IsolatedSubject.of(host)
         report = declaring(run, there, algorithm, returns, outer_rate).report([(there, order)], progress)
         host.stop()
-        return replace(with_time(with_missing(report, host), host), notes=host.notes)
+        return replace(with_time(with_missing(report, host), host), notes=[*report.notes, *host.notes])
 
 
 def declaring(
@@ -207,6 +208,8 @@ class Run:
     problems: tuple[str | Problem, ...] | None = None
     standards: Standards = field(default_factory=Standards)
     measures_growth: bool = False
+    #: Whether the level "full" asks corners.
+    asks_corners: bool = True
     #: β, where subjects return what their variables became by one outer step.
     outer_rate: float | None = None
 
@@ -260,7 +263,15 @@ class Run:
         said = [*rounding, *remarks(cases, observations, names, self.declared)]
         reason = f"{report.reason}{_caution(subjects[0][0], observations)}{self._hidden(able)}"
         growth = self.growth_of(subjects, cases, observations)
-        return replace(report, reason=reason, growth=growth, remarks=said)
+        notes = [] if failed else self.not_shown(able)
+        return replace(report, reason=reason, growth=growth, remarks=said, notes=notes)
+
+    def not_shown(self, able: Sequence[tuple[Subject, Standard]]) -> list[str]:
+        """Say under which conditions a full run asked no problem."""
+        if self.level == "quick" or self.problems is not None or not self.algorithm.is_plain:
+            return []
+        said = unmet([(standard, dtype) for _, standard in able for dtype in self.precisions(standard)])
+        return [said] if said else []
 
     def read_back(
         self, subject: Subject, cases: list[Case], observations: Sequence[Observation]
@@ -285,7 +296,7 @@ class Run:
                     gradient_errors(found.standard, found.reply, found.standard.truths(own=own), self.declared),
                 )
                 for found in observations
-                if found.call == 0
+                if found.call == 0 and not suite.is_corner(found.problem.name)  # which is asked in one precision
             ]
         )
         if rate is None:
@@ -302,6 +313,8 @@ class Run:
         for case in cases:
             standard, worst, _ = again[case.problem, case.order, case.dtype][0]
             separation = standard.separation(case.dtype)
+            if separation < DECIDES and suite.is_corner(case.problem):
+                continue  # its gradient is small beside the rounding of θ
             verdict = verdict_on([], separation)
             right.append(replace(case, verdict=verdict, findings=[], worst=worst, separation=separation))
         return right, [_read_back_by(rate, len(wrong), len(cases))]
@@ -330,6 +343,9 @@ class Run:
         rate = self.outer_rate
         if self.problems is None:
             names = levels.names(self.level, order, self.seed, self.algorithm)
+            if not self.asks_corners or rate is not None:
+                # Rounding of θ hides a small gradient that is read back from what an outer step made of θ.
+                names = [name for name in names if not suite.is_corner(name)]
             return [self.standards.of(name, order, rate, self.algorithm) for name in names]
         return [
             self.standards.of(problem, order, rate, self.algorithm)
@@ -338,13 +354,19 @@ class Run:
         ]
 
     def standards_for(self, subject: Subject, order: Order) -> list[Standard]:
-        """Return what to ask a subject of an order: as it declares, with costs that use every variable."""
-        return [
-            self.standards.of(suite.with_all_used(standard.problem.name), order, self.outer_rate, self.algorithm)
-            if (subject.needs_all_used or self.algorithm.needs_all_used) and standard.problem.is_built_in
-            else standard
-            for standard in self.standards_of(order)
-        ]
+        """Return what to ask a subject of an order: as it declares, with all variables used, or corners plainly."""
+        return [self._as_declared(subject, standard, order) for standard in self.standards_of(order)]
+
+    def _as_declared(self, subject: Subject, standard: Standard, order: Order) -> Standard:
+        if not standard.problem.is_built_in:
+            return standard
+        if subject.needs_all_used or self.algorithm.needs_all_used:
+            used = suite.with_all_used(standard.problem.name)
+            standard = self.standards.of(used, order, self.outer_rate, self.algorithm)
+        name = standard.problem.name
+        if self.problems is not None or not suite.is_corner(name) or subject.can(standard.generic):
+            return standard
+        return self.standards.of(suite.plainly(name), order, self.outer_rate, self.algorithm)
 
     def prepare(self, order: Order) -> None:
         """Work out what is known of the problems that every subject is asked."""
@@ -355,7 +377,7 @@ class Run:
     def precisions(self, standard: Standard) -> tuple[str, ...]:
         """Return the precisions to test a problem in."""
         if self.algorithm.is_plain:
-            return self.dtypes
+            return levels.precisions(standard.problem, self.dtypes)
         return tuple(dtype for dtype in self.dtypes if standard.separation(dtype) >= DECIDES)
 
     def _hidden(self, able: Iterable[tuple[Subject, Standard]]) -> str:
@@ -374,7 +396,9 @@ class Run:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
         if self.problems is None and not left_out and "float64" in self.dtypes and self.outer_rate is None:
             return []
-        by_order = groupby(tested, key=lambda standard: standard.problem.order)
+        # A fault of the catalogue shows on problems that are no corners, or on none.
+        plain = [standard for standard in tested if not suite.is_corner(standard.problem.name)]
+        by_order = groupby(plain, key=lambda standard: standard.problem.order)
         missed = [
             fault
             for order, standards in by_order
@@ -437,9 +461,13 @@ class Run:
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
         mine = [observation for observation in observations if observation.problem.order == order]
-        if form_alone(mine, self.declared):
-            return []  # a remark says what is wrong, and the numbers are right
-        if is_thin(mine):
+        plain = [one for one in mine if not suite.is_corner(one.problem.name)]
+        if len(plain) < len(mine):
+            if not any(one.wrong for one in plain):
+                return [several("only answers to corners are wrong")]
+            mine = plain  # on which every fault of the catalogue shows
+        # Either a remark says what is wrong, and the numbers are right; or most answers are missing.
+        if form_alone(mine, self.declared) or is_thin(mine):
             return []
         with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
             for reading in self.declared.readings:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from verification.judging.comparison import compare
+from verification.judging.conditions import met
 from verification.judging.conventions import Declared
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis
+from verification.problems import suite
 from verification.problems.setting import Setting
+from verification.problems.traits import conditions
 from verification.report import Case
 from verification.subjects import Reply
 
@@ -50,7 +54,7 @@ def remarks(
     if form:
         return [form]
     named = any(found.convincing for found in diagnosis)
-    found = [*_one_precision(cases), *_where(cases, observations, named=named)]
+    found = _conditions(observations) or [*_one_precision(cases), *_where(cases, observations, named=named)]
     if not named:
         found += _leaves(cases, observations)
         if all(one.reply.adapted is None for one in observations) and any(one.reply.returned for one in observations):
@@ -93,8 +97,9 @@ def _right_when_reshaped(one: Observation, declared: Declared) -> bool:
 
 
 def _one_precision(cases: Sequence[Case]) -> Iterator[str]:
-    dtypes = {case.dtype for case in cases}
-    failing = {case.dtype for case in cases if case.verdict == "fail"}
+    both = [case for case in cases if not suite.is_corner(case.problem)]  # a corner is asked in one
+    dtypes = {case.dtype for case in both}
+    failing = {case.dtype for case in both if case.verdict == "fail"}
     if len(dtypes) > 1 and len(failing) == 1:
         (dtype,) = failing
         yield f"Only {dtype} is wrong: in {' and '.join(sorted(dtypes - failing))} no answer is."
@@ -116,6 +121,22 @@ def _where(cases: Sequence[Case], observations: Sequence[Observation], *, named:
             yield f"Right wherever {has}, and wrong wherever {has_not}."
         elif not named and all(map(trait, wrong)) and any(not trait(problem) for problem in right):
             yield f"Right wherever {has_not}."
+
+
+def _conditions(observations: Sequence[Observation]) -> list[str]:
+    """Say which conditions, one or two, all wrong answers meet and no right one, where all of those are to corners."""
+    if not all(suite.is_corner(one.problem.name) for one in observations if one.wrong):
+        return []
+    rows = [(bool(one.wrong), set(list(met(one.standard, one.dtype))[one.call].items())) for one in observations]
+    wrong, right = ([row for is_wrong, row in rows if is_wrong == wanted] for wanted in (True, False))
+    common = [
+        condition for condition in conditions(observations[0].problem.order) if all(map({condition}.issubset, wrong))
+    ]
+    for count in (1, 2):
+        for some in combinations(common, count):
+            if not any(row.issuperset(some) for row in right):
+                return [f"Wrong wherever this is so, and nowhere else: {'; '.join(': '.join(one) for one in some)}."]
+    return []
 
 
 def _by_steps(wrong: Sequence[Setting], right: Sequence[Setting]) -> Iterator[str]:

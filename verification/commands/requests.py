@@ -41,6 +41,7 @@ def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
     from verification.processes import request
     from verification.protocol.judging import layout_of
     from verification.protocol.messages import PROTOCOL
+    from verification.subjects import SubjectError
 
     try:
         layout = layout_of(name, BY_OPTION[order])
@@ -48,6 +49,8 @@ def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
         meant = suggestion(name, suite.NAMES)
         text = f"NAME: expected a built-in problem or the id of a vector. {error.args[0]}{meant}"
         raise click.UsageError(text) from error
+    except SubjectError as error:
+        raise click.UsageError(f"NAME: {error}") from error
     if not suite.exists(name):
         _refuse_of_vector(context, name, layout["step"], order, dtype)
     lines = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
 from verification.commands.formats import Output, deliver, format_option
+from verification.commands.screen import screen
 from verification.commands.shared import (
     OneOf,
     dtypes_option,
@@ -32,13 +33,15 @@ Examples:
   refmaml self-test
   refmaml self-test --order 1 --dtype float64 --verbose
   refmaml self-test --vectors
+  refmaml self-test --corners --verbose
   refmaml self-test --format markdown=docs/kill-matrix.md
   refmaml self-test --format html=matrix.html
 
 \b
 Exit codes:
   0  every fault was caught, and no correct code failed
-  1  a fault survived, correct code failed, or there is a fault that no problem shows and that has no reason
+  1  a fault survived, correct code failed, or there is a fault that no problem shows and that has no reason; with
+     --corners, a fault under one condition survived, or more than 1 % of those under two
   2  wrong usage
 """
 
@@ -59,6 +62,13 @@ Exit codes:
     help="Test every fault on the golden vectors instead; takes seconds. Float32 cannot show G11 and V02, so they do "
     "not count as survivors.",
 )
+@click.option(
+    "--corners",
+    "in_corners",
+    is_flag=True,
+    help="Test --level full on faults under one condition (such as K >= 6) or two instead. With --verbose, list those "
+    "that survive.",
+)
 @click.option("--pairs", is_flag=True, help="Test pairs instead: a scale together with a structural fault.")
 @click.option(
     "--level",
@@ -74,6 +84,7 @@ def self_test(
     orders: tuple[str, ...],
     dtypes: tuple[str, ...],
     on_vectors: bool,
+    in_corners: bool,
     pairs: bool,
     level: str,
     jobs: int,
@@ -81,8 +92,11 @@ def self_test(
     outputs: tuple[Output, ...],
 ) -> None:
     """Judge the judge."""
+    if in_corners:
+        _require_only(click.get_current_context(), "corners", "order", "verbose")
+        _test_corners(orders, verbose=verbose)
     if on_vectors:
-        _require_only_dtypes(click.get_current_context())
+        _require_only(click.get_current_context(), "vectors", "dtype")
         for dtype in dtypes or DTYPES:
             show_kills(dtype)
         return
@@ -116,8 +130,27 @@ def self_test(
     raise SystemExit(0 if is_clean(results) and not holes(rows) else 1)
 
 
-def _require_only_dtypes(context: click.Context) -> None:
-    """Refuse options of the self-test that the golden vectors have no use for."""
-    for name in ("orders", "pairs", "outputs"):
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError("--vectors allows no other option than --dtype.")
+def _test_corners(orders: tuple[str, ...], *, verbose: bool) -> NoReturn:
+    """Plant faults under conditions, print what became of them, and exit."""
+    from verification.reports.corners import show_surveys
+    from verification.selftest.corners import survey
+
+    with shown_progress() as progress:
+        found = [survey(BY_OPTION[option], progress=progress) for option in orders or BY_OPTION]
+    with screen() as console:
+        show_surveys(found, console, verbose=verbose)
+    raise SystemExit(0 if all(one.is_clean for one in found) else 1)
+
+
+#: The options that --vectors or --corners may refuse, by what they are called in the code.
+_REFUSED = {"orders": "order", "dtypes": "dtype", "pairs": "pairs", "level": "level",
+            "verbose": "verbose", "outputs": "format", "on_vectors": "vectors"}  # fmt: skip
+
+
+def _require_only(context: click.Context, option: str, *allowed: str) -> None:
+    """Refuse options of the self-test that another one has no use for."""
+    for name, spelled in _REFUSED.items():
+        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if given and spelled not in (option, *allowed):
+            listed = " and ".join(f"--{name}" for name in allowed)
+            raise click.UsageError(f"--{option} allows no other option than {listed}.")

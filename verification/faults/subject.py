@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 
 from verification.faults.question import AnswerFunction, pose_in
-from verification.problems.problem import Problem
+from verification.problems.problem import EXTRAS, Problem
 from verification.problems.trees import leaves
-
-#: Everything that a problem may need: a fault is asked every problem.
-CAPABILITIES = frozenset({"batched", "averaging", "selections", "leaf-rates"})
 
 
 class FaultySubject:
     """A problem subject that gives a fault's answers; it counts calls, for the faults that need two."""
 
-    supports = CAPABILITIES
+    supports = EXTRAS  # a fault is asked every problem
 
     def __init__(self, answer: AnswerFunction) -> None:
         self._answer = answer
@@ -27,7 +24,7 @@ class FaultySubject:
     def __call__(self, problem: Problem) -> tuple[Any, ...]:
         """Return (cost, gradients, adapted) by key chain, and write over the caller's variables if the fault does."""
         key = (problem.name, problem.order, str(problem.dtype))
-        with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge, ascent above all
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α
             found = self._answer(pose_in(problem, problem.dtype, self._calls[key]))
         self._calls[key] += 1
         rows = [problem.split(adapted) for adapted in found.adapted]

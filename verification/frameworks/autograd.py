@@ -13,7 +13,7 @@ from verification.frameworks.base import Arrays, Cost, Framework
 
 def make() -> Framework:
     """Return the framework."""
-    return Framework("autograd", anp, np.array, np.asarray, gradient)
+    return Framework("autograd", anp, np.array, np.asarray, gradient, has_views=True)
 
 
 def gradient(cost: Cost, data: Arrays, variables: Arrays) -> Arrays:

@@ -74,4 +74,4 @@ def make() -> Framework:
         found: Arrays = compiled_gradient(cost)(data, variables)
         return found
 
-    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, {"float64": _X64}, cut)
+    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, preamble={"float64": _X64}, cut=cut)

@@ -10,4 +10,4 @@ from verification.frameworks.base import Framework
 
 def make() -> Framework:
     """Return the framework."""
-    return Framework("numpy", np, np.array, np.asarray, gradient)
+    return Framework("numpy", np, np.array, np.asarray, gradient, has_views=True)

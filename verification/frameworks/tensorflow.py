@@ -36,4 +36,4 @@ def make() -> Framework:
         found: Arrays = tape.gradient(value, points, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return found
 
-    return Framework("tensorflow", tnp, array, to_numpy, gradient)
+    return Framework("tensorflow", tnp, array, to_numpy, gradient, promotes=False)

@@ -25,4 +25,4 @@ def make() -> Framework:
         found: Arrays = torch.func.grad(lambda v: cost(torch, data, v))(variables)
         return found
 
-    return Framework("torch", torch, torch.tensor, to_numpy, gradient)
+    return Framework("torch", torch, torch.tensor, to_numpy, gradient, has_views=True)

@@ -188,4 +188,6 @@ class _There(Posed):
         if not isinstance(parts, list):
             raise MalformedError(f"parts: expected a list, but got {shown(parts)}")
         own = self._problem.native("numpy", self._dtype)
-        return read(own, [unpacked(part) for part in parts], keeps_dtypes=self._subject.kind == "step"), found
+        values = [unpacked(part) for part in parts]
+        is_step = self._subject.kind == "step"
+        return read(own, values, keeps_dtypes=is_step, has_options=self._subject.has_options), found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from verification.judging.standard import Standard
 from verification.judging.tolerances import bound_of_size, over
+from verification.problems import suite
 from verification.problems.problem import Problem
 from verification.problems.trees import map_leaves
 from verification.subjects import ProgramError, Subject
@@ -32,8 +33,11 @@ def unfit(standards: Iterable[Standard], subject: Subject, dtype: str) -> str:
     known = set()
     for standard in standards:
         problem = standard.generic
-        if (problem.family.inner_cost, problem.options.same_cost) not in known:
-            known.add((problem.family.inner_cost, problem.options.same_cost))
+        # The costs of corners are of four kinds, in units of their own.
+        which: Any = problem.family.name if suite.is_corner(problem.name) else problem.family.inner_cost
+        kind = (which, problem.options.same_cost, bool(problem.wide))
+        if kind not in known:
+            known.add(kind)
             try:
                 wrong = _wrong(problem, subject.costs(problem, dtype), dtype)
             except ProgramError:
@@ -45,9 +49,11 @@ def unfit(standards: Iterable[Standard], subject: Subject, dtype: str) -> str:
 
 
 def _wrong(problem: Problem, costs: Costs, dtype: str) -> str:
-    for what, dtypes in (("its variables", costs.variables), ("its data", costs.data)):
+    # A framework that cannot mix dtypes is asked in one.
+    mixed = (dtype, "float64") if problem.wide else (dtype,)
+    for what, dtypes, allowed in (("its variables", costs.variables, mixed), ("its data", costs.data, (dtype,))):
         for other in dtypes:
-            if other != dtype:
+            if other not in allowed:
                 return f"{what} are {other}"
     # The problem as it was made is in float64, and autograd's functions of plain arrays are NumPy's.
     for loop, name in LOOPS.items():
@@ -55,7 +61,7 @@ def _wrong(problem: Problem, costs: Costs, dtype: str) -> str:
         if got.raised:
             return f"the {loop} cost raises {got.raised}"
         expected, moves = _expected(problem, loop, name)
-        if got.dtype != dtype:
+        if got.dtype not in mixed:
             return f"the {loop} cost is {got.dtype}"
         if not over(abs(got.value - expected), bound_of_size(max(abs(expected), moves), dtype)) <= 1:
             return f"the {loop} cost is {got.value:.17g}, where NumPy has {expected:.17g}"

@@ -24,6 +24,7 @@ from verification.orders import Order
 from verification.problems import suite
 from verification.problems.problem import Problem
 from verification.problems.setting import Setting
+from verification.problems.trees import leaves
 
 #: The faults that a single answer is held against to tell whether it decides anything. The central ones show on every
 #: problem with an inner step and change its answer by α; the subtle one by α², so that it fades first, and on some
@@ -138,7 +139,7 @@ class Standard:
     def _separation(self) -> float:
         if not np.all(np.isfinite(list(self.sensitivity.gradients.values()))):
             return 0.0  # no bound could be derived: any answer is within it
-        if not self.problem.inner_grad_steps:
+        if not self.problem.inner_grad_steps or not any(map(np.any, leaves(self.problem.inner_learning_rate).values())):
             return float("inf")  # nothing adapts: there is nothing that such a fault could change
         declared = isinstance(self.problem, Problem) and not self.problem.algorithm.is_plain
         # Adam's first step, or a clipped one, has next to no derivative: first and second order may be one answer.

@@ -20,7 +20,7 @@ from verification.faults import AnswerFunction, Outcome, Question, order, parame
 from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
-from verification.naming.rules import short_numbers
+from verification.naming.rules import decimal, short_numbers
 from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_same_choice, joined
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
@@ -45,6 +45,7 @@ _BEST = 3  # starts from which a search goes on, those that come nearest
 _PROMISING = 0.1  # of an answer: from farther away a search does not go on where there are many of them
 _CLOSER, _PATIENCE = 0.9, 3  # a search that comes no closer than this part of the distance, so often, is given up
 _ITERATIONS = 25
+_LEAST = 1e-7  # a move that overflows nothing
 _SETTLED = 1e-13  # relative: a thousand roundings, less than any bound that the value is then held against
 
 
@@ -102,7 +103,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
             continue
         value = search(evidence, family)
         if value is not None:
-            yield family.id, f"{family.words} {value:.6g}", family.make(value)
+            yield family.id, f"{family.words} {decimal(value)}", family.make(value)
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
     if step == 2:
@@ -122,7 +123,7 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
                 continue
             value = search(evidence, family, change, is_scaled=True)
             if value is not None:
-                words = joined(detail, f"{family.words} {value:.6g}")
+                words = joined(detail, f"{family.words} {decimal(value)}")
                 yield (*ids, family.id), words, after(family.make(value), change)
         if any(is_same_choice("B12", id_) for id_ in ids):
             continue
@@ -227,15 +228,15 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
             if stalled > _PATIENCE:
                 return value if least < NEAR else None
             # Near 0 the step is that of a thousandth.
-            step = turn * max(abs(value), min(1e-3, turn))
+            step = turn * max(abs(value), 1e-3)
             slope = (residual(value + step) - here) / step
             square = float(slope @ slope)
         if not np.isfinite(square) or square == 0:
             return None
         # Gauss-Newton for one unknown: the least squares of residual − slope · move. A move is cut to |value|, so that
-        # it at most doubles the value or brings it to 0, beyond which costs may overflow.
-        move = float(here @ slope) / square
-        value -= float(np.clip(move, -abs(value), abs(value))) if abs(move) > abs(value) else move
+        # it at most doubles the value or brings it to 0, beyond which costs may overflow; from 0 small ones go on.
+        move, most = float(here @ slope) / square, max(abs(value), _LEAST)
+        value -= float(np.clip(move, -most, most))
         if abs(move) <= _SETTLED * abs(value):
             return value
     return value

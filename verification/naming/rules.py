@@ -94,6 +94,11 @@ def number(value: float) -> str:
     fraction = Fraction(value).limit_denominator(_DENOMINATORS)
     if abs(value) < 1e3 and fraction.denominator in (3, 6, 7, 9, 11, 12) and abs(float(fraction) - value) < 1e-12:
         return str(fraction)
+    return decimal(value)
+
+
+def decimal(value: float) -> str:
+    """Return a number in six digits, and in more where it is nearly 1."""
     near_one = abs(value - 1) < 1e-4
     return f"{value:.{12 if near_one else 6}g}"
 

@@ -19,7 +19,7 @@ from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
 _COMPLEX_STEP = 1e-100
-_FIRST_STEP = 2.0**-4  # the widest of the table; the points of the problems are of size 1
+_FIRST_STEP = 2.0**-4  # the widest of the table, for points of size 1
 _HALVINGS = 7
 
 Points = NDArray[np.float64]  # [P, n]
@@ -100,8 +100,10 @@ def extrapolated_gradient(function: Callable[[Points], FlatArray], point: FlatAr
     Column m of Ridders' table removes the error term of order h^(2m); an entry's error estimate is its distance to
     both neighbours it was made of, plus the rounding of the differences, u |f| / h amplified by the extrapolation.
     """
-    size = point.size
-    steps = _FIRST_STEP * 0.5 ** np.arange(_HALVINGS)
+    size, largest = point.size, float(np.max(np.abs(point), initial=0.0))
+    # By a power of two, so that points of size 1 have the same steps whatever their numbers are.
+    scale = 2.0 ** round(np.log2(largest)) if largest else 1.0
+    steps = _FIRST_STEP * scale * 0.5 ** np.arange(_HALVINGS)
     shifts = steps[:, None, None] * np.eye(size)
     probes = np.stack([point + shifts, point - shifts]).reshape(-1, size)
     values = function(probes).reshape(2, _HALVINGS, size)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from verification.algorithms import PLAIN, Algorithm
 from verification.orders import Order
-from verification.problems import suite
+from verification.problems import corners, suite
 from verification.problems.setting import Setting
 
 #: "quick": built-in problems that together show every fault of the catalogue. "full": all built-in problems, the quick
-#: ones again with other random numbers, and the relations.
+#: ones again with other random numbers, the corners, and the relations.
 LEVELS = ("quick", "full")
 QUICK = (
     "quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "average",
@@ -28,12 +30,23 @@ def names(level: str, order: Order, seed: int, algorithm: Algorithm = PLAIN) -> 
     quick = [name for name in QUICK if suite.is_asked(name, order, algorithm)]
     if level == "quick":
         return quick
-    return [*suite.names(order, plain=False, algorithm=algorithm), *(f"{name}@{seed}" for name in quick)]
+    asked = [name for name in corners.names() if suite.is_asked(name, order, algorithm)]
+    return [*suite.names(order, plain=False, algorithm=algorithm), *(f"{name}@{seed}" for name in quick), *asked]
 
 
 def is_asked_twice(problem: Setting) -> bool:
     """Return whether a problem is asked a second time: some of the built-in ones, and everybody's own."""
+    if problem.is_built_in and suite.is_corner(problem.name):
+        return corners.row_of(suite.kind(problem.name))["calls before"] == "some"
     return not problem.is_built_in or suite.kind(problem.name) in _TWICE
+
+
+def precisions(problem: Setting, dtypes: Sequence[str]) -> tuple[str, ...]:
+    """Return the precisions to ask a problem in, of those wanted: a corner has one of its own."""
+    if not (problem.is_built_in and suite.is_corner(problem.name)):
+        return tuple(dtypes)
+    own = corners.precision(suite.kind(problem.name))
+    return (own if own in dtypes else dtypes[0],)
 
 
 def cost_of_asking(problem: Setting) -> int:

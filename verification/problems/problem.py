@@ -23,12 +23,13 @@ from verification.oracles import Quadratic, TaskView
 from verification.oracles.updates import InnerUpdate, LearnedRates
 from verification.orders import Order
 from verification.problems.families import Costs, Family
+from verification.problems.memory import laid_out
 from verification.problems.options import Chains, Options
 from verification.problems.trees import Tree, leaves, map_leaves
 
 Disturb = Callable[[NDArray[Any]], NDArray[Any]]
 #: What a plain implementation may lack: the names that a problem subject may list in its attribute `supports`.
-EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates"})
+EXTRAS = frozenset({"batched", "averaging", "selections", "leaf-rates", "mixed-dtypes", "negative-rates"})
 #: Where learned rates stand in the answer, and where the variables then do.
 RATES, VARIABLES = "rates", "variables"
 #: What a subject may list there to be asked for less: problems whose costs both use every variable.
@@ -62,6 +63,10 @@ class Problem:
     outer_learning_rate: float | None = None
     #: What an author declares that the step computes; plain MAML otherwise.
     algorithm: Algorithm = PLAIN
+    #: How the variables lie in memory, where the framework has such a thing: see `verification.problems.memory`.
+    memory: str = "contiguous"
+    #: The key chains of variables that stay in float64 where the others are in float32.
+    wide: frozenset[str] = frozenset()
     #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
     is_built_in: bool = field(default=False, init=False)
     #: The family's name of each variable by key chain, in order; then learned rates, by chains that begin with "rates".
@@ -114,8 +119,18 @@ class Problem:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of the variables."""
-        return self.framework.to_numpy(next(iter(leaves(self.variables).values()))).dtype
+        """The dtype of the variables, or of the least precise of them."""
+        return min(self.dtypes.values(), key=lambda dtype: dtype.itemsize)
+
+    @property
+    def widest_dtype(self) -> np.dtype[Any]:
+        """The dtype of the most precise variables."""
+        return max(self.dtypes.values(), key=lambda dtype: dtype.itemsize)
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """The dtype of each variable, by key chain."""
+        return {chain: self.framework.to_numpy(leaf).dtype for chain, leaf in leaves(self.variables).items()}
 
     def tasks(self) -> Iterator[tuple[Tree, Tree]]:
         """Yield each task's (inner batch, outer batch), with a leading axis of length 1."""
@@ -178,6 +193,8 @@ class Problem:
             "averaging": o.average_across_steps,
             "selections": not (o.inner_v.selects_all and o.outer_v.selects_all),
             "leaf-rates": not (np.isscalar(self.inner_learning_rate) or self.algorithm.rates),
+            "mixed-dtypes": bool(self.wide),
+            "negative-rates": any(np.any(self.framework.to_numpy(r) < 0) for r in self._given_rates().values()),
         }
         return frozenset(name for name, wanted in needed.items() if wanted)
 
@@ -213,19 +230,29 @@ class Problem:
         """Return the problem in the arrays of a framework, and in another precision if asked; all in it is its own."""
         target = framework(name)
 
-        def convert(leaf: Any) -> Any:
+        def plain(leaf: Any, wanted: Any = None) -> NDArray[Any]:
             array = self.framework.to_numpy(leaf)
-            return target.array(array.astype(dtype or array.dtype))
+            return np.array(array, wanted or dtype or array.dtype, order="C")
+
+        def convert(leaf: Any) -> Any:
+            return target.array(plain(leaf))
+
+        wide = self.wide if target.promotes else frozenset()
+        own = {
+            chain: plain(leaf, "float64" if chain in wide else None) for chain, leaf in leaves(self.variables).items()
+        }
+        laid = iter(laid_out(self.memory if target.has_views else "contiguous", list(own.values()), target.array))
 
         rate = self.inner_learning_rate
         found = replace(
             self,
             framework=target,
             batch=map_leaves(convert, self.batch),
-            variables=map_leaves(convert, self.variables),
+            variables=map_leaves(lambda _: next(laid), self.variables),
             inner_learning_rate=rate if np.isscalar(rate) else map_leaves(convert, rate),
             nest=deepcopy(self.nest),
             options=deepcopy(self.options),
+            wide=wide,
         )
         object.__setattr__(found, "is_built_in", self.is_built_in)  # it is the same problem
         return found
@@ -346,18 +373,20 @@ class Problem:
         return np.concatenate(full).astype(np.float64)
 
     def _rates(self, chains: Chains) -> dict[str, Any]:
-        rate = 1.0 if self.algorithm.rates else self.inner_learning_rate  # learned rates are in the update
-        if np.isscalar(rate):
-            return dict.fromkeys(chains, rate)
-        return {chain: self.framework.to_numpy(leaf) for chain, leaf in leaves(rate).items()}
+        if self.algorithm.rates:
+            return dict.fromkeys(chains, 1.0)  # learned rates are in the update
+        return {chain: self.framework.to_numpy(leaf) for chain, leaf in self._given_rates().items()}
+
+    def _given_rates(self) -> dict[str, Any]:
+        """Return the rate of each variable by key chain, where one may have been given for all."""
+        rates = leaves(self.inner_learning_rate)
+        return dict.fromkeys(self._variables, rates[""]) if "" in rates else rates
 
     def _spread_rates(self) -> Tree:
         """Return learned rates, each in its shape: those that there are, or one that there is for all."""
-        given = self.inner_learning_rate
-        rates = dict.fromkeys(self._variables, given) if np.isscalar(given) else leaves(given)
         shaped = {
             chain: np.broadcast_to(self.framework.to_numpy(rate), self.shape(f"{RATES}/{chain}"))
-            for chain, rate in rates.items()
+            for chain, rate in self._given_rates().items()
         }
         arrays = iter([self.framework.array(shaped[chain].astype(self.dtype)) for chain in self._variables])
         return map_leaves(lambda _: next(arrays), self.nest)

@@ -20,7 +20,7 @@ from verification.algorithms import PLAIN, Algorithm, Rates
 from verification.algorithms import algorithm as algorithm_named
 from verification.frameworks import framework
 from verification.orders import DTYPES, ORDERS, Order
-from verification.problems import families
+from verification.problems import corners, families
 from verification.problems.awkwardness import assert_awkward
 from verification.problems.families import Family
 from verification.problems.options import Options, Selection
@@ -187,22 +187,46 @@ NAMES = tuple(_RECIPES)
 
 #: Before a name: the same problem, with ½ Σ x² added to each cost over the variables x that it ignores.
 _USED = "used:"
+#: Before the name of a corner: the same with none of the `EXTRAS` that it needs.
+_PLAINLY = "plain:"
 
 
 def kind(name: str) -> str:
     """Return the name of a problem without what makes it another one of its kind."""
-    return name.removeprefix(_USED).partition("@")[0]
+    return name.removeprefix(_USED).removeprefix(_PLAINLY).partition("@")[0]
 
 
 def with_all_used(name: str) -> str:
     """Return the name of the problem with costs that both use every variable."""
-    found = _RECIPES[kind(name)]
-    return f"{_USED}{name}" if found.family().inner_ignores and not name.startswith(_USED) else name
+    found = _family(name)
+    ignores = found.inner_ignores or found.outer_ignores
+    return f"{_USED}{name}" if ignores and not name.startswith(_USED) else name
+
+
+def plainly(name: str) -> str:
+    """Return the name of the corner with none of the `EXTRAS`; of another problem its own, which has no such form."""
+    used = _USED if name.startswith(_USED) else ""
+    return f"{used}{_PLAINLY}{kind(name)}" if is_corner(name) else name
+
+
+def _family(name: str) -> Family:
+    if is_corner(name):
+        return corners.corner(kind(name), 1).family
+    return _RECIPES[kind(name)].family()
+
+
+def is_corner(name: str) -> bool:
+    """Return whether it is the name of a corner."""
+    return kind(name).startswith(corners.PREFIX)
 
 
 def _made(name: str, order: Order, algorithm: Algorithm) -> Problem:
-    seed = name.partition("@")[2]
-    found = problem_from(_RECIPES[kind(name)], name, order, seed=int(seed) if seed else None)
+    if is_corner(name):
+        plain = name.removeprefix(_USED).startswith(_PLAINLY)
+        found = replace(corners.corner(kind(name), order, plain=plain), name=name)
+    else:
+        seed = name.partition("@")[2]
+        found = problem_from(_RECIPES[kind(name)], name, order, seed=int(seed) if seed else None)
     if name.startswith(_USED):
         found = replace(found, family=families.with_all_used(found.family))
     if algorithm.adapts == "context":
@@ -318,8 +342,9 @@ def problem(
     """Return a built-in problem by its name, in the arrays of a framework.
 
     Args:
-        name: one of `verification.problems.suite.NAMES`; "NAME@SEED" is the same problem with other random numbers, and
-            "used:NAME" the same with costs that both use every variable.
+        name: one of `verification.problems.suite.NAMES`, or "corner-1" and so on; "NAME@SEED" is the same problem with
+            other random numbers, "used:NAME" the same with costs that both use every variable, and "plain:corner-1" a
+            corner without options.
         order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
         framework: "autograd", "numpy", "torch", "jax" or "tensorflow".
         dtype: "float64" or "float32".
@@ -334,14 +359,17 @@ def problem(
     if dtype not in DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, but got {dtype!r}.")
     if not exists(name):
-        raise KeyError(f"name: expected one of {', '.join(NAMES)}, or one of them with @SEED, but got {name!r}.")
+        known = f"{', '.join(NAMES)}, one of them with @SEED, or one of {len(corners.names())} corners"
+        raise KeyError(f"name: expected one of {known} from {corners.names()[0]} on, but got {name!r}.")
     return _made(name, order, algorithm_named(algorithm)).native(framework, dtype)
 
 
 def exists(name: str) -> bool:
     """Return whether there is a problem of that name."""
     _, at, seed = name.partition("@")
-    return kind(name) in _RECIPES and (not at or seed.isdecimal())
+    if is_corner(name):
+        return corners.exists(kind(name)) and not at
+    return kind(name) in _RECIPES and not name.startswith(_PLAINLY) and (not at or seed.isdecimal())
 
 
 def names(order: Order, *, plain: bool, algorithm: Algorithm = PLAIN) -> Iterator[str]:
@@ -354,11 +382,14 @@ def names(order: Order, *, plain: bool, algorithm: Algorithm = PLAIN) -> Iterato
 def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
     """Return whether a problem makes sense for an order and an algorithm.
 
+    Corners are made for plain steps, and for any order of them.
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
     network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
     rates could have and S could be added to, and with all rates there are all gradients. Per-FedAvg has one rate for
     all variables, and CAVIA learns what Reptile does not move.
     """
+    if is_corner(name):
+        return algorithm.is_plain
     recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False

@@ -70,13 +70,16 @@ def verify_program(
         The report. A program that breaks down gets one as well: each problem then has its cause.
 
     Raises:
-        SubjectError: there is no such program, or it declares nothing of what it is asked for.
+        SubjectError: there is no such program, it declares nothing of what it is asked for, or that is a corner.
         ValueError: an option is not one of its values.
     """
     asked = tuple(families)
     if unknown := [name for name in asked if name not in VALUES["families"]]:
         raise ValueError(f"families: expected some of {', '.join(VALUES['families'])}, but got {unknown[0]!r}.")
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
+    run = replace(run, asks_corners=False)
+    for name in problems or ():
+        require_layout(name)
     with Program(command, timeout, memory) as program:
         try:
             capabilities = program.introduce()
@@ -292,12 +295,27 @@ def snippet(command: str, name: str, order: Order, dtype: str) -> str:
     return f"refmaml requests {name} --order {order} --dtype {dtype} | {command}"
 
 
+def require_layout(name: str) -> None:
+    """Check that programs can be asked a problem.
+
+    Raises:
+        SubjectError: it is a corner.
+    """
+    if suite.is_corner(name) and suite.exists(name):
+        raise SubjectError(
+            f"{name} is for Python code alone: the protocol has no words for its costs, dtypes and memory. Programs "
+            "are asked the golden vectors in its place."
+        )
+
+
 def layout_of(name: str, order: Order) -> dict[str, Any]:
     """Return the layout of a built-in problem or of a vector, by its name.
 
     Raises:
         KeyError: there is none of that name.
+        SubjectError: it is a corner, which has no layout.
     """
+    require_layout(name)
     if suite.exists(name):
         return from_problem(suite.problem(name, order=order))
     return golden()[name].problem

@@ -87,6 +87,11 @@ class Subject:
         return (declared is None and self.kind == "step") or problem.needs <= (declared or frozenset())
 
     @property
+    def has_options(self) -> bool:
+        """Whether it has every option of `fomaml_step`: a step that does not say what it supports."""
+        return self.kind == "step" and self.declared is None
+
+    @property
     def algorithm(self) -> Any:
         """What its attribute `algorithm` is; empty where it has none, for plain MAML."""
         return getattr(self.function, "algorithm", "")
@@ -180,7 +185,10 @@ _AT_REST = {
 
 
 def arguments_of(step: Callable[..., Any], problem: Problem) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what a step is called with: without keywords at rest that it has not, where it says what it supports."""
+    """Return what a step is called with: without keywords at rest that it has not, where it says what it supports.
+
+    It need not know which adapted variables are wanted either.
+    """
     positional, keywords = problem.arguments()
     if not _declares(step):
         return positional, keywords
@@ -190,7 +198,7 @@ def arguments_of(step: Callable[..., Any], problem: Problem) -> tuple[tuple[Any,
     kept = {
         name: value
         for name, value in keywords.items()
-        if name in parameters or name not in _AT_REST or value != _AT_REST[name]
+        if name in parameters or name not in _AT_REST or (value != _AT_REST[name] and name != "return_inner_v")
     }
     return positional, kept
 
@@ -290,7 +298,10 @@ def ask(subject: Subject, problem: Problem) -> Reply:
         SkippedError: it is a program, and will not answer this problem.
     """
     # Reading the result runs code of the subject's framework, which may raise as well.
-    got = attempt(subject, problem, lambda result: read(problem, result, keeps_dtypes=subject.kind == "step"))
+    is_step = subject.kind == "step"
+    got = attempt(
+        subject, problem, lambda found: read(problem, found, keeps_dtypes=is_step, has_options=subject.has_options)
+    )
     return Reply(findings=[got]) if isinstance(got, Finding) else got
 
 
@@ -302,7 +313,7 @@ def attempt(subject: Subject, problem: Problem, receive: Callable[[Any], T]) -> 
         KeyboardInterrupt: the user's, or the subject's: nothing tells them apart here.
     """
     try:
-        with problem.framework.precision(problem.dtype):
+        with problem.framework.precision(problem.widest_dtype):
             positional, keywords = subject.call(problem)
             return receive(subject.function(*positional, **keywords))
     except (SkippedError, KeyboardInterrupt):

@@ -83,13 +83,14 @@ class Given:
     number: NDArray[Any] | str
 
 
-def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
+def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_options: bool = False) -> Reply:
     """Return the reply in a subject's result: (cost, grads) or (cost, grads, adapted).
 
     Where the problem has an outer step of rate β, the variables after it, θ', are in the place of the gradients: these
     are then read back as (θ − θ')/β.
 
-    The interface of `fomaml_step` gives back leaves of the variables' dtypes: a step keeps them.
+    The interface of `fomaml_step` gives back leaves of the variables' dtypes: a step keeps them. A subject without all
+    of its options may tell of the adapted variables of all tasks where those of one are asked for.
     """
     wrong = wrong_form(result)
     if wrong:
@@ -106,15 +107,18 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
-        shapes = {chain: (rows, *problem.shape(chain)) for chain in leaves(problem.variables)}
-        adapted = _arrays(problem, "adapted", result[2], shapes, findings)
+        told = rows if has_options else _rows_told(problem, result[2], rows)
+        shapes = {chain: (told, *problem.shape(chain)) for chain in leaves(problem.variables)}
+        found = _arrays(problem, "adapted", result[2], shapes, findings)
+        adapted = {chain: leaf[:rows] for chain, leaf in found.items()}
         findings += _flat(problem, "adapted", result[2])
     if keeps_dtypes:
+        dtypes = problem.dtypes
         findings += [
-            Finding("dtype", f"expected {part} of dtype {problem.dtype}, but it is {leaf.dtype}", chain)
+            Finding("dtype", f"expected {part} of dtype {wanted}, but it is {leaf.dtype}", chain)
             for part, arrays in ((what, gradients), ("adapted", adapted or {}))
             for chain, leaf in arrays.items()
-            if leaf.dtype != problem.dtype
+            if leaf.dtype != (wanted := dtypes.get(chain, problem.dtype))
         ]
     given = {} if malformed else leaves(given)
     numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
@@ -146,6 +150,14 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     }
     by_position = _by_position(problem, result[1]) if malformed and rate is None else {}
     return Reply(cost, gradients, returned, adapted, findings, malformed, reshaped, by_position)
+
+
+def _rows_told(problem: Problem, value: Any, rows: int) -> int:
+    """Return the number of tasks where every leaf has a row for each, else how many rows were asked for."""
+    numbers = [_number(problem, leaf) for leaf in leaves(value).values()]
+    if all(not isinstance(number, str) and number.shape[:1] == (problem.num_tasks,) for number in numbers):
+        return problem.num_tasks
+    return rows
 
 
 def _by_chain(problem: Problem, what: str, value: Any, findings: list[Finding]) -> Any:

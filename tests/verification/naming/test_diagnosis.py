@@ -16,6 +16,7 @@ from verification.faults.subject import FaultySubject
 from verification.judge import run_of
 from verification.judging.conventions import NAMES as CONVENTION_NAMES
 from verification.naming.growth import _growth, family
+from verification.naming.rules import decimal
 from verification.naming.scaling import after, under
 from verification.orders import DTYPES
 from verification.subjects import Subject
@@ -484,6 +485,41 @@ def test_a_constant_factor_near_one_is_no_lower_precision():
     (only,) = _named(subject, problems=("bilinear", "mlp-tanh-mse", "one-step"))
     assert only.name == "D11"
     assert "c = 0.99999999)" in only.evidence
+
+
+@pytest.mark.parametrize("problems", [("no-steps", "bilinear", "one-step"), ("bilinear", "one-step")])
+def test_a_small_weight_decay_is_no_lower_precision(problems):
+    """What is right to single precision and has a formula has its name; at one rate γ = 1 − αλ would do as well."""
+    (only,) = judged(scales.with_weight_decay(1e-8), problems=problems).diagnosis
+    assert only.name == "G06"
+    assert "(a weight decay of 1e-08)" in only.evidence
+
+
+def test_a_number_near_one_has_the_digits_that_tell_it_from_one():
+    """Six digits are enough of others."""
+    assert [decimal(value) for value in (1 + 1e-8, 1 - 1e-8, 0.1234567, 1.0)] == [
+        "1.00000001", "0.99999999", "0.123457", "1",
+    ]  # fmt: skip
+
+
+def test_rounding_leaves_no_answer_right():
+    """Errors of 1e-8 that no fault gives are G11 where all answers have them, and not where K = 0 is right."""
+
+    def off(where):
+        rng = np.random.default_rng(11)
+
+        def answer(asked):
+            found = right(asked)
+            if not where(asked.problem.inner_grad_steps):
+                return found
+            moved = {chain: leaf * (1 + 1e-8 * rng.normal(size=leaf.shape)) for chain, leaf in found.gradients.items()}
+            return replace(found, gradients=moved)
+
+        return answer
+
+    problems = ("no-steps", "bilinear", "mlp-tanh-mse", "logistic-regression")
+    assert [each.name for each in judged(off(lambda _: True), problems=problems).diagnosis] == ["G11"]
+    assert [each.name for each in judged(off(bool), problems=problems).diagnosis] == ["several"]
 
 
 @pytest.mark.parametrize(

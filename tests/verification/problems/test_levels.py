@@ -13,7 +13,7 @@ from verification.faults.question import each_task
 from verification.faults.work import pull_back, solve
 from verification.judging.separation import overlooked
 from verification.orders import ORDERS
-from verification.problems import levels, suite
+from verification.problems import corners, levels, suite
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -106,9 +106,9 @@ def test_a_fault_of_the_second_call_needs_a_problem_that_is_asked_twice():
 
 
 def test_the_full_level_has_every_problem_and_new_numbers():
-    """A full run asks all built-in problems, and the quick ones again with the numbers of its seed."""
+    """A full run asks all built-in problems, the quick ones again with the numbers of its seed, and the corners."""
     names = levels.names("full", 1, 41)
-    assert names == [*suite.NAMES, *(f"{name}@41" for name in levels.QUICK)]
+    assert names == [*suite.NAMES, *(f"{name}@41" for name in levels.QUICK), *corners.names()]
     assert levels.names("quick", 1, 41) == list(levels.QUICK)
     assert "average" not in levels.names("quick", "reptile", 0)
 
@@ -133,9 +133,9 @@ def test_a_broken_relation_fails_a_run():
     """A step that is wrong only where no problem looks is found by a relation, and the reason names it."""
 
     def wrong_at_rate_zero(*arguments, **options):
-        """Forget the mean over tasks where the learning rate is zero."""
+        """Double the cost of a network where the learning rate is zero: corners are no networks of layers."""
         cost, *rest = refmaml.fomaml_step(*arguments, **options)
-        return (2 * cost if np.isscalar(arguments[5]) and arguments[5] == 0 else cost, *rest)
+        return (2 * cost if "w1" in arguments[3] and not np.any(arguments[5]) else cost, *rest)
 
     quick = verify(wrong_at_rate_zero, kind="step", dtypes=("float64",))
     full = verify(wrong_at_rate_zero, kind="step", dtypes=("float64",), level="full")
