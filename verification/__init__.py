@@ -1,6 +1,6 @@
 """The judge: whether an implementation of a meta-learning step computes what it claims.
 
-`verify` judges a function in any framework; `check` a training step on a model of one's own, in PyTorch or JAX;
+`verify` judges a function in any framework; `check` a training step on a model of one's own (PyTorch, JAX, NumPy);
 `check_relations` holds a step against itself on one's own costs; `problem` returns one of the built-in problems, `load`
 a subject by name. The command line is ``refmaml verify`` and ``refmaml check``.
 """

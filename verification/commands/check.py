@@ -14,7 +14,7 @@ from verification.reports.terminal import Detail
 from verification.subjects import SubjectError, load_object, search
 
 _CHECK_HELP = """
-Judge a training step on your own model, in PyTorch or JAX.
+Judge a training step on your own model, in PyTorch, JAX or NumPy.
 
 PROBLEM names an object that verification.problem_of(...) made: path/to/script.py:name or package.module:name. The
 script is imported, so put its training loop under if __name__ == "__main__".

@@ -27,10 +27,7 @@ class LossCosts(ModelCosts, Protocol):
     """A loss on one batch as costs [P] of points [P, n], with its derivatives in the precision of its host."""
 
     def __call__(self, points: Any) -> Any:
-        """Return the costs of points: numbers of a NumPy array, and of the framework's own what can be derived."""
-
-    def array(self, vector: FlatArray) -> Any:
-        """Return the framework's array of a flat vector."""
+        """Return the costs of points."""
 
     def gradient(self, phi: FlatArray) -> FlatArray:
         """Return ∇S(φ)."""
@@ -67,8 +64,8 @@ class Host(Protocol):
     def disturbance(self, delta: float, rng: np.random.Generator) -> Any:
         """Return a relative change of ±δ, with signs of its own for every operation."""
 
-    def differentiate(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return the gradient of a function of a flat vector, such that it can be differentiated again."""
+    def off_by_errors(self) -> Host | None:
+        """Return a host whose products are off by their error estimates; None where they have none but rounding."""
 
 
 @dataclass
@@ -136,13 +133,15 @@ class Adapter(Protocol):
     cure: str
     #: Whether a seed fixes all random numbers; where it does not, a second call shows others.
     seeded: bool
+    #: Whether the user may bring the gradients of losses.
+    has_own_gradients: bool
     #: Whether a step that has the model from elsewhere has it in the precision of a call.
     in_place: bool
     #: Whether float32 among float64 is an error of its own, or silently part of the result.
     is_strict: bool
 
-    def takes(self, model: Any) -> bool:
-        """Return whether a model is one of this framework."""
+    def takes(self, model: Any, *, is_named: bool) -> bool:
+        """Return whether a model is one of this framework; whether it may be one, where the user names it."""
 
     def parts_of(self, model: Any) -> Parts:
         """Return what a model is made of.
@@ -181,5 +180,5 @@ class Adapter(Protocol):
     def host(self, request: Any, dtype: str) -> Host:
         """Return a copy of a request's model in a precision."""
 
-    def watch(self) -> Watch:
-        """Return what watches a call."""
+    def watch(self, step: Callable[..., Any]) -> Watch:
+        """Return what watches a call of a step."""

@@ -14,17 +14,15 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from verification.frameworks.base import optional
 from verification.frameworks.jax import enable_x64
 from verification.models import python_state
-from verification.models.interface import Adapter, Gives, Gradients, LowerPrecisionError, Parts, Watch
+from verification.models.forms import nothing_left, read
+from verification.models.interface import Adapter, Gives, Gradients, Parts, Watch
 from verification.models.jax_losses import JaxHost
 from verification.models.jax_tracing import precisions_in
 from verification.models.jax_trees import (
-    by_name,
-    fits,
     fresh,
     is_array,
     is_parameter,
@@ -60,13 +58,16 @@ class JaxAdapter:
     gives: tuple[Gives, ...] = ("gradients", "parameters")
     cure = "switch them off, or use the same key in every call,"
     seeded = False
+    has_own_gradients = False
     in_place = False
     is_strict = False
 
-    def takes(self, model: Any) -> bool:
-        """Return whether a model is a pytree with arrays of JAX, which nobody has who has not imported it."""
-        jax = sys.modules.get("jax")
-        return jax is not None and any(isinstance(leaf, jax.Array) for _, leaf in leaves_of(model)[0])
+    def takes(self, model: Any, *, is_named: bool) -> bool:
+        """Return whether a model is a pytree with arrays of JAX; where it is named, those of NumPy do as well."""
+        if not is_named and "jax" not in sys.modules:
+            return False
+        kinds = optional("jax", "jax").Array
+        return any(is_parameter(leaf) if is_named else isinstance(leaf, kinds) for _, leaf in leaves_of(model)[0])
 
     def parts_of(self, model: Any) -> Parts:
         """Return what a pytree is made of.
@@ -97,7 +98,7 @@ class JaxAdapter:
 
     def left_by_block(self, model: Any) -> Callable[[], Any]:  # noqa: ARG002
         """Return what says that a block leaves nothing by itself."""
-        return _nothing_left
+        return nothing_left
 
     @contextmanager
     def kept(self, request: Request) -> Iterator[None]:
@@ -137,13 +138,9 @@ class JaxAdapter:
         """Return a request's model in a precision."""
         return JaxHost(request.model, dtype, request.memory)
 
-    def watch(self) -> JaxWatch:
+    def watch(self, step: Callable[..., Any]) -> JaxWatch:
         """Return what watches a call."""
-        return JaxWatch()
-
-
-def _nothing_left() -> Any:
-    raise ValueError("gradients: expected them to be set on what `observe` gives, since nothing has a `.grad` here.")
+        return JaxWatch(step=step)
 
 
 @dataclass
@@ -172,35 +169,7 @@ class JaxCaller:
         """Return the gradients of what a call returned, or of how far what it returned is from the model."""
         paths = [path for path, leaf in leaves_of(self.request.model)[0] if is_parameter(leaf)]
         names = dict(zip(paths, names_of(paths), strict=True))
-        shapes = {name: self.request.parameters[name].shape for name in self.request.trained}
-        candidates = [result]
-        if isinstance(result, tuple):  # (loss, gradients), (gradients, auxiliary), (parameters, state, …)
-            first = (1, 0) if self.request.gives == "gradients" else (0, 1)
-            candidates += [result[spot] for spot in (*first, *range(2, len(result))) if spot < len(result)]
-        read = [by_name(candidate, shapes, names) for candidate in candidates]
-        formed = [one for one in read if not isinstance(one, str)]
-        found = next((one for one in formed if fits(one, shapes)), formed[0] if formed else read[0])
-        if isinstance(found, str):
-            return found
-        arrays = {name: None if found[name] is None else np.asarray(found[name]) for name in shapes}
-        self._check_precision(arrays)
-        if self.request.gives == "gradients":
-            return {name: None if leaf is None else np.asarray(leaf, np.float64) for name, leaf in arrays.items()}
-        return self._read_back(arrays)
-
-    def _check_precision(self, arrays: Gradients) -> None:
-        lower = [str(leaf.dtype) for leaf in arrays.values() if leaf is not None and leaf.dtype != np.float64]
-        if self.dtype == "float64" and self.request.precision == "float32" and lower:
-            raise LowerPrecisionError(f"it returned {lower[0]}")
-
-    def _read_back(self, arrays: Gradients) -> Gradients:
-        rate, starts = float(self.request.outer_learning_rate or 1.0), self.request.parameters
-        found: Gradients = {}
-        for name, leaf in arrays.items():
-            start: NDArray[Any] = starts[name].astype(self.dtype).astype(np.float64)
-            same = leaf is not None and leaf.shape == start.shape
-            found[name] = (start - np.asarray(leaf, np.float64)) / rate if same else leaf
-        return found
+        return read(self.request, self.dtype, result, lambda tree: leaves_of(tree)[0], names)
 
     def precisions(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
         """Return the precisions in the step's equations; none where it cannot be traced."""
@@ -222,6 +191,8 @@ class JaxCaller:
 class JaxWatch(Watch):
     """Which functions of `jax.random` were called, and from where; what is compiled calls them when it is traced."""
 
+    step: Any = None
+
     @contextmanager
     def mode(self) -> Iterator[None]:
         """Watch every call of a Python function that begins inside."""
@@ -233,17 +204,15 @@ class JaxWatch(Watch):
         def look(frame: FrameType, event: str, _: Any) -> None:
             code = frame.f_code
             if event == "call" and code.co_filename == file and code.co_name in drawing:
-                place = _place(frame)
-                if place not in self.random.values():  # `normal` calls `uniform`
-                    self.random.setdefault(code.co_name, place)
+                self.random.setdefault(code.co_name, _place(frame))
 
-        others = python_state.random_numbers_now()
+        others = python_state.states_of(self.step)
         sys.setprofile(look)
         try:
             yield
         finally:
             sys.setprofile(before)
-        self.random |= dict.fromkeys(python_state.moved_since(others), "an unknown place")
+        self.random |= python_state.drawn_since(others, self.step)
 
 
 #: What makes keys and draws nothing.

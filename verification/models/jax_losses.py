@@ -53,10 +53,8 @@ class JaxHost:
         """Return a relative change of ±δ, with signs of its own for every operation."""
         return Disturbance(delta, rng)
 
-    def differentiate(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return the gradient of a function of a flat array."""
-        gradient: Callable[[Any], Any] = optional("jax", "jax").grad(function)
-        return gradient
+    def off_by_errors(self) -> None:
+        """Return None: JAX's derivatives are exact but for rounding."""
 
     def parts(self, vector: Any) -> list[Any]:
         """Cut a flat array into the parameters."""
@@ -125,16 +123,8 @@ class JaxCosts:
     # What it computes
 
     def __call__(self, points: Any) -> Any:
-        """Return the costs [P] of points [P, n]: of NumPy's as numbers, of JAX's as an array that can be derived."""
-        jax = optional("jax", "jax")
-        if isinstance(points, jax.Array):
-            compiled = self._compiled(self._value)
-            return jax.numpy.stack([compiled(point, *self._arrays()) for point in points])
+        """Return the costs [P] of points [P, n]."""
         return np.array([float(self._run(self._both, point)[0]) for point in points])
-
-    def array(self, vector: FlatArray) -> Any:
-        """Return an array of JAX of a flat vector."""
-        return optional("jax.numpy", "jax").array(vector, self.host.dtype)
 
     def gradient(self, phi: FlatArray) -> FlatArray:
         """Return ∇S(φ)."""
@@ -151,7 +141,7 @@ class JaxCosts:
             TypeError: the loss has operations in a lower precision than what it is given.
         """
         jax = optional("jax", "jax")
-        parts = self.host.parts(self.array(phi))
+        parts = self.host.parts(np.asarray(phi, self.host.dtype))
         # The batch is a constant here: whether a parameter is used may depend on it.
         jaxpr = jax.make_jaxpr(lambda *given: self._of_parts(list(given), self._arrays()))(*parts).jaxpr
         lower = precisions_in(jaxpr) & _LOWER[self.host.dtype]

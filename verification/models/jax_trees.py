@@ -1,4 +1,4 @@
-"""Pytrees of JAX: which leaves are parameters, what they are called, and how gradients of the same form are read.
+"""Pytrees of JAX: which leaves are parameters, and what they are called.
 
 A parameter is a leaf of floating point; all else (functions, strings, integers, None) belongs to the form. Its name is
 its path with dots, `layers.0.weight`. Where two paths would have one name, as a key "a.b" beside a key "a" with "b"
@@ -7,7 +7,7 @@ inside, all names are the paths as Python writes them: `['a.b']`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -67,30 +67,3 @@ def fresh(leaf: Any, dtype: str) -> Any:
     jnp = optional("jax.numpy", "jax")
     wanted = dtype if is_parameter(leaf) else leaf.dtype
     return np.array(leaf, wanted) if isinstance(leaf, np.ndarray | np.generic) else jnp.array(leaf, wanted)
-
-
-def by_name(result: Any, shapes: Mapping[str, tuple[int, ...]], paths: Mapping[Any, str]) -> dict[str, Any] | str:
-    """Return the leaves of a result that has a model's form, by name; a sentence where it has not.
-
-    Args:
-        result: a tree of the model's form, whose other leaves may be anything; or a dict by name, or a list in order.
-        shapes: the shapes of the leaves that are wanted.
-        paths: the names of the model's parameters by path.
-    """
-    found = {paths[path]: leaf for path, leaf in leaves_of(result)[0] if path in paths}
-    if shapes.keys() <= found.keys():
-        return found
-    if isinstance(result, Mapping) and shapes.keys() <= result.keys():
-        return {name: result[name] for name in shapes}
-    leaves = [leaf for _, leaf in leaves_of(result)[0]]
-    if isinstance(result, list | tuple) and len(leaves) == len(shapes) == len(result):
-        return dict(zip(shapes, leaves, strict=True))
-    missing = ", ".join(name for name in shapes if name not in found)
-    return f"expected a container in the form of the model, but {missing} is missing in what came"
-
-
-def fits(found: dict[str, Any] | str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Return whether leaves that were found have the shapes of the model's."""
-    return not isinstance(found, str) and all(
-        found[name] is None or np.shape(found[name]) == shape for name, shape in shapes.items()
-    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from verification.models.adapters import adapter_of
-from verification.models.interface import Gives
+from verification.models.interface import Adapter, Gives
 from verification.models.request import Request
 from verification.orders import ORDERS, Order
 
@@ -22,6 +22,8 @@ def problem_of(
     inner_learning_rate: float | Mapping[str, float],
     outer_loss: Callable[..., Any] | None = None,
     order: Order = 1,
+    inner_gradient: Callable[..., Any] | None = None,
+    outer_gradient: Callable[..., Any] | None = None,
     adapts: str | Sequence[str] | None = None,
     trains: str | Sequence[str] | None = None,
     gives: Gives | None = None,
@@ -46,6 +48,8 @@ def problem_of(
         raise ValueError(f"outer_learning_rate: expected a number above 0, but got {outer_learning_rate!r}.")
     if gives == "parameters" and outer_learning_rate is None:
         raise ValueError("outer_learning_rate: expected the rate of the outer step, since the step gives parameters.")
+    outer = outer_loss or inner_loss
+    own = _gradients(adapter, inner_loss, inner_gradient, outer, outer_gradient)
     parts = adapter.parts_of(model)
     parameters = parts.values
     trained = _selected("trains", trains, parameters, parts.trained)
@@ -55,14 +59,30 @@ def problem_of(
         raise ValueError(f"inner_learning_rate: expected a rate for each parameter that adapts; {missing[0]} has none.")
     return Request(
         adapter=adapter, step=step, model=model,
-        inner_loss=adapter.loss_of(inner_loss), outer_loss=adapter.loss_of(outer_loss or inner_loss),
+        inner_loss=adapter.loss_of(inner_loss), outer_loss=adapter.loss_of(outer),
         tasks=pairs, inner_steps=inner_steps, inner_learning_rate=rates,
         order=order, adapts=chosen, trained=trained,
         outer_learning_rate=outer_learning_rate,
         gives=gives or ("gradients" if outer_learning_rate is None else "parameters"),
         name=name or str(getattr(step, "__qualname__", type(step).__name__)), parameters=parameters,
-        all_names=parts.all_names, precision=parts.precision,
+        all_names=parts.all_names, precision=parts.precision, own_gradients=own,
     )  # fmt: skip
+
+
+def _gradients(
+    adapter: Adapter, inner_loss: Any, inner_gradient: Any, outer_loss: Any, outer_gradient: Any
+) -> dict[Any, Any]:
+    """Return the user's own gradient of each loss: of both, where it is of one."""
+    given = {"inner_gradient": inner_gradient, "outer_gradient": outer_gradient}
+    names = [name for name, gradient in given.items() if gradient is not None]
+    if names and not adapter.has_own_gradients:
+        raise ValueError(f"{names[0]}: expected nothing, since the framework differentiates the losses.")
+    if inner_loss == outer_loss and names:
+        return {inner_loss: inner_gradient or outer_gradient}
+    if len(names) == 1:
+        missing = next(name for name in given if name not in names)
+        raise ValueError(f"{missing}: expected the gradient of the other loss, too.")
+    return {inner_loss: inner_gradient, outer_loss: outer_gradient} if names else {}
 
 
 def _rates(rate: float | Mapping[str, float], parameters: Mapping[str, Any]) -> float | Mapping[str, float]:

@@ -30,14 +30,21 @@ def random_numbers() -> Restore:
     return restore
 
 
-def random_numbers_now() -> dict[str, str]:
-    """Return the states of the random numbers of Python and NumPy, by name."""
-    return {"random": repr(random.getstate()), "numpy.random": repr(np.random.get_state())}
+def states_of(*roots: Any) -> dict[str, str]:
+    """Return the states of the random numbers of Python and NumPy, and of what some objects draw from, by name."""
+    found = {"random": repr(random.getstate()), "numpy.random": repr(np.random.get_state())}
+    for source in _reached(roots):
+        if issubclass(type(source), np.random.Generator):
+            found[f"a generator of NumPy's ({id(source)})"] = repr(source.bit_generator.state)
+        elif issubclass(type(source), random.Random):
+            found[f"a source of Python's ({id(source)})"] = repr(source.getstate())
+    return found
 
 
-def moved_since(before: dict[str, str]) -> list[str]:
-    """Return the names of random numbers that were drawn since."""
-    return [name for name, state in random_numbers_now().items() if before[name] != state]
+def drawn_since(before: dict[str, str], *roots: Any) -> dict[str, str]:
+    """Return the random numbers that were drawn since, by name, each with its place."""
+    now = states_of(*roots)
+    return {name.partition(" (")[0]: "the step" for name, state in before.items() if now.get(name, state) != state}
 
 
 def seed(number: int) -> None:
@@ -49,11 +56,6 @@ def seed(number: int) -> None:
 def held_by(*roots: Any) -> list[Restore]:
     """Return what puts everything back that some objects hold."""
     return [restore for found in _reached(roots) if (restore := _restore_of(found)) is not None]
-
-
-def generators_in(*roots: Any) -> list[Any]:
-    """Return the sources of random numbers that some objects hold."""
-    return [found for found in _reached(roots) if isinstance(found, np.random.Generator | random.Random)]
 
 
 def _reached(roots: tuple[Any, ...]) -> Iterator[Any]:
@@ -71,9 +73,9 @@ def _reached(roots: tuple[Any, ...]) -> Iterator[Any]:
 
 def _parts_of(found: Any) -> list[Any]:
     for kinds, parts in _PARTS:
-        if isinstance(found, kinds):
+        if issubclass(type(found), kinds):  # an `isinstance` asks proxies that may raise
             return parts(found)
-    return [vars(found)] if _is_plain(found) else []
+    return [object.__getattribute__(found, "__dict__")] if _is_plain(found) else []
 
 
 _PARTS: tuple[tuple[Any, Callable[[Any], list[Any]]], ...] = (
@@ -96,14 +98,23 @@ def _is_filled(cell: Any) -> bool:
 
 def _is_plain(found: Any) -> bool:
     """Return whether an object has attributes of its own; those of the frameworks are left alone."""
-    if isinstance(found, type | ModuleType) or type(found).__module__.split(".")[0] in ("jax", "jaxlib", "numpy"):
+    if issubclass(type(found), type | ModuleType):
         return False
-    return isinstance(getattr(found, "__dict__", None), dict)
+    if str(type(found).__module__).split(".")[0] in ("jax", "jaxlib", "numpy"):
+        return False
+    return _has_attributes(found)
+
+
+def _has_attributes(found: Any) -> bool:
+    try:
+        return type(object.__getattribute__(found, "__dict__")) is dict
+    except AttributeError:
+        return False
 
 
 def _restore_of(found: Any) -> Restore | None:
     for kinds, make in _RESTORES:
-        if isinstance(found, kinds):
+        if issubclass(type(found), kinds):
             return make(found)
     return None
 

@@ -15,7 +15,7 @@ from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import Sensitivity, apart, norm
 from verification.models.calls import ask, precisions, takes
-from verification.models.differences import slopes
+from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
@@ -47,18 +47,19 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
         about: as for `problem_of`:
 
             - model: a `torch.nn.Module` in the mode (training, evaluation) that the losses are meant in, or a pytree
-              of JAX, whose leaves of floating point are parameters.
+              of JAX, or a container of NumPy arrays, whose leaves of floating point are parameters.
             - inner_loss, outer_loss: loss(model, batch) → scalar, the mean over examples; or a criterion module such as
               `torch.nn.CrossEntropyLoss()`, for batches (inputs, targets). By default outer_loss is inner_loss.
             - tasks: pairs (support, query), one for each task; a batch is whatever the losses take.
             - inner_steps, inner_learning_rate: K and α; α may be a dict by parameter name.
             - order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
             - adapts: names of the parameters, or of modules, that the inner loop adapts; by default those that require
-              gradients, in JAX all. `trains` selects those that the meta-gradient is taken by, with the same default.
+              gradients, otherwise all. `trains` likewise names those that the meta-gradient is taken by.
             - gives: "gradients" (the step returns them: a dict by name, or a sequence in the order of the parameters),
               "grad" (it leaves them in `.grad`) or "parameters" (it takes one outer SGD step, of the rate
-              `outer_learning_rate`; in JAX it returns the new parameters).
-            - framework: "torch" or "jax", where the model does not tell.
+              `outer_learning_rate`; in JAX it returns the new parameters, in NumPy too, or changes them in place).
+            - inner_gradient, outer_gradient: gradient(model, batch) in the model's form, where a loss is plain NumPy.
+            - framework: "torch", "jax" or "numpy", where the model does not tell.
             - name: the name in the report.
 
     Returns:
@@ -90,7 +91,7 @@ class _Run:
     watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch = self.request.adapter.watch()
+        self.watch = self.request.adapter.watch(self.request.step)
 
     def report(self) -> Report:
         request = self.request
@@ -158,23 +159,26 @@ class _Run:
 
     def _differences(self, standard: Standard, host: Host) -> list[Diagnosis]:
         """Compare the definition's gradient of one task with differences; both must show the same slope."""
-        request = self.request
-        if request.order == "reptile" or host.dtype != "float64":
+        request, rng = self.request, np.random.default_rng(0)
+        if host.dtype != "float64":
             return []
         one = replace(standard.question, works=standard.question.works[:1])
-        solved = solve(one.works[0], request.order)
-        found = list(slopes(one, solved.gradient, np.random.default_rng(0)))
-        wrong = [slope for slope in found if slope.decides and not slope.agrees]
-        if len(wrong) < 2:  # one alone may have met a kink
-            return []
-        first = wrong[0]
-        return [
-            replace(
-                _WRONG_DERIVATIVE,
-                evidence=f"the slope of the objective along a direction is {first.of_differences:.6g} by differences "
-                f"of its values, to {first.error:.1g}, and {first.of_gradient:.6g} by the framework's derivatives",
-            )
-        ]
+        found: list[list[Slope]] = []
+        if request.order != "reptile":
+            found.append(list(slopes(one, solve(one.works[0], request.order).gradient, rng)))
+        if request.own_gradients:
+            found.append(list(inner_slopes(one, rng)))
+        by = "your gradient function" if request.own_gradients else "the framework's derivatives"
+        for wrong in ([slope for slope in some if slope.decides and not slope.agrees] for some in found):
+            if len(wrong) > 1:  # one alone may have met a kink
+                return [
+                    replace(
+                        _WRONG_DERIVATIVE,
+                        evidence=f"the slope of the objective along a direction is {wrong[0].of_differences:.6g} by "
+                        f"differences of its values, to {wrong[0].error:.1g}, and {wrong[0].of_gradient:.6g} by {by}",
+                    )
+                ]
+        return []
 
     def _cases(
         self, standard: Standard, dtypes: tuple[str, ...], why: dict[str, str]
@@ -192,7 +196,7 @@ class _Run:
             raised = [finding for finding in first.findings if finding.what == "exception"]
             if raised and dtype == "float64" and len(dtypes) > 1:
                 why["float64"] = f"in float64 {raised[0].message}"
-                self.watch = request.adapter.watch()
+                self.watch = request.adapter.watch(request.step)
                 continue
             findings, worst = compare(standard, dtype, first, truths, Declared())
             observations.append(Observation(standard, dtype, first, wrong=tuple(f.what for f in findings)))
@@ -308,7 +312,8 @@ _WRONG_DERIVATIVE = Diagnosis(
     formula="gM without that part of H",
     evidence="",
     source="tensorflow/tensorflow#7403",
-    advice="Look for a custom autograd function or an operation whose backward is not itself differentiable.",
+    advice="Look for a custom derivative, or an operation whose backward is not itself differentiable; compare a "
+    "gradient of your own with differences.",
 )
 
 

@@ -30,6 +30,7 @@ _DELTAS = {"float64": 2.0**-20, "float32": 2.0**-11}
 _BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no longer proportional to a disturbance
 _SHARE = 0.25  # of the error of the definition in float32
 _SEED = 20180302
+_OFF = 8.0  # times an error estimate, which is of the size of the error
 
 
 def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name: str) -> ModelProblem:
@@ -74,7 +75,7 @@ def pose_model(
             inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
             outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
         )  # fmt: skip
-        works.append(Work(view, _derive, _curve, host.differentiate, on_support.array, memory))
+        works.append(Work(view, _derive, _curve, memory=memory))
 
     def posed_in(dtype: Any) -> Question:
         return pose_model(request, problem, request.adapter.host(request, np.dtype(dtype).name), tasks)
@@ -100,10 +101,23 @@ def standard_of(
     right = Declared().right(question)
     return Standard(
         problem,
-        certified=Truth(SOURCE, _answer(right), dict.fromkeys(problem.trained, 0.0)),
+        certified=Truth(SOURCE, _answer(right), _errors(request, problem, host, tasks, right)),
         allowance=allowance or _sensitivity(request, problem, host, tasks, right),
         posed=question,
     )
+
+
+def _errors(
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome
+) -> dict[str, float]:
+    """Return how far off the answer is by the errors of its Hessian-vector products, where these are estimates."""
+    off = host.off_by_errors()
+    if off is None:
+        return dict.fromkeys(problem.trained, 0.0)
+    other = Declared().right(pose_model(request, problem, off, tasks))
+    return {
+        chain: _OFF * norm(other.gradients[chain] - leaf) for chain, leaf in right.gradients.items() if leaf is not None
+    }
 
 
 def _answer(found: Outcome) -> Answer:

@@ -26,10 +26,11 @@ class TorchAdapter:
     gives: tuple[Gives, ...] = GIVES
     cure = "switch them off (model.eval(), p = 0)"
     seeded = True
+    has_own_gradients = False
     in_place = True
     is_strict = True
 
-    def takes(self, model: Any) -> bool:
+    def takes(self, model: Any, *, is_named: bool) -> bool:  # noqa: ARG002  # frameworks differ in need
         """Return whether a model is a module, which nobody has who has not imported PyTorch."""
         torch = sys.modules.get("torch")
         return torch is not None and isinstance(model, torch.nn.Module)
@@ -112,7 +113,7 @@ class TorchAdapter:
         """Return a copy of a request's model in a precision."""
         return TorchHost(request.model, dtype)
 
-    def watch(self) -> TorchWatch:
+    def watch(self, step: Callable[..., Any]) -> TorchWatch:  # noqa: ARG002
         """Return what watches a call."""
         return TorchWatch()
 

@@ -100,19 +100,8 @@ class TorchHost:
         """Return a relative change of ±δ, with signs of its own for every operation."""
         return Disturbance(delta, rng)
 
-    def differentiate(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return the gradient of a function of a flat tensor, with its graph: it can be differentiated again."""
-        torch = optional("torch", "torch")
-
-        def gradient(at: Any) -> Any:
-            with torch.enable_grad():
-                point = at if at.requires_grad else at.detach().requires_grad_()
-                (found,) = torch.autograd.grad(
-                    function(point), point, create_graph=True, allow_unused=True, materialize_grads=True
-                )
-            return found if at.requires_grad else found.detach()
-
-        return gradient
+    def off_by_errors(self) -> None:
+        """Return None: PyTorch's derivatives are exact but for rounding."""
 
     @contextmanager
     def as_it_was(self, training: bool | None) -> Iterator[None]:
@@ -182,10 +171,7 @@ class TorchCosts:
     # What it computes
 
     def __call__(self, points: Any) -> Any:
-        """Return the costs [P] of points [P, n]: of an array as numbers, of a tensor as a tensor with its graph."""
-        torch = optional("torch", "torch")
-        if torch.is_tensor(points):
-            return torch.stack([self._evaluate(point) for point in points])
+        """Return the costs [P] of points [P, n]."""
         return np.array([float(self._evaluate(self.array(point)).detach()) for point in points])
 
     def array(self, vector: FlatArray) -> Any:

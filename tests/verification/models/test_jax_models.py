@@ -283,6 +283,19 @@ def test_gradients_that_come_in_float32():
     assert report.why_left_out["float64"] == "in float64 it returned float32"
 
 
+def test_a_lower_precision_inside_is_named():
+    """A gradient of parameters and data in bfloat16 is what it is called."""
+
+    def rounded(tree):
+        return tree_map(lambda leaf: leaf.astype(jnp.bfloat16), tree)
+
+    def low(params, batch):
+        return loss(rounded(params), rounded(batch)).astype(jnp.float32)
+
+    report = check(partial(fomaml, gradient=jax.jit(jax.grad(low))))
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "G11")
+
+
 # Losses
 
 
@@ -342,15 +355,14 @@ backwards.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: ((1 - jnp.tanh(x) ** 2
 
 
 def loop_loss(params, batch):
-    """Return a loss with a loop, a branch, a derivative of its own, and numbers of the batch that must be known."""
+    """Return a loss with a loop, a derivative of its own, and numbers of the batch that must be known."""
     rows = int(np.sum(np.asarray(batch[0]) < 9)) // 3
     hidden, _ = jax.lax.scan(lambda h, w: (backwards(h * w), None), batch[0] @ params["one"]["w"], params["one"]["b"])
-    out = jax.lax.cond(rows > 0, lambda h: h, lambda h: -h, hidden)
-    return jax.checkpoint(lambda h: ((h @ params["two"]["w"] + params["two"]["b"] - batch[1]) ** 2).mean())(out)
+    return ((hidden @ params["two"]["w"] * rows + params["two"]["b"] - batch[1]) ** 2).mean()
 
 
 def test_a_loss_that_needs_the_numbers_of_its_batch():
-    """A loss that cannot be traced without its batch, with a loop, a branch and an own derivative in it, is judged."""
+    """A loss that cannot be traced without its batch, with a loop and an own derivative in it, is judged."""
 
     def step(params, tasks):
         support, query = tasks[0]
@@ -478,7 +490,7 @@ def test_a_block_that_is_watched():
         ({"gives": "grad"}, ValueError, "gives: expected one of 'gradients', 'parameters', but got 'grad'"),
         ({"model": {"count": jnp.arange(3)}}, ValueError, "model: expected parameters of floating point"),
         ({"framework": "torch"}, TypeError, "model: expected a torch.nn.Module, but got dict"),
-        ({"framework": "mxnet"}, ValueError, "framework: expected one of 'torch', 'jax'"),
+        ({"framework": "mxnet"}, ValueError, "framework: expected one of 'torch', 'jax', 'numpy'"),
         ({"trains": "tail"}, ValueError, "trains: expected names of parameters or of modules, but got 'tail'"),
         ({"inner_loss": lambda params, batch: predict(params, batch[0])}, SubjectError, "expected a scalar array"),
     ],
