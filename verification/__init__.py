@@ -1,8 +1,8 @@
 """The judge: whether an implementation of a meta-learning step computes what it claims.
 
-`verify` judges a function in any framework; `check` a training step on a
-PyTorch model of one's own; `check_relations` holds a step against itself on one's own costs; `problem` returns one
-of the built-in problems, `load` a subject by name. The command line is ``refmaml verify`` and ``refmaml check``.
+`verify` judges a function in any framework; `check` a training step on a model of one's own (PyTorch, JAX, NumPy);
+`check_relations` holds a step against itself on one's own costs; `problem` returns one of the built-in problems, `load`
+a subject by name. The command line is ``refmaml verify`` and ``refmaml check``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from verification.reports.terminal import Detail
 from verification.subjects import SubjectError, load_object, search
 
 _CHECK_HELP = """
-Judge a training step on your own PyTorch model.
+Judge a training step on your own model, in PyTorch, JAX or NumPy.
 
 PROBLEM names an object that verification.problem_of(...) made: path/to/script.py:name or package.module:name. The
 script is imported, so put its training loop under if __name__ == "__main__".
@@ -39,7 +39,7 @@ Exit codes:
 @format_option(FORMATS, short="json")
 @detail_options
 def check(problem: str, outputs: tuple[Output, ...], detail: Detail) -> None:
-    """Judge a training step on your own PyTorch model."""
+    """Judge a training step on your own model."""
     with usage_errors(), shown_progress() as progress, subject_printing_aside():
         search()
         request = load_object(problem)

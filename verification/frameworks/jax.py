@@ -9,7 +9,7 @@ times, and most of the time would go into making it fast: JAX leaves that out me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -21,6 +21,15 @@ from verification.frameworks.base import Arrays, Cost, Framework, optional
 _X64 = ("import jax", 'jax.config.update("jax_enable_x64", True)')
 
 
+def enable_x64(is_on: bool) -> AbstractContextManager[Any]:
+    """Have float64, or not, in this thread."""
+    jax = optional("jax", "jax")
+    # Until 0.8 it had its place among the experiments.
+    context = jax.enable_x64 if hasattr(jax, "enable_x64") else optional("jax.experimental", "jax").enable_x64
+    found: AbstractContextManager[Any] = context(is_on)
+    return found
+
+
 @cache
 def make() -> Framework:
     """Return the framework.
@@ -29,8 +38,6 @@ def make() -> Framework:
         MissingFrameworkError: JAX is not installed.
     """
     jax, jnp = optional("jax", "jax"), optional("jax.numpy", "jax")
-    # Until 0.8 it had its place among the experiments.
-    enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else optional("jax.experimental", "jax").enable_x64
 
     @contextmanager
     def precision(dtype: Any) -> Iterator[None]:

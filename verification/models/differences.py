@@ -12,8 +12,9 @@ the derivative, the differences decide nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -58,25 +59,38 @@ def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, co
         count: how many directions.
     """
     work = question.works[0]
-    theta = work.theta
+    adapted = descend(work)[-1] - work.theta if question.order == 1 else None
+    yield from _slopes(partial(_objective, work, adapted), work.theta, gradient, work.view.outer_mask, rng, count)
+
+
+def inner_slopes(question: Question, rng: np.random.Generator, count: int = 3) -> Iterator[Slope]:
+    """Yield directional derivatives of the support loss of one task at θ: for a gradient that somebody wrote."""
+    work = question.works[0]
+    gradient, everywhere = work.inner_gradient(work.theta), np.ones_like(work.theta)
+    yield from _slopes(lambda theta: float(work.inner_cost(theta)), work.theta, gradient, everywhere, rng, count)
+
+
+def _slopes(
+    objective: Callable[[FlatArray], float],
+    theta: FlatArray,
+    gradient: FlatArray,
+    mask: FlatArray,
+    rng: np.random.Generator,
+    count: int,
+) -> Iterator[Slope]:
     size = float(np.linalg.norm(theta)) or 1.0
-    adapted = descend(work)[-1] - theta if question.order == 1 else None
     for _ in range(count):
         # Half random, half along the gradient: across it, a derivative is nearly 0 and decides nothing.
-        noise = rng.standard_normal(theta.size) * work.view.outer_mask
+        noise = rng.standard_normal(theta.size) * mask
         along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
         direction = size * along / np.linalg.norm(along)
-        values = [_difference(work, step * direction, adapted) / step for step in _STEPS]
+        moves = [(step, step * direction) for step in _STEPS]
+        values = [(objective(theta + move) - objective(theta - move)) / (2 * step) for step, move in moves]
         gaps = [abs(one - other) for one, other in pairwise(values)]
         best = int(np.argmin(gaps))
         yield Slope(float(gradient @ direction), values[best + 1], gaps[best])
 
 
-def _difference(work: Work, move: FlatArray, adapted: FlatArray | None) -> float:
-    ahead, behind = (_objective(work, work.theta + sign * move, adapted) for sign in (1.0, -1.0))
-    return (ahead - behind) / 2
-
-
-def _objective(work: Work, theta: FlatArray, adapted: FlatArray | None) -> float:
+def _objective(work: Work, adapted: FlatArray | None, theta: FlatArray) -> float:
     end = theta + adapted if adapted is not None else descend(work.changed(theta=theta))[-1]
     return float(work.outer_cost(end))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -13,18 +14,17 @@ from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import Sensitivity, apart, norm
-from verification.models.differences import slopes
+from verification.models.calls import ask, precisions, takes
+from verification.models.differences import Slope, inner_slopes, slopes
+from verification.models.interface import Host, LossCosts, Watch
+from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
-from verification.models.request import Request, parameters_of, problem_of
+from verification.models.request import Request
 from verification.models.standard import problem_of_request, standard_of
-from verification.models.torch_calls import ask, takes_tasks
-from verification.models.torch_losses import Host, TorchCosts
-from verification.models.torch_state import kept, optimizers_of
-from verification.models.torch_watch import Watch
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Case, Conditions, Report, conclude
-from verification.subjects import Finding, Subject, SubjectError, described
+from verification.subjects import Finding, Reply, Subject, SubjectError, described
 from verification.verdicts import Verdict
 
 #: Called with (things done, things in all, what comes next).
@@ -41,28 +41,31 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
     Args:
         step: your code. It is called with those of `model`, `tasks`, `inner_loss`, `outer_loss`, `inner_steps` and
             `inner_learning_rate` that its parameters name; with (model, tasks) or (tasks) where it requires two or one
-            of other names; with nothing where it requires nothing. It may use a model of its own, if that is `model`.
+            of other names; with nothing where it requires nothing. In PyTorch it may use a model of its own, if that is
+            `model`.
         progress: called with (things done, things in all, what comes next).
         about: as for `problem_of`:
 
-            - model: a `torch.nn.Module` in the mode (training, evaluation) that the losses are meant in.
+            - model: a `torch.nn.Module` in the mode (training, evaluation) that the losses are meant in, or a pytree
+              of JAX, or a container of NumPy arrays, whose leaves of floating point are parameters.
             - inner_loss, outer_loss: loss(model, batch) → scalar, the mean over examples; or a criterion module such as
               `torch.nn.CrossEntropyLoss()`, for batches (inputs, targets). By default outer_loss is inner_loss.
             - tasks: pairs (support, query), one for each task; a batch is whatever the losses take.
             - inner_steps, inner_learning_rate: K and α; α may be a dict by parameter name.
             - order: 1 (first-order MAML), 2 (second-order MAML) or "reptile".
             - adapts: names of the parameters, or of modules, that the inner loop adapts; by default those that require
-              gradients. The meta-gradient is taken by all that require gradients.
+              gradients, otherwise all. `trains` likewise names those that the meta-gradient is taken by.
             - gives: "gradients" (the step returns them: a dict by name, or a sequence in the order of the parameters),
               "grad" (it leaves them in `.grad`) or "parameters" (it takes one outer SGD step, of the rate
-              `outer_learning_rate`).
+              `outer_learning_rate`; in JAX it returns the new parameters, in NumPy too, or changes them in place).
+            - inner_gradient, outer_gradient: gradient(model, batch) in the model's form, where a loss is plain NumPy.
+            - framework: "torch", "jax" or "numpy", where the model does not tell.
             - name: the name in the report.
 
     Returns:
         The report. Model, buffers, `.grad`, optimizers, modes and random numbers are as they were, to the last bit.
 
     Raises:
-        MissingFrameworkError: PyTorch is not installed.
         SubjectError: the step requires arguments that the judge does not have.
         TypeError, ValueError: an argument is not what is expected.
     """
@@ -71,10 +74,11 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
 
 def judge(request: Request, progress: Progress | None = None) -> Report:
     """Judge a training step on its own model, and put everything back as it was."""
-    request = replace(request, optimizers=tuple(optimizers_of(request.model)), unused=set())
+    adapter = request.adapter
+    request = replace(request, optimizers=adapter.optimizers_of(request.model), unused=set(), memory={})
     if not request.is_recorded:  # a script may have trained or loaded the model since
-        request = replace(request, parameters=parameters_of(request.model))
-    with kept(request.model, request.optimizers):
+        request = replace(request, parameters=adapter.parts_of(request.model).values)
+    with adapter.kept(request), adapter.computing():
         return _Run(request, progress or (lambda *_: None)).report()
 
 
@@ -84,11 +88,14 @@ class _Run:
     progress: Progress
     done: int = 0
     #: What the operations of the step gave away.
-    watch: Watch = field(default_factory=Watch)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = self.request.adapter.watch(self.request.step)
 
     def report(self) -> Report:
         request = self.request
-        subject = Subject(request.step, "model", "torch", request.name)
+        subject = Subject(request.step, "model", request.adapter.name, request.name)
         self._next("the definition")
         host, dtypes, why = self._host()
         standard = standard_of(request, host, request.tasks, "own model")
@@ -103,6 +110,9 @@ class _Run:
         cases, observations = self._cases(standard, dtypes, why)
         self._next("whether it is repeatable")
         random = self._randomness(cases[0].dtype) if cases else ""
+        if self._rounds(cases, observations):
+            why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
+            cases = cases[1:]
         if not random and any(case.verdict == "fail" for case in cases) and _depends_on_passes(standard):
             random = _RUNNING
         failed = any(case.verdict == "fail" for case in cases)
@@ -127,15 +137,15 @@ class _Run:
 
     def _host(self) -> tuple[Host, tuple[str, ...], dict[str, str]]:
         """Return a copy of the model in float64, or in its own precision where its losses do not work in another."""
-        own = _precision_of(self.request)
+        own = self.request.precision
         try:
-            host = Host(self.request.model, "float64")
+            host = self.request.adapter.host(self.request, "float64")
             problem_of_request(self.request, host, self.request.tasks, "own model")
         except Exception as error:
             if own == "float64":
                 raise SubjectError(f"the losses cannot be computed: they raised {described(error)}.") from error
             why = {"float64": f"the losses do not work in float64 ({type(error).__name__}: {error})"}
-            host = Host(self.request.model, own)
+            host = self.request.adapter.host(self.request, own)
             try:
                 problem_of_request(self.request, host, self.request.tasks, "own model")
             except Exception as cause:
@@ -143,27 +153,32 @@ class _Run:
             return host, (own,), why
         if self.request.is_recorded:
             return host, (own,), {}
+        if own == "float32" and not self.request.adapter.in_place and not takes(self.request, "model"):
+            return host, (own,), {"float64": "the step takes no model, and uses one of its own in float32"}
         return host, tuple(dict.fromkeys(("float64", own))), {}
 
     def _differences(self, standard: Standard, host: Host) -> list[Diagnosis]:
         """Compare the definition's gradient of one task with differences; both must show the same slope."""
-        request = self.request
-        if request.order == "reptile" or str(host.dtype) != "torch.float64":
+        request, rng = self.request, np.random.default_rng(0)
+        if host.dtype != "float64":
             return []
         one = replace(standard.question, works=standard.question.works[:1])
-        solved = solve(one.works[0], request.order)
-        found = list(slopes(one, solved.gradient, np.random.default_rng(0)))
-        wrong = [slope for slope in found if slope.decides and not slope.agrees]
-        if len(wrong) < 2:  # one alone may have met a kink
-            return []
-        first = wrong[0]
-        return [
-            replace(
-                _WRONG_DERIVATIVE,
-                evidence=f"the slope of the objective along a direction is {first.of_differences:.6g} by differences "
-                f"of its values, to {first.error:.1g}, and {first.of_gradient:.6g} by the framework's derivatives",
-            )
-        ]
+        found: list[list[Slope]] = []
+        if request.order != "reptile":
+            found.append(list(slopes(one, solve(one.works[0], request.order).gradient, rng)))
+        if request.own_gradients:
+            found.append(list(inner_slopes(one, rng)))
+        by = "your gradient function" if request.own_gradients else "the framework's derivatives"
+        for wrong in ([slope for slope in some if slope.decides and not slope.agrees] for some in found):
+            if len(wrong) > 1:  # one alone may have met a kink
+                return [
+                    replace(
+                        _WRONG_DERIVATIVE,
+                        evidence=f"the slope of the objective along a direction is {wrong[0].of_differences:.6g} by "
+                        f"differences of its values, to {wrong[0].error:.1g}, and {wrong[0].of_gradient:.6g} by {by}",
+                    )
+                ]
+        return []
 
     def _cases(
         self, standard: Standard, dtypes: tuple[str, ...], why: dict[str, str]
@@ -176,12 +191,12 @@ class _Run:
             # State outlives a call in any precision alike, and operations are the same: once is enough.
             alone = not observations
             twice = alone and request.gives != "grad"
-            replies = ask(request, dtype, calls=1 + twice, watching=self.watch.mode if alone else None)
+            replies = ask(request, dtype, calls=1 + twice, watching=self.watch.mode if alone else nullcontext)
             first = replies[0]
             raised = [finding for finding in first.findings if finding.what == "exception"]
             if raised and dtype == "float64" and len(dtypes) > 1:
                 why["float64"] = f"in float64 {raised[0].message}"
-                self.watch = Watch()
+                self.watch = request.adapter.watch(request.step)
                 continue
             findings, worst = compare(standard, dtype, first, truths, Declared())
             observations.append(Observation(standard, dtype, first, wrong=tuple(f.what for f in findings)))
@@ -206,37 +221,49 @@ class _Run:
             )
         return cases, observations
 
+    def _rounds(self, cases: list[Case], observations: list[Observation]) -> bool:
+        """Return whether all that is wrong are the roundings of float32, such as those of a constant, in float64.
+
+        Some frameworks let float32 pass among float64, and a step that is meant for float32 is right with it.
+        """
+        failed = [case.dtype for case in cases if case.verdict == "fail"]
+        if self.request.adapter.is_strict or len(cases) < 2 or failed != ["float64"]:
+            return False
+        standard = observations[0].standard
+        doubles = [one for one in observations if one.dtype == "float64"]
+        return not any(
+            compare(standard, "float32", one.reply, standard.truths(own=False), Declared())[0] for one in doubles
+        )
+
     def _randomness(self, dtype: str) -> str:
         """Say where random numbers come from that change the answer, or nothing where they do not."""
         drawn = self.watch.random
         if not drawn:
             return ""
-        first, second = (ask(self.request, dtype, number=number)[0] for number in (_OTHER_SEED, _OTHER_SEED + 1))
-        # Not in bounds: where losses are random, the definition is, too, and there is no bound.
-        both = first.gradients.keys() & second.gradients.keys()
-        off = norm([apart(first.gradients[chain], second.gradients[chain]) for chain in both])
-        if not off > _RANDOM[dtype] * norm([norm(first.gradients[chain]) for chain in both]):
+        calls = 1 if self.request.adapter.seeded else 2
+        replies = ask(self.request, dtype, number=_OTHER_SEED, calls=calls)
+        replies += ask(self.request, dtype, number=_OTHER_SEED + 1)
+        if not any(_differ(replies[0], other, _RANDOM[dtype]) for other in replies[1:]):
             return ""
         places = ", ".join(f"{operation} in {place}" for operation, place in drawn.items())
         return (
             f"The step draws random numbers that change its gradients: {places}. No gradient is right for all of them; "
-            "switch them off (model.eval(), p = 0) for the check."
+            f"{self.request.adapter.cure} for the check."
         )
 
     def _names(self, host: Host, cases: list[Case], observations: list[Observation]) -> list[Diagnosis]:
         request = self.request
         if all(case.verdict != "fail" for case in cases if case.dtype == "float64") and len(cases) > 1:
             # Autocast leaves float64 alone: what is wrong in float32 only is its precision, if operations show one.
-            watch = Watch()
-            ask(request, "float32", watching=watch.mode)
-            lower = next((name for name in ("float16", "bfloat16") if name in watch.precisions), "")
+            seen = precisions(request, "float32")
+            lower = next((name for name in ("float16", "bfloat16") if name in seen), "")
             single = [one for one in observations if one.dtype == "float32"]
             return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
         smaller: list[Observation] = []
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
         if (
             len(request.tasks) > 1
-            and takes_tasks(request)
+            and takes(request, "tasks")
             and not any(f.what == "exception" for c in cases for f in c.findings)
         ):
             task = [request.tasks[0]]
@@ -245,9 +272,21 @@ class _Run:
                 # One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks.
                 one = standard_of(request, host, task, "one task", _times(len(request.tasks), observations[0]))
                 smaller = [Observation(one, dtype, reply)]
-        below = _LOWER[_LOWER.index(dtype) + 1 :]
-        lower = next((name for name in reversed(below) if name in self.watch.precisions), "")
+        # Where float32 is let pass among float64, it is no mistake in a step that is meant for it.
+        meant = dtype if request.adapter.is_strict else request.precision
+        below, seen = _LOWER[_LOWER.index(meant) + 1 :], precisions(request, dtype)
+        lower = next((name for name in reversed(below) if name in seen), "")
         return name(observations, smaller, request.order, lower)
+
+
+def _differ(first: Reply, second: Reply, share: float) -> bool:
+    """Return whether gradients differ by more than a share of their size.
+
+    Not in bounds: where losses are random, the definition is, too, and there is no bound.
+    """
+    both = first.gradients.keys() & second.gradients.keys()
+    off = norm([apart(first.gradients[chain], second.gradients[chain]) for chain in both])
+    return off > share * norm([norm(first.gradients[chain]) for chain in both])
 
 
 #: From the finest precision down.
@@ -273,18 +312,13 @@ _WRONG_DERIVATIVE = Diagnosis(
     formula="gM without that part of H",
     evidence="",
     source="tensorflow/tensorflow#7403",
-    advice="Look for a custom autograd function or an operation whose backward is not itself differentiable.",
+    advice="Look for a custom derivative, or an operation whose backward is not itself differentiable; compare a "
+    "gradient of your own with differences.",
 )
 
 
 def _finding(diagnosis: Diagnosis) -> Finding:
     return Finding("gradients", diagnosis.evidence)
-
-
-def _precision_of(request: Request) -> str:
-    """Return the precision that the user runs the model in: float32, or float64."""
-    dtypes = {str(value.dtype).removeprefix("torch.") for value in request.parameters.values()}
-    return "float64" if dtypes == {"float64"} else "float32"
 
 
 def _times(count: int, observation: Observation) -> Sensitivity:
@@ -299,5 +333,5 @@ def _times(count: int, observation: Observation) -> Sensitivity:
 def _depends_on_passes(standard: Standard) -> bool:
     """Return whether a loss depends on the forward passes before it."""
     view = standard.question.works[0].view
-    inner, outer = cast(TorchCosts, view.inner_costs), cast(TorchCosts, view.outer_costs)
+    inner, outer = cast(LossCosts, view.inner_costs), cast(LossCosts, view.outer_costs)
     return any(loss.reads_what_changes(earlier, view.theta) for loss in (inner, outer) for earlier in (inner, outer))

@@ -12,16 +12,14 @@ import numpy as np
 from verification.faults import Question
 from verification.faults.question import Outcome
 from verification.faults.work import Product, Work
-from verification.frameworks.base import optional
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
 from verification.judging.truth import Truth
+from verification.models.interface import Host, LossCosts
 from verification.models.problem import ModelProblem
 from verification.models.recent import Recent
 from verification.models.request import Request
-from verification.models.torch_losses import Host, TorchCosts, differentiate, in_precision, tensors_in
-from verification.models.torch_watch import Disturbance
 from verification.oracles.view import FlatArray, TaskView
 from verification.problems.answers import Answer
 
@@ -32,21 +30,22 @@ _DELTAS = {"float64": 2.0**-20, "float32": 2.0**-11}
 _BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no longer proportional to a disturbance
 _SHARE = 0.25  # of the error of the definition in float32
 _SEED = 20180302
+_OFF = 8.0  # times an error estimate, which is of the size of the error
 
 
 def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name: str) -> ModelProblem:
     """Return the problem that a request puts on some of its tasks."""
-    theta = {key: value.double().cpu().numpy() for key, value in request.parameters.items()}
-    support, query = tasks[0]
-    counts = [_examples(part) for part in (support, query)]
+    theta = request.parameters
+    support, query = (host.cast(batch) for batch in tasks[0])
     problem = ModelProblem(
         name=name, order=request.order, theta=theta, adapts=request.adapts, trained=request.trained,
         inner_grad_steps=request.inner_steps, inner_learning_rate=request.inner_learning_rate, num_tasks=len(tasks),
-        examples=counts[0], query_examples=counts[1], outer_learning_rate=request.outer_learning_rate,
+        examples=host.examples(support), query_examples=host.examples(query),
+        outer_learning_rate=request.outer_learning_rate,
     )  # fmt: skip
     start = problem.flat(theta)
-    by_inner = TorchCosts(host, request.inner_loss, in_precision(support, host.dtype)).uses(start)
-    by_outer = TorchCosts(host, request.outer_loss, in_precision(query, host.dtype)).uses(start)
+    by_inner = host.costs(request.inner_loss, support).uses(start)
+    by_outer = host.costs(request.outer_loss, query).uses(start)
     return replace(
         problem,
         ignored_by_inner=tuple(key for key in theta if key not in by_inner),
@@ -54,25 +53,20 @@ def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name:
     )
 
 
-def _examples(batch: Any) -> int:
-    """Return the length of the first tensor of a batch that has one."""
-    return next((len(tensor) for tensor in tensors_in(batch) if tensor.dim()), 1)
-
-
 def pose_model(
-    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], disturbance: Disturbance | None = None
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], disturbance: Any = None
 ) -> Question:
     """Return the question that a model's problem puts to faults."""
 
-    def costs(loss: Any, batch: Any) -> TorchCosts:
-        found = TorchCosts(host, loss, batch)
+    def costs(loss: Any, batch: Any) -> LossCosts:
+        found = host.costs(loss, batch)
         return found if disturbance is None else found.disturbed(disturbance)
 
     theta, inner, outer = problem.flat(problem.theta), problem.mask(problem.adapts), problem.mask(problem.trained)
     memory: Recent = Recent(8 * theta.nbytes)
     works = []
     for task in tasks:
-        support, query = (in_precision(batch, host.dtype) for batch in task)
+        support, query = (host.cast(batch) for batch in task)
         on_support, on_query = costs(request.inner_loss, support), costs(request.outer_loss, query)
         same = request.inner_loss == request.outer_loss
         view = TaskView(
@@ -81,10 +75,10 @@ def pose_model(
             inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
             outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
         )  # fmt: skip
-        works.append(Work(view, _derive, _curve, differentiate, on_support.array, memory))
+        works.append(Work(view, _derive, _curve, memory=memory))
 
     def posed_in(dtype: Any) -> Question:
-        return pose_model(request, problem, Host(request.model, np.dtype(dtype).name), tasks)
+        return pose_model(request, problem, request.adapter.host(request, np.dtype(dtype).name), tasks)
 
     return Question(problem, works, problem.order, posed_in)
 
@@ -107,10 +101,23 @@ def standard_of(
     right = Declared().right(question)
     return Standard(
         problem,
-        certified=Truth(SOURCE, _answer(right), dict.fromkeys(problem.trained, 0.0)),
+        certified=Truth(SOURCE, _answer(right), _errors(request, problem, host, tasks, right)),
         allowance=allowance or _sensitivity(request, problem, host, tasks, right),
         posed=question,
     )
+
+
+def _errors(
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome
+) -> dict[str, float]:
+    """Return how far off the answer is by the errors of its Hessian-vector products, where these are estimates."""
+    off = host.off_by_errors()
+    if off is None:
+        return dict.fromkeys(problem.trained, 0.0)
+    other = Declared().right(pose_model(request, problem, off, tasks))
+    return {
+        chain: _OFF * norm(other.gradients[chain] - leaf) for chain, leaf in right.gradients.items() if leaf is not None
+    }
 
 
 def _answer(found: Outcome) -> Answer:
@@ -129,19 +136,19 @@ def _sensitivity(
     one sample; a quarter of its error, times C, is sixteen times what it was.
     Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
     """
-    delta = _DELTAS[str(host.dtype).removeprefix("torch.")]
+    delta = _DELTAS[host.dtype]
     rng = np.random.default_rng(_SEED)
     base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
     moves, costs = dict.fromkeys(base, 0.0), 0.0
     bent = 0.0
     for _ in range(_DRAWS):
-        moved = Declared().right(pose_model(request, problem, host, tasks, Disturbance(delta, rng)))
+        moved = Declared().right(pose_model(request, problem, host, tasks, host.disturbance(delta, rng)))
         apart = {chain: norm(moved.gradients[chain] - leaf) for chain, leaf in base.items()}
         moves = {chain: max(moves[chain], move / delta) for chain, move in apart.items()}
         costs = max(costs, abs(moved.cost - right.cost) / delta)
         bent = max(bent, norm(list(apart.values())))
-    if host.dtype != optional("torch", "torch").float32:
-        rounded = Declared().right(pose_model(request, problem, Host(request.model, "float32"), tasks))
+    if host.dtype != "float32":
+        rounded = Declared().right(pose_model(request, problem, request.adapter.host(request, "float32"), tasks))
         for chain, leaf in base.items():
             error = norm(rounded.gradients[chain] - leaf) / unit_roundoff("float32")
             moves[chain] = max(moves[chain], _SHARE * error)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.models import ModelCosts
 from verification.frameworks.base import optional
+from verification.models.interface import Host, LossCosts
 from verification.models.torch_watch import Disturbance
 from verification.oracles.view import FlatArray
 
@@ -65,7 +65,7 @@ def in_precision(tree: Any, dtype: Any) -> Any:
     )
 
 
-class Host:
+class TorchHost:
     """A copy of a model in a precision, and how its parameters lie in a flat vector.
 
     `aliases` has for each further name of a tied parameter the name that it goes by.
@@ -73,8 +73,8 @@ class Host:
 
     def __init__(self, model: Any, dtype: str) -> None:
         torch = optional("torch", "torch")
-        self.dtype = getattr(torch, dtype)
-        self.model = copy.deepcopy(model).to(self.dtype)
+        self.dtype, self.precision = dtype, getattr(torch, dtype)
+        self.model = copy.deepcopy(model).to(self.precision)
         self.flags = [(module, module.training) for module in self.model.modules()]
         self.shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
         first = {id(parameter): name for name, parameter in self.model.named_parameters()}
@@ -83,6 +83,25 @@ class Host:
             for name, parameter in self.model.named_parameters(remove_duplicate=False)
             if first[id(parameter)] != name
         }
+
+    def cast(self, batch: Any) -> Any:
+        """Return a fresh copy of a batch in the precision."""
+        return in_precision(batch, self.precision)
+
+    def examples(self, batch: Any) -> int:
+        """Return the length of the first tensor of a batch that has one."""
+        return next((len(tensor) for tensor in tensors_in(batch) if tensor.dim()), 1)
+
+    def costs(self, loss: Callable[[Any, Any], Any], batch: Any) -> TorchCosts:
+        """Return a loss on a batch that is cast."""
+        return TorchCosts(self, loss, batch)
+
+    def disturbance(self, delta: float, rng: np.random.Generator) -> Disturbance:
+        """Return a relative change of ±δ, with signs of its own for every operation."""
+        return Disturbance(delta, rng)
+
+    def off_by_errors(self) -> None:
+        """Return None: PyTorch's derivatives are exact but for rounding."""
 
     @contextmanager
     def as_it_was(self, training: bool | None) -> Iterator[None]:
@@ -104,7 +123,7 @@ class TorchCosts:
     autocast; `untied` takes a vector with the further copies of tied parameters at its end.
     """
 
-    host: Host
+    host: TorchHost
     loss: Callable[[Any, Any], Any]
     batch: Any
     training: bool | None = None
@@ -152,16 +171,13 @@ class TorchCosts:
     # What it computes
 
     def __call__(self, points: Any) -> Any:
-        """Return the costs [P] of points [P, n]: of an array as numbers, of a tensor as a tensor with its graph."""
-        torch = optional("torch", "torch")
-        if torch.is_tensor(points):
-            return torch.stack([self._evaluate(point) for point in points])
+        """Return the costs [P] of points [P, n]."""
         return np.array([float(self._evaluate(self.array(point)).detach()) for point in points])
 
     def array(self, vector: FlatArray) -> Any:
         """Return a tensor of a flat vector."""
         torch = optional("torch", "torch")
-        return torch.from_numpy(np.array(vector)).to(self.host.dtype)
+        return torch.from_numpy(np.array(vector)).to(self.host.precision)
 
     def gradient(self, phi: FlatArray) -> FlatArray:
         """Return ∇S(φ)."""
@@ -249,23 +265,8 @@ class TorchCosts:
         return self.loss(self.host.model, batch)
 
 
-_: type[ModelCosts] = TorchCosts
+_: tuple[type[LossCosts], type[Host]] = (TorchCosts, TorchHost)
 
 
 def _numbers(tensor: Any) -> FlatArray:
     return np.asarray(tensor.detach().double().cpu().numpy(), np.float64)
-
-
-def differentiate(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the gradient of a function of a flat tensor, with its graph, so that it can be differentiated again."""
-    torch = optional("torch", "torch")
-
-    def gradient(at: Any) -> Any:
-        with torch.enable_grad():
-            point = at if at.requires_grad else at.detach().requires_grad_()
-            (found,) = torch.autograd.grad(
-                function(point), point, create_graph=True, allow_unused=True, materialize_grads=True
-            )
-        return found if at.requires_grad else found.detach()
-
-    return gradient

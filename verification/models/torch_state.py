@@ -7,16 +7,13 @@ modules hold; every optimizer that holds one of its parameters; the random numbe
 from __future__ import annotations
 
 import gc
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from verification.frameworks.base import optional
-
-Restore = Callable[[], None]
+from verification.models import python_state
+from verification.models.python_state import Restore
 
 
 @contextmanager
@@ -48,12 +45,11 @@ def optimizers_of(model: Any) -> list[Any]:
 def random_numbers() -> Restore:
     """Return what puts the random numbers of Python, NumPy and PyTorch back where they are now."""
     torch = optional("torch", "torch")
-    of_python, of_numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    others, of_torch = python_state.random_numbers(), torch.get_rng_state()
     of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
     def restore() -> None:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)
+        others()
         torch.set_rng_state(of_torch)
         if of_devices:
             torch.cuda.set_rng_state_all(of_devices)
@@ -64,8 +60,7 @@ def random_numbers() -> Restore:
 def seed(number: int) -> None:
     """Begin the random numbers of Python, NumPy and PyTorch anew."""
     torch = optional("torch", "torch")
-    random.seed(number)
-    np.random.seed(number)
+    python_state.seed(number)
     torch.manual_seed(number)
 
 

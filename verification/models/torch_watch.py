@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from verification.frameworks.base import optional
+from verification.models.interface import Watch
 
 #: Signs that disturbances are cut from, drawn once: as many again for each operation would take as long as it does.
 _SIGNS = 2**20
@@ -72,11 +73,10 @@ class Disturbance:
 
 
 @dataclass
-class Watch:
-    """What operations gave away: where random numbers were drawn, and where results came in a lower precision."""
+class TorchWatch(Watch):
+    """What operations of PyTorch gave away: also the precisions of their results."""
 
-    random: dict[str, str] = field(default_factory=dict)
-    precisions: dict[str, str] = field(default_factory=dict)
+    precisions: set[str] = field(default_factory=set)
 
     @contextmanager
     def mode(self) -> Iterator[None]:
@@ -91,9 +91,7 @@ class Watch:
             self.random[name] = _place()
         for result in found if isinstance(found, tuple | list) else (found,):
             if torch.is_tensor(result) and result.is_floating_point():
-                precision = str(result.dtype).removeprefix("torch.")
-                if precision not in self.precisions:
-                    self.precisions[precision] = _place()
+                self.precisions.add(str(result.dtype).removeprefix("torch."))
         return found
 
 

@@ -305,7 +305,11 @@ def test_a_report_on_a_model_is_valid():
 @pytest.mark.parametrize(
     ("about", "error", "words"),
     [
-        ({"model": 3}, TypeError, "model: expected a torch.nn.Module, but got int"),
+        (
+            {"model": 3},
+            TypeError,
+            "model: expected a torch.nn.Module or .* or a container of NumPy arrays, but got int",
+        ),
         ({"order": 3}, ValueError, "order: expected one of 1, 2, 'reptile', but got 3"),
         ({"inner_steps": -1}, ValueError, "inner_steps: expected a whole number from 0 up, but got -1"),
         ({"tasks": []}, ValueError, "tasks: expected pairs"),

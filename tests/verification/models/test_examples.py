@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
 sys.path.insert(0, str(FOLDER))
 
 import network  # noqa: E402  # they lie in a folder of their own, which running a script there puts on the path
+from idioms import RIGHT_IDIOMS, WRONG_IDIOMS  # noqa: E402
 from steps import RIGHT  # noqa: E402
 from wrong_steps import OUTER_RATE, WRONG  # noqa: E402
 
@@ -79,6 +80,23 @@ def test_a_wrong_step_is_named(name):
     report = judged(*step, seed=0)
     assert report.verdict == "fail"
     assert report.diagnosis[0].name == fault
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", RIGHT_IDIOMS)
+def test_an_idiom_of_a_library_passes(name):
+    """Clones with their graph kept, patched copies and differentiable optimizers pass where they are used rightly."""
+    step, order = RIGHT_IDIOMS[name]
+    assert judged(step, order, "grad", seed=0).verdict == "pass"
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("name", WRONG_IDIOMS)
+def test_a_mistake_in_an_idiom_is_named(name):
+    """What goes wrong with these libraries has its name."""
+    fault, step, order = WRONG_IDIOMS[name]
+    report = judged(step, order, "grad", seed=0)
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", fault)
 
 
 @pytest.mark.nightly
