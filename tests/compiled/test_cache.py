@@ -15,13 +15,12 @@ import refmaml
 import refmaml.compiled as engine
 from refmaml.compiled.calls import plans, shortcut
 from refmaml.compiled.machine import cache, runtime
-from refmaml.compiled.running import native
 
 DATA, THETA = {"x": np.array([[1.0, 2.0], [0.5, -1.0]])}, {"w": np.array([0.3, -0.4])}
 
 
 def cost(batch, v):
-    return ((batch["x"][0] * v["w"] - 1.0) ** 2).sum()
+    return ((batch["x"][0] * v["w"] - 0.3125) ** 2).sum()
 
 
 def step():
@@ -35,7 +34,6 @@ def step():
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.core.config.DISABLE_JIT", 0)
     monkeypatch.setattr("numba.core.config.BOUNDSCHECK", None)
-    native.functions()  # whichever test is the first: they are compiled once in a process, and not into this folder
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "code"))
     return tmp_path / "code"
 
@@ -148,26 +146,34 @@ _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_cache
-from refmaml.compiled.machine import runtime
-made = []
-original = runtime._compiled
-runtime._compiled = lambda *args: made.append(args) or original(*args)
-print(test_cache.step()[0], len(made), "numba" in sys.modules)
+from refmaml.compiled.calls import plans
+answer = test_cache.step()
+((_, execution, _),) = plans._known.values()
+made = execution.plan.run.step
+if made is not None:
+    text = made.inspect_llvm()
+    print("numba.core.ccallback.CFunc", f"{type(made).__module__}.{type(made).__name__}")
+    print("driver", made.native_name in text and "first_order" in made.native_name)
+    print("cost", "3.125000e-01" in text)
+print(answer[0], made is not None, "numba" in sys.modules)
 """
 
 
-def test_another_process_compiles_nothing_and_none_loads_numba(folder):
-    """A second process has the first one's answer from its code, and neither of them imports Numba."""
+def test_a_cold_step_is_a_function_of_numbas_and_a_warm_one_needs_no_numba(folder):
+    """A first process has Numba compile the driver with the cost in it; a second one runs that, and loads no Numba."""
     here = os.path.dirname(os.path.abspath(__file__))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
-    answers = [
+    cold, warm = (
         subprocess.run(
             [sys.executable, "-c", _CHILD, here], check=True, capture_output=True, text=True, env=environment
-        ).stdout.split()
+        ).stdout.splitlines()
         for _ in range(2)
-    ]
-    assert answers[0][0] == answers[1][0]
-    assert [each[1:] for each in answers] == [["1", "False"], ["0", "False"]]
+    )
+    assert cold[:-1] == ["numba.core.ccallback.CFunc numba.core.ccallback.CFunc", "driver True", "cost True"]
+    (cold_answer, *compiled), (warm_answer, *loaded) = (lines[-1].split() for lines in (cold, warm))
+    assert cold_answer == warm_answer
+    assert compiled == ["True", "True"]
+    assert loaded == ["False", "False"]
 
 
 def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):

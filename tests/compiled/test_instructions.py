@@ -1,16 +1,17 @@
-"""Emitted source means the same to Python, to the walk that writes LLVM's instructions, and to Numba."""
+"""Emitted source means the same to Python, to the walk that writes LLVM's instructions, and to Numba's inference."""
 
 import numpy as np
 import pytest
 
-from refmaml.compiled.code.emit import Header
+from refmaml.compiled.code.places import Header
+from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import runtime
 from refmaml.compiled.program.kernels import MatMul, RowSum
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
 pytestmark = pytest.mark.once  # arithmetic
 
-DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
+PARAMETERS = {"counter": INT64, "w4": FLOAT32, "w8": FLOAT64, "wi": INT64, "wb": BOOL}
 PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)
 HEADER = Header(kernels={"add_product": PRODUCT, "total": RowSum(5, 4)}, functions={"maximum", "where", "isnan"})
 
@@ -25,11 +26,11 @@ SOURCES = {
     "a variable changes its type": "x = w4[0]\nw4[1] = x + x\nx = w8[2]\nw8[3] = x * 3.0\nx = wi[0]\nwi[1] = x - 1",
     "loops": "s = 0.0\nfor i in range(2):\n    for j in range(1, wi[3]):\n        s = s + w8[2 * i + j]\nw8[0] = s",
     "no rounds": "for i in range(0):\n    w8[0] = 5.0\nfor i in range(4, wi[3]):\n    w8[1] = 6.0",
-    "while": "k = 0\nwhile k < wi[3]:\n    w8[k] += 1.5\n    k = k + 1",
     "branches": "if wi[3] == 3 or w8[0] > 99.0:\n    w8[0] = 1.0\nelse:\n    w8[0] = 2.0\nif wi[0]:\n    pass",
     "a choice": "wi[0] = 2 if wb[0] != 0 else 1\nw8[1] = where(isnan(w8[2]), 0.0, w8[2])\nw8[3] = maximum(w8[4], 0.0)",
     "kernels": "add_product(w8, 24, 0, 8, 0.5)\nw4[0] = total(w4, 3)",
-    "claims": "k = claim(counter, 1)\nw8[0] = k\nw8[1] = claim(counter, 1)\nfinished(counter, 1)",
+    "functions": "w8[0] = other(memory, 3, 2 < 1)\nw8[1] = other(memory, -1, True)",
+    "claims": "k = next_below(counter, 1)\nw8[0] = k\nw8[1] = next_below(counter, 1)\nfinished(counter, 1)",
 }  # fmt: skip
 
 
@@ -39,15 +40,25 @@ def arrays():
     return [np.zeros(4, np.int64), *made, np.array([2, -5, -4, 3, 1]), np.array([1, 0, 1, 0], np.bool_)]
 
 
-def source_of(body):
-    return "def run(counter, w4, w8, wi, wb):\n    " + body.replace("\n", "\n    ") + "\n"
+def driver(body):
+    def step(memory):
+        body(memory)
+
+    return step
+
+
+def step_of(lines):
+    arrays = [f"{name} = memory.{name}" for name in PARAMETERS]
+    body = "\n    ".join([*arrays, *lines.splitlines()])
+    other = "def other(memory, x, y):\n    wi = memory.wi\n    return wi[0] + x * wi[1] + y"
+    return Emitted(f"{other}\n\ndef body(memory):\n    {body}\n", HEADER, PARAMETERS, driver)
 
 
 def run(setting, body, monkeypatch):
     for name in ("DISABLE_JIT", "BOUNDSCHECK"):
         monkeypatch.setattr(f"numba.core.config.{name}", int(name == setting))
     given = arrays()
-    function = runtime.executable(source_of(body), HEADER, [INT64, *DTYPES])
+    function = runtime.executable(step_of(body))
     if isinstance(function, runtime.Native):
         function.call(np.array([each.ctypes.data for each in given]).ctypes.data)
     else:

@@ -1,28 +1,62 @@
-"""Emitted source compiled by Numba, with a check of every access: what `NUMBA_BOUNDSCHECK=1` asks for.
+"""What Numba compiles: the driver of a step, around its bodies.
 
-The kernels and the scalar functions, which are LLVM's instructions, become intrinsics. A kernel's reach follows from
-its literal shapes, and is checked before it runs.
+In the step that runs, the bodies are intrinsics: LLVM's instructions, which Numba puts into the place of the call and
+infers no types for, so that a cost of hundreds of lines costs no more inference than the driver's twenty. With
+`NUMBA_BOUNDSCHECK=1` Numba compiles the emitted source instead, with a check of every access. The kernels and the
+scalar functions are intrinsics there, and a kernel's reach, which follows from its literal shapes, is checked before it
+runs.
 """
 
 # ruff: noqa: ARG001 - Numba reads the signatures of intrinsics
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import extending, njit, types
+from numba import cfunc, extending, njit, types
 
 from refmaml.compiled.code.places import Header
+from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import microkernels, vectormath
+from refmaml.compiled.machine.instructions import Instructions
 from refmaml.compiled.program.kernels import Factors, Kernel, MatMul, RowSum, Turn
+
+_MEMORY: Any = types.CPointer(types.int64)  # type: ignore[no-untyped-call]  # addresses of arrays
+
+
+def compiled(step: Emitted, bodies: Sequence[str], contract: bool, **options: Any) -> Any:
+    """Return a step as Numba's C function of the address of its arrays' addresses."""
+    instructions = Instructions(step.source, step.header.kernels, step.parameters, contract)
+    driver = step.driver(**{name: _body(instructions, name) for name in bodies})
+    return cfunc(types.void(_MEMORY), **options)(driver)
+
+
+def _body(instructions: Instructions, name: str) -> Callable[..., Any]:
+    kind = types.int64 if instructions.returns(name) else types.void
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        result = instructions.call(builder, name, args[0], args[1:])
+        return result if instructions.returns(name) else context.get_dummy_value()
+
+    def none(typing_context, memory):  # type: ignore[no-untyped-def]  # Numba reads this signature
+        return kind(memory), generate
+
+    def one(typing_context, memory, x):  # type: ignore[no-untyped-def]
+        return kind(memory, types.int64), generate
+
+    def two(typing_context, memory, x, y):  # type: ignore[no-untyped-def]
+        return kind(memory, types.int64, types.int64), generate
+
+    made: Callable[..., Any] = extending.intrinsic((none, one, two)[instructions.numbers_of(name)])
+    return made
 
 
 def names_of(header: Header) -> dict[str, Any]:
     """Return what emitted source calls, as Numba knows it."""
     kernels = {name: _kernel(kernel) for name, kernel in header.kernels.items()}
     return {
-        "claim": _claim(),
+        "next_below": _next_below(),
         "finished": _finished(),
         "i8": njit(nogil=True)(_integer),
         **kernels,
@@ -92,15 +126,15 @@ def _kernel(kernel: Kernel) -> Callable[..., Any]:
     return made
 
 
-def _claim() -> Callable[..., Any]:
+def _next_below() -> Callable[..., Any]:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return microkernels.claim(builder, _data(context, builder, signature.args[0], args[0])[0], args[1])
+        return microkernels.next_below(builder, _data(context, builder, signature.args[0], args[0])[0], args[1])
 
     @extending.intrinsic
-    def claim(typing_context, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
+    def next_below(typing_context, counter, limit):  # type: ignore[no-untyped-def]  # Numba reads this signature
         return types.int64(counter, types.int64), generate
 
-    made: Callable[..., Any] = claim
+    made: Callable[..., Any] = next_below
     return made
 
 

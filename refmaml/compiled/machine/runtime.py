@@ -1,8 +1,9 @@
 """From emitted source to a function that runs: compiling, loading, and calling it from several threads.
 
-The only module with jit options. `instructions` turns the source into LLVM's instructions, LLVM those into machine
-code, and the machine code is loaded from memory; it is also what the disk cache keeps. With ``NUMBA_DISABLE_JIT=1`` the
-source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
+The only module with jit options. Numba compiles the driver around LLVM's instructions of the bodies; the object file
+that it makes is loaded from memory, and is also what the disk cache keeps. So a process that finds it there needs
+nothing of Numba. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba
+compiles it and checks every access.
 """
 
 from __future__ import annotations
@@ -12,32 +13,32 @@ import logging
 import os
 import sys
 import time
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from refmaml.compiled.code.places import Header
+from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import cache
 from refmaml.compiled.machine.factors import routines
 from refmaml.compiled.machine.factors import symbol_of as lapack_symbol
 from refmaml.compiled.machine.vectormath import symbol_of
 from refmaml.compiled.program.kernels import Factors
-from refmaml.compiled.program.program import DType
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL
 
 _log = logging.getLogger("refmaml.compiled")
 Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
 
-_ENTRY = "refmaml_entry"
-
 #: What this process has loaded, by its name in the disk cache; it is unloaded with the last plan that runs it.
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
 
 #: NumPy's division: NaN or infinity, never an exception.
-_ERROR_MODEL = "numpy"
+_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 #: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
 #: where the product alone would overflow. Nothing else: sums keep their order, and NaN and infinity their meaning.
 _CONTRACT = True
@@ -55,12 +56,14 @@ def _setting(name: str) -> bool:
 class Native:
     """Machine code: `call`, which lets other threads run, and the same function's address; both get an array's address.
 
-    That array holds the addresses of the arguments.
+    That array holds the addresses of the arguments. `step` is Numba's function, where this process has compiled it and
+    not found it in the disk cache: its `inspect_llvm` shows the driver with the bodies in it.
     """
 
     call: Callable[[int], Any]
     address: int
     keeps: Any
+    step: Any
 
 
 def unload() -> None:
@@ -68,55 +71,70 @@ def unload() -> None:
     _loaded.clear()
 
 
-def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Native:
-    """Return what runs emitted source on arrays of `dtypes`: a function of arrays, or machine code."""
+def executable(step: Emitted) -> Run | Native:
+    """Return what runs a step: a function of arrays, or machine code."""
     if _setting("DISABLE_JIT"):
-        return _interpreted(source, header)
+        return _interpreted(step)
     if _setting("BOUNDSCHECK"):
-        return _checked(source, header)
-    key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
+        return _checked(step)
+    kinds = [f"{name} {dtype.str}" for name, dtype in step.parameters.items()]
+    key = cache.key(step.source, repr((step.driver.__name__, sorted(step.header.kernels.items()))), kinds)
     native = _loaded.get(key)
     if native is None:
-        found = cache.load(key)
+        function, found = None, cache.load(key)
         if found is None:
-            found = _compiled(source, header, dtypes)
+            found, function = _compiled(step)
             cache.store(key, found)
-        _loaded[key] = native = _native(found, header)
+        _loaded[key] = native = _native(found, step.header, function)
     return native
 
 
-def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
+def _driven(step: Emitted, names: dict[str, Any], jit: Callable[..., Any]) -> Run:
+    """Return the driver around the functions of the emitted source, each made faster by `jit`."""
     known: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
     names = known | {"infinity": np.inf, "not_a_number": np.nan} | names
-    exec(compile(source, "<refmaml.compiled>", "exec"), names)
-    run: Callable[..., Any] = names["run"]
+    before = set(names)
+    exec(compile(step.source, "<refmaml.compiled>", "exec"), names)
+    bodies = {name: jit(body) for name, body in names.items() if name not in before and name != "__builtins__"}
+    names.update(bodies)  # one may call another
+    function = jit(step.driver(**{name: bodies[name] for name in _bodies_of(step)}))
+    memory = namedtuple("memory", step.parameters)  # type: ignore[misc]
+
+    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        function(memory(*arrays))
+
     return run
 
 
-def _interpreted(source: str, header: Header) -> Run:
+def _bodies_of(step: Emitted) -> Sequence[str]:
+    """Return the names of the bodies that the driver calls."""
+    return list(signature(step.driver).parameters)
+
+
+def _interpreted(step: Emitted) -> Run:
+    header = step.header
     names: dict[str, Any] = {name: kernel.plain for name, kernel in header.kernels.items()}
-    names |= {"claim": _claim, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
-    function = _defined(source, names)
+    names |= {"next_below": _next_below, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
+    function = _driven(step, names, lambda body: body)
 
     def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         with np.errstate(all="ignore"):
-            function(*arrays)
+            function(arrays)
 
     return run
 
 
-def _checked(source: str, header: Header) -> Run:
+def _checked(step: Emitted) -> Run:
     from numba import njit
 
     from refmaml.compiled.machine.numba_target import names_of
 
-    _link(header)
-    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
-    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, names_of(header)))
-    return lambda arrays: function(*arrays)
+    _link(step.header)
+    fastmath: Any = {"contract"} if _CONTRACT else False
+    return _driven(step, names_of(step.header), njit(nogil=True, boundscheck=True, fastmath=fastmath, **_OPTIONS))
 
 
-def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
+def _next_below(counter: np.ndarray[Any, Any], limit: int) -> int:
     """Take the next number below `limit`, or −1; no two callers get the same."""
     counter[0] += 1
     return int(counter[0] - 1) if counter[0] <= limit else -1
@@ -127,24 +145,24 @@ def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
     counter[1 + chunk] = 1
 
 
-def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
-    """Compile to machine code."""
-    from refmaml.compiled.machine.instructions import instructions
+def _compiled(step: Emitted) -> tuple[cache.Machine, Any]:
+    """Compile to machine code; return also Numba's function."""
+    from refmaml.compiled.machine.numba_target import compiled
 
     began = time.perf_counter()
-    _log.info("compiling a step of %d lines", source.count("\n"))
-    assembly = instructions(_ENTRY, source, header.kernels, dtypes, _CONTRACT)
-    _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
-    code = cache.machine_code(assembly)
+    _log.info("compiling a step of %d lines", step.source.count("\n"))
+    _link(step.header)
+    function = compiled(step, _bodies_of(step), _CONTRACT, **_OPTIONS)
+    code: bytes = function._library._get_compiled_object()  # what Numba has loaded; it has no public name
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
-    return cache.Machine(_ENTRY, code)
+    return cache.Machine(function.native_name, code), function
 
 
-def _native(machine: cache.Machine, header: Header) -> Native:
+def _native(machine: cache.Machine, header: Header, step: Any) -> Native:
     """Load machine code."""
     _link(header)
     engine, address = cache.linked(machine)
-    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
+    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine, step)
 
 
 def _link(header: Header) -> None:

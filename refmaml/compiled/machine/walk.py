@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
 from refmaml.compiled.machine import microkernels, vectormath
+from refmaml.compiled.machine.lanes import as_written
 from refmaml.compiled.program.kernels import Kernel
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
@@ -24,6 +25,7 @@ _ORDER = [_TRUTH, _BYTE, INTEGER, _SINGLE, _DOUBLE]
 KINDS = {BOOL: _BYTE, INT64: INTEGER, FLOAT32: _SINGLE, FLOAT64: _DOUBLE}
 _CASTS = {"f4": _SINGLE, "f8": _DOUBLE, "i8": INTEGER}
 _NAMED = {"infinity": float("inf"), "not_a_number": float("nan")}
+_COUNTED: dict[str, Callable[..., Any]] = {"next_below": microkernels.next_below, "finished": microkernels.finished}
 _COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _WHOLE = {
@@ -37,20 +39,22 @@ class Walk:
     """Writes the instructions of one function, statement by statement."""
 
     def __init__(
-        self, function: Any, memory: Mapping[str, Any], kernels: Mapping[str, Kernel], apart: set[str]
-    ) -> None:
-        self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
+        self, function: Any, memory: Mapping[str, Any], numbers: Mapping[str, Any], kernels: Mapping[str, Kernel],
+        apart: set[str], call: Callable[..., Any],
+    ) -> None:  # fmt: skip
+        self.function, self.memory, self.kernels, self.apart, self.call = function, memory, kernels, apart, call
         self._entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
-        self._counters: dict[str, Any] = {}
+        self._counters: dict[str, Any] = dict(numbers)  # what is never assigned to: the function's numbers, and indices
         self._flags: tuple[str, ...] = ()
 
     def whole(self, body: Sequence[ast.stmt]) -> None:
         """Write the function's body."""
         begin = self.builder.block
         self._block(body)
-        self.builder.ret_void()
+        if not self.builder.block.is_terminated:
+            self.builder.ret_void()
         self._entry.branch(begin)
 
     def _block(self, body: Sequence[ast.stmt]) -> None:
@@ -92,22 +96,13 @@ class Walk:
         following = self.builder.add(index, INTEGER(1), flags=("nsw",))
         for value, block in ((start, before), (following, self.builder.block)):
             index.add_incoming(value, block)
-        self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
+        again = self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
+        again.set_metadata("llvm.loop", as_written(self.builder.module))
         self.builder.position_at_end(after)
         self._counters[node.target.id] = hidden
 
     def _new_blocks(self, count: int) -> list[Any]:
         return [self.function.append_basic_block() for _ in range(count)]
-
-    def _while(self, node: ast.While) -> None:
-        test, inside, after = self._new_blocks(3)
-        self.builder.branch(test)
-        self.builder.position_at_end(test)
-        self.builder.cbranch(self._truth(node.test), inside, after)
-        self.builder.position_at_end(inside)
-        self._block(node.body)
-        self.builder.branch(test)
-        self.builder.position_at_end(after)
 
     def _if(self, node: ast.If) -> None:
         then, otherwise, after = self._new_blocks(3)
@@ -123,6 +118,9 @@ class Walk:
 
     def _nothing(self, node: ast.Pass) -> None:
         pass
+
+    def _return(self, node: ast.Return) -> None:
+        self.builder.ret(self._value(node.value))  # type: ignore[arg-type]  # emitted functions return a number
 
     def _value(self, node: ast.expr) -> Any:
         return _EXPRESSIONS[type(node)](self, node)
@@ -226,10 +224,10 @@ class Walk:
         if name in self.kernels:
             args = [self._memory(node.args[0]), *(self._value(arg) for arg in node.args[1:])]
             return self._kernel(name, self.kernels[name], args)
-        if name == "claim":
-            return microkernels.claim(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
-        if name == "finished":
-            return microkernels.finished(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if name in _COUNTED:
+            return _COUNTED[name](self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id == "memory":
+            return self.call(name, [self._cast(self._value(arg), INTEGER) for arg in node.args[1:]])
         values = [self._value(arg) for arg in node.args]
         if name in _CASTS:
             return self._cast(values[0], _CASTS[name])
@@ -259,8 +257,8 @@ class Walk:
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], None]] = {
-    ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for, ast.While: Walk._while,
-    ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing,
+    ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for,
+    ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing, ast.Return: Walk._return,
 }  # fmt: skip
 _EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Any]] = {
     ast.Constant: Walk._constant, ast.Name: Walk._name, ast.Subscript: Walk._element, ast.BinOp: Walk._binary,
