@@ -29,15 +29,16 @@ def first_order(
 
     def step(memory: Any) -> None:
         size, tasks = number(memory, CHUNK_SIZE), number(memory, TASKS)
-        steps, average = number(memory, STEPS), number(memory, AVERAGE)
         chunk = claim(memory)
         while chunk >= 0:
             begin(memory, chunk)  # the sums of the chunk's costs and gradients are 0
             stop = (chunk + 1) * size
             for task in range(chunk * size, stop if stop < tasks else tasks):
                 start(memory, task)  # φ ← θ
+                steps = number(memory, STEPS)
+                first = 0 if number(memory, AVERAGE) else steps
                 for k in range(steps + 1):
-                    if k == steps or average:
+                    if k >= first:
                         outer(memory, chunk, task)  # the sums += Q(φ), ∇Q(φ)
                     if k < steps:
                         inner(memory, chunk, task)  # φ ← φ − α ∇S(φ)
@@ -56,13 +57,14 @@ def second_order(
 
     def step(memory: Any) -> None:
         size, tasks = number(memory, CHUNK_SIZE), number(memory, TASKS)
-        steps, average = number(memory, STEPS), number(memory, AVERAGE)
         chunk = claim(memory)
         while chunk >= 0:
             begin(memory, chunk)
             stop = (chunk + 1) * size
             for task in range(chunk * size, stop if stop < tasks else tasks):
                 start(memory, task)  # φ₀ ← θ, λ ← 0
+                steps = number(memory, STEPS)
+                first = 0 if number(memory, AVERAGE) else steps
                 for k in range(steps):
                     keep(memory, k)  # φ_k
                     inner(memory, chunk, k)  # φ_{k+1} ← φ_k − α ∇S(φ_k)
@@ -73,7 +75,7 @@ def second_order(
                     recall(memory, k)  # φ_k
                     if k < steps:
                         adjoint(memory, chunk, k)  # λ ← (∂φ_{k+1}/∂φ_k)ᵀ λ
-                    if k == steps or average:
+                    if k >= first:
                         outer(memory, chunk, task)  # λ += ∇Q(φ_k), the sum of costs += Q(φ_k)
                 add(memory)  # the sums of gradients += λ
             finish(memory, chunk)

@@ -159,6 +159,27 @@ def _target_machine() -> Any:
     )  # fmt: skip
 
 
+def machine_code(symbol: str, assemblies: Sequence[str]) -> bytes:
+    """Link modules of LLVM instructions, optimise them around one function, and return their object file."""
+    module, *others = map(llvm.parse_assembly, assemblies)
+    for other in others:
+        other.triple, other.data_layout = module.triple, module.data_layout
+        module.link_in(other)
+    for function in module.functions:
+        if not function.is_declaration and function.name != symbol:
+            function.linkage = "internal"
+    target = _target_machine()
+    # Unrolling and interleaving make the code of short rows three times as long, slower to compile and to run;
+    # the kernels are vectors already, and SLP finds nothing else here.
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = True
+    options.slp_vectorization = options.loop_interleaving = options.loop_unrolling = False
+    passes = llvm.create_pass_builder(target, options)
+    passes.getModulePassManager().run(module, passes)
+    code: bytes = target.emit_object(module)
+    return code
+
+
 def add_symbol(name: str, address: int) -> None:
     """Tell the linker where a function of SciPy's is."""
     llvm.add_symbol(name, address)

@@ -21,81 +21,57 @@ from refmaml.compiled.program.program import DType
 #: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
 #: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
 _LARGE, _OFTEN = 1000, 3
-_ADDRESSES = INTEGER.as_pointer()
 
 
-class Instructions:
-    """Writes the functions of emitted source into LLVM modules, each where it is first called.
+def instructions(
+    source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], contract: bool
+) -> tuple[str, dict[str, int]]:
+    """Return the LLVM instructions of emitted source, unoptimised, and how many numbers each of its functions takes.
 
-    Their argument `memory` is the address of the addresses of `parameters`. `contract`: a·b + c may be rounded once.
+    Beside these numbers a function takes `memory`: the address of the addresses of `parameters`. It returns an integer.
+    `contract`: a·b + c may be rounded once.
     """
+    tree = ast.parse(source)
+    calls = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
+    module = ir.Module("bodies")
+    numbers = {}
+    for definition in tree.body:
+        if not isinstance(definition, ast.FunctionDef):
+            raise TypeError("expected the source of functions alone.")
+        _memory, *given = [arg.arg for arg in definition.args.args]
+        numbers[definition.name] = len(given)
+        _write(module, definition, given, kernels, parameters, apart)
+    for written in module.functions if contract else []:
+        _contract(written)
+    return str(module), numbers
 
-    def __init__(
-        self, source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], contract: bool
-    ) -> None:
-        tree = ast.parse(source)
-        self._definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        calls = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-        self._apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
-        self._kernels, self._contract = kernels, contract
-        self._places = {name: (index, KINDS[dtype].as_pointer()) for index, (name, dtype) in
-                        enumerate(parameters.items())}  # fmt: skip
 
-    def numbers_of(self, name: str) -> int:
-        """Return how many numbers a function takes beside `memory`."""
-        return len(self._definitions[name].args.args) - 1
-
-    def returns(self, name: str) -> bool:
-        """Tell whether a function returns a number."""
-        return isinstance(self._definitions[name].body[-1], ast.Return)
-
-    def call(self, builder: Any, name: str, memory: Any, numbers: Sequence[Any]) -> Any:
-        """Write a call of a function."""
-        function = builder.module.globals.get(name) or self._written(builder.module, name)
-        return builder.call(function, [memory, *numbers])
-
-    def _written(self, module: Any, name: str) -> Any:
-        """Write a function that takes the addresses of arrays out of memory, and calls what works on these arrays."""
-        definition = self._definitions[name]
-        arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
-                  and isinstance(node.value, ast.Attribute)]  # fmt: skip
-        given = [_ADDRESSES, *[INTEGER] * self.numbers_of(name)]
-        function = self._function(module, name, given)
-        work = self._function(module, f"{name}.work", [*given, *(self._places[array][1] for array in arrays)])
-        builder = ir.IRBuilder(function.append_basic_block())
-        pointers = [self._pointer(builder, function.args[0], array) for array in arrays]
-        result = builder.call(work, [*function.args, *pointers])
-        builder.ret(result) if self.returns(name) else builder.ret_void()
-        self._write(work, definition, arrays)
-        return function
-
-    def _function(self, module: Any, name: str, kinds: Sequence[Any]) -> Any:
-        returned = INTEGER if self.returns(name.partition(".")[0]) else ir.VoidType()
-        function = ir.Function(module, ir.FunctionType(returned, kinds), name)
-        function.linkage = "internal"
-        function.attributes.add("nounwind")
-        return function
-
-    def _pointer(self, builder: Any, memory: Any, array: str) -> Any:
-        index, kind = self._places[array]
-        return builder.inttoptr(builder.load(builder.gep(memory, [INTEGER(index)])), kind)
-
-    def _write(self, work: Any, definition: ast.FunctionDef, arrays: Sequence[str]) -> None:
-        memory, *rest = work.args
-        names = [arg.arg for arg in definition.args.args[1:]]
-        pointers = dict(zip(arrays, rest[len(names) :], strict=True))
-        for array, argument in pointers.items():
-            if array != "counter":  # which other threads change; no two of the others overlap where one is written
-                argument.add_attribute("noalias")
-        numbers = dict(zip(names, rest, strict=False))
-        walk = Walk(
-            work, pointers, numbers, self._kernels, self._apart,
-            lambda name, values: self.call(walk.builder, name, memory, values),
-        )  # fmt: skip
-        walk.whole(definition.body[len(arrays) :])
-        kernels = [work.module.globals[name] for name in self._apart if name in work.module.globals]
-        for written in (work, *kernels) if self._contract else ():
-            _contract(written)
+def _write(
+    module: Any, definition: ast.FunctionDef, numbers: Sequence[str], kernels: Mapping[str, Kernel],
+    parameters: Mapping[str, DType], apart: set[str],
+) -> None:  # fmt: skip
+    """Write a function that takes the addresses of its arrays out of memory, and calls what works on these arrays."""
+    arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
+              and isinstance(node.value, ast.Attribute)]  # fmt: skip
+    places = {name: index for index, name in enumerate(parameters)}
+    pointers = [KINDS[parameters[array]].as_pointer() for array in arrays]
+    given = [INTEGER.as_pointer(), *[INTEGER] * len(numbers)]
+    function = ir.Function(module, ir.FunctionType(INTEGER, given), definition.name)
+    work = ir.Function(module, ir.FunctionType(INTEGER, [*given, *pointers]), f"{definition.name}.work")
+    for each in (function, work):
+        each.attributes.add("nounwind")
+    builder = ir.IRBuilder(function.append_basic_block())
+    addresses = [builder.load(builder.gep(function.args[0], [INTEGER(places[array])])) for array in arrays]
+    found = [builder.inttoptr(address, kind) for address, kind in zip(addresses, pointers, strict=True)]
+    builder.ret(builder.call(work, [*function.args, *found]))
+    _memory, *rest = work.args
+    memory = dict(zip(arrays, rest[len(numbers) :], strict=True))
+    for name, argument in memory.items():
+        if name != "counter":  # which other threads change; no two of the others overlap where one is written
+            argument.add_attribute("noalias")
+    walk = Walk(work, memory, dict(zip(numbers, rest, strict=False)), kernels, apart)
+    walk.whole(definition.body[len(arrays) :])
 
 
 def _is_large(kernel: Kernel) -> bool:

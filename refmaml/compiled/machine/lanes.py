@@ -133,7 +133,7 @@ class Lanes:
             phi.add_incoming(first, before)
             phi.add_incoming(later, builder.block)
         again = builder.icmp_signed("<", following, _I64(start + count * step))
-        builder.cbranch(again, inside, after).set_metadata("llvm.loop", as_written(builder.module))
+        builder.cbranch(again, inside, after)
         builder.position_at_end(after)
         return results
 
@@ -156,18 +156,3 @@ class Lanes:
         for index in range(done, length):
             result = self.builder.fadd(result, self.load(self.plus(start, index), 1))
         return result
-
-
-def as_written(module: Any) -> Any:
-    """Return the metadata of a loop that LLVM neither unrolls nor interleaves.
-
-    Loops are unrolled here as far as it pays. With more, the code of short rows is three times as long, and slower to
-    compile and to run.
-    """
-    one = [ir.MetaDataString(module, "llvm.loop.unroll.disable")], [
-        ir.MetaDataString(module, "llvm.loop.interleave.count"), _I32(1)
-    ]  # fmt: skip
-    options = [module.add_metadata(option) for option in one]
-    node = module.add_metadata([_I32(len(module.metadata)), *options])
-    node.operands = (node, *options)  # LLVM knows a loop's node by itself as its first operand
-    return node

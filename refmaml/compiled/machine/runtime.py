@@ -1,9 +1,9 @@
 """From emitted source to a function that runs: compiling, loading, and calling it from several threads.
 
-The only module with jit options. Numba compiles the driver around LLVM's instructions of the bodies; the object file
-that it makes is loaded from memory, and is also what the disk cache keeps. So a process that finds it there needs
-nothing of Numba. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba
-compiles it and checks every access.
+The only module with jit options. Numba compiles the driver, LLVM links it with the instructions of the bodies and
+optimises both as one, and the object file is loaded from memory; it is also what the disk cache keeps. So a process
+that finds it there does not load Numba. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with
+``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
 
 #: NumPy's division: NaN or infinity, never an exception.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
+_ERROR_MODEL = "numpy"
 #: a·b + c with one rounding instead of two: within half a unit of either, and never another NaN or infinity, except
 #: where the product alone would overflow. Nothing else: sums keep their order, and NaN and infinity their meaning.
 _CONTRACT = True
@@ -56,14 +56,12 @@ def _setting(name: str) -> bool:
 class Native:
     """Machine code: `call`, which lets other threads run, and the same function's address; both get an array's address.
 
-    That array holds the addresses of the arguments. `step` is Numba's function, where this process has compiled it and
-    not found it in the disk cache: its `inspect_llvm` shows the driver with the bodies in it.
+    That array holds the addresses of the arguments.
     """
 
     call: Callable[[int], Any]
     address: int
     keeps: Any
-    step: Any
 
 
 def unload() -> None:
@@ -81,11 +79,11 @@ def executable(step: Emitted) -> Run | Native:
     key = cache.key(step.source, repr((step.driver.__name__, sorted(step.header.kernels.items()))), kinds)
     native = _loaded.get(key)
     if native is None:
-        function, found = None, cache.load(key)
+        found = cache.load(key)
         if found is None:
-            found, function = _compiled(step)
+            found = _compiled(step)
             cache.store(key, found)
-        _loaded[key] = native = _native(found, step.header, function)
+        _loaded[key] = native = _native(found, step.header)
     return native
 
 
@@ -130,8 +128,8 @@ def _checked(step: Emitted) -> Run:
     from refmaml.compiled.machine.numba_target import names_of
 
     _link(step.header)
-    fastmath: Any = {"contract"} if _CONTRACT else False
-    return _driven(step, names_of(step.header), njit(nogil=True, boundscheck=True, fastmath=fastmath, **_OPTIONS))
+    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
+    return _driven(step, names_of(step.header), njit(nogil=True, boundscheck=True, **options))
 
 
 def _next_below(counter: np.ndarray[Any, Any], limit: int) -> int:
@@ -145,24 +143,32 @@ def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
     counter[1 + chunk] = 1
 
 
-def _compiled(step: Emitted) -> tuple[cache.Machine, Any]:
-    """Compile to machine code; return also Numba's function."""
-    from refmaml.compiled.machine.numba_target import compiled
-
+def _compiled(step: Emitted) -> cache.Machine:
+    """Compile to machine code."""
     began = time.perf_counter()
     _log.info("compiling a step of %d lines", step.source.count("\n"))
-    _link(step.header)
-    function = compiled(step, _bodies_of(step), _CONTRACT, **_OPTIONS)
-    code: bytes = function._library._get_compiled_object()  # what Numba has loaded; it has no public name
+    symbol, *modules = assembly_of(step)
+    _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
+    code = cache.machine_code(symbol, modules)
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
-    return cache.Machine(function.native_name, code), function
+    return cache.Machine(symbol, code)
 
 
-def _native(machine: cache.Machine, header: Header, step: Any) -> Native:
+def assembly_of(step: Emitted) -> tuple[str, str, str]:
+    """Return the name of Numba's function, its LLVM instructions, and those of the bodies, which are linked with it."""
+    from refmaml.compiled.machine.instructions import instructions
+    from refmaml.compiled.machine.numba_target import compiled
+
+    bodies, numbers = instructions(step.source, step.header.kernels, step.parameters, _CONTRACT)
+    function = compiled(step.driver, tuple((name, numbers[name]) for name in _bodies_of(step)), _ERROR_MODEL)
+    return function.native_name, function.inspect_llvm(), bodies
+
+
+def _native(machine: cache.Machine, header: Header) -> Native:
     """Load machine code."""
     _link(header)
     engine, address = cache.linked(machine)
-    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine, step)
+    return Native(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), address, engine)
 
 
 def _link(header: Header) -> None:

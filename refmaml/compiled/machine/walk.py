@@ -14,7 +14,6 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
 from refmaml.compiled.machine import microkernels, vectormath
-from refmaml.compiled.machine.lanes import as_written
 from refmaml.compiled.program.kernels import Kernel
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
@@ -40,9 +39,9 @@ class Walk:
 
     def __init__(
         self, function: Any, memory: Mapping[str, Any], numbers: Mapping[str, Any], kernels: Mapping[str, Kernel],
-        apart: set[str], call: Callable[..., Any],
+        apart: set[str],
     ) -> None:  # fmt: skip
-        self.function, self.memory, self.kernels, self.apart, self.call = function, memory, kernels, apart, call
+        self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
         self._entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
@@ -50,11 +49,11 @@ class Walk:
         self._flags: tuple[str, ...] = ()
 
     def whole(self, body: Sequence[ast.stmt]) -> None:
-        """Write the function's body."""
+        """Write the function's body; one that returns no number of its own returns 0."""
         begin = self.builder.block
         self._block(body)
         if not self.builder.block.is_terminated:
-            self.builder.ret_void()
+            self.builder.ret(INTEGER(0))
         self._entry.branch(begin)
 
     def _block(self, body: Sequence[ast.stmt]) -> None:
@@ -96,8 +95,7 @@ class Walk:
         following = self.builder.add(index, INTEGER(1), flags=("nsw",))
         for value, block in ((start, before), (following, self.builder.block)):
             index.add_incoming(value, block)
-        again = self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
-        again.set_metadata("llvm.loop", as_written(self.builder.module))
+        self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
         self.builder.position_at_end(after)
         self._counters[node.target.id] = hidden
 
@@ -227,7 +225,8 @@ class Walk:
         if name in _COUNTED:
             return _COUNTED[name](self.builder, self._memory(node.args[0]), self._value(node.args[1]))
         if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id == "memory":
-            return self.call(name, [self._cast(self._value(arg), INTEGER) for arg in node.args[1:]])
+            numbers = [self._cast(self._value(arg), INTEGER) for arg in node.args[1:]]
+            return self.builder.call(self.function.module.globals[name], [self.function.args[0], *numbers])
         values = [self._value(arg) for arg in node.args]
         if name in _CASTS:
             return self._cast(values[0], _CASTS[name])
