@@ -207,7 +207,7 @@ def _second_order(step: Step, programs: dict[str, list[str]]) -> dict[str, list[
     for position, d in enumerate(step.precisions):
         w, total, phi = memory_name(d), step.totals[d], step.regions["phi"][d]
         adjoint, sums = step.regions["adjoint"][d], step.regions["sums"][d]
-        path = f"n[{OWN + 1 + position}] + k * {total + step.record.get(d, 0)}"
+        path = f"n[{OWN + 1 + position}] + step * {total + step.record.get(d, 0)}"
         keep += _copy(w, path, w, str(phi), total)
         recall += _copy(w, phi, w, path, total)
         if d in step.record:
@@ -216,10 +216,10 @@ def _second_order(step: Step, programs: dict[str, list[str]]) -> dict[str, list[
             again += _copy(w, record, w, f"{path} + {total}", size)
         add += [f"for i in range({total}):", f"    {w}[{sums} + i] += {w}[{adjoint} + i]"]
     return {
-        "keep(memory, k)": keep,
-        "inner(memory, chunk, k)": [*programs["inner"], *recorded],
-        "recall(memory, k)": recall,
-        "adjoint(memory, chunk, k)": [*again, *programs["adjoint"]],
+        "keep(memory, step)": keep,
+        "inner(memory, chunk, step)": [*programs["inner"], *recorded],
+        "recall(memory, step)": recall,
+        "adjoint(memory, chunk, step)": [*again, *programs["adjoint"]],
         "outer(memory, chunk, task)": programs["outer"],
         "add(memory)": add,
     }

@@ -24,12 +24,13 @@ _LARGE, _OFTEN = 1000, 3
 
 
 def instructions(
-    source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], contract: bool
+    source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], *, contract: bool, checked: bool
 ) -> tuple[str, dict[str, int]]:
     """Return the LLVM instructions of emitted source, unoptimised, and how many numbers each of its functions takes.
 
     Beside these numbers a function takes `memory`: the address of the addresses of `parameters`. It returns an integer.
-    `contract`: a·b + c may be rounded once.
+    `contract`: a·b + c may be rounded once. `checked`: the sizes of the arrays follow on their addresses, and then what
+    is 1 as soon as a function would have reached beyond an array; it has then returned.
     """
     tree = ast.parse(source)
     calls = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
@@ -41,7 +42,7 @@ def instructions(
             raise TypeError("expected the source of functions alone.")
         _memory, *given = [arg.arg for arg in definition.args.args]
         numbers[definition.name] = len(given)
-        _write(module, definition, given, kernels, parameters, apart)
+        _write(module, definition, given, kernels, parameters, apart, checked)
     for written in module.functions if contract else []:
         _contract(written)
     return str(module), numbers
@@ -49,7 +50,7 @@ def instructions(
 
 def _write(
     module: Any, definition: ast.FunctionDef, numbers: Sequence[str], kernels: Mapping[str, Kernel],
-    parameters: Mapping[str, DType], apart: set[str],
+    parameters: Mapping[str, DType], apart: set[str], checked: bool,
 ) -> None:  # fmt: skip
     """Write a function that takes the addresses of its arrays out of memory, and calls what works on these arrays."""
     arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
@@ -71,6 +72,9 @@ def _write(
         if name != "counter":  # which other threads change; no two of the others overlap where one is written
             argument.add_attribute("noalias")
     walk = Walk(work, memory, dict(zip(numbers, rest, strict=False)), kernels, apart)
+    if checked:
+        sizes = {array: len(parameters) + places[array] for array in arrays}
+        walk.check(sizes, 2 * len(parameters))
     walk.whole(definition.body[len(arrays) :])
 
 

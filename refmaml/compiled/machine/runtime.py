@@ -3,7 +3,7 @@
 The only module with jit options. Numba compiles the driver, LLVM links it with the instructions of the bodies and
 optimises both as one, and the object file is loaded from memory; it is also what the disk cache keeps. So a process
 that finds it there does not load Numba. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with
-``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
+``NUMBA_BOUNDSCHECK=1`` the instructions check every access, and every kernel's reach before it runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from refmaml.compiled.program.kernels import Factors
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL
 
 _log = logging.getLogger("refmaml.compiled")
-Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
+Numbers = np.ndarray[Any, Any]
+Run = Callable[[Sequence[Numbers]], None]
 
 #: What this process has loaded, by its name in the disk cache; it is unloaded with the last plan that runs it.
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
@@ -87,79 +88,69 @@ def executable(step: Emitted) -> Run | Native:
     return native
 
 
-def _driven(step: Emitted, names: dict[str, Any], jit: Callable[..., Any]) -> Run:
-    """Return the driver around the functions of the emitted source, each made faster by `jit`."""
-    known: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
-    names = known | {"infinity": np.inf, "not_a_number": np.nan} | names
-    before = set(names)
-    exec(compile(step.source, "<refmaml.compiled>", "exec"), names)
-    bodies = {name: jit(body) for name, body in names.items() if name not in before and name != "__builtins__"}
-    names.update(bodies)  # one may call another
-    function = jit(step.driver(**{name: bodies[name] for name in _bodies_of(step)}))
-    memory = namedtuple("memory", step.parameters)  # type: ignore[misc]
-
-    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
-        function(memory(*arrays))
-
-    return run
-
-
 def _bodies_of(step: Emitted) -> Sequence[str]:
     """Return the names of the bodies that the driver calls."""
     return list(signature(step.driver).parameters)
 
 
 def _interpreted(step: Emitted) -> Run:
-    header = step.header
-    names: dict[str, Any] = {name: kernel.plain for name, kernel in header.kernels.items()}
-    names |= {"next_below": _next_below, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
-    function = _driven(step, names, lambda body: body)
+    names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
+    names |= {"infinity": np.inf, "not_a_number": np.nan, "next_below": _next_below, "finished": _finished}
+    names |= {name: kernel.plain for name, kernel in step.header.kernels.items()}
+    names |= {name: PLAIN[name] for name in step.header.functions}
+    exec(compile(step.source, "<refmaml.compiled>", "exec"), names)
+    function = step.driver(**{name: names[name] for name in _bodies_of(step)})
+    memory = namedtuple("memory", step.parameters)  # type: ignore[misc]
 
-    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+    def run(arrays: Sequence[Numbers]) -> None:
         with np.errstate(all="ignore"):
-            function(arrays)
+            function(memory(*arrays))
 
     return run
 
 
 def _checked(step: Emitted) -> Run:
-    from numba import njit
+    native = _native(_compiled(step, checked=True), step.header)
 
-    from refmaml.compiled.machine.numba_target import names_of
+    def run(arrays: Sequence[Numbers]) -> None:
+        block = np.array([*(array.ctypes.data for array in arrays), *(array.size for array in arrays), 0])
+        native.call(block.ctypes.data)
+        if block[-1]:
+            raise IndexError("a step reaches beyond one of its arrays")
 
-    _link(step.header)
-    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
-    return _driven(step, names_of(step.header), njit(nogil=True, boundscheck=True, **options))
+    return run
 
 
-def _next_below(counter: np.ndarray[Any, Any], limit: int) -> int:
+def _next_below(counter: Numbers, limit: int) -> int:
     """Take the next number below `limit`, or −1; no two callers get the same."""
     counter[0] += 1
     return int(counter[0] - 1) if counter[0] <= limit else -1
 
 
-def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
+def _finished(counter: Numbers, chunk: int) -> None:
     """Note that a chunk is finished."""
     counter[1 + chunk] = 1
 
 
-def _compiled(step: Emitted) -> cache.Machine:
+def _compiled(step: Emitted, *, checked: bool = False) -> cache.Machine:
     """Compile to machine code."""
     began = time.perf_counter()
     _log.info("compiling a step of %d lines", step.source.count("\n"))
-    symbol, *modules = assembly_of(step)
+    symbol, *modules = assembly_of(step, checked=checked)
     _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
     code = cache.machine_code(symbol, modules)
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
     return cache.Machine(symbol, code)
 
 
-def assembly_of(step: Emitted) -> tuple[str, str, str]:
+def assembly_of(step: Emitted, *, checked: bool = False) -> tuple[str, str, str]:
     """Return the name of Numba's function, its LLVM instructions, and those of the bodies, which are linked with it."""
     from refmaml.compiled.machine.instructions import instructions
     from refmaml.compiled.machine.numba_target import compiled
 
-    bodies, numbers = instructions(step.source, step.header.kernels, step.parameters, _CONTRACT)
+    bodies, numbers = instructions(
+        step.source, step.header.kernels, step.parameters, contract=_CONTRACT, checked=checked
+    )
     function = compiled(step.driver, tuple((name, numbers[name]) for name in _bodies_of(step)), _ERROR_MODEL)
     return function.native_name, function.inspect_llvm(), bodies
 

@@ -28,7 +28,7 @@ _COUNTED: dict[str, Callable[..., Any]] = {"next_below": microkernels.next_below
 _COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _WHOLE = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Mod: "srem", ast.BitAnd: "and_", ast.BitOr: "or_",
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_",
     ast.BitXor: "xor",
 }  # fmt: skip
 _BITS = (ast.BitAnd, ast.BitOr, ast.BitXor)
@@ -47,6 +47,24 @@ class Walk:
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
         self._counters: dict[str, Any] = dict(numbers)  # what is never assigned to: the function's numbers, and indices
         self._flags: tuple[str, ...] = ()
+        self._sizes: dict[str, Any] | None = None
+
+    def check(self, sizes: Mapping[str, int], beyond: int) -> None:
+        """Check every access: what the first argument points to has the arrays' sizes, and room for what was found."""
+        places = {name: self.builder.gep(self.function.args[0], [INTEGER(index)]) for name, index in sizes.items()}
+        self._sizes = {name: self.builder.load(place) for name, place in places.items()}
+        self._beyond = self.builder.gep(self.function.args[0], [INTEGER(beyond)])
+
+    def _inside(self, array: str, start: Any, reach: int) -> None:
+        """Where accesses are checked, leave the function before one beyond an array."""
+        if self._sizes is None:
+            return
+        last = self.builder.add(start, INTEGER(reach))
+        below = self.builder.icmp_signed("<", start, INTEGER(0))
+        above = self.builder.icmp_signed(">=", last, self._sizes[array])
+        with self.builder.if_then(self.builder.or_(below, above), likely=False):
+            self.builder.store(INTEGER(1), self._beyond)
+            self.builder.ret(INTEGER(0))
 
     def whole(self, body: Sequence[ast.stmt]) -> None:
         """Write the function's body; one that returns no number of its own returns 0."""
@@ -80,24 +98,28 @@ class Walk:
         return slot if slot is not None and slot.type.pointee == kind else self._entry.alloca(kind)
 
     def _for(self, node: ast.For) -> None:
-        if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
-            raise TypeError(f"a loop that is not over a range: {ast.unparse(node)}")
-        ends = [self._value(arg) for arg in node.iter.args]
-        start, stop = ends if len(ends) == 2 else (INTEGER(0), ends[0])
-        inside, after = self._new_blocks(2)
-        self.builder.cbranch(self.builder.icmp_signed("<", start, stop), inside, after)
+        match node:
+            case ast.For(ast.Name(name), ast.Call(ast.Name("range"), [ast.Constant(int(count))])):
+                if count:
+                    self._loop(name, count, node.body)
+            case _:
+                raise TypeError(f"a loop that is not over a range of literal length: {ast.unparse(node)}")
+
+    def _loop(self, name: str, count: int, body: Sequence[ast.stmt]) -> None:
         before = self.builder.block
+        inside, after = self._new_blocks(2)
+        self.builder.branch(inside)
         self.builder.position_at_end(inside)
         index = self.builder.phi(INTEGER)
-        hidden = self._counters.get(node.target.id)
-        self._counters[node.target.id] = index
-        self._block(node.body)
+        hidden = self._counters.get(name)
+        self._counters[name] = index
+        self._block(body)
         following = self.builder.add(index, INTEGER(1), flags=("nsw",))
-        for value, block in ((start, before), (following, self.builder.block)):
+        for value, block in ((INTEGER(0), before), (following, self.builder.block)):
             index.add_incoming(value, block)
-        self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
+        self.builder.cbranch(self.builder.icmp_signed("<", following, INTEGER(count)), inside, after)
         self.builder.position_at_end(after)
-        self._counters[node.target.id] = hidden
+        self._counters[name] = hidden
 
     def _new_blocks(self, count: int) -> list[Any]:
         return [self.function.append_basic_block() for _ in range(count)]
@@ -141,12 +163,11 @@ class Walk:
         outside, self._flags = self._flags, ("nsw",)  # an index inside an array does not wrap around
         index = self._value(node.slice)
         self._flags = outside
+        self._inside(_array(node.value), index, 0)
         return self.builder.gep(self._memory(node.value), [index], inbounds=True)
 
     def _memory(self, node: ast.expr) -> Any:
-        if not isinstance(node, ast.Name):
-            raise TypeError(f"expected the name of an array, but got {ast.unparse(node)}")
-        return self.memory[node.id]
+        return self.memory[_array(node)]
 
     def _binary(self, node: ast.BinOp) -> Any:
         return self._arithmetic(type(node.op), self._value(node.left), self._value(node.right))
@@ -191,9 +212,6 @@ class Walk:
     def _truth(self, node: ast.expr) -> Any:
         return self._cast(self._value(node), _TRUTH)
 
-    def _choice(self, node: ast.IfExp) -> Any:
-        return self.builder.select(self._truth(node.test), self._value(node.body), self._value(node.orelse))
-
     def _cast(self, value: Any, kind: Any) -> Any:
         """Return a number as one of another type, as C casts it."""
         builder, own = self.builder, value.type
@@ -221,6 +239,8 @@ class Walk:
         name = node.func.id
         if name in self.kernels:
             args = [self._memory(node.args[0]), *(self._value(arg) for arg in node.args[1:])]
+            for start, reach in zip(args[1:], self.kernels[name].reaches, strict=False):
+                self._inside(_array(node.args[0]), start, reach)
             return self._kernel(name, self.kernels[name], args)
         if name in _COUNTED:
             return _COUNTED[name](self.builder, self._memory(node.args[0]), self._value(node.args[1]))
@@ -255,12 +275,17 @@ class Walk:
         return function
 
 
+def _array(node: ast.expr) -> str:
+    if not isinstance(node, ast.Name):
+        raise TypeError(f"expected the name of an array, but got {ast.unparse(node)}")
+    return node.id
+
+
 _STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], None]] = {
     ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for,
     ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing, ast.Return: Walk._return,
 }  # fmt: skip
 _EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Any]] = {
     ast.Constant: Walk._constant, ast.Name: Walk._name, ast.Subscript: Walk._element, ast.BinOp: Walk._binary,
-    ast.UnaryOp: Walk._negated, ast.Compare: Walk._compared, ast.BoolOp: Walk._both, ast.IfExp: Walk._choice,
-    ast.Call: Walk._call,
+    ast.UnaryOp: Walk._negated, ast.Compare: Walk._compared, ast.BoolOp: Walk._both, ast.Call: Walk._call,
 }  # fmt: skip
