@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from textwrap import indent
 
 from refmaml.compiled.code.bodies import COST, Leaf, Role, Step, bodies
@@ -113,11 +114,14 @@ def _begin(step: Step) -> list[str]:
 
 def _finish(step: Step) -> list[str]:
     """Return the lines that end a chunk: its sums go to its slot."""
-    lines = [line for d in step.precisions for line in (
-        f"for i in range({step.totals[d]}):",
-        f"    out{d.itemsize}[chunk * {step.totals[d]} + i] = {memory_name(d)}[{step.regions['sums'][d]} + i]",
+    return [*_given(step, "out", "chunk", "sums"), "finished(counter, chunk)"]
+
+
+def _given(step: Step, name: str, row: str, region: str) -> list[str]:
+    """Return the lines that copy a region into a row of what the caller gets."""
+    return [line for d in step.precisions for line in _copy(
+        f"{name}{d.itemsize}", f"{row} * {step.totals[d]}", memory_name(d), str(step.regions[region][d]), step.totals[d]
     )]  # fmt: skip
-    return [*lines, "finished(counter, chunk)"]
 
 
 def _start(step: Step) -> list[str]:
@@ -150,23 +154,15 @@ def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
         region = step.regions.get(f"data {place_of.name}")
         if region is None:
             continue  # no program reads it
-        size = 1
-        for length in array.shape:
-            size *= length
         (dtype, start), *_ = region.items()
-        line = _copy(memory_name(dtype), start, array.name, f"task * {size}", size)
+        line = _copy(memory_name(dtype), start, array.name, f"task * {prod(array.shape)}", prod(array.shape))
         lines += line if line[1] not in lines else []
     return lines
 
 
 def _leave(step: Step) -> list[str]:
     """Return the lines that give φ to the caller, for the tasks that it wants."""
-    lines = [f"if task < n[{ADAPTED}]:"]
-    for dtype in step.precisions:
-        size, total, start = dtype.itemsize, step.totals[dtype], step.regions["phi"][dtype]
-        lines += [f"    for i in range({total}):"]
-        lines += [f"        adapted{size}[task * {total} + i] = {memory_name(dtype)}[{start} + i]"]
-    return lines
+    return [f"if task < n[{ADAPTED}]:", _block(_given(step, "adapted", "task", "phi"))]
 
 
 def _first_order(step: Step, programs: dict[str, list[str]]) -> dict[str, list[str]]:

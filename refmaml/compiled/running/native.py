@@ -80,15 +80,12 @@ leave:
 @lru_cache(maxsize=1)
 def functions() -> dict[str, Callable[..., int]]:
     """Return the functions by name."""
-    return _loaded()[1]
-
-
-@lru_cache(maxsize=1)
-def _loaded() -> tuple[Any, dict[str, Callable[..., int]]]:
-    """Return what keeps the code loaded, and its functions."""
-    engine = cache.built(_CODE)
+    _kept.append(engine := cache.built(_CODE))
     kinds = {"swap": 3, "wait": 3, "serve": 1}
-    return engine, {
+    return {
         name: ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + count))(engine.get_function_address(f"refmaml_{name}"))
         for name, count in kinds.items()
     }
+
+
+_kept: list[Any] = []  # the code stays loaded for the life of the process
