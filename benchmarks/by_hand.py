@@ -28,15 +28,18 @@ _TIMES = 50
 _NEVER = 10**9
 
 
-def by_hand(seconds: float) -> dict[str, dict[str, float]]:
-    """Return for each part the microseconds (medians) of a call, by hand and by each library."""
+def by_hand(seconds: float) -> dict[str, dict[str, list[float]]]:
+    """Return the microseconds of a call for each part, by hand and by each library: 10th, 50th and 90th percentile."""
     found = {}
     for name, calls, gap in _parts():
         times = interleaved(calls, seconds / 4, gap, pair=tuple(calls))
-        found[name] = {way: 1e6 * float(np.median(sample)) for way, sample in times.items()}
+        found[name] = {way: (1e6 * np.quantile(sample, [0.1, 0.5, 0.9])).tolist() for way, sample in times.items()}
         hand = found[name]["by hand"]
-        texts = "  ".join(f"{way} {time:.2f} µs ({time / hand:.2f})" for way, time in found[name].items())
-        print(f"{name:<40} {texts}", flush=True)
+        texts = [
+            f"{way} {own[0]:.2f} µs ({', '.join(f'{a / b:.2f}' for a, b in zip(own, hand, strict=True))})"
+            for way, own in found[name].items()
+        ]
+        print(f"{name:<40} {'; '.join(texts)}", flush=True)
     return found
 
 
@@ -53,18 +56,20 @@ def _parts() -> Iterator[tuple[str, dict[str, Call], float]]:
         yield f"threads of many-tasks-1024, gap {1e3 * gap:g} ms", _threads(), gap
 
 
+def _once(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a driver that calls its body."""
+
+    def step(memory: Any) -> None:
+        body(memory)
+
+    return step
+
+
 def _compiled(body: str, header: Header, dtype: DType, size: int) -> tuple[Call, np.ndarray[Any, Any]]:
     """Return a function that runs a body on a workspace, and the workspace."""
-
-    def driver(body: Callable[..., Any]) -> Callable[..., Any]:
-        def step(memory: Any) -> None:
-            body(memory)
-
-        return step
-
     name = f"w{dtype.itemsize}"
     source = f"def body(memory):\n    {name} = memory.{name}\n{body}"
-    native = runtime.executable(Emitted(source, header, {name: dtype}, driver))
+    native = runtime.executable(Emitted(source, header, {name: dtype}, _once))
     if not isinstance(native, runtime.Native):
         raise SystemExit("expected machine code, which NUMBA_DISABLE_JIT and NUMBA_BOUNDSCHECK leave out.")
     memory = np.random.default_rng(0).uniform(0.1, 1.0, size).astype(dtype)

@@ -2,8 +2,8 @@
 
 θ are the variables, φ a task's adapted ones, α the learning rate, S and Q the inner and the outer cost, K the number of
 inner steps. What a driver calls are the bodies: what depends on the costs, the shapes and the dtypes, as
-`refmaml.compiled.code.source` writes it. Numba puts their instructions into the place of the call. `memory` is where
-they find θ, the batch, φ and the sums.
+`refmaml.compiled.code.source` writes it. To Numba they are intrinsics, and LLVM puts their instructions into the place
+of the calls. `memory` is where they find θ, the batch, φ and the sums.
 
 Any number of threads run a driver at once. Each claims chunks of tasks until none is left, and every chunk adds its
 tasks' gradients, in order, into a slot of its own. Which thread computes a chunk therefore never shows in the result.
@@ -38,7 +38,7 @@ def first_order(
                 steps = number(memory, STEPS)
                 first = 0 if number(memory, AVERAGE) else steps
                 for k in range(steps + 1):
-                    if k >= first:
+                    if k >= first:  # at φ_K alone, or averaged over φ₀ … φ_K
                         outer(memory, chunk, task)  # the sums += Q(φ), ∇Q(φ)
                     if k < steps:
                         inner(memory, chunk, task)  # φ ← φ − α ∇S(φ)
