@@ -174,6 +174,18 @@ def test_a_cold_step_is_a_function_of_numbas_and_a_warm_one_needs_no_numba(folde
     assert cold[1:] == warm[1:] == ["module True True", "True True True True"]
 
 
+def test_numba_compiles_a_driver_once_and_not_for_each_cost(folder, compilations):
+    """A second cost is compiled around the driver that Numba has compiled for the first one."""
+    from refmaml.compiled.machine.numba_target import compiled
+
+    step()
+    before = compiled.cache_info()
+    data, theta = {"x": np.ones((2, 7))}, {"w": np.ones(7)}
+    engine.fomaml_step(data, cost, None, theta, 1, 0.1, batched=False)
+    assert len(compilations) == 2
+    assert compiled.cache_info().misses == before.misses
+
+
 def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):
     """With room for two plans no more than two programs stay in memory, however many were compiled."""
     for module in (plans, shortcut):
