@@ -15,7 +15,7 @@ from benchmarks.measure import Call, interleaved
 from benchmarks.workloads import WORKLOADS
 from refmaml.compiled.code.places import Header
 from refmaml.compiled.code.source import Emitted
-from refmaml.compiled.machine import runtime, vectormath
+from refmaml.compiled.machine import cache, runtime, vectormath
 from refmaml.compiled.program import schedule
 from refmaml.compiled.program.kernels import MatMul
 from refmaml.compiled.program.program import FLOAT32, FLOAT64, DType
@@ -52,6 +52,7 @@ def _parts() -> Iterator[tuple[str, dict[str, Call], float]]:
     for name in ("sinusoid-5-float32", "many-small"):
         yield f"transpositions of {name}", _steps(name, "_WIDE"), 0.0
         yield f"sums of rows of {name}", _steps(name, "_LONG_ROW"), 0.0
+    yield "a helper woken for nothing", _helpers(), 0.0
     for gap in (0.0, 3e-3):
         yield f"threads of many-tasks-1024, gap {1e3 * gap:g} ms", _threads(), gap
 
@@ -150,6 +151,17 @@ def _threads() -> dict[str, Call]:
             return call()
 
     return {"by hand": call, "ThreadPoolExecutor": by_pool, "one thread": one}
+
+
+def _helpers() -> dict[str, Call]:
+    """Return what it takes beside the work to have a helper do something, and to know that it is done."""
+    code, pool = cache.built("define void @nothing(i64 %x) {\n  ret void\n}"), _Executor()
+    nothing = code.get_function_address("nothing")
+
+    def by(crew: Any) -> Call:
+        return lambda: (crew.dismiss(crew.engage(nothing, [0], None), 1e-3), code)
+
+    return {"by hand": by(execution.CREW), "ThreadPoolExecutor": by(pool)}
 
 
 @contextmanager
