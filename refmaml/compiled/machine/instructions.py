@@ -20,7 +20,7 @@ from refmaml.compiled.program.program import DType
 
 #: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
 #: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
-_LARGE, _OFTEN = 1000, 3
+_LARGE, _OFTEN = 300, 2
 
 
 def instructions(
