@@ -129,7 +129,9 @@ def imports_of(source: str, name: str, *, is_package: bool, known: Iterable[str]
 
     tree = ast.parse(source)
     # A package that the module lies in is named by loggers, and is no news.
-    named = (Import(each, line, False) for each, line in modules_named_in(tree, modules) if not within(name, each))
+    named = (
+        Import(module, line, False) for module, line in modules_named_in(tree, modules) if not within(name, module)
+    )
     return [*walk(tree, at_top=True), *named]
 
 
@@ -173,21 +175,21 @@ def reachable(imports: Imports, start: str) -> dict[str, list[str]]:
     waiting = [start]
     while waiting:
         module = waiting.pop(0)
-        for each in imports.get(module, []):
-            if each.module not in chains:
-                chains[each.module] = [*chains[module], each.module]
-                waiting.append(each.module)
+        for found in imports.get(module, []):
+            if found.module not in chains:
+                chains[found.module] = [*chains[module], found.module]
+                waiting.append(found.module)
     return chains
 
 
 def refmaml_stands_alone(imports: Imports) -> list[str]:
     """What a step computes does not depend on who judges it."""
     return [
-        f"{name}, line {each.line}, imports {each.module}: refmaml says what a step computes and must work without "
+        f"{name}, line {entry.line}, imports {entry.module}: refmaml says what a step computes and must work without "
         "the judge. Move what you need into refmaml, or the code that needs it into verification."
         for name, found in imports.items()
-        for each in found
-        if within(name, "refmaml") and within(each.module, "verification")
+        for entry in found
+        if within(name, "refmaml") and within(entry.module, "verification")
     ]
 
 
@@ -205,11 +207,11 @@ def reference_knows_no_engine(imports: Imports) -> list[str]:
 def engine_has_its_own_arithmetic(imports: Imports) -> list[str]:
     """The compiled engine shares checks and containers with the reference, not what it is compared with."""
     return [
-        f"{name}, line {each.line}, imports {each.module}: the compiled engine is compared with the reference, so it "
+        f"{name}, line {entry.line}, imports {entry.module}: the compiled engine is compared with the reference, so it "
         f"must not compute with it. Only {HANDS_OVER} may, to hand over what cannot be compiled."
         for name, found in imports.items()
-        for each in found
-        if within(name, "refmaml.compiled") and name != HANDS_OVER and each.module in (*ARITHMETIC, "refmaml")
+        for entry in found
+        if within(name, "refmaml.compiled") and name != HANDS_OVER and entry.module in (*ARITHMETIC, "refmaml")
     ]
 
 
@@ -235,12 +237,12 @@ def heavy_packages_wait(imports: Imports) -> list[str]:
         return any(within(module, place) for place in MAY_IMPORT_AT_TOP.get(package, ()))
 
     return [
-        f"{name}, line {each.line}, imports {each.module} when it is itself imported: {package} is heavy or optional. "
-        "Import it inside the function that uses it, and say there which extra to install when it is missing."
+        f"{name}, line {entry.line}, imports {entry.module} when it is itself imported: {package} is heavy or "
+        "optional. Import it inside the function that uses it, and say there which extra to install when it is missing."
         for name, found in imports.items()
-        for each in found
+        for entry in found
         for package in HEAVY
-        if each.at_top and within(each.module, package) and not allowed(name, package)
+        if entry.at_top and within(entry.module, package) and not allowed(name, package)
     ]
 
 
@@ -248,8 +250,8 @@ def no_circles(imports: Imports) -> list[str]:
     """Modules can be read in an order in which nothing is used before it is known."""
     sentences = []
     for name, found in imports.items():
-        for each in found:
-            back = reachable(imports, each.module).get(name) if each.module in imports else None
+        for entry in found:
+            back = reachable(imports, entry.module).get(name) if entry.module in imports else None
             # A circle is told once, from its module that comes first in the alphabet.
             if back and name == min(back):
                 sentences.append(
@@ -274,10 +276,10 @@ def rooms_in(imports: Imports, package: str) -> dict[str, dict[str, str]]:
         if room is None:
             continue
         others = rooms.setdefault(room, {})
-        for each in found:
-            other = room_of(each.module, package)
+        for entry in found:
+            other = room_of(entry.module, package)
             if other is not None and other != room:
-                others.setdefault(other, f"{name}, line {each.line}, imports {each.module}")
+                others.setdefault(other, f"{name}, line {entry.line}, imports {entry.module}")
     return rooms
 
 
@@ -406,7 +408,7 @@ def logic_in(source: str) -> list[str]:
 
     def is_plain(node: ast.stmt) -> bool:
         if isinstance(node, ast.Assign):
-            return all(isinstance(each, ast.Name) and each.id.startswith("__") for each in node.targets)
+            return all(isinstance(target, ast.Name) and target.id.startswith("__") for target in node.targets)
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         return is_docstring or isinstance(node, ast.Import | ast.ImportFrom)
 
@@ -438,10 +440,16 @@ def tracked_files() -> list[Path]:
         return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
 
 
+@pytest.fixture(scope="module")
+def imports() -> Imports:
+    """Return the imports of both packages, read once for all rules."""
+    return read_imports(ROOT)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_packages_keep_every_arrow(rule: Rule) -> None:
+def test_the_packages_keep_every_arrow(imports: Imports, rule: Rule) -> None:
     """No module of either package crosses an arrow."""
-    violations = rule(read_imports(ROOT))
+    violations = rule(imports)
     assert not violations, "\n".join(violations)
 
 
@@ -457,10 +465,9 @@ def test_no_public_name_hides_a_module() -> None:
     assert not violations, "\n".join(violations)
 
 
-def test_both_packages_were_read() -> None:
+def test_both_packages_were_read(imports: Imports) -> None:
     """The rules above are not silent because there was nothing to read."""
-    imports = read_imports(ROOT)
-    assert [each.module for each in imports["refmaml"]] == ["refmaml.reference", "refmaml.updates"]
+    assert [entry.module for entry in imports["refmaml"]] == ["refmaml.reference", "refmaml.updates"]
     assert any(within(name, "verification") for name in imports)
 
 
@@ -621,7 +628,7 @@ def test_a_planted_name_of_what_is_gone_is_seen(tmp_path: Path) -> None:
         refmaml__boxes='"""See `refmaml.trace`, and `refmaml.tasks.run`."""\nTRACER = "trace.py"\nOWN = "boxes.py"\n',
         refmaml__tasks='def run():\n    return "refmaml.tasks:walk", "refmaml.tasks.walk", "path/to/refmaml.py"\n',
     )
-    assert [each.partition(", which")[0] for each in names_of_what_is_gone(tmp_path)] == [
+    assert [message.partition(", which")[0] for message in names_of_what_is_gone(tmp_path)] == [
         "refmaml.boxes, line 1, names refmaml.trace",
         "refmaml.boxes, line 2, names trace.py",
         "refmaml.tasks, line 2, names refmaml.tasks.walk",
@@ -633,7 +640,7 @@ def test_a_planted_name_that_hides_a_module_is_seen(tmp_path: Path) -> None:
     planted(tmp_path, verification__problem="problem = 1\n", verification__suite="def problem():\n    pass\n")
     screen = tmp_path / "verification" / "__init__.py"
     screen.write_text("from verification import suite\nfrom verification.suite import problem\n", "utf-8")
-    assert [each.partition(":")[0] for each in shadowed_modules(tmp_path)] == [
+    assert [message.partition(":")[0] for message in shadowed_modules(tmp_path)] == [
         "verification binds problem, which hides its module verification.problem"
     ]
 
@@ -641,13 +648,13 @@ def test_a_planted_name_that_hides_a_module_is_seen(tmp_path: Path) -> None:
 def test_planted_logic_in_the_public_screen_is_seen() -> None:
     """A branch in `__init__.py` is told, a docstring and a re-export are not."""
     source = '"""Docs."""\nfrom a import b\n__all__ = ["b"]\nif b:\n    fast = True\n'
-    assert [each.split(":")[0] for each in logic_in(source)] == ["refmaml/__init__.py, line 4, has logic (if b"]
+    assert [message.split(":")[0] for message in logic_in(source)] == ["refmaml/__init__.py, line 4, has logic (if b"]
 
 
 def test_a_planted_machine_path_is_seen() -> None:
     """A home directory is told; a relative path, an address and a fraction are not."""
     text = "see /home/" + "somebody/data\nsee work/home/x\nsee https://example.org/home/x\na = b/root/2\n"
-    assert [each.split(" names")[0] for each in machine_paths_in(text, "a.md")] == ["a.md, line 1,"]
+    assert [message.split(" names")[0] for message in machine_paths_in(text, "a.md")] == ["a.md, line 1,"]
 
 
 def claimless_in(source: str, file: str) -> list[str]:
@@ -662,10 +669,10 @@ def claimless_in(source: str, file: str) -> list[str]:
 def test_every_test_says_what_it_claims() -> None:
     """Each test has a docstring, as CONTRIBUTING.md asks."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
-    assert [each for path in files for each in claimless_in(path.read_text("utf-8"), path.name)] == []
+    assert [message for path in files for message in claimless_in(path.read_text("utf-8"), path.name)] == []
 
 
 def test_a_planted_test_without_a_claim_is_seen() -> None:
     """A test without a docstring is told, one with it and a helper are not."""
     source = 'def test_a():\n    """It holds."""\ndef test_b():\n    assert True\ndef helper():\n    pass\n'
-    assert [each.split(" has")[0] for each in claimless_in(source, "t.py")] == ["t.py, line 3: test_b"]
+    assert [message.split(" has")[0] for message in claimless_in(source, "t.py")] == ["t.py, line 3: test_b"]

@@ -240,7 +240,7 @@ class Run:
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
         for subject in {id(subject): subject for subject, _ in able}.values():
-            subject.require_signatures([standard.generic for asked, standard in able if asked is subject])
+            subject.require_signatures([standard.generic for other, standard in able if other is subject])
         unable = self.unfit(able)
         if unable:
             return replace(conclude(subjects[0][0], [], [], [], [], [], self.conditions), reason=unable)

@@ -23,7 +23,7 @@ def unit_roundoff(dtype):
 
 def precision_of(*containers):
     """Return the coarsest precision that takes part."""
-    kinds = {np.asarray(leaf).dtype for each in containers for _, leaf in flatten(each)}
+    kinds = {np.asarray(leaf).dtype for container in containers for _, leaf in flatten(container)}
     return np.dtype(np.float32 if np.dtype(np.float32) in kinds else np.float64)
 
 

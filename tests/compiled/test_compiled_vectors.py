@@ -31,7 +31,7 @@ FILES = [
 
 def chosen(file: str) -> list[Vector]:
     """Return the vectors of a file, or three of them: other ones in each file, so that every setting has its turn."""
-    vectors = [Vector(each["id"], each) for each in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
+    vectors = [Vector(content["id"], content) for content in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
     if ALL:
         return vectors
     begin, stride = FILES.index(file), len(vectors) // OF_EACH_FILE
@@ -54,7 +54,7 @@ def test_the_engine_answers_every_vector_within_its_bound(file: str) -> None:
 def test_the_sample_has_every_setting() -> None:
     """Every number of inner steps and tasks, both modes, and averages are among the chosen."""
     problems = [vector.problem for file in FILES for vector in chosen(file)]
-    assert {each["steps"] for each in problems} >= {0, 1, 2, 3, 5, 20}
-    assert {each["num_tasks"] for each in problems} >= {1, 2, 3, 5}
-    assert {each["batched"] for each in problems} == {True, False}
-    assert any(each["average"] for each in problems)
+    assert {problem["steps"] for problem in problems} >= {0, 1, 2, 3, 5, 20}
+    assert {problem["num_tasks"] for problem in problems} >= {1, 2, 3, 5}
+    assert {problem["batched"] for problem in problems} == {True, False}
+    assert any(problem["average"] for problem in problems)

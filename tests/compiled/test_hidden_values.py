@@ -197,7 +197,7 @@ def _settings(**members):
     vars(module).update(members)
     package = ModuleType("package_of_this_test")
     package.settings, package.__path__ = module, []
-    known = {each.__name__: each for each in (module, package)} | {"package_of_this_test.settings": module}
+    known = {part.__name__: part for part in (module, package)} | {"package_of_this_test.settings": module}
     sys.modules.update(known)
     yield module
     for name in known:
@@ -399,13 +399,13 @@ def _function_in_a_set(module):
         return module.scale
 
     terms = frozenset({scaled})
-    return (lambda b, v: squares(sum(each() for each in terms), b, v)), lambda: setattr(module, "scale", 3.0)
+    return (lambda b, v: squares(sum(term() for term in terms), b, v)), lambda: setattr(module, "scale", 3.0)
 
 
 def _key_of_a_dictionary():
     model = Model()
     table = {model: 1.0}
-    return (lambda b, v: squares(sum(each.scale for each in table), b, v)), lambda: setattr(model, "scale", 3.0)
+    return (lambda b, v: squares(sum(entry.scale for entry in table), b, v)), lambda: setattr(model, "scale", 3.0)
 
 
 def _methodcaller():
@@ -576,8 +576,8 @@ def _flag_of_an_array():
 
 KINDS = ((dict,), (tuple,), (list,), (set,), (float, 1.0), (int, 1), (str, "a"), (np.ndarray,), (Fraction, 1))
 CHANGES = [
-    *(_attribute_of_an_instance(*each) for each in KINDS),
-    *(_array_of_a_cache(each) for each in (functools.cache, functools.lru_cache)),
+    *(_attribute_of_an_instance(*kind) for kind in KINDS),
+    *(_array_of_a_cache(memory) for memory in (functools.cache, functools.lru_cache)),
     _cleared_cache,
     _ufunc_of_a_closure,
     _kind_of_a_key,
@@ -622,7 +622,7 @@ OF_MODULES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", CHANGES, ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("make", CHANGES, ids=lambda change: change.__name__.strip("_"))
 def test_what_a_cost_sees_may_change_between_calls(make):
     """What a cost reads besides its arguments may change between two calls: both answers are the reference's."""
     cost, change = make()
@@ -634,7 +634,7 @@ def test_what_a_cost_sees_may_change_between_calls(make):
     assert before[0] != after[0]
 
 
-@pytest.mark.parametrize("make", OF_MODULES, ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("make", OF_MODULES, ids=lambda change: change.__name__.strip("_"))
 def test_a_member_of_a_module_may_change_between_calls(make):
     """A member of a module may change between calls, however the cost comes to it."""
     with _settings(scale=2.0, other=0.5) as module:
@@ -815,7 +815,7 @@ ORDINARY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", ORDINARY, ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("make", ORDINARY, ids=lambda change: change.__name__.strip("_"))
 def test_what_can_be_looked_into_is_traced_once(make):
     """Enumerations, named tuples, cached functions and the like are looked into: their guard still holds."""
     assert Guard(make()).holds()
@@ -952,14 +952,14 @@ DRAWING = [
 IMPURE = [_keeping_what_it_is_given, _keeping_a_variable, _writing_into_the_batch, _adding_in_place]
 
 
-@pytest.mark.parametrize("make", DRAWING, ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("make", DRAWING, ids=lambda change: change.__name__.strip("_"))
 def test_a_cost_that_differs_from_evaluation_to_evaluation_is_told_so(make):
     """A cost that draws or counts is refused: two evaluations of it differ."""
     with pytest.raises(ValueDependence, match=r"different after an evaluation|two evaluations .* differ"):
         engine.fomaml_step(DATA, make(), None, THETA, 2, 0.1, batched=False)
 
 
-@pytest.mark.parametrize("make", IMPURE, ids=lambda each: each.__name__.strip("_"))
+@pytest.mark.parametrize("make", IMPURE, ids=lambda change: change.__name__.strip("_"))
 def test_a_cost_that_is_no_function_of_its_arguments_is_refused(make):
     """A cost that keeps what it is given, or writes into it, is refused."""
     with pytest.raises(ValueDependence):

@@ -60,7 +60,7 @@ def run(setting, body, monkeypatch):
     given = arrays()
     function = runtime.executable(step_of(body))
     if isinstance(function, runtime.Native):
-        function.call(np.array([each.ctypes.data for each in given]).ctypes.data)
+        function.call(np.array([array.ctypes.data for array in given]).ctypes.data)
     else:
         function(given)
     return given

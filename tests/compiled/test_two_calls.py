@@ -247,7 +247,7 @@ def test_the_reference_answers_beside_a_thread_that_compiles():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        threads = [threading.Thread(target=each) for each in (fall_back, fall_back, compile_new)]
+        threads = [threading.Thread(target=work) for work in (fall_back, fall_back, compile_new)]
         for thread in threads:
             thread.start()
         for thread in threads:

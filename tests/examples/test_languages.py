@@ -38,8 +38,8 @@ def cpp(tmp_path_factory: pytest.TempPathFactory) -> Command:
     folder = tmp_path_factory.mktemp("cpp")
     flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror"]
     sources = sorted((EXAMPLES / "cpp").glob("*.cpp"))
-    running = [subprocess.Popen(["g++", *flags, "-o", str(folder / each.stem), str(each)]) for each in sources]
-    assert [each.wait() for each in running] == [0, 0]
+    running = [subprocess.Popen(["g++", *flags, "-o", str(folder / source.stem), str(source)]) for source in sources]
+    assert [process.wait() for process in running] == [0, 0]
     return lambda name: str(folder / name)
 
 
@@ -48,7 +48,7 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> Command:
     need("javac")
     need("java")
     folder = tmp_path_factory.mktemp("java")
-    sources = [str(each) for each in sorted((EXAMPLES / "java").glob("*.java"))]
+    sources = [str(source) for source in sorted((EXAMPLES / "java").glob("*.java"))]
     subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", str(folder), *sources], check=True)
     names = {"fomaml": "Fomaml", "fomaml_wrong": "FomamlWrong"}
     return lambda name: shlex.join(["java", "-Xshare:auto", "-cp", str(folder), names[name]])
@@ -82,11 +82,11 @@ def test_its_wrong_twin_is_named(
     """The mistake of each wrong harness is the only one in its diagnosis."""
     report = verify_program(request.getfixturevalue(language)("fomaml_wrong"), timeout=PATIENCE)
     assert report.verdict == "fail"
-    assert [each.name for each in report.diagnosis] == [fault]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == [fault]
 
 
 @pytest.mark.parametrize("name", ["fomaml", "fomaml_wrong"])
-@pytest.mark.parametrize("language", [each[0] for each in LANGUAGES])
+@pytest.mark.parametrize("language", [language[0] for language in LANGUAGES])
 def test_smoke_finds_nothing_in_a_harness_that_works(language: str, name: str, request: pytest.FixtureRequest) -> None:
     """The wrong algorithm has a right harness, and right costs."""
     checks = smoke(request.getfixturevalue(language)(name), timeout=PATIENCE)
@@ -119,4 +119,4 @@ def test_vectors_alone_name_a_mistake_where_no_built_in_problem_was_answered(
     """A program whose only family has gains in every built-in problem, and that has none, is judged by vectors."""
     report = verify_program(java("fomaml_wrong"), timeout=PATIENCE, problems=())
     assert {case.group for case in report.cases} == {"vectors"}
-    assert [each.name for each in report.diagnosis] == ["C04"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["C04"]

@@ -41,11 +41,11 @@ def run(step, batched, changes):
     positional = [arguments.pop(name) for name in POSITIONAL]
     if step is reptile_step:
         del positional[2]
-    before = copy.deepcopy([each for each in (*positional, arguments) if not callable(each)])
+    before = copy.deepcopy([argument for argument in (*positional, arguments) if not callable(argument)])
     try:
         return step(*positional, **arguments)
     finally:
-        after = [each for each in (*positional, arguments) if not callable(each)]
+        after = [argument for argument in (*positional, arguments) if not callable(argument)]
         onp.testing.assert_equal(after, before)
 
 
@@ -364,7 +364,9 @@ def test_return_inner_v(step, batched, value):
 
 MAML_COSTS = [(step, name) for step in (fomaml_step, maml_step) for name in ("inner_cost_fn", "outer_cost_fn")]
 each_cost = pytest.mark.parametrize(
-    ("step", "name"), [*MAML_COSTS, (reptile_step, "inner_cost_fn")], ids=lambda each: getattr(each, "__name__", each)
+    ("step", "name"),
+    [*MAML_COSTS, (reptile_step, "inner_cost_fn")],
+    ids=lambda value: getattr(value, "__name__", value),
 )
 
 
@@ -646,6 +648,6 @@ def test_errors_come_before_the_first_cost():
         {"inner_v": "t"}, {"outer_v": []}, {"variables": {"s": 1}}, {"batch": {}}, {"outer_cost_fn": 3},
     ]  # fmt: skip
     for step in (fomaml_step, maml_step):
-        for each in wrong:
+        for value in wrong:
             with pytest.raises((ValueError, TypeError, KeyError)):
-                run(step, False, {**changes, **each})
+                run(step, False, {**changes, **value})

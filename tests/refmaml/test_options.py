@@ -124,7 +124,7 @@ def by_definition(
         costs.append(outer_cost(theta))
         gradients.append({c: gradient[c] if c in outer[t] else 0 * gradient[c] for c in LEAVES})
         ends.append(points[-1])
-    selected = [c for c in LEAVES if any(c in each for each in outer[:tasks])]
+    selected = [c for c in LEAVES if any(c in selection for selection in outer[:tasks])]
     return sum(costs) / tasks, {c: sum(g[c] for g in gradients) / tasks for c in selected}, ends
 
 
@@ -383,7 +383,7 @@ class TestSelections:
     def test_per_task_complements(self, selections):
         """A first element that is None or a mapping makes a selection per task as well; each is complemented alone."""
         read = {"s": ("net/w", "net/b"), "net": ("s",), None: LEAVES}
-        outer = [("s",) if isinstance(each, dict) else read[each] for each in selections]
+        outer = [("s",) if isinstance(selection, dict) else read[selection] for selection in selections]
         answer = step_of(1, batched=False, outer_v=selections, keep_outer_v=False)
         assert_agrees(answer, by_definition(1, outer=outer))
 
@@ -417,15 +417,15 @@ class TestSelections:
     @each_mode
     def test_three_parameters(self, order, batched):
         """The three-parameter form sees the selected leaves, at their adapted values, and gives the same answer."""
-        seen = set()
+        visited = set()
 
         def cost(batch, inner_v, outer_v):
-            seen.add((tuple(flat(inner_v)), tuple(flat(outer_v))))
+            visited.add((tuple(flat(inner_v)), tuple(flat(outer_v))))
             return squared_error(batch, {"net": inner_v["net"], "s": outer_v["s"]})
 
         options = {"batched": batched, "inner_v": "net", "outer_v": ["net/b", "s"]}
         answer = step_of(order, cost=cost, **options)
-        assert seen == {(("net/w", "net/b"), ("net/b", "s"))}
+        assert visited == {(("net/w", "net/b"), ("net/b", "s"))}
         expected = by_definition(order, inner=(("net/w", "net/b"),) * 3, outer=(("net/b", "s"),) * 3)
         assert_agrees(answer, expected)
 
@@ -512,10 +512,10 @@ class TestInnerOptimizationStep:
     @pytest.mark.parametrize("stop_gradients", [False, True])
     def test_what_a_step_gets(self, stop_gradients):
         """It gets the adapted leaves in their nesting, the learning rate as it was given, and `stop_gradients`."""
-        seen = []
+        visits = []
 
         def watch(w, dcdw, lr, /, *, stop_gradients):
-            seen.append((list(flat(w)), list(flat(dcdw)), lr, stop_gradients))
+            visits.append((list(flat(w)), list(flat(dcdw)), lr, stop_gradients))
             return gradient_descent_update(w, dcdw, lr, stop_gradients=stop_gradients)
 
         for rate in (RATE, {"net": {"w": 0.1, "b": 0.2}, "s": 0.3}):
@@ -523,21 +523,21 @@ class TestInnerOptimizationStep:
                 1, batched=False, steps=1, rate=rate, inner_optimization_step=watch, inner_v="net/b", num_tasks=1,
                 stop_gradients=stop_gradients,
             )  # fmt: skip
-        assert seen == [
+        assert visits == [
             (["net/b"], ["net/b"], RATE, stop_gradients),
             (["net/b"], ["net/b"], {"net": {"b": 0.2}}, stop_gradients),
         ]
 
     def test_maml_differentiates_through_the_step(self):
         """maml_step asks the inner step to stay differentiable even though it returns plain arrays itself."""
-        asked = set()
+        requests = set()
 
         def watch(w, dcdw, lr, /, *, stop_gradients):
-            asked.add((stop_gradients, isbox(w["s"])))
+            requests.add((stop_gradients, isbox(w["s"])))
             return gradient_descent_update(w, dcdw, lr, stop_gradients=stop_gradients)
 
         step_of(2, batched=False, inner_optimization_step=watch)
-        assert asked == {(False, True)}
+        assert requests == {(False, True)}
 
     @each_order
     @each_mode
@@ -637,7 +637,7 @@ class TestStopGradients:
 
         grad(enclosing)(1.0)
         assert len(returned) == 7
-        assert not any(isbox(each) for each in returned)
+        assert not any(isbox(leaf) for leaf in returned)
 
     @each_mode
     @pytest.mark.parametrize("averaged", [False, True])

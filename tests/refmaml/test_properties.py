@@ -34,7 +34,7 @@ def leaves_of(node, chain=""):
         pairs = list(enumerate(node))
     else:
         return [(chain, node)]
-    return [each for key, child in pairs for each in leaves_of(child, f"{chain}/{key}" if chain else str(key))]
+    return [leaf for key, child in pairs for leaf in leaves_of(child, f"{chain}/{key}" if chain else str(key))]
 
 
 def mapped(function, node):

@@ -13,7 +13,7 @@ import refmaml
 def map_leaves(function, first, *others):
     """Apply `function` to the leaves at the same place of nested dicts, lists and tuples."""
     if isinstance(first, dict):
-        return {key: map_leaves(function, first[key], *(each[key] for each in others)) for key in first}
+        return {key: map_leaves(function, first[key], *(other[key] for other in others)) for key in first}
     if isinstance(first, list | tuple):
         return type(first)(map_leaves(function, *parts) for parts in zip(first, *others, strict=True))
     return function(first, *others)

@@ -92,11 +92,11 @@ def test_the_unrolled_loop_agrees_with_differences(text, order):
 @pytest.mark.parametrize("text", ["adam", "rmsprop(0.9)", "adam + weight-decay(0.1)"])
 def test_updates_with_jumps_agree_with_differences_where_there_is_none(text):
     """Where no entry of an inner gradient passes 0 nearby, differences give the gradient through Adam too."""
-    asked = problem("used:quadratic", order=2, algorithm=text)
-    by_loop = [unrolled.solve(view, 2).gradient for view in asked.views(anp)]
+    setting = problem("used:quadratic", order=2, algorithm=text)
+    by_loop = [unrolled.solve(view, 2).gradient for view in setting.views(anp)]
     apart = [
         np.linalg.norm(finite_differences.solve(view, 2).gradient - gradient)
-        for view, gradient in zip(asked.views(np), by_loop, strict=True)
+        for view, gradient in zip(setting.views(np), by_loop, strict=True)
     ]
     assert min(apart) <= 1e-7 * np.linalg.norm(by_loop)
 
@@ -105,8 +105,8 @@ def test_updates_with_jumps_agree_with_differences_where_there_is_none(text):
 @pytest.mark.parametrize("order", [1, 2, "reptile"])
 def test_faults_start_from_the_same_right_answer(text, order):
     """The chain rule step by step, which faults are written in, gives what the unrolled loop gives."""
-    asked = problem("used:logistic-regression", order=order, algorithm=text)
-    truth, stepwise = by_unrolling(asked).answer, right(pose(asked))
+    setting = problem("used:logistic-regression", order=order, algorithm=text)
+    truth, stepwise = by_unrolling(setting).answer, right(pose(setting))
     for chain, gradient in truth.gradients.items():
         assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
@@ -118,11 +118,11 @@ def test_learned_rates_have_the_gradient_of_a_task_by_hand():
         by_unrolling(problem("one-step", order=2, algorithm=text)).answer.gradients
         for text in ("meta-sgd", "meta-sgd(by-leaf)")
     )
-    asked = problem("one-step", order=2, algorithm="meta-sgd")
-    theta, rates, products = asked.variables, asked.inner_learning_rate, []
-    for support, query in asked.tasks():
-        slopes = asked.inner_gradient(support, theta)
-        ends = asked.outer_gradient(query, {name: theta[name] - rates[name] * slopes[name] for name in theta})
+    setting = problem("one-step", order=2, algorithm="meta-sgd")
+    theta, rates, products = setting.variables, setting.inner_learning_rate, []
+    for support, query in setting.tasks():
+        slopes = setting.inner_gradient(support, theta)
+        ends = setting.outer_gradient(query, {name: theta[name] - rates[name] * slopes[name] for name in theta})
         products.append({name: -ends[name] * slopes[name] for name in theta})
     for name in theta:
         expected = np.mean([product[name] for product in products], axis=0)
@@ -142,8 +142,8 @@ def test_learned_rates_have_the_gradient_of_a_task_by_hand():
 )
 def test_an_answer_without_rates_is_refused_with_the_form_that_is_expected(gradients, words):
     """Where rates are learned, gradients of the variables alone are a wrong answer that says what is missing."""
-    asked = problem("logistic-regression", algorithm="meta-sgd")
-    reply = read(asked, (1.0, gradients))
+    setting = problem("logistic-regression", algorithm="meta-sgd")
+    reply = read(setting, (1.0, gradients))
     assert words in " ".join(str(finding) for finding in reply.findings)
     assert reply.malformed == ("{" in words)
 
@@ -171,8 +171,8 @@ def test_a_held_state_changes_the_second_order_gradient_alone():
 
 def test_anil_adapts_the_last_layer_and_boil_the_rest():
     """The inner loop moves the head alone, or all but the head; without them it moves everything."""
-    asked = {name: problem("mlp-tanh-mse", algorithm=name) for name in ("anil", "boil")}
-    head = asked["anil"].options.inner_v.meant
+    settings = {name: problem("mlp-tanh-mse", algorithm=name) for name in ("anil", "boil")}
+    head = settings["anil"].options.inner_v.meant
     assert head == ("w2", "b2")
-    assert set(asked["boil"].options.inner_v.meant) == set(asked["boil"].names) - set(head)
-    assert replace(asked["anil"]).needs == {"selections"}
+    assert set(settings["boil"].options.inner_v.meant) == set(settings["boil"].names) - set(head)
+    assert replace(settings["anil"]).needs == {"selections"}

@@ -91,9 +91,9 @@ def test_a_right_subject_with_torch_func_passes():
 def test_a_right_torch_subject_of_order_two():
     """Second-order MAML with torch.autograd passes as such, and fails as first-order MAML."""
     problems = ("quadratic", "linear-regression", "one-task")
-    asked = {"framework": "torch", "dtypes": ("float64",), "problems": problems}
-    assert verify(torch_second_order_subject, order=2, **asked).verdict == "pass"
-    report = verify(torch_second_order_subject, order=1, **asked)
+    options = {"framework": "torch", "dtypes": ("float64",), "problems": problems}
+    assert verify(torch_second_order_subject, order=2, **options).verdict == "pass"
+    report = verify(torch_second_order_subject, order=1, **options)
     assert report.verdict == "fail"
     assert report.diagnosis[0].name == "A04"
 
@@ -102,10 +102,10 @@ def test_a_subject_that_supports_more_is_asked_more():
     """What a problem subject declares in `supports` is asked, and the rest is listed as left out."""
     report = verify(numpy_subject_with_options, framework="numpy", dtypes=("float64",), problems=suite.NAMES)
     assert report.verdict == "pass"
-    asked = {case.problem for case in report.cases}
-    assert {"average", "same-cost-average", "leaf-rates"} <= asked
+    names = {case.problem for case in report.cases}
+    assert {"average", "same-cost-average", "leaf-rates"} <= names
     assert {"batched", "per-task", "batched-leaf-rates"} <= set(report.left_out)
-    assert asked | set(report.left_out) == set(suite.NAMES)
+    assert names | set(report.left_out) == set(suite.NAMES)
 
 
 # Wrong implementations
@@ -124,7 +124,7 @@ def test_a_wrong_gradient_is_found_and_named(step, fault):
     """A gradient taken in the wrong place fails with gradients alone, and its name is the first of the diagnosis."""
     report = verify(step, kind="step", dtypes=("float64",), problems=SHORT)
     assert (report.verdict, report.exit_code) == ("fail", 1)
-    assert {each.what for case in report.cases for each in case.findings} == {"gradients"}
+    assert {finding.what for case in report.cases for finding in case.findings} == {"gradients"}
     assert report.diagnosis[0].name == fault
 
 
@@ -158,7 +158,7 @@ def test_a_part_that_is_wrong_alone(step, what):
     report = verify(step, kind="step", problems=("quadratic", "mlp-softplus-mse"))
     assert report.verdict == "fail"
     assert {case.verdict for case in report.cases} == {"fail"}
-    assert {each.what for case in report.cases for each in case.findings} == {what}
+    assert {finding.what for case in report.cases for finding in case.findings} == {what}
 
 
 def test_wrong_data():
@@ -189,16 +189,16 @@ def test_one_wrong_problem_fails_the_run():
 def test_a_finding_has_both_answers_and_the_error_in_units():
     """A finding names the leaf, both values, the error and the bound in units of rounding."""
     (case,) = verify(step_with_scaled_gradient, kind="step", dtypes=("float64",), problems=("mlp-tanh-mse",)).cases
-    assert [each.leaf for each in case.findings] == ["w1", "b1", "w2", "b2", "outer_gain"]
-    for each in case.findings:
-        np.testing.assert_allclose(each.got, 1.0001 * each.expected, rtol=1e-12)
-        assert each.error == pytest.approx(1e-4 * 2.0**53, rel=1e-6)
-        assert 64 <= each.bound < each.error
-        assert each.message == (
-            f"it differs from the reference by 0.01 % ({each.error:.3g} units of rounding, "
-            f"where {each.bound:.3g} are allowed)"
+    assert [finding.leaf for finding in case.findings] == ["w1", "b1", "w2", "b2", "outer_gain"]
+    for finding in case.findings:
+        np.testing.assert_allclose(finding.got, 1.0001 * finding.expected, rtol=1e-12)
+        assert finding.error == pytest.approx(1e-4 * 2.0**53, rel=1e-6)
+        assert 64 <= finding.bound < finding.error
+        assert finding.message == (
+            f"it differs from the reference by 0.01 % ({finding.error:.3g} units of rounding, "
+            f"where {finding.bound:.3g} are allowed)"
         )
-    assert case.worst == pytest.approx(max(each.error / each.bound for each in case.findings))
+    assert case.worst == pytest.approx(max(finding.error / finding.bound for finding in case.findings))
 
 
 def test_the_report_names_its_subject():
@@ -238,7 +238,7 @@ def test_json_is_strict():
         assert data["verdict"] == report.verdict == "fail"
         assert len(data["cases"]) == 2
     (case, _) = verify(spoiled, framework="numpy", problems=("no-steps",)).to_dict()["cases"]
-    by_leaf = {each["leaf"]: each for each in case["findings"]}
+    by_leaf = {finding["leaf"]: finding for finding in case["findings"]}
     assert by_leaf[None]["got"] == "nan"
     assert by_leaf["b1"]["got"] == ["-inf"] * 3
     assert case["worst_error_over_bound"] == "inf"
@@ -248,7 +248,7 @@ def test_progress_is_told_before_each_problem():
     """The caller hears of each problem before it is asked, and of the end."""
     heard = []
     verify(
-        numpy_subject, framework="numpy", progress=lambda *each: heard.append(each), problems=("quadratic", "one-task")
+        numpy_subject, framework="numpy", progress=lambda *note: heard.append(note), problems=("quadratic", "one-task")
     )
     assert heard == [(0, 2, "quadratic"), (1, 2, "one-task"), (2, 2, "done")]
 
@@ -325,8 +325,8 @@ FILLED_IN = functools.partial(functools.partial(refmaml.fomaml_step), average_ac
 @pytest.mark.parametrize(("step", "order"), [("refmaml:maml_step", 2), (FILLED_IN, 1)], ids=["by name", "filled in"])
 def test_a_step_of_refmaml_is_known_by_its_module(step, order):
     """Verified by name, or with arguments filled in, a step of refmaml is judged by the oracles as well."""
-    asked = {"kind": "step", "order": order, "problems": ("quadratic",)}
-    assert verification.verify(step, **asked, standards=OfOraclesAlone()).verdict == "pass"
+    options = {"kind": "step", "order": order, "problems": ("quadratic",)}
+    assert verification.verify(step, **options, standards=OfOraclesAlone()).verdict == "pass"
 
 
 def test_a_step_of_somebody_else_is_held_against_the_reference():
@@ -347,7 +347,7 @@ def test_a_step_keeps_the_dtypes_of_its_variables():
     )
     assert (single.verdict, double.verdict, single.diagnosis) == ("fail", "pass", [])
     (case,) = single.cases
-    assert [each.what for each in case.findings] == ["dtype"] * len(case.findings)
+    assert [finding.what for finding in case.findings] == ["dtype"] * len(case.findings)
     assert case.findings[0].message == "expected gradients of dtype float32, but it is float64"
 
 
@@ -360,7 +360,7 @@ def test_a_wrong_step_of_our_own_fails():
     wrong.__module__ = "refmaml.reference"
     report = verify(wrong, kind="step", dtypes=("float64",), problems=("quadratic", "one-task"))
     assert {case.verdict for case in report.cases} == {"fail"}
-    messages = {each.message.split(" by ")[0] for case in report.cases for each in case.findings}
+    messages = {finding.message.split(" by ")[0] for case in report.cases for finding in case.findings}
     assert messages == {"it differs from finite differences"}
 
 

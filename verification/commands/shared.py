@@ -23,6 +23,7 @@ from verification.processes.limits import MEMORY, TIMEOUT
 from verification.reports.formats import as_json
 from verification.subjects import SubjectError
 from verification.texts import visible
+from verification.vectors.reader import VectorsError
 
 
 def writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -42,13 +43,16 @@ _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Say what is wrong with the subject in one sentence, and exit with 2; with 70 where the judge itself fails."""
+    """End with 2 and one sentence where a subject cannot be used, with 70 where the judge or its vectors are broken."""
     try:
         yield
     except (SubjectError, MissingFrameworkError) as error:
         raise click.UsageError(visible(str(error))) from error
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
+    except VectorsError as error:  # the installation is damaged, which is no fault of the judge's either
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(_INTERNAL) from error
     except Exception as error:
         click.echo(traceback.format_exc(), err=True)
         text = "The judge itself failed. This says nothing about the subject. Please report it with the lines above."

@@ -6,8 +6,7 @@ import click
 from rich.text import Text
 
 from verification.commands.screen import screen
-from verification.commands.shared import timeout_option, verbose_option
-from verification.subjects import SubjectError
+from verification.commands.shared import timeout_option, usage_errors, verbose_option
 from verification.texts import spelled, visible
 
 _SMOKE_HELP = """
@@ -25,6 +24,7 @@ Exit codes:
   0  the harness works, and so do the costs that it declares
   1  the harness or a cost is broken, or the program skipped every problem; the lines above show where
   2  wrong usage: the program cannot be run
+  70 the judge itself failed, or its golden vectors are damaged
 """
 
 
@@ -36,10 +36,8 @@ def smoke(command: str, timeout: float, verbose: bool) -> None:
     """Tell a broken harness from a broken algorithm."""
     from verification.protocol.harness import smoke as checks_of
 
-    try:
+    with usage_errors():
         checks = checks_of(command, timeout=timeout)
-    except SubjectError as error:
-        raise click.UsageError(str(error)) from error
     failed = [check for check in checks if not check.is_passed]
     broken = {check.part for check in failed}
     costs = [check for check in checks if check.part == "cost"]

@@ -112,7 +112,7 @@ Exit codes:
   1  fail: an answer is wrong or missing, or a relation is broken; the report shows which
   2  wrong usage: the subject or an option cannot be used, or a file cannot be written
   3  inconclusive: rounding could hide a wrong answer, or no problem was tested
-  70 the judge itself failed, which says nothing about SUBJECT
+  70 the judge itself failed, or its golden vectors are damaged, which says nothing about SUBJECT
 """
 
 

@@ -143,9 +143,9 @@ class Host(Partner):
     def place_of(self, error: BreakdownError) -> str:  # noqa: ARG002  # the file knows of the last one
         """Return the innermost line in the subject's own file at which the process was when it broke down."""
         with suppress(OSError):
-            told = os.pread(self._trace.fileno(), 2**16, 0).decode("utf-8", "backslashreplace")
+            frames = os.pread(self._trace.fileno(), 2**16, 0).decode("utf-8", "backslashreplace")
             file = Path(str(self._about.get("file") or self.subject.rpartition(":")[0])).name
-            for frame in _FRAME.finditer(told):
+            for frame in _FRAME.finditer(frames):
                 if Path(frame["file"]).name == file:
                     return f" ({file}, line {frame['line']})"
         return ""

@@ -20,7 +20,7 @@ from verification.faults import AnswerFunction, Outcome, Question, order, parame
 from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
-from verification.naming.rules import simple
+from verification.naming.rules import short_numbers
 from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_same_choice, joined
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
@@ -204,7 +204,7 @@ def search(
             break
         value = _gauss_newton(residual, start, family.turn)
         if value is not None:
-            for exact in dict.fromkeys((simple(value), value)):
+            for exact in dict.fromkeys((*short_numbers(value), value)):
                 if is_found(exact):
                     return exact
     return None

@@ -18,6 +18,7 @@ from verification.orders import Order
 
 _STEADY = 1e-3  # relative; factors of float32 answers agree to 1e-5, those of a coincidence do not
 _SIMPLE = 1e-6  # relative: so near to a short number, a fitted one is that number; what comes of it is tested anyway
+_NEAR_SHORT = 1e-4  # relative: so near, a short number is tried; a fit that rounding disturbs may be no nearer to it
 _DENOMINATORS = 12
 
 
@@ -99,11 +100,17 @@ def number(value: float) -> str:
 
 def simple(value: float) -> float:
     """Return the short number that a fitted one is: a fraction, or a few digits; else the number itself."""
+    if 0 < abs(value - 1) < _NEAR_SHORT:
+        return value  # a factor of 1.00000001 is a mistake, and one of 1 is none
+    return next(short_numbers(value, _SIMPLE), value)
+
+
+def short_numbers(value: float, within: float = _NEAR_SHORT) -> Iterator[float]:
+    """Yield the short numbers beside a fitted one: a few digits, a fraction. It is for the caller to test them."""
     fraction = Fraction(value).limit_denominator(_DENOMINATORS)
     for short in (float(f"{value:.3g}"), float(fraction), float(round(value))):
-        if short and abs(value / short - 1) <= _SIMPLE and not 0 < abs(value - 1) < 1e-4:
-            return short
-    return value
+        if short and abs(value / short - 1) <= within:
+            yield short
 
 
 def rules(values: Sequence[tuple[float, Question]], order: Order) -> Iterator[Rule]:
@@ -116,7 +123,9 @@ def rules(values: Sequence[tuple[float, Question]], order: Order) -> Iterator[Ru
         if not np.all(np.isfinite(shares)) or max(shares) - min(shares) > _STEADY * abs(shares[0]):
             continue
         constant = simple(float(np.median(shares)))
-        if not is_exact or constant == 1:
+        if abs(constant - 1) < _NEAR_SHORT:  # the answers decide whether it is 1: a share is as rounded as they are
+            yield Rule(1.0, chosen)
+        if not is_exact and constant != 1:
             yield Rule(constant, chosen)
 
 

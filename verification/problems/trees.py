@@ -16,16 +16,33 @@ Tree: TypeAlias = Any
 
 def leaves(tree: Tree, chain: str = "") -> dict[str, Any]:
     """Return the leaves of `tree` by key chain ("net/w"), in order."""
-    if isinstance(tree, Mapping | DictBox):  # autograd boxes a container as a whole
-        branches = list(tree.items())
-    elif isinstance(tree, list | tuple | SequenceBox):
-        branches = [(place, tree[place]) for place in range(len(tree))]
-    else:
+    branches = _branches(tree)
+    if branches is None:
         return {chain: tree}
     found: dict[str, Any] = {}
     for key, branch in branches:
         found.update(leaves(branch, f"{chain}/{key}" if chain else str(key)))
     return found
+
+
+def paths(tree: Tree, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Return the keys on the way to each leaf, by key chain: {"a": {"b": 1}} and {"a/b": 1} have the same chains."""
+    branches = _branches(tree)
+    if branches is None:
+        return {"/".join(path): path}
+    found: dict[str, tuple[str, ...]] = {}
+    for key, branch in branches:
+        found.update(paths(branch, (*path, str(key))))
+    return found
+
+
+def _branches(tree: Tree) -> list[tuple[Any, Tree]] | None:
+    """Return the keys and branches of a container, and None for a leaf."""
+    if isinstance(tree, Mapping | DictBox):  # autograd boxes a container as a whole
+        return list(tree.items())
+    if isinstance(tree, list | tuple | SequenceBox):
+        return [(place, tree[place]) for place in range(len(tree))]
+    return None
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Tree) -> Tree:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from verification.problems.problem import Problem
+from verification.problems.trees import paths
 from verification.protocol.capabilities import Capabilities
 from verification.protocol.program import Program
 from verification.subjects import Source, Subject, source_below
@@ -37,12 +38,19 @@ def subject_of(program: Program, capabilities: Capabilities) -> ProgramSubject:
         cost, gradients, adapted = program.run(problem.name, from_problem(problem), str(problem.dtype))
         if adapted is not None and problem.options.return_inner_v == "first":  # of which the layout knows nothing
             adapted = {name: leaf[:1] if np.ndim(leaf) else leaf for name, leaf in adapted.items()}
-        return cost, _by_chain(problem, gradients), adapted and _by_chain(problem, adapted)
+        return cost, _nested(problem, gradients), adapted and _nested(problem, adapted)
 
     return ProgramSubject(answer, "problem", "numpy", program.command, program, capabilities)
 
 
-def _by_chain(problem: Problem, by_name: dict[str, Any]) -> dict[str, Any]:
-    """Return arrays by key chain in place of the family's names, which is how the layout calls variables."""
+def _nested(problem: Problem, by_name: dict[str, Any]) -> dict[str, Any]:
+    """Return arrays nested like the variables in place of the family's names, which is how the layout calls them."""
     chains = {name: chain for chain, name in problem.names.items()}
-    return {chains.get(name, name): leaf for name, leaf in by_name.items()}
+    ways = paths(problem.variables)
+    whole: dict[str, Any] = {}
+    for name, leaf in by_name.items():
+        branch, (*way, last) = whole, ways.get(chains.get(name, name), (name,))
+        for key in way:
+            branch = branch.setdefault(key, {})
+        branch[last] = leaf
+    return whole

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from verification.problems.answers import Arrays, selected
 from verification.problems.problem import RATES, VARIABLES, Problem
-from verification.problems.trees import leaves
+from verification.problems.trees import leaves, paths
 from verification.subjects.exceptions import described
 
 
@@ -99,6 +99,7 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
         shapes = {chain: (rows, *problem.shape(chain)) for chain in leaves(problem.variables)}
         adapted = _arrays(problem, "adapted", result[2], shapes, findings)
+        findings += _flat(problem, "adapted", result[2])
     if keeps_dtypes:
         findings += [
             Finding("dtype", f"expected {part} of dtype {problem.dtype}, but it is {leaf.dtype}", chain)
@@ -109,8 +110,11 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False) -> Reply:
     given = {} if malformed else leaves(given)
     numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
+    flat = _flat(problem, what, result[1])
+    findings += flat
     malformed = (
         malformed
+        or bool(flat)
         or not given.keys() <= set(problem.names)
         or any(isinstance(leaf, str) and given.get(chain) is not None for chain, leaf in numbers.items())
     )
@@ -149,6 +153,16 @@ def _by_chain(problem: Problem, what: str, value: Any, findings: list[Finding]) 
         return None
     rates = value.get(RATES)  # None, as for a single leaf: no gradient reached it
     return {**leaves(value[VARIABLES]), **({} if rates is None else leaves(rates, RATES))}
+
+
+def _flat(problem: Problem, what: str, value: Any) -> list[Finding]:
+    """Return a finding where key chains are the keys of what came: no leaf is found in it by its variable's place."""
+    nesting = {} if problem.algorithm.rates else paths(problem.variables)  # variables and rates come apart
+    for chain, path in paths(value).items():
+        if path != nesting.get(chain, path):
+            keys = "".join(f"[{key!r}]" for key in nesting[chain])
+            return [Finding(what, f"expected it nested like the variables, with {keys}, but got [{chain!r}]")]
+    return []
 
 
 def _by_position(problem: Problem, value: Any) -> dict[str, NDArray[Any] | None]:

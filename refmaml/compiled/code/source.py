@@ -51,7 +51,7 @@ def emitted(step: Step) -> Emitted:
         "leave(memory, task)": (_displacement(step) if step.kind == "reptile" else []) + _leave(step),
         "finish(memory, chunk)": _finish(step),
     }
-    source = "\n\n".join(_function(step.header, parameters, *each) for each in functions.items())
+    source = "\n\n".join(_function(step.header, parameters, *body) for body in functions.items())
     return Emitted(source, step.header, parameters, second_order if step.kind == "second" else first_order)
 
 

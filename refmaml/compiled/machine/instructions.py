@@ -60,8 +60,8 @@ def _write(
     given = [INTEGER.as_pointer(), *[INTEGER] * len(numbers)]
     function = ir.Function(module, ir.FunctionType(INTEGER, given), definition.name)
     work = ir.Function(module, ir.FunctionType(INTEGER, [*given, *pointers]), f"{definition.name}.work")
-    for each in (function, work):
-        each.attributes.add("nounwind")
+    for made in (function, work):
+        made.attributes.add("nounwind")
     builder = ir.IRBuilder(function.append_basic_block())
     addresses = [builder.load(builder.gep(function.args[0], [INTEGER(places[array])])) for array in arrays]
     found = [builder.inttoptr(address, kind) for address, kind in zip(addresses, pointers, strict=True)]

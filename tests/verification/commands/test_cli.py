@@ -149,7 +149,7 @@ def test_a_package_in_the_current_folder(tmp_path, monkeypatch):
     """A module of the current folder is found without being installed."""
     (tmp_path / "in_the_current_folder.py").write_text("def subject(problem): return None", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
     for _ in range(2):
         result = run("verify", "in_the_current_folder:subject")
         assert result.exit_code == 1

@@ -360,14 +360,14 @@ def path_of(work):
     return phi
 
 
-def asked(row):
+def question_of(row):
     return replace(pose(hand.problem(row.order, **row.options)), call=row.calls - 1)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.fault} {row.variant} {row.order} {row.calls}")
 def test_a_fault_answers_what_its_formula_says(row):
     """The gradients of a fault are those of its formula, worked out by hand, to the rounding of the differences."""
-    found = CATALOGUE[row.fault].variants[row.variant](asked(row)).gradients
+    found = CATALOGUE[row.fault].variants[row.variant](question_of(row)).gradients
     assert tuple(found) == KEYS
     if row.gradient is None:
         assert found == {"a": None, "b": None}
@@ -432,9 +432,9 @@ def test_what_does_not_adapt_has_no_gradient():
 
 def test_a_product_by_differences_has_the_error_of_its_formula():
     """A10: ∇S is quadratic here, so that central differences are exact, and one-sided ones are off by εcu²/2."""
-    asked_ = pose(hand.problem(order=2))
+    question = pose(hand.problem(order=2))
     for variant in CATALOGUE["A10"].variants.values():
-        found = np.concatenate(list(variant(asked_).gradients.values()))
+        found = np.concatenate(list(variant(question).gradients.values()))
         np.testing.assert_allclose(found, over_tasks(second), rtol=1e-10)
 
     def one_sided(t, epsilon=0.01):
@@ -443,7 +443,7 @@ def test_a_product_by_differences_has_the_error_of_its_formula():
             u = u - ALPHA * (hessian(phi) @ u + epsilon * hand.CUBE / 2 * u**2)
         return u
 
-    found = order.by_differences(0.01, relative=False, one_sided=True)(asked_).gradients
+    found = order.by_differences(0.01, relative=False, one_sided=True)(question).gradients
     np.testing.assert_allclose(np.concatenate(list(found.values())), over_tasks(one_sided), rtol=1e-10)
     curved = suite_question("mlp-tanh-mse", 2)
     right = np.concatenate([np.ravel(leaf) for leaf in order.right(curved).gradients.values()])
@@ -501,10 +501,10 @@ def test_the_cost_and_the_adapted_variables_of_a_fault(fault, point, x):
 
 def test_both_ways_to_derive_agree():
     """Predictions by complex steps and subjects by autograd are the same answers, and float32 stays float32."""
-    asked_, plain = hand.problem(), pose(hand.problem())
+    given, plain = hand.problem(), pose(hand.problem())
     for fault in ("B03", "C03", "E01", "G06"):
         answer = CATALOGUE[fault].variants[""]
-        double, single = answer(pose_in(asked_, np.float64)), answer(pose_in(asked_, np.float32))
+        double, single = answer(pose_in(given, np.float64)), answer(pose_in(given, np.float32))
         for chain, leaf in answer(plain).gradients.items():
             np.testing.assert_allclose(double.gradients[chain], leaf, rtol=1e-12)
             assert single.gradients[chain].dtype == np.float32

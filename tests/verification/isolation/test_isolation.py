@@ -56,8 +56,8 @@ def test_what_cannot_cross_is_refused() -> None:
 def test_the_report_is_the_same_in_both(tmp_path: Path) -> None:
     """Findings, names, snippets and left out problems do not depend on the process; only a note does."""
     where = f"{HERE / 'implementations.py'}:numpy_subject_on_support"
-    asked = {"framework": "numpy", "problems": ("quadratic", "average")}
-    here, there = (verify(where, isolated=isolated, **asked).to_dict() for isolated in (False, True))
+    request = {"framework": "numpy", "problems": ("quadratic", "average")}
+    here, there = (verify(where, isolated=isolated, **request).to_dict() for isolated in (False, True))
     assert here["verdict"] == "fail"
     assert here["diagnosis"]
     for report in (here, there):
@@ -105,13 +105,13 @@ def test_a_file_is_judged_by_its_source(tmp_path: Path) -> None:
 def test_the_report_says_that_it_ran_in_process(tmp_path: Path) -> None:
     """With --in-process there is a note; limits, which nothing would keep there, are refused."""
     where, path = f"{HERE / 'implementations.py'}:numpy_subject", tmp_path / "report.json"
-    asked = ["verify", where, "--framework", "numpy", "--problem", "no-steps", "--in-process", "--json", str(path)]
+    request = ["verify", where, "--framework", "numpy", "--problem", "no-steps", "--in-process", "--json", str(path)]
     with pytest.raises(SystemExit) as ended:
-        main(asked, obj=STANDARDS)
+        main(request, obj=STANDARDS)
     assert ended.value.code == 0
     assert "in the judge's own process" in json.loads(path.read_text("utf-8"))["notes"][0]
     with pytest.raises(SystemExit) as ended:
-        main([*asked, "--timeout", "3"], obj=STANDARDS)
+        main([*request, "--timeout", "3"], obj=STANDARDS)
     assert ended.value.code == 2
 
 
@@ -169,8 +169,8 @@ def test_a_signal_leaves_nothing_running(
         f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(1000)\n", "utf-8"
     )
     program = f"{sys.executable} -S {tmp_path / 'mine.py'}"
-    asked = [f"{tmp_path / 'mine.py'}:subject"] if kind == "subject" else ["--command", program, "--timeout", "1000"]
-    command = [sys.executable, "-m", "refmaml", "verify", *asked, "--problem", "no-steps"]
+    request = [f"{tmp_path / 'mine.py'}:subject"] if kind == "subject" else ["--command", program, "--timeout", "1000"]
+    command = [sys.executable, "-m", "refmaml", "verify", *request, "--problem", "no-steps"]
     before = signal.signal(number, signal.SIG_DFL)  # what the tests run under may ignore it, which is inherited
     try:
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

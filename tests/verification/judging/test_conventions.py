@@ -17,8 +17,8 @@ def _summed(containers):
 
 def sum_over_adapted_points(batch, inner, outer, variables, steps, rate, /, *, average_across_steps=False, **options):
     """Sum the costs and gradients at φ_1, …, φ_K where an average is asked for."""
-    asked = range(1, steps + 1) if average_across_steps else [steps]
-    answers = [refmaml.fomaml_step(batch, inner, outer, variables, each, rate, **options) for each in asked]
+    counts = range(1, steps + 1) if average_across_steps else [steps]
+    answers = [refmaml.fomaml_step(batch, inner, outer, variables, count, rate, **options) for count in counts]
     costs, gradients, adapted = zip(*answers, strict=True)
     return sum(costs), _summed(gradients), adapted[-1]
 

@@ -59,11 +59,11 @@ def problem(seed=11, name="scores", **changes):
     return replace(made, **changes)
 
 
-def judged(subject, asked=None, **options):
+def judged(subject, problems=None, **options):
     """Return the report on a subject of NumPy that is asked problems of one's own, by default the one above."""
     options = {"framework": "numpy", "dtypes": ("float64",), **options}
     order = options.get("order", 1)
-    return verification.verify(subject, problems=asked or (problem(order=order),), **options)
+    return verification.verify(subject, problems=problems or (problem(order=order),), **options)
 
 
 def faulty(fault, variant=""):
@@ -137,9 +137,9 @@ def test_state_is_found_by_a_second_call(fault):
 def test_a_mistake_with_no_name_says_how_the_error_grows(power, where):
     """An error that grows like α^p, of no fault of the catalogue, is told to be in the loop that p points to."""
 
-    def spoiled(asked):
-        cost, gradients, adapted = numpy_subject_with_options(asked)
-        off = asked.inner_learning_rate**power
+    def spoiled(question):
+        cost, gradients, adapted = numpy_subject_with_options(question)
+        off = question.inner_learning_rate**power
 
         def moved(leaf):
             return leaf + off * np.sin(1 + np.arange(leaf.size).reshape(leaf.shape))
@@ -157,9 +157,9 @@ def test_a_mistake_with_no_name_says_how_the_error_grows(power, where):
 def wrong_on(numbers):
     """Return a subject whose cost is twice the right one on the problem with these numbers, and that is right else."""
 
-    def subject(asked):
-        cost, gradients, adapted = numpy_subject_with_options(asked)
-        mine = np.array_equal(asked.variables["shift"], numbers.variables["shift"])
+    def subject(question):
+        cost, gradients, adapted = numpy_subject_with_options(question)
+        mine = np.array_equal(question.variables["shift"], numbers.variables["shift"])
         return 2 * cost if mine else cost, gradients, adapted
 
     return subject
@@ -188,8 +188,8 @@ def test_a_problem_with_the_name_of_a_built_in_one_is_none():
     """A problem of one's own called "bilinear" is judged by its own numbers, and leaves the built-in one's alone."""
     before = STANDARDS.of("bilinear", 1)
     options = {"framework": "numpy", "standards": STANDARDS}
-    asked = (problem(name="bilinear"), "bilinear")
-    report = verification.verify(numpy_subject_with_options, problems=asked, **options)
+    both = (problem(name="bilinear"), "bilinear")
+    report = verification.verify(numpy_subject_with_options, problems=both, **options)
     assert (report.verdict, len(report.cases)) == ("pass", 4)
     assert STANDARDS.of("bilinear", 1) is before
     assert set(before.truths(own=False)[0].answer.gradients) == {"latent", "weight"}

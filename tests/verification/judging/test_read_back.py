@@ -144,8 +144,8 @@ def test_noise_of_parameters_is_no_mistake():
     assert report.verdict == "pass"
     (remark,) = report.remarks
     assert "read back from parameters" in remark
-    told = float(remark.partition("β about ")[2].split(",")[0])
-    assert 0.01 / 4 < told < 4 * 0.01
+    rate = float(remark.partition("β about ")[2].split(",")[0])
+    assert 0.01 / 4 < rate < 4 * 0.01
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,9 @@ def _batched_in_single_precision(problem):
 
 def test_vectorised_single_precision():
     """Correct float32 code passes where float32 is asked, and is wrong where float64 is."""
-    asked = {"framework": "numpy", "problems": [name for name in PLAIN if name != "no-steps"]}
-    assert verify(_batched_in_single_precision, dtypes=("float32",), **asked).verdict == "pass"
-    double = verify(_batched_in_single_precision, dtypes=("float64",), **asked)
+    options = {"framework": "numpy", "problems": [name for name in PLAIN if name != "no-steps"]}
+    assert verify(_batched_in_single_precision, dtypes=("float32",), **options).verdict == "pass"
+    double = verify(_batched_in_single_precision, dtypes=("float64",), **options)
     assert {case.verdict for case in double.cases} == {"fail"}
 
 

@@ -21,8 +21,8 @@ PROBLEMS = ("logistic-regression", "one-task")  # of few variables: all that is 
 def judged(subject, declared, order):
     """Return whether every answer of a subject in float64 is right, and the names that it is given."""
     run = replace(run_of(("float64",), (), "quick", 0, PROBLEMS, STANDARDS), algorithm=algorithm(declared))
-    asked = Subject(subject, "problem", "torch", "subject")
-    found = [run.case(asked, standard, "float64") for standard in run.standards_for(asked, order)]
+    wrapped = Subject(subject, "problem", "torch", "subject")
+    found = [run.case(wrapped, standard, "float64") for standard in run.standards_for(wrapped, order)]
     cases = [case for case, _ in found]
     passes = all(case.verdict == "pass" for case in cases)
     observations = [observation for _, answers in found for observation in answers]

@@ -73,7 +73,7 @@ def assert_named(fault, variant, order, problems=BASE, dtype="float64"):
     first = report.diagnosis[0]
     names = {first.name, *first.cannot_tell_from}
     assert names == {fault, *EQUAL.get((fault, variant, order), ())}
-    assert {each.name for each in report.diagnosis} == names
+    assert {diagnosis.name for diagnosis in report.diagnosis} == names
     assert CATALOGUE[first.name].advice == first.advice
     return first
 
@@ -130,24 +130,24 @@ FITTED = [
 
 
 @pytest.mark.sampled(6)
-@pytest.mark.parametrize(("fault", "answer", "told"), FITTED)
-def test_a_number_that_nobody_knows_is_fitted(fault, answer, told):
+@pytest.mark.parametrize(("fault", "answer", "words"), FITTED)
+def test_a_number_that_nobody_knows_is_fitted(fault, answer, words):
     """A fault with another number than the catalogue's is named with the number that it has."""
     first, *others = judged(answer).diagnosis
     assert (first.name, others) == (fault, [])
-    assert f"({told})" in first.evidence
+    assert f"({words})" in first.evidence
 
 
 def test_the_catalogues_own_numbers_are_told_without_a_fit():
     """G10 with 0.4, G06 with 0.98 and D11 with 0.375 are rows of the catalogue, and come before any fit."""
     for fault, value in (("G10", scales.with_scaled_loss(0.4)), ("D11", tasks.multiplied(0.375))):
-        assert [each.name for each in judged(value).diagnosis] == [fault]
+        assert [diagnosis.name for diagnosis in judged(value).diagnosis] == [fault]
 
 
 def test_the_variables_that_stayed_are_told():
     """A variable left out of the inner loop is found for each family of problems, and named."""
     chains = {"logistic-regression": "bias", "mlp-tanh-mse": "b1", "one-step": "b1"}
-    first, *_ = judged(lambda asked: parameters.never_adapted(chains[asked.problem.name])(asked)).diagnosis
+    first, *_ = judged(lambda question: parameters.never_adapted(chains[question.problem.name])(question)).diagnosis
     assert first.name == "F03"
     assert "never adapted: bias, b1" in first.evidence or "never adapted: b1, bias" in first.evidence
 
@@ -156,10 +156,10 @@ def test_several_variables_that_stayed_are_told():
     """A layer that is left out, weights and biases, is told whole; where one of them alone adapts, by its part."""
     layer = {"logistic-regression": ("weight",), "mlp-tanh-mse": ("w1", "b1"), "inner-chain": ("w1",)}
     report = judged(
-        lambda asked: parameters.never_adapted(*layer[asked.problem.name])(asked),
+        lambda question: parameters.never_adapted(*layer[question.problem.name])(question),
         problems=("logistic-regression", "mlp-tanh-mse", "inner-chain"),
     )
-    assert [each.name for each in report.diagnosis] == ["F03"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["F03"]
     assert (
         "(never adapted: weight, w1, b1)" in report.diagnosis[0].evidence
         or "(never adapted: w1, b1, weight)" in report.diagnosis[0].evidence
@@ -171,12 +171,12 @@ def test_a_clip_at_ten_shows_on_large_gradients(order):
     """The clip that was copied most often is beyond most problems, and found where gradients are large."""
     report = judged(scales.clip_by_value(10.0), order, ("one-task", "large-gradients"))
     assert [case.verdict for case in report.cases] == ["pass", "fail"]
-    assert [each.name for each in report.diagnosis] == ["G07"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["G07"]
 
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize(
-    ("fault", "mode", "told"),
+    ("fault", "mode", "words"),
     [
         ("D01", lambda options: options.batched, "in batched mode alone"),
         ("D07", lambda options: not options.batched, "in loop mode alone"),
@@ -184,20 +184,20 @@ def test_a_clip_at_ten_shows_on_large_gradients(order):
         ("B01", lambda options: not options.average_across_steps, "without averaging alone"),
     ],
 )
-def test_a_mistake_in_one_mode_is_named_with_it(fault, mode, told):
+def test_a_mistake_in_one_mode_is_named_with_it(fault, mode, words):
     """An implementation with two loops may have a mistake in one of them; the other one is right."""
     wrong = CATALOGUE[fault].variants[""]
     report = judged(
-        lambda asked: wrong(asked) if mode(asked.problem.options) else right(asked),
+        lambda question: wrong(question) if mode(question.problem.options) else right(question),
         problems=("logistic-regression", "mlp-tanh-mse", "batched", "average"),
     )
-    assert [each.name for each in report.diagnosis] == [fault]
-    assert f"({told})" in report.diagnosis[0].evidence
+    assert [diagnosis.name for diagnosis in report.diagnosis] == [fault]
+    assert f"({words})" in report.diagnosis[0].evidence
 
 
-def in_bfloat16(asked):
+def in_bfloat16(question):
     """Cut the right answer down to the numbers of bfloat16."""
-    found = right(asked)
+    found = right(question)
     cut = {
         chain: (leaf.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
         for chain, leaf in found.gradients.items()
@@ -208,22 +208,22 @@ def in_bfloat16(asked):
 def test_short_precisions_are_told_by_their_numbers():
     """Half precision and bfloat16 are G11 where every number is one of theirs; the same errors elsewhere are not."""
     report = judged(in_bfloat16)
-    assert [each.name for each in report.diagnosis] == ["G11"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["G11"]
     assert "right to bfloat16, but not further" in report.diagnosis[0].evidence
     rng = np.random.default_rng(5)
 
-    def nearly(asked):
-        found = in_bfloat16(asked)
+    def nearly(question):
+        found = in_bfloat16(question)
         off = {chain: leaf * (1 + 1e-6 * rng.normal(size=leaf.shape)) for chain, leaf in found.gradients.items()}
         return replace(found, gradients=off)
 
-    assert [each.name for each in judged(nearly).diagnosis] == ["several"]
+    assert [diagnosis.name for diagnosis in judged(nearly).diagnosis] == ["several"]
 
 
 # Pairs
 
 PAIRS = [
-    ({"D01", "B02"}, under(lambda asked: asked.tasks, CATALOGUE["B02"].variants[""])),
+    ({"D01", "B02"}, under(lambda question: question.tasks, CATALOGUE["B02"].variants[""])),
     ({"D11", "B06"}, under(lambda _: 0.625, CATALOGUE["B06"].variants[""])),
     ({"C01", "B02"}, after(CATALOGUE["C01"].variants[""], CATALOGUE["B02"].variants[""])),
 ]
@@ -235,7 +235,7 @@ def test_a_pair_is_named_as_a_pair(faults, answer):
     """Two faults at once, a scale on a fault or a misread question under one, are both named."""
     first = judged(answer, problems=("bilinear", "logistic-regression", "one-task")).diagnosis[0]
     assert set(first.faults) == faults
-    rows = [CATALOGUE[each] for each in first.faults]
+    rows = [CATALOGUE[id_] for id_ in first.faults]
     assert first.title == " and ".join(row.title for row in rows)
     assert first.convention is None
 
@@ -254,7 +254,7 @@ def test_what_fits_nothing_has_no_name():
     """Gradients of chance are several mistakes, or none that is known: no id of the catalogue is told."""
     report = verify(random_gradients, framework="numpy", dtypes=("float64",), problems=SMALL)
     assert report.verdict == "fail"
-    assert [each.faults for each in report.diagnosis] == [("several",)]
+    assert [diagnosis.faults for diagnosis in report.diagnosis] == [("several",)]
 
 
 def _spoiled(power):
@@ -324,7 +324,7 @@ def test_one_right_answer_is_enough_to_refuse_a_name():
         return FaultySubject(CATALOGUE["B01"].variants[""])(problem) if problem.name == SMALL[0] else right(problem)
 
     report = verify(sometimes, framework="numpy", dtypes=("float64",), problems=SMALL)
-    assert [each.faults for each in report.diagnosis] == [("several",)]
+    assert [diagnosis.faults for diagnosis in report.diagnosis] == [("several",)]
 
 
 def test_a_subject_that_only_raises_has_no_diagnosis():
@@ -346,7 +346,7 @@ def test_a_right_subject_has_no_diagnosis():
 def test_faults_that_one_problem_cannot_tell_apart_are_listed():
     """With one step B01 and B02 are one: both are told, each with the other, and nothing is singled out."""
     report = judged(CATALOGUE["B02"].variants[""], problems=("one-step",))
-    found = {each.name: set(each.cannot_tell_from) for each in report.diagnosis}
+    found = {diagnosis.name: set(diagnosis.cannot_tell_from) for diagnosis in report.diagnosis}
     assert {"B01", "B02"} <= set(found)
     assert all(others == set(found) - {name} for name, others in found.items())
 
@@ -365,8 +365,8 @@ def test_a_side_effect_decides_between_equal_gradients(fault):
 def test_the_cost_decides_between_equal_gradients(fault, order, problem):
     """A08 and B02, and B03 and G04, give the same gradients there: where adapted variables are not told, costs are."""
     faulty = FaultySubject(CATALOGUE[fault].variants[""])
-    asked = {"framework": "numpy", "dtypes": ("float64",), "order": order, "problems": (problem,)}
-    (only,) = verify(lambda problem: faulty(problem)[:2], **asked).diagnosis
+    options = {"framework": "numpy", "dtypes": ("float64",), "order": order, "problems": (problem,)}
+    (only,) = verify(lambda problem: faulty(problem)[:2], **options).diagnosis
     assert (only.name, only.cannot_tell_from) == (fault, ())
 
 
@@ -379,7 +379,7 @@ def test_nothing_on_one_problem_alone_is_no_pair():
 
     problems = ("bilinear", "no-steps")
     report = verify(zero_without_steps, framework="numpy", dtypes=("float64",), problems=problems)
-    assert [each.faults for each in report.diagnosis] == [("several",)]
+    assert [diagnosis.faults for diagnosis in report.diagnosis] == [("several",)]
 
 
 def _spoil(cost=None, gradients=None, inputs=False, single=False):
@@ -427,8 +427,8 @@ def test_right_gradients_get_no_name_of_what_leaves_them_right(subject, dtypes, 
 def test_a_wrong_cost_of_the_other_orders_is_no_change_of_the_inputs(order, fault):
     """E02 gives right gradients: it is named where the caller's arrays changed, and nowhere else."""
 
-    def wrong(asked):
-        found = right(asked)
+    def wrong(question):
+        found = right(question)
         return replace(found, cost=2 * found.cost)
 
     assert judged(wrong, order, SMALL).diagnosis[0].faults == ("several",)
@@ -449,9 +449,9 @@ def test_what_is_seen_beside_a_fault_is_named_beside_it():
         cost, gradients = _spoil(inputs=True)(problem)
         return cost, times(gradients, problem.num_tasks)
 
-    assert [each.faults for each in _named(summed)] == [("D01", "F02")]
-    assert [each.faults for each in _named(in_place)] == [("D01", "E02")]
-    assert [each.faults for each in _named(_spoil(gradients=_none_for_zero, inputs=True))] in (
+    assert [one.faults for one in _named(summed)] == [("D01", "F02")]
+    assert [one.faults for one in _named(in_place)] == [("D01", "E02")]
+    assert [one.faults for one in _named(_spoil(gradients=_none_for_zero, inputs=True))] in (
         [("E02", "F02")],
         [("F02", "E02")],
     )
@@ -474,7 +474,7 @@ def test_gradients_of_another_form_are_told_as_such(changed):
 def test_a_vanishing_scale_is_no_lost_gradient():
     """Gradients times 1e-300 are small, and not lost: the factor is told."""
     found = _named(_spoil(gradients=lambda _, g: {chain: leaf * 1e-300 for chain, leaf in g.items()}))
-    assert not {"A03", "A06"} & {each.name for each in found}
+    assert not {"A03", "A06"} & {one.name for one in found}
     assert "c = 1e-300" in found[0].evidence
 
 
@@ -509,7 +509,7 @@ def test_answers_of_chance_are_said_to_change():
         return cost, map_leaves(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape), gradients)
 
     report = verify(noisy, framework="numpy", dtypes=("float64",), problems=("quadratic",))
-    found = {each.what: each.message for case in report.cases for each in case.findings}
+    found = {finding.what: finding.message for case in report.cases for finding in case.findings}
     assert found["second call"].startswith("the same call gives another answer the second time: it differs from the")
     assert "the same call gives another answer the second time" in report.diagnosis[0].evidence
 
@@ -518,7 +518,7 @@ def test_the_same_wrong_answer_twice_is_no_second_call():
     """A wrong answer that is repeated is told once."""
     subject = _spoil(gradients=lambda _, g: {chain: 2 * leaf for chain, leaf in g.items()})
     report = verify(subject, framework="numpy", dtypes=("float64",), problems=("quadratic",))
-    assert {each.what for case in report.cases for each in case.findings} == {"gradients"}
+    assert {finding.what for case in report.cases for finding in case.findings} == {"gradients"}
 
 
 @pytest.mark.parametrize(
@@ -568,8 +568,8 @@ def test_a_declared_convention_passes_and_an_undeclared_one_is_named(fault, vari
 
 def test_a_fault_under_a_declared_convention_is_named():
     """Where a sum over tasks is declared, the fault that remains is named by itself."""
-    summed = under(lambda asked: asked.tasks, CATALOGUE["B02"].variants[""])
-    assert [each.name for each in judged(summed, conventions=("sum-over-tasks",)).diagnosis] == ["B02"]
+    summed = under(lambda question: question.tasks, CATALOGUE["B02"].variants[""])
+    assert [diagnosis.name for diagnosis in judged(summed, conventions=("sum-over-tasks",)).diagnosis] == ["B02"]
 
 
 @pytest.mark.parametrize("name", ["clip-value=0.1", "clip-norm=0.25"])
@@ -577,12 +577,12 @@ def test_a_wrong_cost_under_a_convention_about_gradients(name):
     """A clip of the gradients says nothing of the cost: one that is wrong fails all the same."""
     clip = CATALOGUE["G07"].variants["by value" if "value" in name else "by norm"]
 
-    def wrong(asked):
-        found = clip(asked)
+    def wrong(question):
+        found = clip(question)
         return replace(found, cost=2 * found.cost)
 
     report = judged(wrong, problems=("bilinear",), conventions=(name,))
-    assert [each.what for case in report.cases for each in case.findings] == ["cost"]
+    assert [finding.what for case in report.cases for finding in case.findings] == ["cost"]
 
 
 def test_a_mean_where_a_sum_is_declared():
@@ -590,7 +590,7 @@ def test_a_mean_where_a_sum_is_declared():
     declared = {"conventions": ("sum-over-tasks",), "dtypes": ("float64",)}
     report = verify(right_step, kind="step", problems=BASE, **declared)
     assert report.verdict == "fail"
-    assert [each.name for each in report.diagnosis] == ["D02"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["D02"]
 
 
 def _clipped_as_pytorch_does(problem, limit=0.25):
@@ -603,10 +603,10 @@ def _clipped_as_pytorch_does(problem, limit=0.25):
 
 def test_a_clip_of_the_norm_may_add_a_hair_to_it():
     """clip_grad_norm_ of PyTorch divides by ‖g‖ + 1e-6: declared it passes, and undeclared it is G07."""
-    asked = {"framework": "numpy", "problems": BASE}
-    declared = verify(_clipped_as_pytorch_does, conventions=("clip-norm=0.25",), **asked)
+    options = {"framework": "numpy", "problems": BASE}
+    declared = verify(_clipped_as_pytorch_does, conventions=("clip-norm=0.25",), **options)
     assert declared.verdict == "pass"
-    first, *others = verify(_clipped_as_pytorch_does, **asked).diagnosis
+    first, *others = verify(_clipped_as_pytorch_does, **options).diagnosis
     assert (first.name, others) == ("G07", [])
     assert "by norm as in PyTorch, at 0.25" in first.evidence
 
@@ -615,11 +615,11 @@ def test_a_clip_of_the_norm_may_add_a_hair_to_it():
 def test_a_fault_under_a_clip_as_pytorch_does_is_named():
     """What is wrong beside a declared clip is named under either form of it."""
 
-    def clipped(asked):
-        found = CATALOGUE["B03"].variants[""](asked)
+    def clipped(question):
+        found = CATALOGUE["B03"].variants[""](question)
         return replace(found, gradients=scales.norm_clipped(found.gradients, 0.25, scales.PYTORCH_CLIP))
 
-    assert [each.name for each in judged(clipped, conventions=("clip-norm=0.25",)).diagnosis] == ["B03"]
+    assert [diagnosis.name for diagnosis in judged(clipped, conventions=("clip-norm=0.25",)).diagnosis] == ["B03"]
 
 
 # What counts as evidence
@@ -634,7 +634,7 @@ def test_a_missing_gradient_does_not_hide_a_fault():
         return cost, {chain: leaf if np.any(leaf) else None for chain, leaf in gradients.items()}, adapted
 
     report = verify(subject, framework="numpy", dtypes=("float64",), problems=BASE)
-    assert any("None" in each.message for case in report.cases for each in case.findings)
+    assert any("None" in finding.message for case in report.cases for finding in case.findings)
     assert report.diagnosis[0].name == "B01 + F02"
 
 
@@ -661,9 +661,9 @@ def test_a_convention_that_there_is_not(name):
 def test_a_fault_that_overflows_on_some_problem_is_named_by_the_others():
     """Ascent that ends in infinity somewhere is ascent all the same, and the evidence says what was left aside."""
 
-    def ascent_that_overflows_on_one(asked):
-        found = CATALOGUE["G02"].variants[""](asked)
-        if asked.problem.name != "one-task":
+    def ascent_that_overflows_on_one(question):
+        found = CATALOGUE["G02"].variants[""](question)
+        if question.problem.name != "one-task":
             return found
         return replace(found, gradients={chain: np.inf * np.sign(leaf) for chain, leaf in found.gradients.items()})
 

@@ -23,7 +23,7 @@ def named(subject, **options):
     """Return the names that a failing subject is given."""
     report = judged(subject, **options)
     assert report.verdict == "fail"
-    return [each.name for each in report.diagnosis]
+    return [diagnosis.name for diagnosis in report.diagnosis]
 
 
 def parameters(problem):
@@ -143,7 +143,7 @@ def with_an_optimizer(
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(
-    ("habits", "fault", "told"),
+    ("habits", "fault", "words"),
     [
         ({"decay": 0.01}, "G06", "of the variables used, a weight decay of 0.01"),
         ({"momentum": 0.9, "one_for_all": True}, "E04", "within a call"),
@@ -152,12 +152,12 @@ def with_an_optimizer(
         ({"clear_inside": False}, "D06", "in the inner steps alone"),
     ],
 )
-def test_what_an_optimizer_does_unasked_is_named(habits, fault, told):
+def test_what_an_optimizer_does_unasked_is_named(habits, fault, words):
     """A setting or a call that is missing, in a loop that is otherwise right, has its name and says which it is."""
     assert judged(with_an_optimizer).verdict == "pass"
     report = judged(lambda problem: with_an_optimizer(problem, **habits))
-    assert [each.name for each in report.diagnosis] == [fault]
-    assert f"({told})" in report.diagnosis[0].evidence
+    assert [diagnosis.name for diagnosis in report.diagnosis] == [fault]
+    assert f"({words})" in report.diagnosis[0].evidence
 
 
 def without_zeros(problem):
@@ -221,7 +221,7 @@ def accumulated_on_the_callers_own(problem):
 def test_gradients_left_on_the_callers_tensors_are_found_in_a_second_call():
     """The second call has the very tensors of the first."""
     report = judged(accumulated_on_the_callers_own, problems=("quadratic", "logistic-regression"))
-    assert [each.name for each in report.diagnosis] == ["D05"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["D05"]
 
 
 def steps_in_place(problem):
@@ -269,7 +269,7 @@ def test_a_mistake_in_torch_is_named(subject, fault):
 def test_none_for_an_unused_variable_is_told_beside_the_name():
     """None where zero belongs is a finding, and does not hide that the outer loss is of the parameters."""
     report = judged(without_zeros)
-    assert any("it is None" in each.message for case in report.cases for each in case.findings)
+    assert any("it is None" in finding.message for case in report.cases for finding in case.findings)
     assert report.diagnosis[0].name == "B01 + F02"
 
 
@@ -308,7 +308,7 @@ def test_gradients_that_are_never_cleared():
     """The second call of the same question shows D05, and the first alone would have passed."""
     assert named(NeverCleared()) == ["D05"]
     report = judged(NeverCleared())
-    assert {each.what for case in report.cases for each in case.findings} == {"second call"}
+    assert {finding.what for case in report.cases for finding in case.findings} == {"second call"}
     assert [case.problem for case in report.cases if case.verdict == "fail"] == ["mlp-tanh-mse"]  # asked twice
 
 
@@ -317,7 +317,9 @@ def test_changed_inputs(subject, changed):
     """A call that writes into the caller's tensors fails by that alone, and both values are told."""
     report = judged(subject)
     assert report.verdict == "fail"
-    found = [each for case in report.cases for each in case.findings]
-    assert {(each.what, each.message) for each in found} == {("inputs", f"the call changed the caller's {changed}")}
-    assert all(not np.array_equal(each.expected, each.got) for each in found)
-    assert [each.name for each in report.diagnosis] == ["E02"]
+    found = [finding for case in report.cases for finding in case.findings]
+    assert {(finding.what, finding.message) for finding in found} == {
+        ("inputs", f"the call changed the caller's {changed}")
+    }
+    assert all(not np.array_equal(finding.expected, finding.got) for finding in found)
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["E02"]

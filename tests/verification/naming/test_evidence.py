@@ -18,13 +18,13 @@ from verification.subjects import Reply
 
 def observed(name="bilinear", dtype="float64", **changed):
     """Return the right answer to a problem as an observation, with some leaves exchanged."""
-    seen = Observation(STANDARDS.of(name, 1), dtype, Reply())
-    right = Evidence([], Declared()).right(seen)
-    return replace(seen, reply=Reply(right.cost, returned={**right.gradients, **changed}))
+    observation = Observation(STANDARDS.of(name, 1), dtype, Reply())
+    right = Evidence([], Declared()).right(observation)
+    return replace(observation, reply=Reply(right.cost, returned={**right.gradients, **changed}))
 
 
-def evidence(*seen, declared=None):
-    return Evidence(seen, declared or Declared())
+def evidence(*observations, declared=None):
+    return Evidence(observations, declared or Declared())
 
 
 def fault(id_, variant=""):
@@ -34,12 +34,12 @@ def fault(id_, variant=""):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_leaf_may_be_off_by_four_bounds(dtype):
     """An answer matches up to 4 · 64 u max(‖x‖, κ‖x‖, s) from a fault's in one leaf, and not beyond it."""
-    seen = observed(dtype=dtype)
-    right, moves = evidence().right(seen), seen.standard.sensitivity
+    observation = observed(dtype=dtype)
+    right, moves = evidence().right(observation), observation.standard.sensitivity
     size = np.linalg.norm(right.gradients["weight"])
     kappa = np.linalg.norm(list(moves.gradients.values())) / np.linalg.norm(list(moves.sizes.values()))
     limit = 4 * 64 * np.finfo(dtype).eps / 2 * max(size, size * kappa, moves.gradients["weight"])
-    assert allowed(seen, "weight", right.gradients["weight"]) == pytest.approx(limit, rel=1e-12)
+    assert allowed(observation, "weight", right.gradients["weight"]) == pytest.approx(limit, rel=1e-12)
     for part, matches in ((0.99, True), (1.01, False)):
         moved = right.gradients["weight"] + part * limit * np.array([0.6, 0.0, 0.8])
         assert evidence().matches(observed(dtype=dtype, weight=moved), right) is matches
@@ -47,10 +47,10 @@ def test_a_leaf_may_be_off_by_four_bounds(dtype):
 
 def test_a_leaf_without_a_gradient_counts_as_zero():
     """None matches zero in the answer and in the prediction, and nothing else."""
-    seen = observed("mlp-tanh-mse", inner_gain=None)
-    right = evidence().right(seen)
+    observation = observed("mlp-tanh-mse", inner_gain=None)
+    right = evidence().right(observation)
     assert not np.any(right.gradients["inner_gain"])
-    assert evidence().matches(seen, right)
+    assert evidence().matches(observation, right)
     assert not evidence().matches(observed("mlp-tanh-mse", w1=None), right)
     none = replace(right, gradients={**right.gradients, "w1": None})
     assert evidence().matches(observed("mlp-tanh-mse", w1=np.zeros((2, 3))), none)
@@ -61,19 +61,19 @@ def test_a_leaf_without_a_gradient_counts_as_zero():
 def test_what_is_not_finite_never_matches(value):
     """NaN and infinities match nothing, not even a prediction of the same."""
     gone = np.full(3, value)
-    seen = observed(weight=gone)
-    right = evidence().right(seen)
-    assert evidence().mismatch(seen, right) == float("inf")
+    observation = observed(weight=gone)
+    right = evidence().right(observation)
+    assert evidence().mismatch(observation, right) == float("inf")
     with np.errstate(invalid="ignore"):
-        assert not evidence().matches(seen, replace(right, gradients={**right.gradients, "weight": gone}))
+        assert not evidence().matches(observation, replace(right, gradients={**right.gradients, "weight": gone}))
 
 
 def test_another_shape_never_matches():
     """A leaf of another shape is infinitely far, whatever it holds; D07's own shape is D07's."""
-    seen = observed(weight=np.zeros(()))
-    assert evidence().mismatch(seen, evidence().right(seen)) == float("inf")
-    summed = evidence().predict(seen, fault("D07")).gradients
-    assert evidence().matches(observed(**summed), evidence().predict(seen, fault("D07")))
+    observation = observed(weight=np.zeros(()))
+    assert evidence().mismatch(observation, evidence().right(observation)) == float("inf")
+    summed = evidence().predict(observation, fault("D07")).gradients
+    assert evidence().matches(observed(**summed), evidence().predict(observation, fault("D07")))
 
 
 def test_no_answer_matches_no_fault():
@@ -101,14 +101,14 @@ def test_problems_with_few_steps_come_last():
     """The cheapest problem with two steps or more is compared first."""
     names = ("one-step", "mlp-tanh-mse", "bilinear")
     deciding = evidence(*map(observed, names)).deciding
-    assert [each.problem.name for each in deciding] == ["bilinear", "mlp-tanh-mse", "one-step"]
+    assert [observation.problem.name for observation in deciding] == ["bilinear", "mlp-tanh-mse", "one-step"]
 
 
 def test_averages_of_declared_points_decide_nothing():
     """Under another declared average, problems that average are left out: what faults make of them is not known."""
     declared = Declared((convention("sum-over-points"),))
     deciding = evidence(observed("average"), observed(), declared=declared).deciding
-    assert [each.problem.name for each in deciding] == ["bilinear"]
+    assert [observation.problem.name for observation in deciding] == ["bilinear"]
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_where_a_fault_shows(id_, name, shows):
 @pytest.mark.parametrize(("bounds", "shows"), [(0.05, False), (1.95, False), (2.05, True)])
 def test_a_fault_shows_from_two_bounds_on(bounds, shows):
     """A fault that moves a leaf by less than twice what is allowed cannot be told from a right answer."""
-    seen = observed()
-    right = evidence().right(seen)
+    observation = observed()
+    right = evidence().right(observation)
     leaf = right.gradients["weight"]
     direction = np.array([0.6, 0.0, 0.8])
-    moved = {**right.gradients, "weight": leaf + bounds * allowed(seen, "weight", leaf) * direction}
-    assert evidence().shows(seen, lambda asked: replace(right, gradients=moved)) is shows
+    moved = {**right.gradients, "weight": leaf + bounds * allowed(observation, "weight", leaf) * direction}
+    assert evidence().shows(observation, lambda question: replace(right, gradients=moved)) is shows
 
 
 def test_what_leaves_the_gradients_right_shows_where_it_is_seen():
@@ -141,13 +141,13 @@ def test_what_leaves_the_gradients_right_shows_where_it_is_seen():
 
 def test_the_relative_error_of_all_leaves_together():
     """‖returned − predicted‖ / ‖predicted‖ over all leaves; a missing leaf is wholly off."""
-    seen = observed()
-    right = evidence().right(seen)
+    observation = observed()
+    right = evidence().right(observation)
     moved = observed(**{chain: 1.25 * leaf for chain, leaf in right.gradients.items()})
     assert evidence().relative_error(moved, right) == pytest.approx(0.25, rel=1e-14)
     assert evidence().relative_error(observed(weight=None, latent=None), right) == pytest.approx(1.0, rel=1e-14)
     nothing = replace(right, gradients=dict.fromkeys(right.gradients))
-    assert evidence().relative_error(seen, nothing) == 0.0
+    assert evidence().relative_error(observation, nothing) == 0.0
 
 
 # How far wrong answers are

@@ -11,6 +11,7 @@ from shared import verify
 from verification.faults import CATALOGUE, order, place, scales, tasks
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
+from verification.naming.rules import short_numbers, simple
 from verification.naming.scaling import after, under
 
 pytestmark = pytest.mark.once  # arithmetic
@@ -38,6 +39,7 @@ def fault(id_, variant=""):
     ("factor", "ids", "words"),
     [
         (lambda question: question.problem.query_examples, {"D11"}, "c = N_q"),
+        (lambda question: question.problem.query_examples * (1 + 2**-52), {"D11"}, "c = N_q"),
         (lambda question: question.tasks + 1, {"D11"}, "c = (T + 1)"),
         (lambda question: question.tasks / 2, {"D01", "D11"}, "c = 0.5"),
         (lambda question: -1 / max(question.problem.inner_grad_steps, 1), {"D11"}, "c = -1 1/K"),
@@ -49,6 +51,14 @@ def test_a_factor_is_told_by_its_rule(factor, ids, words):
     (only,) = judged(under(factor, right))
     assert set(only.faults) == ids
     assert words in only.evidence
+
+
+def test_a_fitted_number_is_held_to_the_short_one_beside_it():
+    """A fit that rounding disturbs lies beside the number that a person wrote; 1 and a little is no 1."""
+    assert next(short_numbers(0.00300002)) == 0.003
+    assert next(short_numbers(1 / 3 + 1e-9)) == 1 / 3
+    assert list(short_numbers(0.0030171)) == []
+    assert simple(1 + 1e-8) == 1 + 1e-8
 
 
 def test_a_factor_without_a_rule_has_no_name():

@@ -24,7 +24,7 @@ EVERY = [(order, name) for order in ORDERS for name in suite.names(order, plain=
 def test_oracles_agree_on_every_built_in_problem(order, name):
     """On each problem the answers differ by no more than the oracles' own error estimates, and those are small."""
     found = from_oracles(suite.problem(name, order=order))
-    assert [each.source for each in found[:2]] == ["finite differences", "explicit Jacobians"]
+    assert [answer.source for answer in found[:2]] == ["finite differences", "explicit Jacobians"]
     assert len(found) == (3 if suite.problem(name).family.name == "quadratic" else 2)
     for one, other in itertools.combinations(found, 2):
         assert one.answer.cost == pytest.approx(other.answer.cost, rel=1e-13)

@@ -124,8 +124,8 @@ def test_a_report_names_the_faults_that_it_overlooked():
 def test_a_full_run_asks_a_step_the_relations():
     """A right step holds every relation; a quick run asks none."""
     full = verify(right_step, kind="step", dtypes=("float64",), level="full")
-    assert {each.problem for each in full.relations} == set(levels.RELATED)
-    assert {each.result.verdict for each in full.relations} == {"pass"}
+    assert {related.problem for related in full.relations} == set(levels.RELATED)
+    assert {related.result.verdict for related in full.relations} == {"pass"}
     assert verify(right_step, kind="step", dtypes=("float64",)).relations == []
 
 

@@ -41,7 +41,7 @@ def test_what_every_problem_has(name):
     tasks = {"one-task": 1, "two-of-three-tasks": 2, "batched-two-of-three": 2}.get(name, 3)
     assert problem.num_tasks == tasks
     assert problem.inner_grad_steps == STEPS.get(name, 3)
-    assert not np.array_equal(*(next(iter(each.values())).ravel()[:6] for each in problem.batch.values()))
+    assert not np.array_equal(*(next(iter(role.values())).ravel()[:6] for role in problem.batch.values()))
     for leaf in [*leaves(problem.batch).values(), *leaves(problem.variables).values()]:
         assert np.all(leaf == leaf.astype(np.float32))  # both precisions are asked the same numbers
 
@@ -233,7 +233,7 @@ def test_frameworks_agree(framework, name):
     one, other = verification.problem(name), verification.problem(name, framework=framework)
     rows = [one.variables, other.variables]
     if one.options.batched:
-        rows = [map_leaves(lambda leaf: leaf[:1], each) for each in rows]
+        rows = [map_leaves(lambda leaf: leaf[:1], row) for row in rows]
     for (inner, outer), (its_inner, its_outer) in zip(one.tasks(), other.tasks(), strict=True):
         cost, its_cost = one.inner_cost(inner, rows[0]), other.inner_cost(its_inner, rows[1])
         assert float(its_cost) == pytest.approx(float(cost), rel=64 * U)
@@ -373,7 +373,7 @@ def test_what_a_plain_implementation_may_lack():
 
 def test_names_by_order():
     """Reptile is asked what has no outer loop in it; plain problems are the first of all."""
-    every, plain = (list(suite.names(1, plain=each)) for each in (False, True))
+    every, plain = (list(suite.names(1, plain=is_plain)) for is_plain in (False, True))
     assert every == list(suite.NAMES)
     assert plain == every[: len(plain)] != every
     reptile = set(suite.names("reptile", plain=False))
@@ -393,7 +393,7 @@ def test_selections_by_task():
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "says"),
+    ("option", "error", "says"),
     [
         ({"name": "cubic"}, KeyError, "name: expected one of quadratic, .*batched-leaf-rates, .* but got 'cubic'"),
         ({"order": 3}, ValueError, "order: expected one of 1, 2, 'reptile', but got 3"),
@@ -406,17 +406,17 @@ def test_selections_by_task():
         ({"dtype": "float16"}, ValueError, "dtype: expected one of 'float64', 'float32', but got 'float16'"),
     ],
 )
-def test_a_problem_that_there_is_not(asked, error, says):
+def test_a_problem_that_there_is_not(option, error, says):
     """A name, order, framework or precision that does not exist is told with those that do."""
     with pytest.raises(error, match=says):
-        verification.problem(**{"name": "quadratic", **asked})
+        verification.problem(**{"name": "quadratic", **option})
 
 
 @pytest.mark.parametrize("name", suite.NAMES)
 def test_seed_zero_makes_other_numbers(name: str) -> None:
     """`name@0` has other variables than the problem itself: 0 is a seed like any other."""
     order = next(order for order in ORDERS if suite.is_asked(name, order))
-    own, other = (leaves(verification.problem(each, order=order).variables) for each in (name, f"{name}@0"))
+    own, other = (leaves(verification.problem(title, order=order).variables) for title in (name, f"{name}@0"))
     assert not any(np.array_equal(own[chain], other[chain]) for chain in own)
 
 

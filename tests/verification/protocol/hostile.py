@@ -105,7 +105,7 @@ def on_run(request, reply, count):
         result["gradients"]["vector"]["shape"] = [7]
     elif MODE == "doubled":
         values = result["gradients"]["vector"]["values"]
-        result["gradients"]["vector"]["values"] = [(2 * float.fromhex(each)).hex() for each in values]
+        result["gradients"]["vector"]["values"] = [(2 * float.fromhex(value)).hex() for value in values]
     elif MODE in ("flat", "shape of another"):
         result["gradients"]["vector"] = {"shape": [7], "values": ["0x1p+0"] * 7}
     elif MODE == "none":
@@ -186,7 +186,7 @@ def main():
             reply["result"]["array"]["shape"] = [len(reply["result"]["array"]["values"])]
         elif MODE == "rounding" and request["command"] == "echo":
             values = reply["result"]["array"]["values"]
-            reply["result"]["array"]["values"] = [float(f"{float.fromhex(each):.15g}").hex() for each in values]
+            reply["result"]["array"]["values"] = [float(f"{float.fromhex(value):.15g}").hex() for value in values]
         if MODE == "out of order" and request["command"] == "run":
             kept, reply = reply, kept
             if reply is None:

@@ -75,7 +75,9 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("mode", "failing", "cause"), BROKEN, ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("mode", "failing", "cause"), BROKEN, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_problem_has_a_verdict_with_its_cause(
     plan: set[tuple[str, str]],
     hostile: Callable[..., str],

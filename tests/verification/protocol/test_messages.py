@@ -36,7 +36,7 @@ WHOLE = json.loads(SCHEMA.read_text("utf-8"))
 
 def validator(name: str) -> Draft202012Validator:
     problem = json.loads((SCHEMAS / "problem.schema.json").read_text("utf-8"))
-    resources = [(each["$id"], Resource.from_contents(each)) for each in (WHOLE, problem)]
+    resources = [(document["$id"], Resource.from_contents(document)) for document in (WHOLE, problem)]
     reference = {"$schema": WHOLE["$schema"], "$ref": f"protocol.schema.json#/$defs/{name}"}
     return Draft202012Validator(reference, registry=Registry().with_resources(resources))
 
@@ -138,10 +138,10 @@ NO_NUMBER = ["", "1", "1.5", "Infinity", "NaN", "0x", "0x1p+5000", "0x1.g", None
 
 def test_a_number_is_a_hex_float() -> None:
     """Hex floats are read exactly, the least subnormal one included, and nothing else is a number."""
-    assert [read_number(each, "cost") for each in NUMBER[:4]] == [1.0, -0.1875, 5e-324, float.fromhex("0x1.abcp5")]
-    for each in NO_NUMBER:
+    assert [read_number(text, "cost") for text in NUMBER[:4]] == [1.0, -0.1875, 5e-324, float.fromhex("0x1.abcp5")]
+    for text in NO_NUMBER:
         with pytest.raises(MalformedError, match="cost: "):
-            read_number(each, "cost")
+            read_number(text, "cost")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_answer_to_start_has_the_version_a_name_and_a_language(change: dict[s
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "options"),
     [
         ("quadratic", set()),
         ("mlp-tanh-mse", {"gains"}),
@@ -211,13 +211,13 @@ def test_an_answer_to_start_has_the_version_a_name_and_a_language(change: dict[s
         ("leaf-rates", {"gains", "leaf-rates"}),
     ],
 )
-def test_what_a_problem_needs_is_read_from_its_layout(name: str, asked: set[str]) -> None:
+def test_what_a_problem_needs_is_read_from_its_layout(name: str, options: set[str]) -> None:
     """The options that a layout uses are those that a program has to declare to be asked it."""
     layout = from_problem(suite.problem(name))
-    assert needs(layout) == asked
+    assert needs(layout) == options
     none = Capabilities(EVERYTHING.families, EVERYTHING.steps, EVERYTHING.dtypes, frozenset())
     assert EVERYTHING.lacks(layout, "float32") == ""
-    assert [each for each in asked if each not in none.lacks(layout, "float64")] == []
+    assert [need for need in options if need not in none.lacks(layout, "float64")] == []
 
 
 def test_the_specification_shows_lines_that_are_right() -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,7 +67,7 @@ def test_a_name_agrees_with_the_vectors_too(hostile: Callable[..., str], tmp_pat
     assert run("verify", "--command", hostile("too few of three steps"), "--format", f"json={file}").exit_code == 1
     content = json.loads(file.read_text("utf-8"))
     assert {case["verdict"] for case in content["cases"] if case["group"] == "problems"} == {"fail"}
-    assert [each["fault"] for each in content["diagnosis"]] == ["several"]
+    assert [diagnosis["fault"] for diagnosis in content["diagnosis"]] == ["several"]
 
 
 def test_subnormal_numbers_flushed_to_zero_are_named(hostile: Callable[..., str]) -> None:
@@ -90,10 +95,10 @@ def test_a_program_that_breaks_down_fails_with_its_cause(hostile: Callable[..., 
     file = tmp_path / "report.json"
     result = run("verify", "--command", hostile("die"), "--timeout", "5", "--format", f"json={file}")
     assert result.exit_code == 1
-    told = " ".join(result.output.replace("│", "").split())
+    words = " ".join(result.output.replace("│", "").split())
     assert (
         "15 of 15 answers are missing, because the judge gave the program up. The cause: it had broken down 3 times"
-        in told
+        in words
     )
     Draft202012Validator(schema()).validate(json.loads(file.read_text("utf-8")))
 
@@ -189,8 +194,8 @@ def test_the_help_has_examples(name: str) -> None:
 def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
     """A vector is printed in its own precisions and order alone, and others are wrong usage."""
     every = list(golden())
-    double = next(each for each in every if each.dtypes == ["float64"])
-    fomaml = next(each for each in every if each.problem["step"] == "fomaml" and "float32" in each.dtypes)
+    double = next(vector for vector in every if vector.dtypes == ["float64"])
+    fomaml = next(vector for vector in every if vector.problem["step"] == "fomaml" and "float32" in vector.dtypes)
     refused = run("requests", double.id, "--dtype", "float32")
     assert refused.exit_code == 2
     assert "expected float64 for the vector" in " ".join(refused.output.split())
@@ -198,5 +203,23 @@ def test_a_vector_is_asked_in_its_own_precision_and_order() -> None:
     assert refused.exit_code == 2
     assert "is of order 1, but got reptile." in " ".join(refused.output.split())
     assert run("requests", fomaml.id, "--order", "1", "--dtype", "float32").exit_code == 0
-    reptile = next(each for each in every if each.problem["step"] == "reptile")
+    reptile = next(vector for vector in every if vector.problem["step"] == "reptile")
     assert run("requests", reptile.id).exit_code == 0
+
+
+@pytest.mark.parametrize("words", ["verify --problem quadratic --command", "smoke --command"])
+def test_a_damaged_file_of_vectors_is_told_for_what_it_is(
+    tmp_path: Path, hostile: Callable[..., str], words: str
+) -> None:
+    """Neither the program nor the judge is blamed for an installation whose golden vectors were changed."""
+    for package in ("refmaml", "verification"):
+        place = Path(str(find_spec(package).origin)).parent  # type: ignore[union-attr]  # both are installed
+        shutil.copytree(place, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "verification" / "vectors" / "data" / "bilinear.maml.json"
+    file.write_bytes(file.read_bytes()[:-100])
+    command = [sys.executable, "-m", "refmaml", *words.split(), hostile("none of them")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 70
+    assert f"Error: {file} was changed" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -77,8 +77,8 @@ def without_start(batch: Any, inner: Any, outer: Any, variables: Any, count: int
 
 
 def _zip(function: Callable[..., Any], one: Any, other: Any) -> Any:
-    each = iter(leaves(other).values())
-    return map_leaves(lambda leaf: function(leaf, next(each)), one)
+    rest = iter(leaves(other).values())
+    return map_leaves(lambda leaf: function(leaf, next(rest)), one)
 
 
 def support_in_average(
@@ -126,8 +126,8 @@ def accumulating() -> Step:
 
 def inner_left(batch: Any, inner: Any, outer: Any, variables: Any, count: int, alpha: Any, **options: Any) -> Any:
     """D06: the inner gradients stay in the accumulator: Σ_k ∇S(φ_k) + ∇Q(φ_K)."""
-    asked = {**options, "return_inner_v": True}
-    cost, grads, adapted = fomaml_step(batch, inner, outer, variables, count, alpha, **asked)
+    request = {**options, "return_inner_v": True}
+    cost, grads, adapted = fomaml_step(batch, inner, outer, variables, count, alpha, **request)
     rest = _displacement(variables, adapted, alpha)
     return cost, _zip(np.add, grads, rest), adapted
 
@@ -147,9 +147,9 @@ def chained(batch: Any, inner: Any, outer: Any, variables: Any, count: int, alph
         answers.append(fomaml_step(_one(batch, t), inner, outer, start, count, alpha, **options))
         start = map_leaves(lambda leaf: leaf[0], answers[-1][2])
     total, rows = answers[0][1], answers[0][2]
-    for each in answers[1:]:
-        total, rows = _zip(np.add, total, each[1]), _zip(lambda a, b: np.concatenate([a, b]), rows, each[2])
-    return np.mean([each[0] for each in answers]), map_leaves(lambda g: g / len(answers), total), rows
+    for answer in answers[1:]:
+        total, rows = _zip(np.add, total, answer[1]), _zip(lambda a, b: np.concatenate([a, b]), rows, answer[2])
+    return np.mean([answer[0] for answer in answers]), map_leaves(lambda g: g / len(answers), total), rows
 
 
 def overwriting(batch: Any, inner: Any, outer: Any, variables: Any, *rest: Any, **options: Any) -> Any:
@@ -287,19 +287,19 @@ FIRST: dict[str, Callable[[], Step]] = {
 
 def last_step_only(batch: Any, inner: Any, outer: Any, variables: Any, count: int, alpha: Any, **options: Any) -> Any:
     """A08: only the last inner step is differentiated, (I − αH_{K−1}) ∇Q(φ_K)."""
-    asked = {**options, "return_inner_v": True}
-    cost, grads, adapted = maml_step(batch, inner, outer, variables, count, alpha, **asked)
+    request = {**options, "return_inner_v": True}
+    cost, grads, adapted = maml_step(batch, inner, outer, variables, count, alpha, **request)
     if count < 2:
         return cost, grads, adapted
-    asked.pop("num_tasks", None)
+    request.pop("num_tasks", None)
     answers = []
     for t in range(_count(batch, options)):
-        start = fomaml_step(_one(batch, t), inner, outer, variables, count - 1, alpha, **asked)[2]
+        start = fomaml_step(_one(batch, t), inner, outer, variables, count - 1, alpha, **request)[2]
         start = map_leaves(lambda leaf: leaf[0], start)
-        answers.append(maml_step(_one(batch, t), inner, outer, start, 1, alpha, **asked)[1])
+        answers.append(maml_step(_one(batch, t), inner, outer, start, 1, alpha, **request)[1])
     total = answers[0]
-    for each in answers[1:]:
-        total = _zip(np.add, total, each)
+    for answer in answers[1:]:
+        total = _zip(np.add, total, answer)
     return cost, map_leaves(lambda g: g / len(answers), total), adapted
 
 

@@ -33,11 +33,11 @@ def asked_of(fault: str, order: int) -> Problem:
 @cache
 def kills() -> dict[str, list[str]]:
     """Return the relations that break, for each fault."""
-    asked = [(name, 1, make) for name, make in broken_steps.FIRST.items()]
-    asked += [(name, 2, make) for name, make in broken_steps.SECOND.items()]
+    steps = [(name, 1, make) for name, make in broken_steps.FIRST.items()]
+    steps += [(name, 2, make) for name, make in broken_steps.SECOND.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # inner ascent overflows, which is no news about it
-        return {name: check_problem(make(), asked_of(name, order)).broken for name, order, make in asked}
+        return {name: check_problem(make(), asked_of(name, order)).broken for name, order, make in steps}
 
 
 def alone() -> dict[str, list[str]]:

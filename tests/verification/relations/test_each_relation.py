@@ -100,7 +100,7 @@ def torch_step(
             rows[name].append(leaf.detach())
         costs.append(cost.detach())
     answer = (sum(costs) / tasks, totals)
-    return (*answer, {name: torch.stack(each) for name, each in rows.items()}) if return_inner_v else answer
+    return (*answer, {name: torch.stack(values) for name, values in rows.items()}) if return_inner_v else answer
 
 
 def torch_inner(batch: Any, v: Any) -> Any:
@@ -127,7 +127,7 @@ def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: 
     import torch
 
     data, variables = (
-        {n: torch.tensor(leaf) for n, leaf in each.items()} for each in own(dtype)
+        {n: torch.tensor(leaf) for n, leaf in container.items()} for container in own(dtype)
     )  # fmt: skip
     report = check_relations(torch_step, data, torch_inner, torch_outer, variables, 3, 0.05, framework="torch")
     assert report.broken == [], str(report)
@@ -137,7 +137,7 @@ def test_a_torch_step_on_its_users_own_costs_passes_what_it_can_be_asked(dtype: 
         "first_tasks": "the step does not take num_tasks",
         "batched_against_loop": "the step does not take batched",
     }
-    assert {each.name for each in report.results if each.verdict == "inconclusive"} <= {"gap_order"}
+    assert {result.name for result in report.results if result.verdict == "inconclusive"} <= {"gap_order"}
 
 
 @pytest.mark.framework("torch")
@@ -145,7 +145,7 @@ def test_a_torch_step_with_one_inner_step_too_few_fails() -> None:
     """A PyTorch step with one inner step too few breaks the relations that count steps."""
     import torch
 
-    data, variables = ({n: torch.tensor(leaf) for n, leaf in each.items()} for each in own())
+    data, variables = ({n: torch.tensor(leaf) for n, leaf in container.items()} for container in own())
 
     def short(*arguments: Any, return_inner_v: Any = False) -> tuple[Any, ...]:
         steps = max(arguments[4] - 1, 0)
@@ -190,7 +190,7 @@ def test_an_inner_update_that_is_not_descent_is_asked_only_what_holds_for_it() -
         return gradient_descent_update(w, {n: anp.sign(g) for n, g in dcdw.items()}, lr, stop_gradients=stop_gradients)
 
     report = checked(fomaml_step, inner_optimization_step=signed, relations=["composition", "zero_rate", "permutation"])
-    assert [each.name for each in report.results] == ["permutation"]
+    assert [result.name for result in report.results] == ["permutation"]
     assert report.not_tested["composition"] == "it does not hold with inner_optimization_step"
 
 
@@ -253,7 +253,7 @@ def test_nan_on_one_side_breaks_and_on_both_sides_decides_nothing() -> None:
 
     assert checked(sometimes, relations=["linearity"]).verdict == "fail"
     report = checked(always, relations=["permutation", "second_call", "linearity", "duplication"])
-    assert {each.verdict for each in report.results} == {"inconclusive"}
+    assert {result.verdict for result in report.results} == {"inconclusive"}
     assert checked(always).verdict == "fail"  # differences of the cost are finite
 
 
@@ -282,7 +282,7 @@ def test_a_report_reads_as_text_and_as_json() -> None:
     report = checked(broken_steps.FIRST["D01"](), relations=["duplication", "purity", "batched_against_loop"])
     shown = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert shown["verdict"] == "fail"
-    assert [each["name"] for each in shown["relations"]] == ["duplication", "purity"]
+    assert [related["name"] for related in shown["relations"]] == ["duplication", "purity"]
     assert list(shown["not_tested"]) == ["batched_against_loop"]
     assert str(report).startswith("fail: 2 relations tested, 1 broken\n  fail         duplication")
     assert isinstance(report["purity"], Result)

@@ -76,9 +76,9 @@ def test_it_runs_on_ones_own_costs() -> None:
     """A user's own data and cost are tested as built-in problems are."""
     rng = np.random.default_rng(4)
     data = {"x": rng.normal(size=(3, 6, 5)), "y": rng.normal(size=(3, 6))}
-    asked = (data, squared, None, {"w": rng.normal(size=5)}, 2, 0.1)
-    assert check_taylor(fomaml_step, *asked, target="surrogate", batched=False).verdict == "pass"
-    assert check_taylor(fomaml_step, *asked, target="meta-objective", batched=False).verdict == "fail"
+    arguments = (data, squared, None, {"w": rng.normal(size=5)}, 2, 0.1)
+    assert check_taylor(fomaml_step, *arguments, target="surrogate", batched=False).verdict == "pass"
+    assert check_taylor(fomaml_step, *arguments, target="meta-objective", batched=False).verdict == "fail"
 
 
 def test_what_cannot_be_asked_says_why() -> None:

@@ -24,7 +24,7 @@ ONE = {"dtypes": ("float64",), "problems": ("bilinear",)}
 
 
 def pair():
-    return FaultySubject(under(lambda asked: asked.tasks, CATALOGUE["C01"].variants[""]))
+    return FaultySubject(under(lambda question: question.tasks, CATALOGUE["C01"].variants[""]))
 
 
 def spoiled(problem):
@@ -77,8 +77,8 @@ def test_every_report_fulfils_the_schema(written, name):
 
 def test_the_reports_are_of_every_kind(written):
     """The reports above have every verdict, a single name, a pair, no name, and infinities: each is tried."""
-    assert {each["verdict"] for each in written.values()} == {"pass", "fail", "inconclusive"}
-    first = {name: (each["diagnosis"] or [{"fault": None}])[0]["fault"] for name, each in written.items()}
+    assert {value["verdict"] for value in written.values()} == {"pass", "fail", "inconclusive"}
+    first = {name: (content["diagnosis"] or [{"fault": None}])[0]["fault"] for name, content in written.items()}
     assert (first["one name"], first["no name"], first["pass"]) == ("B02", "several", None)
     assert isinstance(first["a pair"], list)
     assert set(first["a pair"]) == {"D01", "C01"}
@@ -89,17 +89,17 @@ def test_every_field_is_described():
     """Each property and each definition says what it holds, in words."""
 
     def properties(node):
-        for name, each in node.get("properties", {}).items():
-            if set(each) - {"properties", "items", "maxItems", "minItems", "not", "const", "contains"}:
-                yield name, each
-            yield from properties(each)
-        for each in node.get("$defs", {}).values():
-            yield from properties(each)
+        for name, content in node.get("properties", {}).items():
+            if set(content) - {"properties", "items", "maxItems", "minItems", "not", "const", "contains"}:
+                yield name, content
+            yield from properties(content)
+        for content in node.get("$defs", {}).values():
+            yield from properties(content)
 
-    told = dict(properties(schema()))
+    described = dict(properties(schema()))
     fields = {"verdict", "diagnosis", "fault", "evidence", "cannot_tell_from", "cases", "snippet", "what", "bound"}
-    assert set(told) >= fields
-    assert [name for name, each in properties(schema()) if not each.get("description")] == []
+    assert set(described) >= fields
+    assert [name for name, content in properties(schema()) if not content.get("description")] == []
 
 
 def test_the_schema_names_the_fields_that_there_are(written):
@@ -123,7 +123,7 @@ def test_every_id_of_the_catalogue_is_a_fault_of_the_schema():
     """The pattern of ids takes the whole catalogue, and nothing that is not shaped like it."""
     fault = VALIDATOR.evolve(schema=schema()["$defs"]["fault"])
     assert all(fault.is_valid(id_) for id_ in CATALOGUE)
-    assert not any(fault.is_valid(each) for each in ("B2", "H01", "several", "B02 + D01", 2))
+    assert not any(fault.is_valid(id_) for id_ in ("B2", "H01", "several", "B02 + D01", 2))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ UNTOUCHED = Lineup(correct=lambda: pytest.fail("something was measured"))
 
 def run(*arguments, given=None):
     """Return the result of `refmaml`, perhaps with a lineup of one's own; no traceback of ours is ever printed."""
-    result = CliRunner().invoke(main, [str(each) for each in arguments], obj=given)
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], obj=given)
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
@@ -52,22 +52,24 @@ def run(*arguments, given=None):
 
 def test_the_bound_stands_between_right_and_wrong(measured):
     """In both precisions and at both rates correct code is within the bound and the faintest fault outside it."""
-    assert [(each.rate, each.dtype) for each in measured] == [(rate, dtype) for rate in SMALL.rates for dtype in DTYPES]
-    for each in measured:
-        assert 0 < each.correct.units < tolerances.FACTOR < each.faintest.units < float("inf")
-        assert [each.accused, each.hidden, each.overlooked, each.decided] == [False, False, False, True]
+    assert [(setting.rate, setting.dtype) for setting in measured] == [
+        (rate, dtype) for rate in SMALL.rates for dtype in DTYPES
+    ]
+    for setting in measured:
+        assert 0 < setting.correct.units < tolerances.FACTOR < setting.faintest.units < float("inf")
+        assert [setting.accused, setting.hidden, setting.overlooked, setting.decided] == [False, False, False, True]
     assert calibration.objections(measured) == []
 
 
 def test_the_faintest_fault_at_each_precision(measured):
     """In double precision it is arithmetic in single; in single, where that is none, a mean over near points."""
-    by_dtype = {dtype: {each.faintest.by for each in measured if each.dtype == dtype} for dtype in DTYPES}
+    by_dtype = {dtype: {setting.faintest.by for setting in measured if setting.dtype == dtype} for dtype in DTYPES}
     assert by_dtype == {"float64": {"G11"}, "float32": {"M07 (the mean over θ, …, φ_K)"}}
 
 
 def test_a_fault_in_the_inner_rate_is_as_faint_as_the_rate_is_small(measured):
     """A rate 128 times as small makes the fault G10 fainter in proportion, to the order α² that K = 1 leaves over."""
-    small, large = (each.faintest.units for each in measured if each.dtype == "float32")
+    small, large = (setting.faintest.units for setting in measured if setting.dtype == "float32")
     # The sensitivity s changes with α as well, by at most α itself times the curvature: a half covers 1/8.
     assert large / small == pytest.approx(128, rel=0.5)
 
@@ -160,13 +162,13 @@ def lineup(subject):
 def test_a_wrong_variant_that_is_called_correct_is_noticed():
     """A variant that is off by 2⁻¹⁰ is named, with the size of its error, in both precisions."""
     settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)), lineup(FaultySubject(_off)))
-    assert [each.correct.by for each in settings] == ["planted", "planted"]
-    assert all(each.accused for each in settings)
-    assert ["'planted' errs by" in each for each in calibration.objections(settings)] == [True, True]
+    assert [setting.correct.by for setting in settings] == ["planted", "planted"]
+    assert all(setting.accused for setting in settings)
+    assert ["'planted' errs by" in setting for setting in calibration.objections(settings)] == [True, True]
 
 
-def _off(asked):
-    return scaled(right(asked), 1 + 2.0**-10)
+def _off(question):
+    return scaled(right(question), 1 + 2.0**-10)
 
 
 def test_a_variant_that_cannot_be_asked_is_noticed():
@@ -176,7 +178,7 @@ def test_a_variant_that_cannot_be_asked_is_noticed():
         raise ArithmeticError("planted")
 
     settings = calibration.climb(replace(SMALL, rates=(2.0**-3,)), lineup(broken))
-    assert [each.correct for each in settings] == [Measured(float("inf"), "planted")] * 2
+    assert [setting.correct for setting in settings] == [Measured(float("inf"), "planted")] * 2
     assert settings[0].to_dict()["correct"] == {"units": None, "variant": "planted"}
 
 
@@ -194,8 +196,8 @@ def test_the_four_ways_a_setting_can_lie():
         (_setting(1.0, at, 2.0), (False, True, True, True)),
         (_setting(float("nan"), float("nan"), float("nan")), (True, True, False, False)),
     ]
-    for each, expected in table:
-        assert (each.accused, each.hidden, each.decided, each.overlooked) == expected
+    for setting, expected in table:
+        assert (setting.accused, setting.hidden, setting.decided, setting.overlooked) == expected
 
 
 def test_a_summary_takes_the_faintest_fault_where_the_judge_decides():
@@ -210,7 +212,7 @@ def test_a_summary_takes_the_faintest_fault_where_the_judge_decides():
 def test_ladders_leave_out_what_makes_no_sense():
     """Reptile has no outer loop to average in: that problem has a ladder in first order alone."""
     found = calibration.ladders(("quadratic", "average"), (1, "reptile"), (1, 2), (0.5,))
-    assert [(each.problem, each.order, each.steps) for each in found] == [
+    assert [(setting.problem, setting.order, setting.steps) for setting in found] == [
         ("quadratic", 1, 1), ("quadratic", 1, 2), ("average", 1, 1), ("average", 1, 2),
         ("quadratic", "reptile", 1), ("quadratic", "reptile", 2),
     ]  # fmt: skip
@@ -218,10 +220,10 @@ def test_ladders_leave_out_what_makes_no_sense():
 
 def test_processes_find_what_one_finds(measured):
     """Two processes measure the same numbers, and tell of each ladder when it is done."""
-    told = []
-    found = calibration.measure([SMALL], 2, lambda *each: told.append(each))
+    notes = []
+    found = calibration.measure([SMALL], 2, lambda *note: notes.append(note))
     assert found == measured
-    assert told == [(1, 1, "logistic-regression, K = 1")]
+    assert notes == [(1, 1, "logistic-regression, K = 1")]
 
 
 @pytest.mark.sampled(1)
@@ -234,9 +236,9 @@ def test_the_command_writes_the_figure_and_the_numbers(tmp_path, suffix):
     assert result.exit_code == 0
     assert "the bound is 64" in result.output
     assert "the judge would overlook it in 0." in result.output
-    told = json.loads(numbers.read_text("utf-8"))
-    assert (told["bound"], told["objections"]) == (64, [])
-    assert [(each["dtype"], each["rate"]) for each in told["settings"]] == [(d, 2.0**-10) for d in DTYPES]
+    written = json.loads(numbers.read_text("utf-8"))
+    assert (written["bound"], written["objections"]) == (64, [])
+    assert [(setting["dtype"], setting["rate"]) for setting in written["settings"]] == [(d, 2.0**-10) for d in DTYPES]
     first = figure.read_bytes()
     assert run(*COMMAND, "--out", figure).exit_code == 0
     assert figure.read_bytes() == first

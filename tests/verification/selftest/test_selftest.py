@@ -31,8 +31,8 @@ pytestmark = pytest.mark.once  # arithmetic
 ORDERS = (1, 2, "reptile")
 
 
-def _chance(asked):
-    found = right(asked)
+def _chance(question):
+    found = right(question)
     return replace(found, gradients={chain: np.cos(1 + leaf) for chain, leaf in found.gradients.items()})
 
 
@@ -61,9 +61,9 @@ def command(*arguments, given):
 
 def test_every_fault_in_every_order_and_precision_is_tried():
     """The trials are the whole catalogue, with each variant in each order and precision that it can be in, once."""
-    asked = [trial for trial in trials(ORDERS, DTYPES) if trial.faults]
-    assert len(asked) == len(set(asked))
-    assert {(trial.faults[0], trial.variant, trial.order, trial.dtype) for trial in asked} == {
+    plan = [trial for trial in trials(ORDERS, DTYPES) if trial.faults]
+    assert len(plan) == len(set(plan))
+    assert {(trial.faults[0], trial.variant, trial.order, trial.dtype) for trial in plan} == {
         (id_, variant, order, dtype)
         for id_, fault in CATALOGUE.items()
         for variant in fault.variants
@@ -74,9 +74,9 @@ def test_every_fault_in_every_order_and_precision_is_tried():
 
 def test_at_least_twelve_correct_variants_are_tried():
     """At least a dozen correct variants go through the judge, in the orders and precisions that they have."""
-    asked = [trial for trial in trials(ORDERS, DTYPES) if not trial.faults]
-    assert len({trial.variant for trial in asked}) >= 12
-    assert {(trial.variant, trial.order, trial.dtype) for trial in asked} == {
+    plan = [trial for trial in trials(ORDERS, DTYPES) if not trial.faults]
+    assert len({trial.variant for trial in plan}) >= 12
+    assert {(trial.variant, trial.order, trial.dtype) for trial in plan} == {
         (variant.name, order, dtype) for variant in variants() for order in variant.orders for dtype in DTYPES
     }
 
@@ -84,16 +84,16 @@ def test_at_least_twelve_correct_variants_are_tried():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_reptile_that_averages_the_adapted_weights_first_is_right(dtype):
     """(θ − mean φ_K)/α rounds θ itself, also where the right answer is 0; that accuses nobody."""
-    asked = Trial((), "adapted weights averaged, then subtracted", "reptile", dtype)
-    assert run(asked, STANDARDS).outcome == "correct"
+    trial = Trial((), "adapted weights averaged, then subtracted", "reptile", dtype)
+    assert run(trial, STANDARDS).outcome == "correct"
 
 
 def test_pairs_are_a_scale_and_a_structure():
     """Every structural fault is tried under a sum over tasks and under a factor, and no scale is."""
-    asked = pair_trials(ORDERS)
-    assert {trial.faults[0] for trial in asked} == {"D01", "D11"}
+    plan = pair_trials(ORDERS)
+    assert {trial.faults[0] for trial in plan} == {"D01", "D11"}
     structural = {id_ for id_, fault in CATALOGUE.items() if fault.structural}
-    assert {trial.faults[1] for trial in asked} == structural
+    assert {trial.faults[1] for trial in plan} == structural
     assert not structural & {"D01", "D02", "D11", "G03"}
 
 
@@ -140,8 +140,8 @@ def test_a_fault_that_is_named():
 @pytest.mark.parametrize("scale", ["D01", "D11"])
 def test_a_pair_that_is_named(scale):
     """A pair counts as named where both of its names are told."""
-    asked = on("bilinear", "one-task", "logistic-regression")
-    result = run(Trial((scale, "B03"), "", 1, "float64"), STANDARDS, asked)
+    standards = on("bilinear", "one-task", "logistic-regression")
+    result = run(Trial((scale, "B03"), "", 1, "float64"), STANDARDS, standards)
     assert (result.outcome, set(result.name.split(" + "))) == ("named", {scale, "B03"})
 
 
@@ -211,21 +211,21 @@ def _nobody():
 HERE = []
 
 
-def _noting(asked):
+def _noting(question):
     """Answer right, and note it in this process."""
-    HERE.append(asked.problem.name)
-    return right(asked)
+    HERE.append(question.problem.name)
+    return right(question)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_results_come_in_order(jobs):
     """However many processes work, results come in the order of the trials, and progress is told for each."""
-    asked = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32", 5)]
+    plan = [Trial(("Z99",), "", "reptile", "float64"), Trial(("Z99",), "", 1, "float32", 5)]
     heard = []
     quiet = Lineup({"Z99": planted(_noting)}, _nobody, ("bilinear",))
     HERE.clear()
-    results = run_all(asked, jobs, lambda *progress: heard.append(progress), quiet)
-    assert [(result.trial, result.outcome) for result in results] == [(trial, "survived") for trial in asked]
+    results = run_all(plan, jobs, lambda *progress: heard.append(progress), quiet)
+    assert [(result.trial, result.outcome) for result in results] == [(trial, "survived") for trial in plan]
     assert heard == [(1, 2, "Z99"), (2, 2, "Z99")]
     assert bool(HERE) == (jobs == 1)  # two processes leave this one alone
 
@@ -377,11 +377,11 @@ def test_the_catalogue_on_the_command_line(monkeypatch):
     listed = CliRunner().invoke(main, ["faults"])
     assert listed.exit_code == 0
     assert all(id_ in listed.output for id_ in (*CATALOGUE, *NOT_SHOWN))
-    told = CliRunner().invoke(main, ["faults", "g03"])
-    assert told.exit_code == 0
+    result = CliRunner().invoke(main, ["faults", "g03"])
+    assert result.exit_code == 0
     row = CATALOGUE["G03"]
     for words in (row.title, row.formula, row.source, row.shows, "not divided", "--convention"):
-        assert words in told.output
+        assert words in result.output
     assert "Variants" not in CliRunner().invoke(main, ["faults", "B03"]).output
     unknown = CliRunner().invoke(main, ["faults", "H01"])
     assert unknown.exit_code == 2

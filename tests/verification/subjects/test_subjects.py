@@ -26,7 +26,7 @@ def right(problem):
     tasks = [outer for _, outer in problem.tasks()]
     gradients = [problem.outer_gradient(outer, problem.variables) for outer in tasks]
     cost = sum(problem.outer_cost(outer, problem.variables) for outer in tasks) / len(tasks)
-    return cost, {chain: sum(each[chain] for each in gradients) / len(tasks) for chain in gradients[0]}
+    return cost, {chain: sum(gradient[chain] for gradient in gradients) / len(tasks) for chain in gradients[0]}
 
 
 def findings(subject, framework="numpy"):
@@ -34,7 +34,7 @@ def findings(subject, framework="numpy"):
     report = verify(subject, framework=framework, kind="problem", dtypes=("float64",))
     (case,) = report.cases
     assert (report.verdict == "fail") == bool(case.findings)
-    return [(each.what, each.leaf, each.message) for each in case.findings]
+    return [(finding.what, finding.leaf, finding.message) for finding in case.findings]
 
 
 def returning(**changes):
@@ -442,8 +442,8 @@ def test_an_exception_is_a_finding(error, says):
 def test_code_for_pytorch_is_told_the_option(error, framework):
     """What PyTorch's code raises on other arrays comes with a hint at the option."""
     ((_, _, message),) = findings(raising(error), framework)
-    told = str(error).rstrip(".")
-    assert f": {told} (test_subjects.py, line " in message
+    sentence = str(error).rstrip(".")
+    assert f": {sentence} (test_subjects.py, line " in message
     assert message.endswith("). Is it written for PyTorch? Then pass --framework torch")
 
 

@@ -102,12 +102,12 @@ def test_plain_gradients_of_pytorch_are_right_where_every_variable_is_used():
         mean = [sum(leaves) / len(leaves) for leaves in zip(*slopes, strict=True)]
         return sum(costs) / len(costs), dict(zip(problem.variables, mean, strict=True))
 
-    asked = {"framework": "torch", "dtypes": ("float64",), "problems": ("quadratic", "mlp-tanh-mse")}
-    report = verify(subject, **asked)
+    options = {"framework": "torch", "dtypes": ("float64",), "problems": ("quadratic", "mlp-tanh-mse")}
+    report = verify(subject, **options)
     assert {finding.what for case in report.cases for finding in case.findings} == {"exception"}
     assert all("all-variables-used" in finding.message for case in report.cases for finding in case.findings)
     subject.supports = ("all-variables-used",)
-    report = verify(subject, **asked)
+    report = verify(subject, **options)
     assert report.verdict == "pass", report.reason
     assert [case.problem for case in report.cases] == ["used:quadratic", "used:mlp-tanh-mse"]
     assert "'used:quadratic'" in report.cases[0].snippet

@@ -19,10 +19,10 @@ FILES = [entry["file"] for entry in json.loads((DATA / "manifest.json").read_tex
 @pytest.mark.parametrize("file", FILES)
 def test_the_reference_answers_every_vector_within_its_bound(file: str, dtype: str) -> None:
     """In each precision the reference is within the bound of every vector of a file."""
-    vectors = [Vector(each["id"], each) for each in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
-    asked = [vector for vector in vectors if dtype in vector.dtypes]
-    assert asked, f"{file} has no vector for {dtype}"
-    wrong = {v.id: found for v in asked if (found := check(STEPS[v.problem["step"]], v, dtype=dtype))}
+    vectors = [Vector(content["id"], content) for content in json.loads((DATA / file).read_text("utf-8"))["vectors"]]
+    chosen = [vector for vector in vectors if dtype in vector.dtypes]
+    assert chosen, f"{file} has no vector for {dtype}"
+    wrong = {v.id: found for v in chosen if (found := check(STEPS[v.problem["step"]], v, dtype=dtype))}
     assert wrong == {}
 
 
@@ -31,7 +31,7 @@ def test_a_wrong_step_is_turned_down_with_the_part_that_is_wrong(every) -> None:
     vector = every["mlp-tanh-mse-fomaml-k2-t3-batched-double"]
     found = check(refmaml.maml_step, vector)
     assert found
-    assert all(each.startswith("gradients ") and "in the 2-norm" in each for each in found)
+    assert all(message.startswith("gradients ") and "in the 2-norm" in message for message in found)
 
 
 def test_a_not_a_number_is_turned_down(every) -> None:
@@ -42,7 +42,7 @@ def test_a_not_a_number_is_turned_down(every) -> None:
         return cost * np.nan, grads, adapted
 
     vector = next(v for v in every if v.problem["step"] == "fomaml")
-    assert [each.split(":")[0] for each in check(step, vector)] == ["cost"]
+    assert [message.split(":")[0] for message in check(step, vector)] == ["cost"]
 
 
 def test_a_precision_that_the_inputs_do_not_have_is_refused(every) -> None:

@@ -146,9 +146,9 @@ def test_the_self_test_prints_the_matrix_of_both_precisions(every) -> None:
     result = CliRunner().invoke(main, ["self-test", "--vectors"])
     count = len(every.manifest["faults"])
     assert result.exit_code == 0
-    told = [line for line in result.output.splitlines() if "faults are killed in" in line]
-    assert told[0] == f"{count} of {count} faults are killed in float64."
-    assert told[1].endswith("in float32.")
+    sums = [line for line in result.output.splitlines() if "faults are killed in" in line]
+    assert sums[0] == f"{count} of {count} faults are killed in float64."
+    assert sums[1].endswith("in float32.")
 
 
 def test_the_self_test_fails_where_a_fault_survives(every) -> None:
@@ -180,9 +180,9 @@ def test_what_float32_cannot_show_is_told():
 @pytest.mark.parametrize("words", ["", "vectors", "vectors list", "vectors show", "vectors export", "vectors matrix"])
 def test_the_help_has_examples_and_exit_codes(words):
     """The help of `refmaml` and of each vector command has examples and exit codes."""
-    told = CliRunner().invoke(main, [*words.split(), "--help"]).output
-    assert "Examples:" in told
-    assert "Exit codes:" in told
+    text = CliRunner().invoke(main, [*words.split(), "--help"]).output
+    assert "Examples:" in text
+    assert "Exit codes:" in text
 
 
 def test_nothing_is_on_standard_error_without_a_terminal():

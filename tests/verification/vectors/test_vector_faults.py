@@ -33,7 +33,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def asked(every: VectorSet) -> list[Vector]:
+def shown(every: VectorSet) -> list[Vector]:
     """Return vectors of two families with every option; only bilinear has two variables of equal shape."""
     families = ("linear-regression", "bilinear")
     return [v for v in every if v.problem["family"] in families and v.problem["steps"] == 2]
@@ -51,30 +51,30 @@ def alike(one: dict, other: dict) -> bool:
 
 @pytest.mark.sampled(9)
 @pytest.mark.parametrize("identity", ALIKE)
-def test_a_recorded_answer_is_what_the_fault_gives(identity: str, asked: list[Vector]) -> None:
+def test_a_recorded_answer_is_what_the_fault_gives(identity: str, shown: list[Vector]) -> None:
     """The wrong answers recorded for a fault are those of the judge's own row of that id, up to rounding."""
     fault, compared, different = CATALOGUE[identity], 0, []
-    for vector in asked:
+    for vector in shown:
         recorded = [g for names, g in vector.counterfactuals if any(name.split("/")[0] == identity for name in names)]
         if not recorded or ORDERS[vector.problem["step"]] not in fault.orders:
             continue
         given = [answer(pose(vector.to_problem())).gradients for answer in fault.variants.values()]
         compared += 1
-        if not all(any(alike(each, wrong) for each in given) for wrong in recorded):
+        if not all(any(alike(answer, wrong) for answer in given) for wrong in recorded):
             different.append(vector.id)
     assert different == []
     assert compared > 0
 
 
-def test_every_fault_of_the_judge_is_turned_down_by_a_vector(asked: list[Vector], every: VectorSet) -> None:
+def test_every_fault_of_the_judge_is_turned_down_by_a_vector(shown: list[Vector], every: VectorSet) -> None:
     """Some vector turns down each fault of the judge's catalogue, but for those that no single answer shows."""
     # A window of two steps shows where there are three.
     three = [v for v in every if (v.problem["family"], v.problem["step"]) == ("linear-regression", "maml")]
-    asked = [*asked, *(v for v in three if v.problem["steps"] == 3)]
+    shown = [*shown, *(v for v in three if v.problem["steps"] == 3)]
     survivors = {
         identity
         for identity, fault in CATALOGUE.items()
-        if not all(any(turned_down(v, answer, fault) for v in asked) for answer in fault.variants.values())
+        if not all(any(turned_down(v, answer, fault) for v in shown) for answer in fault.variants.values())
     }
     assert survivors == NO_ANSWER_SHOWS | NEED_UNUSED_BETWEEN
 

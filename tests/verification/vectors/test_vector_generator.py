@@ -56,7 +56,7 @@ SLUGS = [
 
 
 def recipe(slug: str) -> Recipe:
-    return next(each for each in recipes() if each.slug == slug)
+    return next(recipe for recipe in recipes() if recipe.slug == slug)
 
 
 def by_hand(step: str) -> dict:
@@ -129,16 +129,16 @@ def test_the_sign_of_a_ball_around_zero_is_undecided() -> None:
 def test_the_working_precision_grows_until_everything_is_decided_and_is_put_back() -> None:
     """The bits are doubled until the result is decided, and are the caller's again afterwards."""
     before = ctx.prec
-    asked = []
+    requests = []
 
     def work() -> float:
-        asked.append(ctx.prec)
+        requests.append(ctx.prec)
         one = arb(1) + arb(2) ** -200  # rounding to 128 bits loses what is left after the subtraction
         return rounded((one.exp() - arb(1).exp()) * arb(2) ** 200)
 
     bits, got = with_enough_bits(work)
     assert (bits, got) == (512, pytest.approx(2.718281828459045, rel=1e-15))
-    assert asked == [128, 256, 512]
+    assert requests == [128, 256, 512]
     assert ctx.prec == before
 
 
@@ -279,7 +279,7 @@ def test_files_and_manifest_are_written_for_what_is_kept(tmp_path: Path) -> None
     texts, manifest = collection.collect(plan, 1, names.append)
     collection.write(tmp_path / "new", texts, manifest)
     assert manifest["count"] == 1  # the second one kills nothing new
-    assert names == [each.slug for each in plan]
+    assert names == [recipe.slug for recipe in plan]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["manifest.json", "quadratic.fomaml.json"]
 
 
@@ -345,7 +345,7 @@ def test_the_generator_shares_no_code_with_what_it_judges() -> None:
     folder = Path(generator.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 ours = name.split(".")[0] in ("refmaml", "verification", "autograd", "numpy")

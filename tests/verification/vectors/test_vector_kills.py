@@ -77,7 +77,7 @@ def test_the_manifest_counts_the_kills(every: VectorSet) -> None:
 
 def test_every_vector_kills_something_new(every: VectorSet) -> None:
     """Each vector was kept for a pair of fault and setting that none before it kills."""
-    seen = set()
+    signatures = set()
     for entry in every.manifest["vectors"]:
         problem = every[entry["id"]].problem
         new = {
@@ -86,9 +86,9 @@ def test_every_vector_kills_something_new(every: VectorSet) -> None:
             for fault in faults
         }
         assert new, entry["id"]
-        assert not new & seen, entry["id"]
+        assert not new & signatures, entry["id"]
         assert {fault for *_, fault in new} <= set(entry["kills"]["float64"])
-        seen |= new
+        signatures |= new
 
 
 def test_a_right_answer_is_never_among_the_counterfactuals(every: VectorSet) -> None:

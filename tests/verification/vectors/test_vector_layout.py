@@ -35,10 +35,10 @@ def test_a_hex_float_is_the_shortest_that_is_exact(number: float, text: str) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_problem_of_the_judge_survives_the_layout(name: str) -> None:
     """A built-in problem, written and read again, has the same answer by finite differences."""
-    asked = problem(name, order=1)
-    again = to_problem(from_problem(asked))
-    one, other = (finite_differences.solve(each.views(np)[0], 1) for each in (asked, again))
-    chains = dict(zip(asked.names.values(), asked.split(np.arange(one.gradient.size)).values(), strict=True))
+    original = problem(name, order=1)
+    again = to_problem(from_problem(original))
+    one, other = (finite_differences.solve(copy.views(np)[0], 1) for copy in (original, again))
+    chains = dict(zip(original.names.values(), original.split(np.arange(one.gradient.size)).values(), strict=True))
     for chain, where in again.split(np.arange(one.gradient.size)).items():
         np.testing.assert_allclose(one.gradient[chains[chain]], other.gradient[where], rtol=1e-12, atol=1e-14)
     assert one.cost == pytest.approx(other.cost, rel=1e-13)

@@ -76,8 +76,10 @@ def test_the_promised_invariants_hold(every) -> None:
         names = list(p["variables"])
         for selections in (p["inner"], p["outer"]):
             assert len(selections) == p["num_tasks"], vector.id
-            assert all(each == [name for name in names if name in each] for each in selections), vector.id
-            assert not p["batched"] or all(each == selections[0] for each in selections), vector.id
+            assert all(selection == [name for name in names if name in selection] for selection in selections), (
+                vector.id
+            )
+            assert not p["batched"] or all(selection == selections[0] for selection in selections), vector.id
         assert set(p["rates"]) == set(names)
         rates = [float.fromhex(rate) for rate in p["rates"].values()]
         assert min(rates) >= 0, vector.id
