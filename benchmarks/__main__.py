@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.by_hand import by_hand
 from benchmarks.contestants import CONTESTANTS, contestants
 from benchmarks.measure import batch_size, disagreement, first_calls, held_core, interleaved, peak_memory
 from benchmarks.workloads import CURVES, WORKLOADS, Workload
@@ -26,7 +27,7 @@ from benchmarks.workloads import CURVES, WORKLOADS, Workload
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
 _OWN, _ONE = "refmaml.compiled", "one thread"
-_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves")
+_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves", "by-hand")
 #: Milliseconds of other work between two steps.
 _GAPS = (0.0, 0.5, 3.0)
 _WEIGHED = ("many-tasks-1024", "many-tasks-16384")
@@ -51,7 +52,10 @@ def main() -> None:
         "first calls": {},
         "memory": {},
         "curves": {},
+        "by hand": {},
     } | results
+    if "by-hand" in parts:
+        results["by hand"] = by_hand(options.seconds)
     for workload in [*WORKLOADS, *CURVES["tasks"], *CURVES["width"]]:
         if options.only in workload.name:
             for part in parts:

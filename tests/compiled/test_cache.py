@@ -15,13 +15,12 @@ import refmaml
 import refmaml.compiled as engine
 from refmaml.compiled.calls import plans, shortcut
 from refmaml.compiled.machine import cache, runtime
-from refmaml.compiled.running import native
 
 DATA, THETA = {"x": np.array([[1.0, 2.0], [0.5, -1.0]])}, {"w": np.array([0.3, -0.4])}
 
 
 def cost(batch, v):
-    return ((batch["x"][0] * v["w"] - 1.0) ** 2).sum()
+    return ((batch["x"][0] * v["w"] - 0.3125) ** 2).sum()
 
 
 def step():
@@ -35,7 +34,6 @@ def step():
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.core.config.DISABLE_JIT", 0)
     monkeypatch.setattr("numba.core.config.BOUNDSCHECK", None)
-    native.functions()  # whichever test is the first: they are compiled once in a process, and not into this folder
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "code"))
     return tmp_path / "code"
 
@@ -148,26 +146,44 @@ _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_cache
-from refmaml.compiled.machine import runtime
-made = []
-original = runtime._compiled
-runtime._compiled = lambda *args: made.append(args) or original(*args)
-print(test_cache.step()[0], len(made), "numba" in sys.modules)
+from refmaml.compiled.calls import planning
+from refmaml.compiled.machine import cache, runtime
+steps, names = [], []
+executable, load = planning.executable, cache.load
+planning.executable = lambda step: steps.append(step) or executable(step)
+cache.load = lambda name: names.append(name) or load(name)
+print(test_cache.step()[0], "numba" in sys.modules)
+symbol, driver, bodies = runtime.assembly_of(steps[0])
+print(type(sys.modules["numba"]).__name__, load(names[0]).symbol == symbol, "first_order" in symbol)
+print(f"@{symbol}(" in driver, "call i64 @inner(" in driver, 'define i64 @"inner"' in bodies, " 0x3fd4" in bodies)
 """
 
 
-def test_another_process_compiles_nothing_and_none_loads_numba(folder):
-    """A second process has the first one's answer from its code, and neither of them imports Numba."""
+def test_a_cold_step_is_a_function_of_numbas_and_a_warm_one_needs_no_numba(folder):
+    """A first process has Numba compile the driver that calls the cost; a second one runs that, and loads no Numba."""
     here = os.path.dirname(os.path.abspath(__file__))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
-    answers = [
+    cold, warm = (
         subprocess.run(
             [sys.executable, "-c", _CHILD, here], check=True, capture_output=True, text=True, env=environment
-        ).stdout.split()
+        ).stdout.splitlines()
         for _ in range(2)
-    ]
-    assert answers[0][0] == answers[1][0]
-    assert [answer[1:] for answer in answers] == [["1", "False"], ["0", "False"]]
+    )
+    assert cold[0].split()[0] == warm[0].split()[0]
+    assert [lines[0].split()[1] for lines in (cold, warm)] == ["True", "False"]
+    assert cold[1:] == warm[1:] == ["module True True", "True True True True"]
+
+
+def test_numba_compiles_a_driver_once_and_not_for_each_cost(folder, compilations):
+    """A second cost is compiled around the driver that Numba has compiled for the first one."""
+    from refmaml.compiled.machine.numba_target import compiled
+
+    step()
+    before = compiled.cache_info()
+    data, theta = {"x": np.ones((2, 7))}, {"w": np.ones(7)}
+    engine.fomaml_step(data, cost, None, theta, 1, 0.1, batched=False)
+    assert len(compilations) == 2
+    assert compiled.cache_info().misses == before.misses
 
 
 def test_machine_code_goes_with_the_last_plan_that_runs_it(monkeypatch):

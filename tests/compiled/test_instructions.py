@@ -1,35 +1,36 @@
-"""Emitted source means the same to Python, to the walk that writes LLVM's instructions, and to Numba."""
+"""Emitted source means the same to Python and to the walk that writes LLVM's instructions, with checks and without."""
 
 import numpy as np
 import pytest
 
-from refmaml.compiled.code.emit import Header
+from refmaml.compiled.code.places import Header
+from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import runtime
 from refmaml.compiled.program.kernels import MatMul, RowSum
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
 pytestmark = pytest.mark.once  # arithmetic
 
-DTYPES = [FLOAT32, FLOAT64, INT64, BOOL]
+PARAMETERS = {"counter": INT64, "w4": FLOAT32, "w8": FLOAT64, "wi": INT64, "wb": BOOL}
 PRODUCT = MatMul(2, 3, 4, (4, 1), (3, 1), 8, "rows", accumulate=True)
 HEADER = Header(kernels={"add_product": PRODUCT, "total": RowSum(5, 4)}, functions={"maximum", "where", "isnan"})
 
 SOURCES = {
     "numbers meet": "w8[0] = w4[1] * w8[2] + wi[3]\nw8[1] = wi[2] / wi[3]\nw8[2] = wi[1] * w4[3]",
     "float32 stays": "c = f4(0.1)\nw4[0] = w4[1] * c - w4[2] / c\nw8[0] = w4[0]",
-    "integers": "wi[0] = wi[1] * -3 + 7 - wi[2]\nwi[1] = max(wi[2], wi[3])\nwi[4] = min(abs(wi[2]), wi[3]) % 3",
+    "integers": "wi[0] = wi[1] * -3 + 7 - wi[2]\nwi[1] = max(wi[2], wi[3])\nwi[4] = min(abs(wi[2]), wi[3])",
     "casts": "wi[0] = i8(w8[1] * 10.0)\nw4[1] = f4(w8[2])\nw8[3] = f8(w4[3])\nw4[2] = f4(wi[3])\nw8[4] = f8(wb[0])",
     "truth": "t = w8[0] < w8[1]\nwb[1] = t\nwb[2] = (wb[0] != 0) & t | (w4[0] >= w4[1]) ^ True\nwb[3] = t != True",
     "order of truths": "wb[1] = False < (wb[0] != 0)\nwb[2] = (wb[0] != 0) <= False",
     "not a number": "w8[0] = not_a_number\nwb[0] = w8[0] == w8[0]\nwb[1] = w8[0] != w8[0]\nwb[2] = w8[0] >= -infinity",
     "a variable changes its type": "x = w4[0]\nw4[1] = x + x\nx = w8[2]\nw8[3] = x * 3.0\nx = wi[0]\nwi[1] = x - 1",
-    "loops": "s = 0.0\nfor i in range(2):\n    for j in range(1, wi[3]):\n        s = s + w8[2 * i + j]\nw8[0] = s",
-    "no rounds": "for i in range(0):\n    w8[0] = 5.0\nfor i in range(4, wi[3]):\n    w8[1] = 6.0",
-    "while": "k = 0\nwhile k < wi[3]:\n    w8[k] += 1.5\n    k = k + 1",
+    "loops": "s = 0.0\nfor i in range(2):\n    for j in range(3):\n        s = s + w8[2 * i + j]\nw8[0] = s",
+    "no rounds": "for i in range(0):\n    w8[0] = 5.0",
     "branches": "if wi[3] == 3 or w8[0] > 99.0:\n    w8[0] = 1.0\nelse:\n    w8[0] = 2.0\nif wi[0]:\n    pass",
-    "a choice": "wi[0] = 2 if wb[0] != 0 else 1\nw8[1] = where(isnan(w8[2]), 0.0, w8[2])\nw8[3] = maximum(w8[4], 0.0)",
+    "a choice": "w8[1] = where(isnan(w8[2]), 0.0, w8[2])\nw8[3] = maximum(w8[4], 0.0)",
     "kernels": "add_product(w8, 24, 0, 8, 0.5)\nw4[0] = total(w4, 3)",
-    "claims": "k = claim(counter, 1)\nw8[0] = k\nw8[1] = claim(counter, 1)\nfinished(counter, 1)",
+    "functions": "w8[0] = other(memory, 3, 2 < 1)\nw8[1] = other(memory, -1, True)",
+    "claims": "k = next_below(counter, 1)\nw8[0] = k\nw8[1] = next_below(counter, 1)\nfinished(counter, 1)",
 }  # fmt: skip
 
 
@@ -39,15 +40,25 @@ def arrays():
     return [np.zeros(4, np.int64), *made, np.array([2, -5, -4, 3, 1]), np.array([1, 0, 1, 0], np.bool_)]
 
 
-def source_of(body):
-    return "def run(counter, w4, w8, wi, wb):\n    " + body.replace("\n", "\n    ") + "\n"
+def driver(body):
+    def step(memory):
+        body(memory)
+
+    return step
+
+
+def step_of(lines):
+    arrays = [f"{name} = memory.{name}" for name in PARAMETERS]
+    body = "\n    ".join([*arrays, *lines.splitlines()])
+    other = "def other(memory, x, y):\n    wi = memory.wi\n    return wi[0] + x * wi[1] + y"
+    return Emitted(f"{other}\n\ndef body(memory):\n    {body}\n", HEADER, PARAMETERS, driver)
 
 
 def run(setting, body, monkeypatch):
     for name in ("DISABLE_JIT", "BOUNDSCHECK"):
         monkeypatch.setattr(f"numba.core.config.{name}", int(name == setting))
     given = arrays()
-    function = runtime.executable(source_of(body), HEADER, [INT64, *DTYPES])
+    function = runtime.executable(step_of(body))
     if isinstance(function, runtime.Native):
         function.call(np.array([array.ctypes.data for array in given]).ctypes.data)
     else:
@@ -57,7 +68,7 @@ def run(setting, body, monkeypatch):
 
 @pytest.mark.parametrize("body", SOURCES.values(), ids=SOURCES)
 def test_the_three_ways_agree(body, monkeypatch):
-    """Plain Python, machine code and code with checked bounds write the same arrays from the same source."""
+    """Plain Python, machine code, and machine code with checked bounds write the same arrays from the same source."""
     plain, machine, checked = (run(setting, body, monkeypatch) for setting in ("DISABLE_JIT", None, "BOUNDSCHECK"))
     assert any(not np.array_equal(a, b) for a, b in zip(plain, arrays(), strict=True)) or "range(0)" in body
     for expected, *others in zip(plain, machine, checked, strict=True):
@@ -67,14 +78,36 @@ def test_the_three_ways_agree(body, monkeypatch):
             )
 
 
-@pytest.mark.parametrize("body", ["w8[32] = 1.0", "w8[0] = total(w4, 28)", "add_product(w8, 27, 0, 8, 0.5)"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w8[32] = 1.0",
+        "w8[-1] = 1.0",
+        "w8[0] = w4[wi[1]]",
+        "w8[0] = total(w4, 28)",
+        "add_product(w8, 27, 0, 8, 0.5)",
+        "for i in range(33):\n    w8[i] = 1.0",
+        "w8[0] = other(memory, wi[5], 0)",
+    ],
+)
 def test_where_bounds_are_checked_an_access_beyond_an_array_is_an_error(body, monkeypatch):
     """With `BOUNDSCHECK` an index, or the reach of a kernel, beyond an array raises IndexError."""
     with pytest.raises(IndexError):
         run("BOUNDSCHECK", body, monkeypatch)
 
 
-@pytest.mark.parametrize("body", ["w8[0] = w8[1] ** 2", "del w8", "w8[0] = unknown(1.0)", "w8[0] = nothing"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w8[0] = w8[1] ** 2",
+        "del w8",
+        "w8[0] = unknown(1.0)",
+        "w8[0] = nothing",
+        "w8[0] = 2 if wb[0] else 1",
+        "for i in range(wi[3]):\n    w8[i] = 0.0",
+        "for i, j in range(3):\n    w8[i] = 0.0",
+    ],
+)
 def test_what_the_walk_does_not_know_is_an_error(body, monkeypatch):
     """Source with an operator, a statement, a function or a name that has no instruction is turned down."""
     with pytest.raises((KeyError, TypeError)):

@@ -116,6 +116,19 @@ def test_a_cost_that_is_a_matrix_product(order):
     assert_same_answer(*STEPS[order], batch(), product, None, theta, 2, 0.05, batched=False)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_loops_over_six_axes(jit, monkeypatch):
+    """Six indices of one loop hide nothing that the rest of a second-order step reads, as plain Python either."""
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", int(not jit))
+
+    def waves(data, v):
+        return anp.sum(anp.sin(anp.transpose(data["x"][0], (5, 3, 1, 4, 2, 0)) * v["w"]) * anp.tanh(v["w"]))
+
+    rng = np.random.default_rng(6)
+    data, theta = {"x": rng.normal(size=(2, 2, 3, 2, 3, 2, 3))}, {"w": rng.normal(size=(3, 3, 3, 2, 2, 2))}
+    assert_same_answer(*STEPS["second"], data, waves, None, theta, 2, 0.1, batched=False)
+
+
 @pytest.mark.parametrize("order", STEPS)
 def test_the_three_parameter_form_counts_every_path(order):
     """A cost of inner and outer variables has the gradient of both ways in which a variable enters."""

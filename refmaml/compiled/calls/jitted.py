@@ -16,7 +16,8 @@ import numpy as np
 from refmaml.compiled.calls.arguments import Call
 from refmaml.compiled.calls.groups import prepared
 from refmaml.compiled.calls.plans import plan_for
-from refmaml.compiled.code.driver import OWN, PARAMETERS
+from refmaml.compiled.code.driver import OWN
+from refmaml.compiled.code.source import PARAMETERS
 from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, DType

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from refmaml import validation
 from refmaml.compiled.calls.groups import nesting, static_key
 from refmaml.compiled.code.bodies import Data, Leaf, Role, Step
-from refmaml.compiled.code.driver import source_of
+from refmaml.compiled.code.source import emitted
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.lowering.traced import Traced, trace, traced_again
 from refmaml.compiled.machine.runtime import executable
@@ -98,13 +98,11 @@ def plan(request: Request) -> Plan:
     )  # fmt: skip
     if shared:
         step.inner = Role(roles["outer"].outputs, inner_data)
-    source = source_of(step)
-    _log.debug("emitted source:\n%s", source)
-    kinds = _parameter_dtypes(leaves, (*inner_data, *(() if request.same_data else outer_data)))
-    run = executable(source, step.header, kinds)
+    written = emitted(step)
+    _log.debug("emitted source:\n%s", written.source)
     return Plan(
-        run=run,
-        source=source,
+        run=executable(written),
+        source=written.source,
         leaves=leaves,
         inner_data=inner_data,
         outer_data=() if request.same_data else outer_data,
@@ -155,12 +153,6 @@ def _data(leaves: Leaves, which: str, *, own_row: bool) -> tuple[Data, ...]:
         Data(chain, f"{which}{number}", (1, *leaf.shape[1:]) if own_row else leaf.shape, stored_dtype(leaf.dtype))
         for number, (chain, leaf) in enumerate(leaves.items())
     )
-
-
-def _parameter_dtypes(leaves: Sequence[Leaf], data: Sequence[Data]) -> list[DType]:
-    f4, f8, i8, b1 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.bool_))
-    given = [*(leaf.dtype for leaf in leaves), *(array.dtype for array in data)]
-    return [i8, i8, f4, f8, i8, b1, f4, f8, f4, f8, f8, f4, f8, *given]
 
 
 def _is_shared(request: Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 from refmaml.compiled.code.emit import Writer
 from refmaml.compiled.code.places import Header, Sink
@@ -197,10 +198,7 @@ def _data_place(step: Step, data: Data) -> int:
     region = step.regions.setdefault(f"data {data.name}", {})
     dtype = stored_dtype(data.dtype)
     if dtype not in region:
-        size = 1
-        for length in data.shape:
-            size *= length
-        region[dtype] = step.workspace.reserve(dtype, size)
+        region[dtype] = step.workspace.reserve(dtype, prod(data.shape))
     return region[dtype]
 
 

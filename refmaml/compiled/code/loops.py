@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from refmaml.compiled.program.program import Shape
 
-_INDICES = "ijklmnopqr"
+#: Names of indices: none of them is a parameter of a body, or an array.
+_INDICES = "ijklmopqrs"
 
 
 @dataclass(frozen=True)

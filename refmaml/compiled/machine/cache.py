@@ -159,9 +159,16 @@ def _target_machine() -> Any:
     )  # fmt: skip
 
 
-def machine_code(assembly: str) -> bytes:
-    """Optimise LLVM instructions and return their object file, for this processor."""
-    module, target = llvm.parse_assembly(assembly), _target_machine()
+def machine_code(symbol: str, assemblies: Sequence[str]) -> bytes:
+    """Link modules of LLVM instructions, optimise them around one function, and return their object file."""
+    module, *others = map(llvm.parse_assembly, assemblies)
+    for other in others:
+        other.triple, other.data_layout = module.triple, module.data_layout
+        module.link_in(other)
+    for function in module.functions:
+        if not function.is_declaration and function.name != symbol:
+            function.linkage = "internal"
+    target = _target_machine()
     # Unrolling and interleaving make the code of short rows three times as long, slower to compile and to run;
     # the kernels are vectors already, and SLP finds nothing else here.
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -178,10 +185,17 @@ def add_symbol(name: str, address: int) -> None:
     llvm.add_symbol(name, address)
 
 
+def built(assembly: str) -> Any:
+    """Compile LLVM's instructions for this processor; return what keeps them loaded and knows their addresses."""
+    _initialise()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(assembly), _target_machine())
+    engine.finalize_object()
+    return engine
+
+
 def linked(machine: Machine) -> tuple[Any, int]:
     """Load an object file; return what keeps it loaded, and the address of its function."""
-    _initialise()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine = built("")
     engine.add_object_file(llvm.ObjectFileRef.from_data(machine.code))
     engine.finalize_object()
     return engine, engine.get_function_address(machine.symbol)

@@ -1,8 +1,8 @@
 """From emitted source to LLVM's instructions.
 
-Emitted source is Numba source, and `numba_target` compiles it with Numba where bounds are checked. But
-it uses so little of Python (numbers, elements of arrays, counted loops, calls by name), and its types are so plain,
-that its instructions can be written down in one walk over it, in a fiftieth of the time that Numba's inference takes.
+Emitted source is Numba source, and Numba compiles it as such where bounds are checked. But it uses so little of Python
+(numbers, elements of arrays, counted loops, calls by name), and its types are so plain, that its instructions can be
+written down in one walk over it, in a fiftieth of the time that Numba's inference takes.
 """
 
 from __future__ import annotations
@@ -20,48 +20,62 @@ from refmaml.compiled.program.program import DType
 
 #: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
 #: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
-_LARGE, _OFTEN = 1000, 3
+_LARGE, _OFTEN = 300, 2
 
 
 def instructions(
-    entry: str, source: str, kernels: Mapping[str, Kernel], dtypes: Sequence[DType], contract: bool
-) -> str:
-    """Return the LLVM instructions of emitted source whose parameters are arrays of `dtypes`, unoptimised.
+    source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], *, contract: bool, checked: bool
+) -> tuple[str, dict[str, int]]:
+    """Return the LLVM instructions of emitted source, unoptimised, and how many numbers each of its functions takes.
 
-    `entry` names the function that comes out: of one array that holds the addresses of the arrays. `contract`: a·b + c
-    may be rounded once.
+    Beside these numbers a function takes `memory`: the address of the addresses of `parameters`. It returns an integer.
+    `contract`: a·b + c may be rounded once. `checked`: the sizes of the arrays follow on their addresses, and then what
+    is 1 as soon as a function would have reached beyond an array; it has then returned.
     """
-    (definition,) = ast.parse(source).body
-    if not isinstance(definition, ast.FunctionDef):
-        raise TypeError("expected the source of one function.")
-    module = ir.Module("refmaml")
-    kind = ir.FunctionType(ir.VoidType(), [KINDS[dtype].as_pointer() for dtype in dtypes])
-    function = ir.Function(module, kind, "step")
-    function.linkage = "internal"
-    function.attributes.add("nounwind")
-    memory = dict(zip([arg.arg for arg in definition.args.args], function.args, strict=True))
+    tree = ast.parse(source)
+    calls = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
+    module = ir.Module("bodies")
+    numbers = {}
+    for definition in tree.body:
+        if not isinstance(definition, ast.FunctionDef):
+            raise TypeError("expected the source of functions alone.")
+        _memory, *given = [arg.arg for arg in definition.args.args]
+        numbers[definition.name] = len(given)
+        _write(module, definition, given, kernels, parameters, apart, checked)
+    for written in module.functions if contract else []:
+        _contract(written)
+    return str(module), numbers
+
+
+def _write(
+    module: Any, definition: ast.FunctionDef, numbers: Sequence[str], kernels: Mapping[str, Kernel],
+    parameters: Mapping[str, DType], apart: set[str], checked: bool,
+) -> None:  # fmt: skip
+    """Write a function that takes the addresses of its arrays out of memory, and calls what works on these arrays."""
+    arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
+              and isinstance(node.value, ast.Attribute)]  # fmt: skip
+    places = {name: index for index, name in enumerate(parameters)}
+    pointers = [KINDS[parameters[array]].as_pointer() for array in arrays]
+    given = [INTEGER.as_pointer(), *[INTEGER] * len(numbers)]
+    function = ir.Function(module, ir.FunctionType(INTEGER, given), definition.name)
+    work = ir.Function(module, ir.FunctionType(INTEGER, [*given, *pointers]), f"{definition.name}.work")
+    for made in (function, work):
+        made.attributes.add("nounwind")
+    builder = ir.IRBuilder(function.append_basic_block())
+    addresses = [builder.load(builder.gep(function.args[0], [INTEGER(places[array])])) for array in arrays]
+    found = [builder.inttoptr(address, kind) for address, kind in zip(addresses, pointers, strict=True)]
+    builder.ret(builder.call(work, [*function.args, *found]))
+    _memory, *rest = work.args
+    memory = dict(zip(arrays, rest[len(numbers) :], strict=True))
     for name, argument in memory.items():
         if name != "counter":  # which other threads change; no two of the others overlap where one is written
             argument.add_attribute("noalias")
-    calls = Counter(node.id for node in ast.walk(definition) if isinstance(node, ast.Name))
-    apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
-    Walk(function, memory, kernels, apart).whole(definition.body)
-    for written in module.functions if contract else []:
-        _contract(written)
-    _enter(module, entry, function)
-    return str(module)
-
-
-def _enter(module: Any, name: str, function: Any) -> None:
-    """Write the function that takes the addresses out of one array and calls another with them."""
-    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [INTEGER.as_pointer()]), name)
-    builder = ir.IRBuilder(entry.append_basic_block())
-    places = [builder.gep(entry.args[0], [INTEGER(index)]) for index in range(len(function.args))]
-    builder.call(function, [
-        builder.inttoptr(builder.load(place), argument.type)
-        for place, argument in zip(places, function.args, strict=True)
-    ])  # fmt: skip
-    builder.ret_void()
+    walk = Walk(work, memory, dict(zip(numbers, rest, strict=False)), kernels, apart)
+    if checked:
+        sizes = {array: len(parameters) + places[array] for array in arrays}
+        walk.check(sizes, 2 * len(parameters))
+    walk.whole(definition.body[len(arrays) :])
 
 
 def _is_large(kernel: Kernel) -> bool:

@@ -133,7 +133,7 @@ class Lanes:
             phi.add_incoming(first, before)
             phi.add_incoming(later, builder.block)
         again = builder.icmp_signed("<", following, _I64(start + count * step))
-        builder.cbranch(again, inside, after).set_metadata("llvm.loop", _no_unrolling(builder.module))
+        builder.cbranch(again, inside, after)
         builder.position_at_end(after)
         return results
 
@@ -156,10 +156,3 @@ class Lanes:
         for index in range(done, length):
             result = self.builder.fadd(result, self.load(self.plus(start, index), 1))
         return result
-
-
-def _no_unrolling(module: Any) -> Any:
-    """Return loop metadata: these loops are unrolled as far as it pays, and LLVM's own unrolling spills registers."""
-    off = [module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}")]) for name in ("unroll.disable",)]
-    serial = len(module.metadata)
-    return module.add_metadata([module.add_metadata([_I32(serial)]), *off])

@@ -31,7 +31,7 @@ def write(kernel: Kernel, builder: Any, memory: Any, args: Sequence[Any]) -> Any
     return Lanes(builder, memory, kernel.itemsize).sum(args[0], kernel.length)
 
 
-def claim(builder: Any, counter: Any, limit: Any) -> Any:
+def next_below(builder: Any, counter: Any, limit: Any) -> Any:
     """Take the next number below `limit`, or −1; no two threads get the same."""
     before = builder.atomic_rmw("add", counter, _I64(1), "seq_cst")
     return builder.select(builder.icmp_signed("<", before, limit), before, _I64(-1))

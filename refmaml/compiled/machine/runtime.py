@@ -1,8 +1,9 @@
 """From emitted source to a function that runs: compiling, loading, and calling it from several threads.
 
-The only module with jit options. `instructions` turns the source into LLVM's instructions, LLVM those into machine
-code, and the machine code is loaded from memory; it is also what the disk cache keeps. With ``NUMBA_DISABLE_JIT=1`` the
-source runs as plain Python, and with ``NUMBA_BOUNDSCHECK=1`` Numba compiles it and checks every access.
+The only module with jit options. Numba compiles the driver, LLVM links it with the instructions of the bodies and
+optimises both as one, and the object file is loaded from memory; it is also what the disk cache keeps. So a process
+that finds it there does not load Numba. With ``NUMBA_DISABLE_JIT=1`` the source runs as plain Python, and with
+``NUMBA_BOUNDSCHECK=1`` the instructions check every access, and every kernel's reach before it runs.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ import logging
 import os
 import sys
 import time
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from refmaml.compiled.code.places import Header
+from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import cache
 from refmaml.compiled.machine.factors import routines
 from refmaml.compiled.machine.factors import symbol_of as lapack_symbol
 from refmaml.compiled.machine.vectormath import symbol_of
 from refmaml.compiled.program.kernels import Factors
-from refmaml.compiled.program.program import DType
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL
 
 _log = logging.getLogger("refmaml.compiled")
-Run = Callable[[Sequence[np.ndarray[Any, Any]]], None]
-
-_ENTRY = "refmaml_entry"
+Numbers = np.ndarray[Any, Any]
+Run = Callable[[Sequence[Numbers]], None]
 
 #: What this process has loaded, by its name in the disk cache; it is unloaded with the last plan that runs it.
 _loaded: WeakValueDictionary[str, Native] = WeakValueDictionary()
@@ -68,76 +70,89 @@ def unload() -> None:
     _loaded.clear()
 
 
-def executable(source: str, header: Header, dtypes: Sequence[DType]) -> Run | Native:
-    """Return what runs emitted source on arrays of `dtypes`: a function of arrays, or machine code."""
+def executable(step: Emitted) -> Run | Native:
+    """Return what runs a step: a function of arrays, or machine code."""
     if _setting("DISABLE_JIT"):
-        return _interpreted(source, header)
+        return _interpreted(step)
     if _setting("BOUNDSCHECK"):
-        return _checked(source, header)
-    key = cache.key(source, repr(sorted(header.kernels.items())), [dtype.str for dtype in dtypes])
+        return _checked(step)
+    kinds = [f"{name} {dtype.str}" for name, dtype in step.parameters.items()]
+    key = cache.key(step.source, repr((step.driver.__name__, sorted(step.header.kernels.items()))), kinds)
     native = _loaded.get(key)
     if native is None:
         found = cache.load(key)
         if found is None:
-            found = _compiled(source, header, dtypes)
+            found = _compiled(step)
             cache.store(key, found)
-        _loaded[key] = native = _native(found, header)
+        _loaded[key] = native = _native(found, step.header)
     return native
 
 
-def _defined(source: str, names: dict[str, Any]) -> Callable[..., Any]:
-    known: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
-    names = known | {"infinity": np.inf, "not_a_number": np.nan} | names
-    exec(compile(source, "<refmaml.compiled>", "exec"), names)
-    run: Callable[..., Any] = names["run"]
-    return run
+def _bodies_of(step: Emitted) -> Sequence[str]:
+    """Return the names of the bodies that the driver calls."""
+    return list(signature(step.driver).parameters)
 
 
-def _interpreted(source: str, header: Header) -> Run:
-    names: dict[str, Any] = {name: kernel.plain for name, kernel in header.kernels.items()}
-    names |= {"claim": _claim, "finished": _finished, **{name: PLAIN[name] for name in header.functions}}
-    function = _defined(source, names)
+def _interpreted(step: Emitted) -> Run:
+    names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
+    names |= {"infinity": np.inf, "not_a_number": np.nan, "next_below": _next_below, "finished": _finished}
+    names |= {name: kernel.plain for name, kernel in step.header.kernels.items()}
+    names |= {name: PLAIN[name] for name in step.header.functions}
+    exec(compile(step.source, "<refmaml.compiled>", "exec"), names)
+    function = step.driver(**{name: names[name] for name in _bodies_of(step)})
+    memory = namedtuple("memory", step.parameters)  # type: ignore[misc]
 
-    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+    def run(arrays: Sequence[Numbers]) -> None:
         with np.errstate(all="ignore"):
-            function(*arrays)
+            function(memory(*arrays))
 
     return run
 
 
-def _checked(source: str, header: Header) -> Run:
-    from numba import njit
+def _checked(step: Emitted) -> Run:
+    native = _native(_compiled(step, checked=True), step.header)
 
-    from refmaml.compiled.machine.numba_target import names_of
+    def run(arrays: Sequence[Numbers]) -> None:
+        block = np.array([*(array.ctypes.data for array in arrays), *(array.size for array in arrays), 0])
+        native.call(block.ctypes.data)
+        if block[-1]:
+            raise IndexError("a step reaches beyond one of its arrays")
 
-    _link(header)
-    options: dict[str, Any] = {"error_model": _ERROR_MODEL, "fastmath": {"contract"} if _CONTRACT else False}
-    function = njit(nogil=True, boundscheck=True, **options)(_defined(source, names_of(header)))
-    return lambda arrays: function(*arrays)
+    return run
 
 
-def _claim(counter: np.ndarray[Any, Any], limit: int) -> int:
+def _next_below(counter: Numbers, limit: int) -> int:
     """Take the next number below `limit`, or −1; no two callers get the same."""
     counter[0] += 1
     return int(counter[0] - 1) if counter[0] <= limit else -1
 
 
-def _finished(counter: np.ndarray[Any, Any], chunk: int) -> None:
+def _finished(counter: Numbers, chunk: int) -> None:
     """Note that a chunk is finished."""
     counter[1 + chunk] = 1
 
 
-def _compiled(source: str, header: Header, dtypes: Sequence[DType]) -> cache.Machine:
+def _compiled(step: Emitted, *, checked: bool = False) -> cache.Machine:
     """Compile to machine code."""
-    from refmaml.compiled.machine.instructions import instructions
-
     began = time.perf_counter()
-    _log.info("compiling a step of %d lines", source.count("\n"))
-    assembly = instructions(_ENTRY, source, header.kernels, dtypes, _CONTRACT)
+    _log.info("compiling a step of %d lines", step.source.count("\n"))
+    symbol, *modules = assembly_of(step, checked=checked)
     _log.info("written in LLVM's instructions after %.2f s", time.perf_counter() - began)
-    code = cache.machine_code(assembly)
+    code = cache.machine_code(symbol, modules)
     _log.info("compiled in %.2f s, %d bytes", time.perf_counter() - began, len(code))
-    return cache.Machine(_ENTRY, code)
+    return cache.Machine(symbol, code)
+
+
+def assembly_of(step: Emitted, *, checked: bool = False) -> tuple[str, str, str]:
+    """Return the name of Numba's function, its LLVM instructions, and those of the bodies, which are linked with it."""
+    from refmaml.compiled.machine.instructions import instructions
+    from refmaml.compiled.machine.numba_target import compiled
+
+    bodies, numbers = instructions(
+        step.source, step.header.kernels, step.parameters, contract=_CONTRACT, checked=checked
+    )
+    function = compiled(step.driver, tuple((name, numbers[name]) for name in _bodies_of(step)), _ERROR_MODEL)
+    return function.native_name, function.inspect_llvm(), bodies
 
 
 def _native(machine: cache.Machine, header: Header) -> Native:

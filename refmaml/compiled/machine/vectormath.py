@@ -253,22 +253,15 @@ def symbol_of(name: str) -> str:
     return f"refmaml_special_{name}"
 
 
-_FUNCTIONS: dict[str, tuple[int, Function]] = {
-    "exp": (1, exp), "log": (1, log), "log1p": (1, log1p), "tanh": (1, tanh), "sech2": (1, sech2),
-    "expit": (1, expit), "logaddexp": (2, logaddexp), "logaddexp2": (2, logaddexp2), "mod": (2, mod),
-    "sqrt": (1, lambda x: x.intrinsic("sqrt")), "absolute": (1, Real.magnitude), "fabs": (1, Real.magnitude),
-    "floor": (1, lambda x: x.intrinsic("floor")), "ceil": (1, lambda x: x.intrinsic("ceil")),
-    "rint": (1, lambda x: x.intrinsic("rint")), "trunc": (1, lambda x: x.intrinsic("trunc")), "sign": (1, sign),
-    "reciprocal": (1, lambda x: 1.0 / x), "square": (1, lambda x: x * x),
-    "maximum": (2, _extreme(">=", nan_wins=True)), "minimum": (2, _extreme("<=", nan_wins=True)),
-    "fmax": (2, _extreme(">=", nan_wins=False)), "fmin": (2, _extreme("<=", nan_wins=False)),
-    **{name: (2 if name in ("power", "arctan2", "hypot", "fmod") else 1, library(c)) for name, c in C_LIBRARY.items()},
-    **{name: (2, special(c)) for name, c in SPECIAL.items()},
-    **{name: (1, special(SPECIAL[name])) for name in (
-        "psi", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc", "erfinv",
-        "erfcinv", "logit", "ndtr", "log_ndtr",
-    )},
-    "betainc": (3, special("betainc")), "zeta": (2, zeta),
+_FUNCTIONS: dict[str, Function] = {
+    "exp": exp, "log": log, "log1p": log1p, "tanh": tanh, "sech2": sech2, "expit": expit, "logaddexp": logaddexp,
+    "logaddexp2": logaddexp2, "mod": mod, "sign": sign, "absolute": Real.magnitude, "fabs": Real.magnitude,
+    **{name: lambda x, name=name: x.intrinsic(name) for name in ("sqrt", "floor", "ceil", "rint", "trunc")},
+    "reciprocal": lambda x: 1.0 / x, "square": lambda x: x * x,
+    "maximum": _extreme(">=", nan_wins=True), "minimum": _extreme("<=", nan_wins=True),
+    "fmax": _extreme(">=", nan_wins=False), "fmin": _extreme("<=", nan_wins=False),
+    **{name: library(c) for name, c in C_LIBRARY.items()}, **{name: special(c) for name, c in SPECIAL.items()},
+    "zeta": zeta,
 }  # fmt: skip
 
 
@@ -295,10 +288,9 @@ def _sign(builder: Any, x: Any) -> Any:
     return builder.sub(positive, negative)
 
 
-#: Functions of integers, by name and number of arguments.
-_OF_INTEGERS: dict[str, tuple[int, Callable[..., Any]]] = {
-    "floor_mod": (2, lambda builder, x, y: _floored(builder, x, y)[1]),
-    "floor_divide": (2, lambda builder, x, y: _floored(builder, x, y)[0]),
+_OF_INTEGERS: dict[str, Callable[..., Any]] = {
+    "floor_mod": lambda builder, x, y: _floored(builder, x, y)[1],
+    "floor_divide": lambda builder, x, y: _floored(builder, x, y)[0],
 }
 _TESTS: dict[str, Callable[[Real], Any]] = {
     "isnan": lambda x: x.compare("!=", x),
@@ -307,22 +299,13 @@ _TESTS: dict[str, Callable[[Real], Any]] = {
 }
 
 
-def arguments_of(name: str) -> int:
-    """Return how many arguments a function has."""
-    return 1 if name in _TESTS else (_OF_INTEGERS.get(name) or _FUNCTIONS[name])[0]
-
-
 def write(name: str, builder: Any, args: Sequence[Any]) -> Any:
     """Write a function at the place of its call."""
     if name == "where":
         return builder.select(*args)
     if name in _OF_INTEGERS:
-        return _OF_INTEGERS[name][1](builder, *args)
+        return _OF_INTEGERS[name](builder, *args)
     if name == "sign" and isinstance(args[0].type, ir.IntType):
         return _sign(builder, args[0])
     numbers = [Real(builder, arg) for arg in args]
-    return _TESTS[name](*numbers) if name in _TESTS else _FUNCTIONS[name][1](*numbers).value
-
-
-#: Functions that tell a truth.
-TESTS = frozenset(_TESTS)
+    return _TESTS[name](*numbers) if name in _TESTS else _FUNCTIONS[name](*numbers).value

@@ -24,10 +24,11 @@ _ORDER = [_TRUTH, _BYTE, INTEGER, _SINGLE, _DOUBLE]
 KINDS = {BOOL: _BYTE, INT64: INTEGER, FLOAT32: _SINGLE, FLOAT64: _DOUBLE}
 _CASTS = {"f4": _SINGLE, "f8": _DOUBLE, "i8": INTEGER}
 _NAMED = {"infinity": float("inf"), "not_a_number": float("nan")}
+_COUNTED: dict[str, Callable[..., Any]] = {"next_below": microkernels.next_below, "finished": microkernels.finished}
 _COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _WHOLE = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Mod: "srem", ast.BitAnd: "and_", ast.BitOr: "or_",
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_",
     ast.BitXor: "xor",
 }  # fmt: skip
 _BITS = (ast.BitAnd, ast.BitOr, ast.BitXor)
@@ -37,20 +38,40 @@ class Walk:
     """Writes the instructions of one function, statement by statement."""
 
     def __init__(
-        self, function: Any, memory: Mapping[str, Any], kernels: Mapping[str, Kernel], apart: set[str]
-    ) -> None:
+        self, function: Any, memory: Mapping[str, Any], numbers: Mapping[str, Any], kernels: Mapping[str, Kernel],
+        apart: set[str],
+    ) -> None:  # fmt: skip
         self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
         self._entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
-        self._counters: dict[str, Any] = {}
+        self._counters: dict[str, Any] = dict(numbers)  # what is never assigned to: the function's numbers, and indices
         self._flags: tuple[str, ...] = ()
+        self._sizes: dict[str, Any] | None = None
+
+    def check(self, sizes: Mapping[str, int], beyond: int) -> None:
+        """Check every access: what the first argument points to has the arrays' sizes, and room for what was found."""
+        places = {name: self.builder.gep(self.function.args[0], [INTEGER(index)]) for name, index in sizes.items()}
+        self._sizes = {name: self.builder.load(place) for name, place in places.items()}
+        self._beyond = self.builder.gep(self.function.args[0], [INTEGER(beyond)])
+
+    def _inside(self, array: str, start: Any, reach: int) -> None:
+        """Where accesses are checked, leave the function before one beyond an array."""
+        if self._sizes is None:
+            return
+        last = self.builder.add(start, INTEGER(reach))
+        below = self.builder.icmp_signed("<", start, INTEGER(0))
+        above = self.builder.icmp_signed(">=", last, self._sizes[array])
+        with self.builder.if_then(self.builder.or_(below, above), likely=False):
+            self.builder.store(INTEGER(1), self._beyond)
+            self.builder.ret(INTEGER(0))
 
     def whole(self, body: Sequence[ast.stmt]) -> None:
-        """Write the function's body."""
+        """Write the function's body; one that returns no number of its own returns 0."""
         begin = self.builder.block
         self._block(body)
-        self.builder.ret_void()
+        if not self.builder.block.is_terminated:
+            self.builder.ret(INTEGER(0))
         self._entry.branch(begin)
 
     def _block(self, body: Sequence[ast.stmt]) -> None:
@@ -77,37 +98,31 @@ class Walk:
         return slot if slot is not None and slot.type.pointee == kind else self._entry.alloca(kind)
 
     def _for(self, node: ast.For) -> None:
-        if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call):
-            raise TypeError(f"a loop that is not over a range: {ast.unparse(node)}")
-        ends = [self._value(arg) for arg in node.iter.args]
-        start, stop = ends if len(ends) == 2 else (INTEGER(0), ends[0])
-        inside, after = self._new_blocks(2)
-        self.builder.cbranch(self.builder.icmp_signed("<", start, stop), inside, after)
+        match node:
+            case ast.For(ast.Name(name), ast.Call(ast.Name("range"), [ast.Constant(int(count))])):
+                if count:
+                    self._loop(name, count, node.body)
+            case _:
+                raise TypeError(f"a loop that is not over a range of literal length: {ast.unparse(node)}")
+
+    def _loop(self, name: str, count: int, body: Sequence[ast.stmt]) -> None:
         before = self.builder.block
+        inside, after = self._new_blocks(2)
+        self.builder.branch(inside)
         self.builder.position_at_end(inside)
         index = self.builder.phi(INTEGER)
-        hidden = self._counters.get(node.target.id)
-        self._counters[node.target.id] = index
-        self._block(node.body)
+        hidden = self._counters.get(name)
+        self._counters[name] = index
+        self._block(body)
         following = self.builder.add(index, INTEGER(1), flags=("nsw",))
-        for value, block in ((start, before), (following, self.builder.block)):
+        for value, block in ((INTEGER(0), before), (following, self.builder.block)):
             index.add_incoming(value, block)
-        self.builder.cbranch(self.builder.icmp_signed("<", following, stop), inside, after)
+        self.builder.cbranch(self.builder.icmp_signed("<", following, INTEGER(count)), inside, after)
         self.builder.position_at_end(after)
-        self._counters[node.target.id] = hidden
+        self._counters[name] = hidden
 
     def _new_blocks(self, count: int) -> list[Any]:
         return [self.function.append_basic_block() for _ in range(count)]
-
-    def _while(self, node: ast.While) -> None:
-        test, inside, after = self._new_blocks(3)
-        self.builder.branch(test)
-        self.builder.position_at_end(test)
-        self.builder.cbranch(self._truth(node.test), inside, after)
-        self.builder.position_at_end(inside)
-        self._block(node.body)
-        self.builder.branch(test)
-        self.builder.position_at_end(after)
 
     def _if(self, node: ast.If) -> None:
         then, otherwise, after = self._new_blocks(3)
@@ -123,6 +138,9 @@ class Walk:
 
     def _nothing(self, node: ast.Pass) -> None:
         pass
+
+    def _return(self, node: ast.Return) -> None:
+        self.builder.ret(self._value(node.value))  # type: ignore[arg-type]  # emitted functions return a number
 
     def _value(self, node: ast.expr) -> Any:
         return _EXPRESSIONS[type(node)](self, node)
@@ -145,12 +163,11 @@ class Walk:
         outside, self._flags = self._flags, ("nsw",)  # an index inside an array does not wrap around
         index = self._value(node.slice)
         self._flags = outside
+        self._inside(_array(node.value), index, 0)
         return self.builder.gep(self._memory(node.value), [index], inbounds=True)
 
     def _memory(self, node: ast.expr) -> Any:
-        if not isinstance(node, ast.Name):
-            raise TypeError(f"expected the name of an array, but got {ast.unparse(node)}")
-        return self.memory[node.id]
+        return self.memory[_array(node)]
 
     def _binary(self, node: ast.BinOp) -> Any:
         return self._arithmetic(type(node.op), self._value(node.left), self._value(node.right))
@@ -195,9 +212,6 @@ class Walk:
     def _truth(self, node: ast.expr) -> Any:
         return self._cast(self._value(node), _TRUTH)
 
-    def _choice(self, node: ast.IfExp) -> Any:
-        return self.builder.select(self._truth(node.test), self._value(node.body), self._value(node.orelse))
-
     def _cast(self, value: Any, kind: Any) -> Any:
         """Return a number as one of another type, as C casts it."""
         builder, own = self.builder, value.type
@@ -225,11 +239,14 @@ class Walk:
         name = node.func.id
         if name in self.kernels:
             args = [self._memory(node.args[0]), *(self._value(arg) for arg in node.args[1:])]
+            for start, reach in zip(args[1:], self.kernels[name].reaches, strict=False):
+                self._inside(_array(node.args[0]), start, reach)
             return self._kernel(name, self.kernels[name], args)
-        if name == "claim":
-            return microkernels.claim(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
-        if name == "finished":
-            return microkernels.finished(self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if name in _COUNTED:
+            return _COUNTED[name](self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id == "memory":
+            numbers = [self._cast(self._value(arg), INTEGER) for arg in node.args[1:]]
+            return self.builder.call(self.function.module.globals[name], [self.function.args[0], *numbers])
         values = [self._value(arg) for arg in node.args]
         if name in _CASTS:
             return self._cast(values[0], _CASTS[name])
@@ -258,12 +275,17 @@ class Walk:
         return function
 
 
+def _array(node: ast.expr) -> str:
+    if not isinstance(node, ast.Name):
+        raise TypeError(f"expected the name of an array, but got {ast.unparse(node)}")
+    return node.id
+
+
 _STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], None]] = {
-    ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for, ast.While: Walk._while,
-    ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing,
+    ast.Assign: Walk._assign, ast.AugAssign: Walk._change, ast.For: Walk._for,
+    ast.If: Walk._if, ast.Expr: Walk._expression, ast.Pass: Walk._nothing, ast.Return: Walk._return,
 }  # fmt: skip
 _EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Any]] = {
     ast.Constant: Walk._constant, ast.Name: Walk._name, ast.Subscript: Walk._element, ast.BinOp: Walk._binary,
-    ast.UnaryOp: Walk._negated, ast.Compare: Walk._compared, ast.BoolOp: Walk._both, ast.IfExp: Walk._choice,
-    ast.Call: Walk._call,
+    ast.UnaryOp: Walk._negated, ast.Compare: Walk._compared, ast.BoolOp: Walk._both, ast.Call: Walk._call,
 }  # fmt: skip

@@ -49,6 +49,12 @@ class MatMul:
         across = self.columns // self.lanes if self.form == "rows" else self.columns
         return best_tile(self.rows, max(across, 1))
 
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """How far beyond each of the places where it starts the kernel goes."""
+        m, n, k = self.rows - 1, self.columns - 1, self.summed - 1
+        return (self.rows * self.columns - 1, m * self.a[0] + k * self.a[1], k * self.b[0] + n * self.b[1])
+
     def plain(self, w: NDArray[Any], c: int, a: int, b: int, alpha: Any) -> None:
         """Compute the product with NumPy."""
         left = _strided(w, a, (self.rows, self.summed), self.a)
@@ -67,6 +73,11 @@ class RowSum:
     length: int
     itemsize: int
 
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """As for a product."""
+        return (self.length - 1,)
+
     def plain(self, w: NDArray[Any], start: int) -> Any:
         """Sum with NumPy."""
         return w[start : start + self.length].sum()
@@ -80,6 +91,11 @@ class Turn:
     columns: int
     stride: int
     itemsize: int
+
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """As for a product."""
+        return (self.rows * self.columns - 1, (self.rows - 1) * self.stride + self.columns - 1)
 
     def plain(self, w: NDArray[Any], c: int, a: int) -> None:
         """Transpose with NumPy."""
@@ -112,6 +128,12 @@ class Factors:
     def parts(self) -> dict[str, tuple[int, int]]:
         """Where each part begins, and its number of elements; one holds an integer of 32 bits."""
         return parts_of_factors(self.routine, self.rows, self.columns, self.right)
+
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """As for a product."""
+        m, n, k = self.rows - 1, self.columns - 1, max(self.right - 1, 0)
+        return (self.parts["end"][0] - 1, m * self.a[0] + n * self.a[1], m * self.b[0] + k * self.b[1])
 
     def plain(self, w: NDArray[Any], c: int, a: int, b: int) -> int:
         """Compute the factors with NumPy and SciPy; return 0, or another number where there are none."""

@@ -13,7 +13,6 @@ from refmaml.compiled.code.driver import CHUNKS, OWN
 from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 from refmaml.compiled.running.crew import CREW
-from refmaml.compiled.running.native import functions
 from refmaml.compiled.running.plan import Plan
 from refmaml.compiled.running.posts import is_noted
 
@@ -148,7 +147,7 @@ class Execution:
         cost = 0.0
         for part in buffers.costs[::8].tolist():  # from Python 3.12 on `sum` compensates, and the bits would be others
             cost += part
-        sums = {dtype: _total(buffers.out[dtype], isinstance(run, Native)) for dtype in buffers.present}
+        sums = {dtype: np.add.reduce(buffers.out[dtype], axis=0) for dtype in buffers.present}  # slot by slot, in order
         self._idle.append(buffers)
         return cost, sums, kept
 
@@ -203,15 +202,6 @@ def _address(array: Numbers) -> int:
     """Return where an array's data begins; `array.ctypes` takes five times as long."""
     start: int = array.__array_interface__["data"][0]
     return start
-
-
-def _total(slots: Numbers, in_machine_code: bool) -> Numbers:
-    """Return the sum of the slots, in order."""
-    if not in_machine_code:
-        return np.asarray(np.add.reduce(slots, axis=0))
-    total = np.zeros(slots.shape[1], slots.dtype)
-    functions()[f"sum_{8 * slots.itemsize}"](_address(slots), *slots.shape, _address(total))
-    return total
 
 
 def _ends(buffers: Buffers, kept: dict[Any, Numbers], given: Sequence[Numbers]) -> list[int]:

@@ -1,6 +1,6 @@
-"""The engine's own machine code, besides that of the steps: how threads meet, and how their sums are added.
+"""The engine's own machine code, besides that of the steps: how threads meet.
 
-It is written in LLVM's instructions, compiled once and kept in the disk cache.
+It is written in LLVM's instructions, and compiled (in ten milliseconds) where a process needs its first helper.
 """
 
 from __future__ import annotations
@@ -77,56 +77,15 @@ leave:
 """
 
 
-_SUM = """
-define i64 @refmaml_sum_{bits}(i64 %rows_number, i64 %count, i64 %columns, i64 %result_number) {{
-entry:
-  %rows = inttoptr i64 %rows_number to {kind}*
-  %result = inttoptr i64 %result_number to {kind}*
-  br label %row
-row:
-  %r = phi i64 [ 0, %entry ], [ %next_r, %row_done ]
-  %start = mul i64 %r, %columns
-  br label %column
-column:
-  %j = phi i64 [ 0, %row ], [ %next_j, %column ]
-  %at = add i64 %start, %j
-  %from = getelementptr {kind}, {kind}* %rows, i64 %at
-  %to = getelementptr {kind}, {kind}* %result, i64 %j
-  %number = load {kind}, {kind}* %from
-  %total = load {kind}, {kind}* %to
-  %new = fadd {kind} %total, %number
-  store {kind} %new, {kind}* %to
-  %next_j = add i64 %j, 1
-  %more_j = icmp slt i64 %next_j, %columns
-  br i1 %more_j, label %column, label %row_done
-row_done:
-  %next_r = add i64 %r, 1
-  %more_r = icmp slt i64 %next_r, %count
-  br i1 %more_r, label %row, label %done
-done:
-  ret i64 0
-}}
-"""
-_CODE += _SUM.format(bits=32, kind="float") + _SUM.format(bits=64, kind="double")
-
-
 @lru_cache(maxsize=1)
 def functions() -> dict[str, Callable[..., int]]:
     """Return the functions by name."""
-    return _loaded()[1]
-
-
-@lru_cache(maxsize=1)
-def _loaded() -> tuple[Any, dict[str, Callable[..., int]]]:
-    """Return what keeps the code loaded, and its functions."""
-    key = cache.key(_CODE, "", [])
-    machine = cache.load(key)
-    if machine is None:
-        machine = cache.Machine("refmaml_serve", cache.machine_code(_CODE))
-        cache.store(key, machine)
-    engine, _ = cache.linked(machine)
-    kinds = {"swap": 3, "wait": 3, "serve": 1, "sum_32": 4, "sum_64": 4}
-    return engine, {
+    _kept.append(engine := cache.built(_CODE))
+    kinds = {"swap": 3, "wait": 3, "serve": 1}
+    return {
         name: ctypes.CFUNCTYPE(*[ctypes.c_int64] * (1 + count))(engine.get_function_address(f"refmaml_{name}"))
         for name, count in kinds.items()
     }
+
+
+_kept: list[Any] = []  # the code stays loaded for the life of the process
