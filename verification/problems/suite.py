@@ -383,14 +383,18 @@ def is_asked(name: str, order: Order, algorithm: Algorithm = PLAIN) -> bool:
     """Return whether a problem makes sense for an order and an algorithm.
 
     Corners are made for plain steps, and for any order of them.
+    """
+    return algorithm.is_plain if is_corner(name) else _is_for(_RECIPES[kind(name)], order, algorithm)
+
+
+def _is_for(recipe: Recipe, order: Order, algorithm: Algorithm) -> bool:
+    """Return whether a recipe makes sense for an order and an algorithm.
+
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
     network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
     rates could have and S could be added to, and with all rates there are all gradients. Per-FedAvg has one rate for
     all variables, and CAVIA learns what Reptile does not move.
     """
-    if is_corner(name):
-        return algorithm.is_plain
-    recipe = _RECIPES[kind(name)]
     if algorithm.weights is not None and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
