@@ -9,7 +9,7 @@ import numpy as np
 
 from verification.faults.question import AnswerFunction, pose_in
 from verification.problems.problem import EXTRAS, Problem
-from verification.problems.trees import leaves
+from verification.problems.trees import leaves, nested
 
 
 class FaultySubject:
@@ -22,7 +22,7 @@ class FaultySubject:
         self._calls: Counter[tuple[Any, ...]] = Counter()
 
     def __call__(self, problem: Problem) -> tuple[Any, ...]:
-        """Return (cost, gradients, adapted) by key chain, and write over the caller's variables if the fault does."""
+        """Return (cost, gradients, adapted), and write over the caller's variables if the fault does."""
         key = (problem.name, problem.order, str(problem.dtype))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α
             found = self._answer(pose_in(problem, problem.dtype, self._calls[key]))
@@ -33,4 +33,7 @@ class FaultySubject:
         if found.overwritten is not None:
             for chain, leaf in leaves(problem.variables).items():
                 leaf[...] = problem.split(found.overwritten)[chain]
-        return found.cost, found.gradients, {chain: np.stack([row[chain] for row in rows]) for chain in problem.names}
+        adapted = {chain: np.stack([row[chain] for row in rows]) for chain in problem.names}
+        if problem.algorithm.rates:  # variables and rates come apart
+            return found.cost, found.gradients, adapted
+        return found.cost, nested(found.gradients, problem.variables), nested(adapted, problem.variables)

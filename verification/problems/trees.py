@@ -36,6 +36,18 @@ def paths(tree: Tree, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def nested(by_chain: Mapping[str, Any], like: Tree) -> dict[str, Any]:
+    """Return leaves by key chain in dicts that are nested like a tree; a chain that it has not is a key of its own."""
+    ways = paths(like)
+    whole: dict[str, Any] = {}
+    for chain, leaf in by_chain.items():
+        branch, (*way, last) = whole, ways.get(chain, (chain,))
+        for key in way:
+            branch = branch.setdefault(key, {})
+        branch[last] = leaf
+    return whole
+
+
 def _branches(tree: Tree) -> list[tuple[Any, Tree]] | None:
     """Return the keys and branches of a container, and None for a leaf."""
     if isinstance(tree, Mapping | DictBox):  # autograd boxes a container as a whole

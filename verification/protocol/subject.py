@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verification.problems.problem import Problem
-from verification.problems.trees import paths
+from verification.problems.trees import nested
 from verification.protocol.capabilities import Capabilities
 from verification.protocol.program import Program
 from verification.subjects import Source, Subject, source_below
@@ -46,11 +46,4 @@ def subject_of(program: Program, capabilities: Capabilities) -> ProgramSubject:
 def _nested(problem: Problem, by_name: dict[str, Any]) -> dict[str, Any]:
     """Return arrays nested like the variables in place of the family's names, which is how the layout calls them."""
     chains = {name: chain for chain, name in problem.names.items()}
-    ways = paths(problem.variables)
-    whole: dict[str, Any] = {}
-    for name, leaf in by_name.items():
-        branch, (*way, last) = whole, ways.get(chains.get(name, name), (name,))
-        for key in way:
-            branch = branch.setdefault(key, {})
-        branch[last] = leaf
-    return whole
+    return nested({chains.get(name, name): leaf for name, leaf in by_name.items()}, problem.variables)

@@ -21,7 +21,7 @@ from verification.faults.work import Points, Solved, Work, descend, hessian_prod
 from verification.oracles.view import FlatArray
 from verification.orders import ORDERS, SPELLINGS, Order
 from verification.problems.problem import Problem
-from verification.problems.trees import leaves
+from verification.problems.trees import leaves, nested
 from verification.subjects import Kind
 
 
@@ -149,13 +149,14 @@ class TorchSubject:
         self._order = order
 
     def __call__(self, problem: Problem) -> tuple[Any, ...]:
-        """Return (cost, gradients, adapted) by key chain."""
+        """Return (cost, gradients, adapted)."""
         import torch
 
         solved = [self._task(torch, problem, *data) for data in problem.tasks()]
         gradients = {chain: mean([solution[1][chain] for solution in solved]) for chain in problem.names}
         adapted = {chain: torch.stack([solution[2][chain] for solution in solved]) for chain in problem.names}
-        return mean([solution[0] for solution in solved]), gradients, adapted
+        nests = problem.variables
+        return mean([solution[0] for solution in solved]), nested(gradients, nests), nested(adapted, nests)
 
     def _task(self, torch: Any, problem: Problem, support: Any, query: Any) -> tuple[Any, ...]:
         theta = {chain: leaf.clone().requires_grad_() for chain, leaf in leaves(problem.variables).items()}
