@@ -31,7 +31,8 @@ def page() -> str:
 
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
-    context = click.Context(command, parent=parent, info_name=name, max_content_width=_WIDTH, terminal_width=_WIDTH)
+    settings = {**command.context_settings, "max_content_width": _WIDTH, "terminal_width": _WIDTH}
+    context = click.Context(command, parent=parent, info_name=name, **settings)
     title = context.command_path
     found = [] if parent is None else [f"{'#' * (1 + title.count(' '))} `{title}`\n"]
     found.append(f"```text\n{command.get_help(context)}\n```\n")

@@ -9,6 +9,7 @@ from shared import STANDARDS, verify
 
 import refmaml
 import verification
+from verification.faults import CATALOGUE
 from verification.faults.question import each_task
 from verification.faults.work import pull_back, solve
 from verification.judging.separation import overlooked
@@ -28,8 +29,9 @@ def test_the_quick_level_shows_every_fault(order):
     """Together the quick problems show each variant of each fault of the catalogue, in both precisions."""
     quick = levels.names("quick", order, 0)
     assert missed(quick, "float64", order) == []
-    # A lower precision is no fault in a low one. A10 shows there too, and has its name from float64 alone.
-    assert missed(quick, "float32", order) == ["G11"]
+    # A lower precision is no fault in a low one, whose rounding hides differences of gradients too (A10).
+    alone = [id_ for id_, fault in CATALOGUE.items() if order in fault.orders and fault.dtypes == ("float64",)]
+    assert missed(quick, "float32", order) == alone
 
 
 def between(problem, ignored):
