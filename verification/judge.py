@@ -230,9 +230,9 @@ class Run:
         """Ask every subject every problem of its order, and conclude."""
         plan = [(subject, standard) for subject, order in subjects for standard in self.standards_for(subject, order)]
         if not plan and self.problems != ():
-            asked = " and ".join(str(order) for _, order in subjects)
+            orders = " and ".join(str(order) for _, order in subjects)
             raise SubjectError(
-                f"none of the problems makes sense for order {asked} with {self.algorithm}: `refmaml algorithms` says "
+                f"none of the problems makes sense for order {orders} with {self.algorithm}: `refmaml algorithms` says "
                 "what an algorithm is for, and without --problem the level has problems for every order."
             )
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]

@@ -119,29 +119,29 @@ def test_faults_start_from_the_same_right_answer(text, order):
 
 def test_context_parameters_start_at_zero_and_are_not_learned():
     """In CAVIA one variable is 0 at first and adapts alone, and the outer gradient is by the others."""
-    asked = problem("mlp-tanh-mse", order=2, algorithm="cavia")
-    assert [chain for chain, leaf in asked.variables.items() if not np.any(leaf)] == ["b1"]
-    answer = by_unrolling(asked).answer
+    setting = problem("mlp-tanh-mse", order=2, algorithm="cavia")
+    assert [chain for chain, leaf in setting.variables.items() if not np.any(leaf)] == ["b1"]
+    answer = by_unrolling(setting).answer
     assert "b1" not in answer.gradients
-    assert answer.gradients.keys() == asked.variables.keys() - {"b1"}
-    moved = {chain for chain, leaf in answer.adapted.items() if not np.allclose(leaf, asked.variables[chain])}
+    assert answer.gradients.keys() == setting.variables.keys() - {"b1"}
+    moved = {chain for chain, leaf in answer.adapted.items() if not np.allclose(leaf, setting.variables[chain])}
     assert moved == {"b1"}
     assert not suite.is_asked("mlp-tanh-mse", "reptile", algorithm("cavia"))
 
 
 def test_differences_of_gradients_by_hand():
     """One inner step of Per-FedAvg (HF) is u − α (∇S(θ + δu) − ∇S(θ − δu)) / 2δ with u = ∇Q(φ), the mean over tasks."""
-    asked, delta = problem("one-step", order=2, algorithm="per-fedavg(0.01)"), 0.01
-    theta, rate, found = asked.variables, asked.inner_learning_rate, []
-    for support, query in asked.tasks():
-        slopes = asked.inner_gradient(support, theta)
-        u = asked.outer_gradient(query, {name: theta[name] - rate * slopes[name] for name in theta})
+    setting, delta = problem("one-step", order=2, algorithm="per-fedavg(0.01)"), 0.01
+    theta, rate, found = setting.variables, setting.inner_learning_rate, []
+    for support, query in setting.tasks():
+        slopes = setting.inner_gradient(support, theta)
+        u = setting.outer_gradient(query, {name: theta[name] - rate * slopes[name] for name in theta})
         ahead, behind = (
-            asked.inner_gradient(support, {name: theta[name] + sign * delta * u[name] for name in theta})
+            setting.inner_gradient(support, {name: theta[name] + sign * delta * u[name] for name in theta})
             for sign in (1, -1)
         )
         found.append({name: u[name] - rate * (ahead[name] - behind[name]) / (2 * delta) for name in theta})
-    truth, exact = by_unrolling(asked).answer.gradients, by_unrolling(problem("one-step", order=2)).answer.gradients
+    truth, exact = by_unrolling(setting).answer.gradients, by_unrolling(problem("one-step", order=2)).answer.gradients
     for name in theta:
         expected = np.mean([gradient[name] for gradient in found], axis=0)
         assert truth[name] == pytest.approx(expected, rel=1e-11, abs=1e-12)

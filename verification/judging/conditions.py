@@ -23,10 +23,10 @@ def met(standard: Standard, dtype: str) -> Iterator[Row]:
         yield levels_of(native, size, call=call)
 
 
-def unmet(asked: Iterable[Asked]) -> str:
+def unmet(tested: Iterable[Asked]) -> str:
     """Say under which conditions none of these problems is asked; nothing where every one of them is met."""
     missing = set()
-    for order, some in groupby(asked, key=lambda pair: pair[0].problem.order):
+    for order, some in groupby(tested, key=lambda pair: pair[0].problem.order):
         met_here = {condition for pair in some for row in met(*pair) for condition in row.items()}
         missing |= set(conditions(order)) - met_here
     listed = [f"{factor}: {level}" for factor, level in conditions(1) if (factor, level) in missing]

@@ -39,8 +39,8 @@ def from_reference(problem: Problem) -> Truth:
 
     step = getattr(refmaml, SPELLINGS[problem.order].function)
     positional, keywords = problem.native("autograd", "float64").arguments()
-    asked = {**keywords, "return_inner_v": problem.options.return_inner_v or "all"}
-    cost, gradients, adapted = step(*positional, **asked)
+    request = {**keywords, "return_inner_v": problem.options.return_inner_v or "all"}
+    cost, gradients, adapted = step(*positional, **request)
     present = {chain: np.asarray(leaf) for chain, leaf in leaves(gradients).items() if leaf is not None}
     answer = Answer(float(cost), present, leaves(adapted))
     return Truth("the reference", answer, dict.fromkeys(present, 0.0))

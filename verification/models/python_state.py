@@ -59,13 +59,13 @@ def held_by(*roots: Any) -> list[Restore]:
 
 
 def _reached(roots: tuple[Any, ...]) -> Iterator[Any]:
-    seen: dict[int, Any] = {}
+    visited: dict[int, Any] = {}
     waiting = [(root, 0) for root in roots]
     while waiting:
         found, depth = waiting.pop()
-        if id(found) in seen:
+        if id(found) in visited:
             continue
-        seen[id(found)] = found
+        visited[id(found)] = found
         yield found
         if depth < _DEPTH:
             waiting += [(part, depth + 1) for part in _parts_of(found)]

@@ -255,8 +255,8 @@ class _Run:
         request = self.request
         if all(case.verdict != "fail" for case in cases if case.dtype == "float64") and len(cases) > 1:
             # Autocast leaves float64 alone: what is wrong in float32 only is its precision, if operations show one.
-            seen = precisions(request, "float32")
-            lower = next((name for name in ("float16", "bfloat16") if name in seen), "")
+            computed = precisions(request, "float32")
+            lower = next((name for name in ("float16", "bfloat16") if name in computed), "")
             single = [one for one in observations if one.dtype == "float32"]
             return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
         smaller: list[Observation] = []
@@ -274,8 +274,8 @@ class _Run:
                 smaller = [Observation(one, dtype, reply)]
         # Where float32 is let pass among float64, it is no mistake in a step that is meant for it.
         meant = dtype if request.adapter.is_strict else request.precision
-        below, seen = _LOWER[_LOWER.index(meant) + 1 :], precisions(request, dtype)
-        lower = next((name for name in reversed(below) if name in seen), "")
+        below, computed = _LOWER[_LOWER.index(meant) + 1 :], precisions(request, dtype)
+        lower = next((name for name in reversed(below) if name in computed), "")
         return name(observations, smaller, request.order, lower)
 
 

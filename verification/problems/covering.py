@@ -51,7 +51,7 @@ def covering_array(
 
 def can_stand_together(levels: Mapping[str, str], never: Sequence[Never]) -> bool:
     """Return whether a row may have some levels, by factor."""
-    return not any(all(levels.get(factor) in some for factor, some in each.items()) for each in never)
+    return not any(all(levels.get(factor) in some for factor, some in ban.items()) for ban in never)
 
 
 class _Search:
@@ -62,8 +62,8 @@ class _Search:
         self._levels = [(factor, level) for factor, levels in factors.items() for level in levels]
         self._owner = np.array([self._factors.index(factor) for factor, _ in self._levels])
         self._new: NDArray[np.bool_] = self._owner[:, None] != self._owner
-        self._never = np.array([[level in each.get(factor, ()) for factor, level in self._levels] for each in never])
-        self._sizes = np.array([len(each) for each in never])
+        self._never = np.array([[level in ban.get(factor, ()) for factor, level in self._levels] for ban in never])
+        self._sizes = np.array([len(ban) for ban in never])
 
     @property
     def has_more(self) -> bool:

@@ -30,8 +30,8 @@ def names(level: str, order: Order, seed: int, algorithm: Algorithm = PLAIN) -> 
     quick = [name for name in QUICK if suite.is_asked(name, order, algorithm)]
     if level == "quick":
         return quick
-    asked = [name for name in corners.names() if suite.is_asked(name, order, algorithm)]
-    return [*suite.names(order, plain=False, algorithm=algorithm), *(f"{name}@{seed}" for name in quick), *asked]
+    chosen = [name for name in corners.names() if suite.is_asked(name, order, algorithm)]
+    return [*suite.names(order, plain=False, algorithm=algorithm), *(f"{name}@{seed}" for name in quick), *chosen]
 
 
 def is_asked_twice(problem: Setting) -> bool:

@@ -73,8 +73,8 @@ def verify_program(
         SubjectError: there is no such program, it declares nothing of what it is asked for, or that is a corner.
         ValueError: an option is not one of its values.
     """
-    asked = tuple(families)
-    if unknown := [name for name in asked if name not in VALUES["families"]]:
+    chosen = tuple(families)
+    if unknown := [name for name in chosen if name not in VALUES["families"]]:
         raise ValueError(f"families: expected some of {', '.join(VALUES['families'])}, but got {unknown[0]!r}.")
     run = run_of(dtypes, conventions, level, seed, problems, standards, measures_growth)
     run = replace(run, asks_corners=False)
@@ -89,9 +89,9 @@ def verify_program(
         precisions = tuple(dtype for dtype in dtypes if dtype in capabilities.dtypes)
         if not precisions:
             raise SubjectError(f"{command} declares {_listed(capabilities.dtypes)}, not {_listed(dtypes)}.")
-        if asked and not capabilities.families.intersection(asked):
-            raise SubjectError(f"{command} declares {_listed(capabilities.families)}, not {_listed(asked)}.")
-        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities), asked)
+        if chosen and not capabilities.families.intersection(chosen):
+            raise SubjectError(f"{command} declares {_listed(capabilities.families)}, not {_listed(chosen)}.")
+        work = _Work(replace(run, dtypes=precisions), subject_of(program, capabilities), chosen)
         plan = work.plan(orders, vectors)
         for index, item in enumerate(plan):
             if progress:

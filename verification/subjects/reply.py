@@ -107,8 +107,8 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_optio
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
-        told = rows if has_options else _rows_told(problem, result[2], rows)
-        shapes = {chain: (told, *problem.shape(chain)) for chain in leaves(problem.variables)}
+        counted = rows if has_options else _rows_told(problem, result[2], rows)
+        shapes = {chain: (counted, *problem.shape(chain)) for chain in leaves(problem.variables)}
         found = _arrays(problem, "adapted", result[2], shapes, findings)
         adapted = {chain: leaf[:rows] for chain, leaf in found.items()}
         findings += _flat(problem, "adapted", result[2])

@@ -94,8 +94,8 @@ def subject(problem):
 def test_a_late_answer_leaves_the_verdict_open(tmp_path: Path) -> None:
     """A subject that answers one problem and hangs on another is inconclusive, with its line and the limit to pass."""
     (tmp_path / "mine.py").write_text(LATE, "utf-8")
-    asked = {**ASKED, "kind": "problem", "problems": ("no-steps", "one-task")}
-    report = verify(f"{tmp_path / 'mine.py'}:subject", isolated=True, timeout=1.0, **asked)
+    request = {**ASKED, "kind": "problem", "problems": ("no-steps", "one-task")}
+    report = verify(f"{tmp_path / 'mine.py'}:subject", isolated=True, timeout=1.0, **request)
     assert [(case.verdict, case.is_late) for case in report.cases] == [("pass", False), ("inconclusive", True)]
     assert report.verdict == "inconclusive"
     cause = "it did not answer `call` within 1 s (mine.py, line 6)"

@@ -508,9 +508,9 @@ def test_rounding_leaves_no_answer_right():
     def off(where):
         rng = np.random.default_rng(11)
 
-        def answer(asked):
-            found = right(asked)
-            if not where(asked.problem.inner_grad_steps):
+        def answer(question):
+            found = right(question)
+            if not where(question.problem.inner_grad_steps):
                 return found
             moved = {chain: leaf * (1 + 1e-8 * rng.normal(size=leaf.shape)) for chain, leaf in found.gradients.items()}
             return replace(found, gradients=moved)
@@ -518,8 +518,8 @@ def test_rounding_leaves_no_answer_right():
         return answer
 
     problems = ("no-steps", "bilinear", "mlp-tanh-mse", "logistic-regression")
-    assert [each.name for each in judged(off(lambda _: True), problems=problems).diagnosis] == ["G11"]
-    assert [each.name for each in judged(off(bool), problems=problems).diagnosis] == ["several"]
+    assert [diagnosis.name for diagnosis in judged(off(lambda _: True), problems=problems).diagnosis] == ["G11"]
+    assert [diagnosis.name for diagnosis in judged(off(bool), problems=problems).diagnosis] == ["several"]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,9 @@ def test_the_reference_is_right_on_every_corner(order):
 
 @pytest.mark.sampled(6)
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("variant", [each for each in variants() if each.kind == "problem"], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "variant", [variant for variant in variants() if variant.kind == "problem"], ids=lambda variant: variant.name
+)
 def test_correct_variants_are_right_on_every_corner(variant, order):
     """Right code in other forms passes; what does not support a corner is asked it plainly."""
     if order not in variant.orders:
@@ -195,8 +197,8 @@ def test_what_a_subject_does_not_support_is_said():
         results = [right_step(*problem.arguments()[0], **problem.arguments()[1])]
         return results[0][:2]
 
-    asked = [(STANDARDS.of(suite.plainly(name), 1), corners.precision(name)) for name in NAMES]
-    said = unmet(asked)
+    pairs = [(STANDARDS.of(suite.plainly(name), 1), corners.precision(name)) for name in NAMES]
+    said = unmet(pairs)
     assert "mode: batched" in said
     assert "outer cost at: every step" in said
     assert "K: 6 or more" not in said
@@ -218,8 +220,8 @@ def test_a_step_that_says_what_it_supports_need_not_have_the_option_for_adapted_
 
     step.supports = ("leaf-rates", "mixed-dtypes", "negative-rates")
     report = verify(step, kind="step", framework="autograd", problems=NAMES)
-    told = {STANDARDS.of(case.problem, 1).problem.options.return_inner_v for case in report.cases}
-    assert (report.verdict, told >= {False, "first"}) == ("pass", True)
+    meant = {STANDARDS.of(case.problem, 1).problem.options.return_inner_v for case in report.cases}
+    assert (report.verdict, meant >= {False, "first"}) == ("pass", True)
     ignores = verify(lambda *a, **k: right_step(*a, **{**k, "return_inner_v": True}), kind="step", problems=NAMES)
     assert {finding.what for case in ignores.failing for finding in case.findings} == {"adapted"}
 

@@ -17,7 +17,7 @@ NEVER = ({"a": ("1",), "b": ("y",)}, {"c": ("p", "q"), "d": ("1",), "e": ("k",)}
 def every_row(never):
     """Return all rows that there are, one by one."""
     rows = [dict(zip(FACTORS, levels, strict=True)) for levels in product(*FACTORS.values())]
-    return [row for row in rows if not any(all(row[f] in some for f, some in each.items()) for each in never)]
+    return [row for row in rows if not any(all(row[f] in some for f, some in ban.items()) for ban in never)]
 
 
 def pairs(rows):

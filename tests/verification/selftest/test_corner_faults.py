@@ -58,7 +58,7 @@ def test_a_fault_under_one_condition_does_not_survive(order):
     if order == 1:
         missed = {frozenset(pair) for pair in found.surviving_pairs}
         assert not [condition for condition in SEEN if frozenset(condition) in missed]
-        assert all(set(condition) <= {each for pair in pairs_of(1) for each in pair} for condition in SEEN)
+        assert all(set(condition) <= {level for pair in pairs_of(1) for level in pair} for condition in SEEN)
 
 
 def test_a_shorter_run_leaves_more():
@@ -161,7 +161,7 @@ def test_the_report_says_under_which_conditions():
     """Where only corners are wrong no fault is named, and a remark has what all of them and no others have."""
     both = doubled_where(lambda arguments, options: options["batched"] and largest(arguments) > 2)
     report = verify(both, kind="step", framework="autograd", problems=("quadratic", "batched", *corners.names()))
-    assert [each.name for each in report.diagnosis] == ["several"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["several"]
     assert "only answers to corners are wrong" in report.diagnosis[0].evidence
     assert "Wrong wherever this is so, and nowhere else: θ: beyond 2; mode: batched." in report.remarks
     one = verify(clipped, kind="step", framework="autograd", problems=("quadratic", *corners.names()))
@@ -178,7 +178,7 @@ def test_a_fault_of_the_catalogue_has_its_name_all_the_same():
 
     problems = ("quadratic", "mlp-tanh-mse", "bilinear", *corners.names())
     report = verify(one_too_few, kind="step", framework="autograd", problems=problems)
-    assert [each.name for each in report.diagnosis] == ["B02"]
+    assert [diagnosis.name for diagnosis in report.diagnosis] == ["B02"]
 
 
 # What is printed
@@ -211,6 +211,6 @@ def test_the_command():
     refused = CliRunner().invoke(main, ["self-test", "--corners", "--dtype", "float64"])
     assert refused.exit_code == 2
     assert "--corners allows no other option than --order and --verbose." in refused.output
-    asked = CliRunner().invoke(main, ["requests", "corner-3"])
-    assert asked.exit_code == 2
-    assert "NAME: corner-3 is for Python code alone" in asked.output
+    request = CliRunner().invoke(main, ["requests", "corner-3"])
+    assert request.exit_code == 2
+    assert "NAME: corner-3 is for Python code alone" in request.output
