@@ -13,7 +13,8 @@ from verification.commands.cli import main
 from verification.faults import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
-draw = pytest.importorskip("draw", reason="matplotlib is not installed", exc_type=ImportError)
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+draw = pytest.importorskip("draw")
 
 pytestmark = pytest.mark.once  # figures and texts
 
