@@ -75,12 +75,3 @@ def _read_back(request: Request, dtype: str, ends: Gradients) -> Gradients:
         if end is not None and end.shape == start.shape:
             found[name] = (start - end) / rate
     return found
-
-
-def nothing_left() -> Any:
-    """Say that a block leaves no gradients by itself.
-
-    Raises:
-        ValueError: always.
-    """
-    raise ValueError("gradients: expected them to be set on what `observe` gives, since nothing has a `.grad` here.")

@@ -18,8 +18,8 @@ import numpy as np
 from verification.frameworks.base import optional
 from verification.frameworks.jax import enable_x64
 from verification.models import python_state
-from verification.models.forms import nothing_left, read
-from verification.models.interface import Adapter, Gives, Gradients, Parts, Watch
+from verification.models.forms import read
+from verification.models.interface import Adapter, Gradients, Parts, Watch
 from verification.models.jax_losses import JaxHost
 from verification.models.jax_tracing import precisions_in
 from verification.models.jax_trees import (
@@ -32,6 +32,7 @@ from verification.models.jax_trees import (
     to_numpy,
 )
 from verification.models.request import Request
+from verification.models.values import OfValues
 
 #: What the user has for `jax_enable_x64` and `jax_disable_most_optimizations`, while the judge computes.
 _OWN: ContextVar[tuple[bool, bool]] = ContextVar("own")
@@ -50,17 +51,13 @@ def _set(x64: bool, unoptimized: bool) -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", before)
 
 
-class JaxAdapter:
+class JaxAdapter(OfValues):
     """JAX."""
 
     name = "jax"
     model = "a pytree with arrays of JAX"
-    gives: tuple[Gives, ...] = ("gradients", "parameters")
     cure = "switch them off, or use the same key in every call,"
-    seeded = False
     has_own_gradients = False
-    in_place = False
-    is_strict = False
 
     def takes(self, model: Any, *, is_named: bool) -> bool:
         """Return whether a model is a pytree with arrays of JAX; where it is named, those of NumPy do as well."""
@@ -84,31 +81,9 @@ class JaxAdapter:
         precision = "float64" if dtypes == {"float64"} else "float32"
         return Parts(values, tuple(names), frozenset(names), precision)
 
-    def loss_of(self, loss: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the loss itself."""
-        return loss
-
-    def optimizers_of(self, model: Any) -> tuple[Any, ...]:  # noqa: ARG002  # frameworks differ in need
-        """Return nothing: the states of optimizers are values."""
-        return ()
-
     def copied(self, model: Any) -> Any:
         """Return a copy of the containers; arrays of JAX do not change."""
         return map_arrays(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, model)
-
-    def left_by_block(self, model: Any) -> Callable[[], Any]:  # noqa: ARG002
-        """Return what says that a block leaves nothing by itself."""
-        return nothing_left
-
-    @contextmanager
-    def kept(self, request: Request) -> Iterator[None]:
-        """Put random numbers, the model's containers, and what the step keeps back."""
-        restores = [python_state.random_numbers(), *python_state.held_by(request.step, request.model)]
-        try:
-            yield
-        finally:
-            for restore in restores:
-                restore()
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -125,10 +100,6 @@ class JaxAdapter:
     def calling(self, dtype: str) -> AbstractContextManager[None]:
         """Have float64 where that is asked for; else what the user has, whose compiled code is kept for the user."""
         return _set(True, True) if dtype == "float64" else _set(*_OWN.get())
-
-    def seed(self, number: int) -> None:
-        """Begin the random numbers of Python and NumPy anew; a key of JAX is a value."""
-        python_state.seed(number)
 
     def caller(self, request: Request, dtype: str) -> JaxCaller:
         """Return what calls a request's step in a precision."""

@@ -11,24 +11,21 @@ import numpy as np
 
 from verification.models import python_state
 from verification.models.calls import takes
-from verification.models.forms import nothing_left, read
-from verification.models.interface import Adapter, Gives, Gradients, Parts, Watch
+from verification.models.forms import read
+from verification.models.interface import Adapter, Gradients, Parts, Watch
 from verification.models.numpy_losses import NumpyHost
 from verification.models.numpy_trees import cast, leaves_of, parameters_in
 from verification.models.request import Request
+from verification.models.values import OfValues
 
 
-class NumpyAdapter:
+class NumpyAdapter(OfValues):
     """NumPy."""
 
     name = "numpy"
     model = "a container of NumPy arrays"
-    gives: tuple[Gives, ...] = ("gradients", "parameters")
     cure = "switch them off, or begin them anew in every call,"
-    seeded = False
     has_own_gradients = True
-    in_place = False
-    is_strict = False
 
     def takes(self, model: Any, *, is_named: bool) -> bool:  # noqa: ARG002  # frameworks differ in need
         """Return whether a model is a container of arrays."""
@@ -41,31 +38,9 @@ class NumpyAdapter:
         single = any(isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != np.float64 for leaf in found.values())
         return Parts(values, tuple(values), frozenset(values), "float32" if single else "float64")
 
-    def loss_of(self, loss: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the loss itself."""
-        return loss
-
-    def optimizers_of(self, model: Any) -> tuple[Any, ...]:  # noqa: ARG002
-        """Return nothing: there are none that are known."""
-        return ()
-
     def copied(self, model: Any) -> Any:
         """Return a copy of a container and its arrays."""
         return cast(model, "float64") if self.parts_of(model).precision == "float64" else cast(model, "float32")
-
-    def left_by_block(self, model: Any) -> Callable[[], Any]:  # noqa: ARG002
-        """Return what says that a block leaves nothing by itself."""
-        return nothing_left
-
-    @contextmanager
-    def kept(self, request: Request) -> Iterator[None]:
-        """Put random numbers, the model, and what the step keeps back."""
-        restores = [python_state.random_numbers(), *python_state.held_by(request.step, request.model)]
-        try:
-            yield
-        finally:
-            for restore in restores:
-                restore()
 
     def computing(self) -> AbstractContextManager[None]:
         """Do nothing: float64 is always there."""
@@ -74,10 +49,6 @@ class NumpyAdapter:
     def calling(self, dtype: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Do nothing."""
         return nullcontext()
-
-    def seed(self, number: int) -> None:
-        """Begin the random numbers of Python and NumPy anew."""
-        python_state.seed(number)
 
     def caller(self, request: Request, dtype: str) -> NumpyCaller:
         """Return what calls a request's step in a precision."""

@@ -107,7 +107,7 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_optio
     adapted = None
     if len(result) == 3 and result[2] is not None:
         rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
-        counted = rows if has_options else _rows_told(problem, result[2], rows)
+        counted = rows if has_options else _rows_given(problem, result[2], rows)
         shapes = {chain: (counted, *problem.shape(chain)) for chain in leaves(problem.variables)}
         found = _arrays(problem, "adapted", result[2], shapes, findings)
         adapted = {chain: leaf[:rows] for chain, leaf in found.items()}
@@ -152,7 +152,7 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_optio
     return Reply(cost, gradients, returned, adapted, findings, malformed, reshaped, by_position)
 
 
-def _rows_told(problem: Problem, value: Any, rows: int) -> int:
+def _rows_given(problem: Problem, value: Any, rows: int) -> int:
     """Return the number of tasks where every leaf has a row for each, else how many rows were asked for."""
     numbers = [_number(problem, leaf) for leaf in leaves(value).values()]
     if all(not isinstance(number, str) and number.shape[:1] == (problem.num_tasks,) for number in numbers):
@@ -178,11 +178,13 @@ def _by_chain(problem: Problem, what: str, value: Any, findings: list[Finding]) 
 
 def _flat(problem: Problem, what: str, value: Any) -> list[Finding]:
     """Return a finding where key chains are the keys of what came: no leaf is found in it by its variable's place."""
-    nesting = {} if problem.algorithm.rates else paths(problem.variables)  # variables and rates come apart
-    for chain, path in paths(value).items():
-        if path != nesting.get(chain, path):
-            keys = "".join(f"[{key!r}]" for key in nesting[chain])
-            return [Finding(what, f"expected it nested like the variables, with {keys}, but got [{chain!r}]")]
+    nesting = paths(problem.variables)
+    apart = problem.algorithm.rates and what != "adapted" and isinstance(value, Mapping)
+    for tree in (value.get(VARIABLES), value.get(RATES)) if apart else (value,):  # each is nested like the variables
+        for chain, path in paths(tree).items():
+            if path != nesting.get(chain, path):
+                keys = "".join(f"[{key!r}]" for key in nesting[chain])
+                return [Finding(what, f"expected it nested like the variables, with {keys}, but got [{chain!r}]")]
     return []
 
 

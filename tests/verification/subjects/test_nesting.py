@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from shared import verify
 
+from verification import problem
 from verification.problems.trees import leaves, map_leaves, paths
+from verification.subjects.reply import read
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -43,6 +45,22 @@ def test_a_flat_answer_is_told_by_its_key():
     """Key chains that are keys are no nesting: whoever takes the answer apart by the variables finds nothing."""
     (message,) = findings(leaves)
     assert message == ("expected it nested like the variables, with ['layers']['0']['w'], but got ['layers/0/w']")
+
+
+@pytest.mark.parametrize("part", ["variables", "rates"])
+def test_a_part_of_an_answer_with_learned_rates_is_told_too(part):
+    """Variables and rates are each nested like the variables."""
+    posed = problem("mlp-softplus-mse", algorithm="meta-sgd")
+    right = {"variables": posed.variables, "rates": posed.inner_learning_rate}
+    assert forms(posed, right) == []
+    assert forms(posed, {**right, part: leaves(right[part])}) == [
+        "expected it nested like the variables, with ['layers']['0']['w'], but got ['layers/0/w']"
+    ]
+
+
+def forms(posed, gradients):
+    """Return what is said of the nesting of gradients."""
+    return [finding.message for finding in read(posed, (0.0, gradients)).findings if "nested like" in finding.message]
 
 
 def test_paths_tell_a_flat_container_from_a_nested_one():
