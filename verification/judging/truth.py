@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import autograd.numpy as anp
@@ -62,7 +63,7 @@ def from_oracles(problem: Problem) -> list[Truth]:
 
 def _is_large_corner(problem: Problem) -> bool:
     """Return whether differences through the loop are left out: they take n² costs, and corners are many."""
-    entries = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
+    entries = sum(prod(problem.shape(chain)) for chain in problem.names)
     return problem.order == 2 and suite.is_corner(problem.name) and entries > _FEW
 
 

@@ -37,6 +37,25 @@ def test_what_an_author_declares_is_unrolled():
     assert sources("quadratic", 2, "adam") == [UNROLLED]
 
 
+@pytest.mark.parametrize("order", [1, 2, "reptile"])
+def test_unrolling_is_the_definition(order):
+    """Two ways through the inner loop give one meta-gradient of each order, and the three orders differ."""
+    problem = suite.problem("one-step", order=order)
+    defined = truth.by_definition(problem)
+    assert apart(truth.by_unrolling(problem), defined) < 1e-12
+    for other in {1, 2, "reptile"} - {order}:
+        assert apart(truth.by_definition(replace(problem, order=other)), defined) > 1e-6
+
+
+def apart(found, expected):
+    """Return the relative difference of all gradients together."""
+    one, other = (
+        np.concatenate([source.answer.gradients[chain].ravel() for chain in expected.answer.gradients])
+        for source in (found, expected)
+    )
+    return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+
 def test_large_corners_have_no_differences_at_second_order():
     """They take n² costs there: corners of up to six entries have them, and all corners at the other orders."""
     corners = [name for name in levels.names("full", 2, 0) if suite.is_corner(name)]
