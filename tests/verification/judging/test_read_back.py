@@ -10,6 +10,7 @@ from shared import STANDARDS, verify
 import verification
 from verification.judge import run_of, subject_of
 from verification.judging import tolerances
+from verification.judging.read_back import Noise, fitted_rate
 from verification.orders import DTYPES
 from verification.runs import reading_back
 from verification.subjects import SubjectError
@@ -208,3 +209,47 @@ def test_what_is_not_noise_of_parameters_does_not_pass(subject, dtypes):
     verdicts, remarks = read_back(subject, dtypes)
     assert "fail" in verdicts
     assert remarks == []
+
+
+# The rate that noise is fitted by
+
+
+def noises(sizes, dtypes=DTYPES):
+    """Return noise of some sizes, in units of u ‖θ‖, on as many problems in each precision."""
+    found = []
+    for name, size in zip(PROBLEMS, sizes, strict=False):
+        standard = STANDARDS.of(name, 1)
+        starts = tolerances.starts_over(standard.generic, 1.0)
+        whole = np.linalg.norm(list(starts.values()))
+        for dtype in dtypes:
+            unit = tolerances.unit_roundoff(dtype)
+            found.append(
+                Noise(standard, dtype, {chain: size * unit * whole / np.sqrt(len(starts)) for chain in starts})
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rate"),
+    [
+        ((100.0, 100.0, 100.0), 0.01),
+        ((0.5, 0.5, 0.5), 2.0),  # β may be larger than 1
+        ((100.0, 100.0, 4.0), 0.01),  # smaller by luck
+        ((100.0, 100.0, 3.0), None),  # too small to be luck: no noise of one rate
+        ((2.0**20.001,) * 3, None),  # so large a 1/β would hide faults
+        ((2.0**19.999,) * 3, 2.0**-19.999),
+        ((0.0, 0.0, 0.0), None),  # no noise at all
+    ],
+)
+def test_a_rate_is_fitted_to_noise_of_one_size(sizes, rate):
+    """The rate is one over the size of the noise, in units of u ‖θ‖; noise of several sizes has none."""
+    found = fitted_rate(noises(sizes))
+    assert found == (None if rate is None else pytest.approx(rate, rel=1e-12))
+
+
+def test_noise_has_to_follow_the_precision():
+    """In one precision nothing tells it from a mistake; nor where an error is as large in both."""
+    assert fitted_rate(noises((100.0, 100.0), ("float64",))) is None
+    assert fitted_rate(noises((100.0, 100.0), ("float32",))) is None
+    mistake = [*noises((100.0,), ("float32",)), *noises((100.0 * 2**29,), ("float64",))]
+    assert fitted_rate(mistake) is None
