@@ -214,8 +214,9 @@ class _Work:
         conditions = replace(self.run.conditions, families=self.families)
         report = conclude(self.subject, self.cases, names, [], left_out, overlooked, conditions)
         report = replace(
-            report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown
-        )
+            report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown,
+            notes=[] if self.has_failed else self._not_shown(orders),
+        )  # fmt: skip
         report = with_missing(_with_skipped(report), program)
         if complaint:
             report = replace(report, reason=f"{report.reason} After the last, {complaint}.")
@@ -235,6 +236,13 @@ class _Work:
         overlooked = self.run.overlooked(tested, left_out) if tested else []
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
+
+    def _not_shown(self, orders: list[Order]) -> list[str]:
+        """Say under which conditions a full run asked no built-in problem: a program is asked no corners."""
+        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems" and not case.is_late}
+        standards = [standard for order in orders for standard in self.run.standards_of(order)]
+        able = [(self.subject, one) for one in standards if (one.problem.name, one.problem.order) in answered]
+        return [f"{note} Golden vectors may have some." for note in self.run.not_shown(able)] if able else []
 
     def _names(self, order: Order) -> list[Diagnosis]:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
