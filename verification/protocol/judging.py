@@ -28,6 +28,9 @@ from verification.subjects import ProgramError, Reply, SkippedError, Subject, Su
 from verification.vectors import Vector, from_problem
 
 _Answered = tuple[Vector, str, Reply]
+#: How the reason begins for which there is no answer to a problem that a program does not want to do.
+_SKIPPED = "the program skipped it:"
+_MOST_SKIPPED = 0.5  # of the problems that it declares to do: a pass says what it says of most of them
 _EVIDENCE = 24  # vectors that are held against the catalogue, beside the built-in problems that were answered
 
 
@@ -185,7 +188,7 @@ class _Work:
         try:
             case = self._answered_case(item)
         except SkippedError as skipped:
-            self.left_out[item.name] = f"the program skipped it: {skipped}"
+            self.left_out[item.name] = f"{_SKIPPED} {skipped}"
             return
         self.cases.append(replace(case, snippet=shell))
 
@@ -294,10 +297,18 @@ def _is_evidence(vector: Vector, order: Order) -> bool:
 
 
 def _with_skipped(report: Report) -> Report:
-    skipped = sum(not why.startswith(UNDECLARED) for why in report.why_left_out.values())
-    if not skipped or report.cases:
+    """Return the report with what follows from skipping: a pass needs answers to a part of what a program declares."""
+    skipped = sum(why.startswith(_SKIPPED) for why in report.why_left_out.values())
+    if skipped and not report.cases:
+        return replace(report, reason=f"The program skipped all {skipped} problems, so there is no result.")
+    of = skipped + len({case.problem for case in report.cases if case.group != PROTOCOL} - report.why_left_out.keys())
+    if report.verdict != "pass" or skipped <= _MOST_SKIPPED * of:
         return report
-    return replace(report, reason=f"The program skipped all {skipped} problems, so there is no result.")
+    reason = (
+        f"{report.reason} But the program skipped {skipped} of the {of} problems that it declares to do, and a pass "
+        "needs answers to half of them. Let it declare what it does."
+    )
+    return replace(report, verdict="inconclusive", reason=reason)
 
 
 def snippet(command: str, name: str, order: Order, dtype: str) -> str:
