@@ -125,8 +125,10 @@ class _Run:
         standard = standard_of(request, host, request.tasks, PROBLEM)
         problem = standard.problem
         request.unused.update(set(problem.ignored_by_inner) & set(problem.ignored_by_outer))
-        gradients = standard.truths(own=False)[0].answer.gradients
-        broken = [] if all(np.all(np.isfinite(leaf)) for leaf in gradients.values()) else [_NOT_FINITE]
+        right = standard.truths(own=False)[0].answer
+        broken = [] if all(np.all(np.isfinite(leaf)) for leaf in right.gradients.values()) else [_NOT_FINITE]
+        if not broken and not np.isfinite(right.cost):  # the gradients are the user's own, and nothing confirms them
+            raise SubjectError(f"outer_loss: expected a finite number at the adapted parameters, but got {right.cost}.")
         self._next("its differences")
         if not broken:
             broken += self._differences(standard, host)

@@ -163,6 +163,8 @@ UNUSABLE = {
     "import no_such_module_at_all\n": "No module named 'no_such_module_at_all'",
     "import sys\nsys.path.insert(0, {folder!r})\nfrom hostile_scripts import problem_of, right\n"
     "def bad(weights, batch): raise ValueError('no loss')\nproblem = problem_of(right, inner_loss=bad)\n": "no loss",
+    "import sys\nsys.path.insert(0, {folder!r})\nfrom hostile_scripts import problem_of, right\n"
+    "problem = problem_of(right, inner_loss=lambda *_: float('nan'))\n": "expected a finite number at the adapted",
     "import sys\nsys.path.insert(0, {folder!r})\nfrom hostile_scripts import problem_of\n"
     "problem = problem_of(lambda one, two, three, four: 0, name='four')\n": "it requires also one, two, three, four",
 }
