@@ -37,6 +37,12 @@ def _sections(command: click.Command, name: str, parent: click.Context | None) -
     found = [] if parent is None else [f"{'#' * (1 + title.count(' '))} `{title}`\n"]
     found.append(f"```text\n{command.get_help(context)}\n```\n")
     if isinstance(command, click.Group):
-        for below, member in command.commands.items():
-            found += _sections(member, below, context)
+        for below in command.list_commands(context):
+            found += _sections(_member(command, below, context), below, context)
     return found
+
+
+def _member(group: click.Group, name: str, context: click.Context) -> click.Command:
+    member = group.get_command(context, name)
+    assert member is not None, f"{name} is listed, and is none of the commands"
+    return member

@@ -16,7 +16,7 @@ from verification.judge import subject_of, verify
 from verification.judging.separation import is_shown
 from verification.judging.standard import Standards
 from verification.orders import Order
-from verification.problems.drawing import SMOOTH, drawn_problem
+from verification.problems.drawing import SMOOTH, drawn_corner, drawn_problem
 from verification.problems.problem import EXTRAS, Problem
 from verification.selftest.lineup import Lineup
 from verification.selftest.trials import Trial, run, trials
@@ -210,8 +210,10 @@ class _SubjectTrial:
         return [choices.made]
 
     def problem(self, choices: Choices) -> Problem:
-        """Return the problem that choices make."""
+        """Return the problem that choices make: of a family, or a corner."""
         order = self.campaign.orders[0]
+        if choices((False, True)):
+            return drawn_corner(choices, order=order, supports=self.supports)
         return drawn_problem(choices, order=order, dtypes=("float64",), supports=self.supports)
 
     def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:

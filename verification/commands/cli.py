@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from verification.commands.algorithms import algorithms
-from verification.commands.calibrate import calibrate
-from verification.commands.campaign import campaign
-from verification.commands.check import check
-from verification.commands.faults import faults
-from verification.commands.init import init
-from verification.commands.requests import requests
-from verification.commands.self_test import self_test
 from verification.commands.signals import end_on_signals
-from verification.commands.smoke import smoke
-from verification.commands.vectors import vectors
-from verification.commands.verify import verify
 
+#: The commands in the order of their help; the module of one is imported where it is wanted, since all take a second.
+_NAMES = (
+    "init", "verify", "check", "faults", "algorithms", "self-test", "campaign", "calibrate", "smoke", "requests",
+    "vectors",
+)  # fmt: skip
 _HELP = """
 Verify implementations of first-order MAML, second-order MAML and Reptile.
 
@@ -38,12 +34,23 @@ Exit codes:
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands, each imported when it is first asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        """Return the names of all."""
+        return list(_NAMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name; None where there is none."""
+        if cmd_name in _NAMES and cmd_name not in self.commands:
+            name = cmd_name.replace("-", "_")
+            self.add_command(getattr(import_module(f"verification.commands.{name}"), name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="refmaml")
 def main() -> None:
     """Verify implementations of first-order MAML, second-order MAML and Reptile."""
     click.get_current_context().call_on_close(end_on_signals())
-
-
-for command in (init, verify, check, faults, algorithms, self_test, campaign, calibrate, smoke, requests, vectors):
-    main.add_command(command)

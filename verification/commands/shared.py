@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from verification.frameworks import MissingFrameworkError
 from verification.orders import DTYPES
 from verification.processes.limits import MEMORY, TIMEOUT
+from verification.report import Report
 from verification.reports.formats import as_json
 from verification.subjects import SubjectError
 from verification.texts import visible
@@ -168,6 +171,27 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: float) -> 
     return value * 2**30
 
 
+def refuse_limits(context: click.Context, why: str) -> None:
+    """Refuse limits where a function is called in this process, which nothing can interrupt."""
+    for name in ("timeout", "memory"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} {why}.")
+
+
+def is_isolated(context: click.Context) -> bool:
+    """Return whether a subject gets a process of its own; refuse limits where it does not."""
+    if not context.params["in_process"] and sys.platform != "win32":
+        return True
+    refuse_limits(context, "does not go with --in-process" if sys.platform != "win32" else "is not for Windows")
+    return False
+
+
+def in_process_noted(report: Report) -> Report:
+    """Return a report that says that the subject ran here."""
+    where = "in the judge's own process. Nothing limits its time and its memory there, and it can change the verdict."
+    return replace(report, notes=[*report.notes, f"The subject ran {where}"])
+
+
 dtypes_option = click.option(
     "--dtype",
     "dtypes",
@@ -186,7 +210,13 @@ memory_option = click.option(
     show_default=True,
     metavar="GIB",
     callback=_bytes,
-    help="The memory that SUBJECT or the program may hold, with all that it starts. Only Linux knows it.",
+    help="The memory that the code that is judged may hold, with all that it starts. Only Linux knows it.",
+)
+in_process_option = click.option(
+    "--in-process",
+    is_flag=True,
+    help="Call the code that is judged in the judge's own process, for a debugger. Nothing limits its time and its "
+    "memory there.",
 )
 timeout_option = click.option(
     "--timeout",

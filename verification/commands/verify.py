@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -16,7 +14,11 @@ from verification.commands.shared import (
     OneOf,
     completing,
     dtypes_option,
+    in_process_noted,
+    in_process_option,
+    is_isolated,
     memory_option,
+    refuse_limits,
     seconds,
     shown_progress,
     suggestion,
@@ -44,16 +46,6 @@ command_option = click.option(
 )
 
 
-_IN_PROCESS = "in the judge's own process. Nothing limits its time and its memory there, and it can change the verdict."
-
-
-def refuse_limits(context: click.Context, why: str) -> None:
-    """Refuse limits where a function is called in this process, which nothing can interrupt."""
-    for name in ("timeout", "memory"):
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name} {why}.")
-
-
 def judged(context: click.Context, command: str, **options: Any) -> Report:
     """Return the report on a program, for ``refmaml verify --command``.
 
@@ -76,12 +68,10 @@ def judged(context: click.Context, command: str, **options: Any) -> Report:
 
 def judged_subject(context: click.Context, subject: str, bounds: dict[str, Any], **options: Any) -> Report:
     """Return the report on a Python subject, which is called in a process of its own unless told otherwise."""
-    if not context.params["in_process"] and sys.platform != "win32":
+    if is_isolated(context):
         return judge.verify(subject, isolated=True, **bounds, **options)
-    refuse_limits(context, "does not go with --in-process" if sys.platform != "win32" else "is not for Windows")
     search()
-    report = judge.verify(subject, **options)
-    return replace(report, notes=[*report.notes, f"The subject ran {_IN_PROCESS}"])
+    return in_process_noted(judge.verify(subject, **options))
 
 
 _VERIFY_HELP = """
@@ -207,11 +197,7 @@ def _check_problems(context: click.Context, parameter: click.Parameter, names: t
     f"(default: {limits.TIMEOUT:.0f}).",
 )
 @memory_option
-@click.option(
-    "--in-process",
-    is_flag=True,
-    help="Call SUBJECT in the judge's own process, for a debugger. Nothing limits its time and its memory there.",
-)
+@in_process_option
 @click.option(
     "--level",
     type=OneOf(LEVELS),

@@ -157,6 +157,18 @@ def text(value: Json, key: str) -> str:
     return found
 
 
+def texts(value: Json, key: str) -> list[str]:
+    """Return a list of texts of an object.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    found = value.get(key)
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
+        raise MalformedError(f"{key}: expected a list of texts, but got {shown(found)}")
+    return found
+
+
 def real(value: Any) -> float:
     """Return the number that a hex float in a text is.
 

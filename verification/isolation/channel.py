@@ -18,8 +18,8 @@ from verification.processes.partner import ALIVE
 from verification.subjects.exceptions import described
 
 Json: TypeAlias = dict[str, Any]
-#: Called before each call of the subject, which then has its own time.
-Alive: TypeAlias = Callable[[], None]
+#: Called before each call of the subject, which then has its own time; with news for the judge, if there are any.
+Alive: TypeAlias = Callable[..., None]
 #: Answers a request; what it returns is JSON.
 Handler: TypeAlias = Callable[[Json, Alive], Json]
 
@@ -67,8 +67,8 @@ class Channel:
         if command == "stop":
             return False
 
-        def alive() -> None:
-            self._send_line(self._dumps({"id": number, ALIVE: ""}).encode())
+        def alive(news: str = "") -> None:
+            self._send_line(self._dumps({"id": number, ALIVE: news}).encode())
 
         try:
             line = self._dumps({"id": number, "result": handlers[command](request, alive)}).encode()
@@ -123,6 +123,14 @@ class Channel:
             with suppress(BaseException):
                 stream.flush()
         self._exit(0)
+
+
+def start(written: str, main: Callable[[Json], None]) -> None:
+    """Begin with a job in JSON; its path is that on which the subject is to be found."""
+    job = json.loads(written)
+    sys.path[:] = job["path"]
+    sys.argv[:] = [job["subject"].rpartition(":")[0]]
+    main(job)
 
 
 def opened(trace: int) -> tuple[Channel, set[str]]:

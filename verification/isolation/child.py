@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -159,11 +158,3 @@ def announced(function: Callable[..., Any], alive: Alive) -> Callable[..., Any]:
     if hasattr(function, "supports"):
         call.supports = function.supports  # type: ignore[attr-defined]
     return call
-
-
-def start(written: str) -> None:
-    """Begin with a job in JSON; its path is that on which the subject is to be found."""
-    job = json.loads(written)
-    sys.path[:] = job["path"]
-    sys.argv[:] = [job["subject"].rpartition(":")[0]]
-    main(job)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from verification.frameworks import MissingFrameworkError
-from verification.isolation import child as program
-from verification.isolation.channel import QUESTION
+from verification.isolation import channel
+from verification.isolation import child as program_of_subjects
 from verification.processes import (
     BreakdownError,
     Child,
@@ -37,7 +37,7 @@ Json: TypeAlias = dict[str, Any]
 #: A line of the file that `faulthandler` writes.
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in ', re.MULTILINE)
 _LOOKS, _GLANCE = 25, 0.02  # how often, and after how many seconds each time, it is looked whether a process told
-_ROOT = Path(program.__file__).resolve().parents[2]
+_ROOT = Path(program_of_subjects.__file__).resolve().parents[2]
 
 
 def safe_path() -> list[str]:
@@ -57,6 +57,8 @@ class Host(Partner):
     """
 
     kinds = (*KINDS, ALIVE)
+    #: The module whose `main` the process runs, and the longest line that it may write.
+    program, longest = program_of_subjects.__name__, limits.LONGEST_LINE
 
     def __init__(
         self,
@@ -76,7 +78,9 @@ class Host(Partner):
             raise SubjectError(f"--timeout: expected a number of seconds above 0, but got {timeout:g}.")
         super().__init__(timeout, memory)
         self.subject, self.framework, self.kind = subject, framework, kind
-        self._job = {"subject": subject, "framework": framework, "kind": kind, "path": sys.path}
+        self._job = {
+            "subject": subject, "framework": framework, "kind": kind, "path": sys.path, "timeout": timeout,
+        }  # fmt: skip
         self._about: Json = {}
         self._imports: set[str] = set()
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115  # it is open as long as there is a process
@@ -92,11 +96,13 @@ class Host(Partner):
         trace = self._trace.fileno()
         self._trace.seek(0)
         self._trace.truncate()
-        start = f"import sys; sys.path[:] = sys.argv[2:]; from {program.__name__} import start; start(sys.argv[1])"
+        imports = f"from {self.program} import main; from {channel.__name__} import start"
+        start = f"import sys; sys.path[:] = sys.argv[2:]; {imports}; start(sys.argv[1], main)"
         words = [sys.executable, "-c", start, json.dumps({**self._job, "trace": trace}), *safe_path()]
         return Child(
-            words, memory=self._memory, inherited=(trace,), overheard=self._overhear, before_end=self._ask_where
-        )
+            words, memory=self._memory, longest=self.longest, inherited=(trace,), overheard=self._overhear,
+            before_end=self._ask_where,
+        )  # fmt: skip
 
     def greet(self, child: Child) -> None:
         """Learn what the subject is; its import says nothing of how long a call takes."""
@@ -156,9 +162,9 @@ class Host(Partner):
         """Return the innermost line in the subject's own file at which the process was when it broke down."""
         with suppress(OSError):
             frames = os.pread(self._trace.fileno(), 2**16, 0).decode("utf-8", "backslashreplace")
-            file = Path(str(self._about.get("file") or self.subject.rpartition(":")[0])).name
+            own = {Path(str(file)).name for file in (self._about.get("file"), self.subject.rpartition(":")[0]) if file}
             for frame in _FRAME.finditer(frames):
-                if Path(frame["file"]).name == file:
+                if (file := Path(frame["file"]).name) in own:
                     return f" ({file}, line {frame['line']})"
         return ""
 
@@ -177,7 +183,7 @@ class Host(Partner):
     def _ask_where(self, process: int) -> None:
         """Have a process that hangs write down where it is; it need not."""
         with suppress(OSError):
-            os.kill(process, QUESTION)
+            os.kill(process, channel.QUESTION)
             for _ in range(_LOOKS):
                 if os.fstat(self._trace.fileno()).st_size:
                     return

@@ -25,7 +25,8 @@ _VERDICTS = ("pass", "fail", "inconclusive")
 _MOST_RESULTS = 100
 
 
-def _elsewhere(*_: Any, **__: Any) -> NoReturn:
+def elsewhere(*_: Any, **__: Any) -> NoReturn:
+    """Stand for a function that is not in this process."""
     raise TypeError("the function is in a process of its own")
 
 
@@ -48,13 +49,13 @@ class IsolatedSubject(Subject):
             about = host.introduction()
         except ProgramError:
             kind: Kind = "problem" if host.kind == "problem" else "step"
-            return cls(_elsewhere, kind, host.framework or "unknown", host.subject, host, {})
+            return cls(elsewhere, kind, host.framework or "unknown", host.subject, host, {})
         try:
             _require_known(about)
         except MalformedError as error:
             raise SubjectError(f"{host.subject}: {error}.") from error
         return cls(
-            _elsewhere, about["kind"], about["framework"], host.subject, host, about,
+            elsewhere, about["kind"], about["framework"], host.subject, host, about,
             inferred_from=text(about, "inferred_from"),
         )  # fmt: skip
 

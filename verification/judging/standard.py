@@ -118,7 +118,7 @@ class Standard:
         It is infinite where a fault loses a gradient or writes into the caller's variables; `call` counts the calls
         before. Bounds are proportional to the unit roundoff, so that one measurement serves every precision.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # a fault may diverge
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
             wrong = answer(replace(self._rough_question, call=call))
         if wrong.overwritten is not None:
             return float("inf")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from typing import Any
 
@@ -45,6 +46,7 @@ def ask(
             if not caller.begin(call):
                 break
             adapter.seed(number)
+            request.listener.alive()
             replies.append(_called(request, caller, request.tasks if tasks is None else tasks, watching))
             if replies[-1].findings and not replies[-1].returned:
                 break
@@ -55,16 +57,29 @@ def _called(request: Request, caller: Caller, tasks: Sequence[Any], watching: Ca
     given = caller.cast(tasks)
     try:
         positional, keywords = arguments(request, given, caller.model)
-        with watching():
+        with watching(), _limits_put_back():
             result = request.step(*positional, **keywords)
         found = caller.read(result)
     except SubjectError:
         raise
     except LowerPrecisionError as error:
         return Reply(findings=[Finding("exception", str(error))])
-    except (Exception, SystemExit) as error:  # whatever a step raises is an answer
+    except BaseException as error:  # whatever a step raises is an answer
+        if isinstance(error, KeyboardInterrupt) and not request.listener.is_elsewhere:
+            raise
         return Reply(findings=[Finding("exception", f"it raised {described(error)}")])
     return _reply(request, found)
+
+
+@contextmanager
+def _limits_put_back() -> Iterator[None]:
+    """Put back how deep calls may go, and what NumPy does on overflow: the judge computes with both."""
+    depth = sys.getrecursionlimit()
+    try:
+        with np.errstate():
+            yield
+    finally:
+        sys.setrecursionlimit(depth)
 
 
 def precisions(request: Request, dtype: str) -> set[str]:
@@ -75,9 +90,12 @@ def precisions(request: Request, dtype: str) -> set[str]:
         caller.begin(0)
         adapter.seed(_SEED)
         positional, keywords = arguments(request, caller.cast(request.tasks), caller.model)
+        request.listener.alive()
         try:
             return caller.precisions(request.step, positional, keywords)
-        except (Exception, SystemExit):  # it raised when it was judged, too
+        except BaseException as error:  # it raised when it was judged, too
+            if isinstance(error, KeyboardInterrupt) and not request.listener.is_elsewhere:
+                raise
             return set()
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from verification.models.interface import Gradients, LowerPrecisionError
 from verification.models.request import Request
 
+#: Kinds of arrays: booleans, complex numbers, times, objects, texts.
+_NO_REALS = "bcmMOSU"
 #: From a container to its leaves with their paths.
 Leaves = Callable[[Any], Iterable[tuple[Any, Any]]]
 
@@ -42,11 +44,21 @@ def read(
     fitting = [one for one in formed if all(_fits(leaf, shapes[name]) for name, leaf in one.items())]
     chosen = (fitting or formed)[0]
     arrays = {name: None if leaf is None else np.asarray(leaf) for name, leaf in chosen.items()}
+    gradients = reals(arrays)
+    if isinstance(gradients, str):
+        return gradients
     lower = [str(leaf.dtype) for leaf in arrays.values() if leaf is not None and leaf.dtype != np.float64]
     if dtype == "float64" and request.precision == "float32" and lower:
         raise LowerPrecisionError(f"it returned {lower[0]}")
-    gradients: Gradients = {name: None if leaf is None else np.array(leaf, np.float64) for name, leaf in arrays.items()}
     return gradients if request.gives == "gradients" else _read_back(request, dtype, gradients)
+
+
+def reals(arrays: Mapping[str, Any]) -> Gradients | str:
+    """Return arrays by name in float64; a sentence where one has no real numbers, which casting would hide."""
+    for name, leaf in arrays.items():
+        if leaf is not None and leaf.dtype.kind in _NO_REALS:
+            return f"expected real numbers for {name}, but got an array of dtype {leaf.dtype}"
+    return {name: None if leaf is None else np.array(leaf, np.float64) for name, leaf in arrays.items()}
 
 
 def _fits(leaf: Any, shape: tuple[int, ...]) -> bool:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
-from verification.models.run import Progress, judge
+from verification.models.run import judge
 from verification.report import Report
 
 
@@ -46,4 +47,4 @@ def observe(*, progress: Progress | None = None, **about: Any) -> Iterator[Obser
     yield found
     gradients = left() if found.gradients is None else found.gradients
     recorded = replace(request, step=lambda: gradients, is_recorded=True, name=about.get("name") or "the block")
-    found.report = judge(recorded, progress)
+    found.report = judge(recorded, Listener(progress))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.models.interface import Adapter, Gives
+from verification.models.listening import Listener
 from verification.orders import Order
 
 
@@ -46,6 +47,8 @@ class Request:
     optimizers: tuple[Any, ...] = ()
     #: The parameters that neither loss uses, found when the losses are first called.
     unused: set[str] = field(default_factory=set)
+    #: Who is told before code of the user's is called.
+    listener: Listener = field(default_factory=Listener)
 
     def matters(self, name: str) -> bool:
         """Return whether a loss uses a parameter."""

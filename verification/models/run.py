@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -18,6 +18,7 @@ from verification.judging.tolerances import Sensitivity, apart, norm
 from verification.models.calls import ask, precisions, takes
 from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
+from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
 from verification.models.request import Request
@@ -25,12 +26,12 @@ from verification.models.standard import problem_of_request, standard_of
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Conditions, Report, conclude
-from verification.subjects import Finding, Reply, Subject, SubjectError, described
+from verification.subjects import Finding, Reply, Subject, SubjectError, described, load_object, search
 from verification.verdicts import Verdict
 
-#: Called with (things done, things in all, what comes next).
-Progress = Callable[[int, int, str], None]
 _STAGES = ("the definition", "its differences", "the step", "whether it is repeatable", "how far mistakes are off")
+#: What a model with its losses and tasks is called as a problem.
+PROBLEM = "own model"
 _OTHER_SEED = 20180711
 #: Relative: gradients that differ by more, with other random numbers, are random; rounding is far below.
 _RANDOM = {"float64": 1e-6, "float32": 1e-3}
@@ -38,6 +39,10 @@ _RANDOM = {"float64": 1e-6, "float32": 1e-3}
 
 def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **about: Any) -> Report:
     """Judge a training step on your own model: is the meta-gradient that it leaves right, and which mistake is it?
+
+    The step runs in this process, which cannot stand everything: a call that never returns, that ends the process, that
+    takes all memory or crashes the interpreter takes the judge with it, and one that exchanges functions of NumPy or of
+    the judge can change the verdict. ``refmaml check path/to/script.py:problem`` judges in a process of its own.
 
     Args:
         step: your code. It is called with those of `model`, `tasks`, `inner_loss`, `outer_loss`, `inner_steps` and
@@ -70,23 +75,40 @@ def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **ab
         SubjectError: the step requires arguments that the judge does not have.
         TypeError, ValueError: an argument is not what is expected.
     """
-    return judge(problem_of(step, **about), progress)
+    return judge(problem_of(step, **about), Listener(progress))
 
 
-def judge(request: Request, progress: Progress | None = None) -> Report:
+def request_of(where: str) -> Request:
+    """Return what `problem_of` made, by its name: ``"package.module:name"`` or ``"path/to/file.py:name"``.
+
+    Raises:
+        SubjectError: there is none.
+    """
+    search()
+    request = load_object(where)
+    if not isinstance(request, Request):
+        raise SubjectError(
+            f"expected {where} to be what verification.problem_of(...) returned, but it is {type(request).__name__}."
+        )
+    return request
+
+
+def judge(request: Request, listener: Listener | None = None) -> Report:
     """Judge a training step on its own model, and put everything back as it was."""
     adapter = request.adapter
-    request = replace(request, optimizers=adapter.optimizers_of(request.model), unused=set(), memory={})
+    request = replace(
+        request, optimizers=adapter.optimizers_of(request.model), unused=set(), memory={},
+        listener=listener or Listener(),
+    )  # fmt: skip
     if not request.is_recorded:  # a script may have trained or loaded the model since
         request = replace(request, parameters=adapter.parts_of(request.model).values)
     with adapter.kept(request), adapter.computing():
-        return _Run(request, progress or (lambda *_: None)).report()
+        return _Run(request).report()
 
 
 @dataclass
 class _Run:
     request: Request
-    progress: Progress
     done: int = 0
     #: What the operations of the step gave away.
     watch: Watch = field(init=False)
@@ -99,11 +121,14 @@ class _Run:
         subject = Subject(request.step, "model", request.adapter.name, request.name)
         self._next("the definition")
         host, dtypes, why = self._host()
-        standard = standard_of(request, host, request.tasks, "own model")
+        request.listener.precisions(dtypes)
+        standard = standard_of(request, host, request.tasks, PROBLEM)
         problem = standard.problem
         request.unused.update(set(problem.ignored_by_inner) & set(problem.ignored_by_outer))
-        gradients = standard.truths(own=False)[0].answer.gradients
-        broken = [] if all(np.all(np.isfinite(leaf)) for leaf in gradients.values()) else [_NOT_FINITE]
+        right = standard.truths(own=False)[0].answer
+        broken = [] if all(np.all(np.isfinite(leaf)) for leaf in right.gradients.values()) else [_NOT_FINITE]
+        if not broken and not np.isfinite(right.cost):  # the gradients are the user's own, and nothing confirms them
+            raise SubjectError(f"outer_loss: expected a finite number at the adapted parameters, but got {right.cost}.")
         self._next("its differences")
         if not broken:
             broken += self._differences(standard, host)
@@ -133,7 +158,7 @@ class _Run:
         return replace(report, verdict="inconclusive", reason=random) if random else report
 
     def _next(self, what: str) -> None:
-        self.progress(self.done, len(_STAGES) + 1, what)
+        self.request.listener.progress(self.done, len(_STAGES) + 1, what)
         self.done += 1
 
     def _host(self) -> tuple[Host, tuple[str, ...], dict[str, str]]:
@@ -141,14 +166,14 @@ class _Run:
         own = self.request.precision
         try:
             host = self.request.adapter.host(self.request, "float64")
-            problem_of_request(self.request, host, self.request.tasks, "own model")
+            problem_of_request(self.request, host, self.request.tasks, PROBLEM)
         except Exception as error:
             if own == "float64":
                 raise SubjectError(f"the losses cannot be computed: they raised {described(error)}.") from error
             why = {"float64": f"the losses do not work in float64 ({type(error).__name__}: {error})"}
             host = self.request.adapter.host(self.request, own)
             try:
-                problem_of_request(self.request, host, self.request.tasks, "own model")
+                problem_of_request(self.request, host, self.request.tasks, PROBLEM)
             except Exception as cause:
                 raise SubjectError(f"the losses cannot be computed: they raised {described(cause)}.") from cause
             return host, (own,), why
@@ -166,9 +191,9 @@ class _Run:
         one = replace(standard.question, works=standard.question.works[:1])
         found: list[list[Slope]] = []
         if request.order != "reptile":
-            found.append(list(slopes(one, solve(one.works[0], request.order).gradient, rng)))
+            found.append(self._listened(slopes(one, solve(one.works[0], request.order).gradient, rng)))
         if request.own_gradients:
-            found.append(list(inner_slopes(one, rng)))
+            found.append(self._listened(inner_slopes(one, rng)))
         by = "your gradient function" if request.own_gradients else "the framework's derivatives"
         for wrong in ([slope for slope in some if slope.decides and not slope.agrees] for some in found):
             if len(wrong) > 1:  # one alone may have met a kink
@@ -180,6 +205,14 @@ class _Run:
                     )
                 ]
         return []
+
+    def _listened(self, found: Iterable[Slope]) -> list[Slope]:
+        """Return slopes, each of which takes some values of the losses."""
+        listed = []
+        for slope in found:
+            self.request.listener.alive()
+            listed.append(slope)
+        return listed
 
     def _cases(
         self, standard: Standard, dtypes: tuple[str, ...], why: dict[str, str]
@@ -220,6 +253,7 @@ class _Run:
                     snippet=_SNIPPET,
                 )
             )
+            request.listener.case(cases[-1])
         return cases, observations
 
     def _rounds(self, cases: list[Case], observations: list[Observation]) -> bool:

@@ -62,6 +62,19 @@ def pose_model(
         found = host.costs(loss, batch)
         return found if disturbance is None else found.disturbed(disturbance)
 
+    def derive(costs: Any, phi: FlatArray) -> FlatArray:
+        request.listener.alive()
+        found: FlatArray = costs.gradient(phi)
+        return found
+
+    def curve(costs: Any, points: Any) -> list[Product]:
+        def product(phi: FlatArray, u: FlatArray) -> FlatArray:
+            request.listener.alive()
+            found: FlatArray = costs.product(phi, u)
+            return found
+
+        return [partial(product, phi) for phi in points]
+
     theta, inner, outer = problem.flat(problem.theta), problem.mask(problem.adapts), problem.mask(problem.trained)
     memory: Recent = Recent(8 * theta.nbytes)
     works = []
@@ -75,21 +88,12 @@ def pose_model(
             inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
             outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
         )  # fmt: skip
-        works.append(Work(view, _derive, _curve, memory=memory))
+        works.append(Work(view, derive, curve, memory=memory))
 
     def posed_in(dtype: Any) -> Question:
         return pose_model(request, problem, request.adapter.host(request, np.dtype(dtype).name), tasks)
 
     return Question(problem, works, problem.order, posed_in)
-
-
-def _derive(costs: Any, phi: FlatArray) -> FlatArray:
-    found: FlatArray = costs.gradient(phi)
-    return found
-
-
-def _curve(costs: Any, points: Any) -> list[Product]:
-    return [partial(costs.product, phi) for phi in points]
 
 
 def standard_of(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.frameworks.base import optional
+from verification.models.forms import reals
 from verification.models.interface import Gradients
 from verification.models.request import Request
 from verification.models.torch_losses import in_precision
@@ -61,7 +62,7 @@ class TorchCaller:
     def read(self, result: Any) -> Gradients | str:
         """Return the gradients that a call left, as the request says where they are."""
         found = self._found(result)
-        return found if isinstance(found, str) else {name: _array(leaf) for name, leaf in found.items()}
+        return found if isinstance(found, str) else reals({name: _array(leaf) for name, leaf in found.items()})
 
     def precisions(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
         """Return the precisions of the results of all operations of a call."""
@@ -114,5 +115,6 @@ def _array(leaf: Any) -> NDArray[Any] | None:
         return None
     if torch.is_tensor(leaf):
         leaf = leaf.detach().to("cpu")
-        leaf = (leaf.to_dense() if leaf.is_sparse else leaf).double().numpy()
-    return np.array(leaf, np.float64)
+        leaf = leaf.to_dense() if leaf.is_sparse else leaf
+        leaf = (leaf.double() if leaf.is_floating_point() else leaf.resolve_conj().resolve_neg()).numpy()
+    return np.asarray(leaf)

@@ -1,5 +1,7 @@
 """Corners: problems in which every two conditions of `traits.FACTORS` meet, by a covering array made when needed.
 
+A campaign draws rows by chance instead: as it grows, every three conditions meet.
+
 Whatever a row of the array asks for, its problem decides: costs are divided by the sizes of θ and of the data, and
 multiplied so that an inner step of the row's α moves θ by a part of its own size. Only the rate, the costs and the
 arrays differ in size; the problem in units of its own is one of ordinary size.
@@ -28,6 +30,21 @@ PREFIX = "corner-"
 #: Enough for all pairs of levels but some in a thousand; the rest would take as many corners again.
 _MOST = 36
 _SEED = 20170309
+
+#: The level of each factor that is no corner: a problem is as simple as it has these.
+ORDINARY: Row = {
+    "cost": "squares", "K": "2", "T": "2", "tasks used": "all", "support examples": "2 to 4", "query examples": "5",
+    "support beside query": "fewer", "θ": "ordinary", "data": "ordinary", "gradient": "ordinary",
+    "α": "a power of two", "form of α": "a number", "inner selection": "all", "outer selection": "all", "mode": "loop",
+    "outer cost at": "the last step", "cost functions": "two", "parameters of costs": "two",
+    "adapted variables": "not asked for", "containers": "flat", "dtype": "float64", "memory": "contiguous",
+    "axes of a leaf": "1", "entries of a leaf": "2 to 9", "leaves": "2 or 3", "unused variables": "none",
+    "calls before": "some",
+}  # fmt: skip
+#: Factors in an order in which each has a level that can stand beside all that may have been chosen before it.
+IN_TURN = tuple(
+    dict.fromkeys(("cost", "leaves", "axes of a leaf", "entries of a leaf", "θ", "gradient", "α", *FACTORS))
+)
 
 # Levels that cannot stand together, and why.
 _NEVER: tuple[Never, ...] = (
@@ -121,12 +138,7 @@ def _number(name: str) -> int:
 
 def corner(name: str, order: Order, *, plain: bool = False) -> Problem:
     """Return a corner by its name, in float64 on autograd; plainly, with none of the `EXTRAS` that it needs."""
-    number, row = _number(name), dict(row_of(name))
-    if order == "reptile":
-        row |= _at_rest("inner selection", "outer selection", "outer cost at", "parameters of costs")
-        row["cost functions"] = "one for both loops"  # its gradient is as large as the inner ones
-        # It divides by α, and without steps its gradient is 0 whatever else there is.
-        row |= {factor: other for factor, other in {"α": "a power of two", "K": "2"}.items() if row[factor] == "0"}
+    number, row = _number(name), _for_order(row_of(name), order)
     if plain:
         row |= _at_rest(
             "mode", "outer cost at", "inner selection", "outer selection", "form of α", "parameters of costs"
@@ -134,6 +146,30 @@ def corner(name: str, order: Order, *, plain: bool = False) -> Problem:
         row |= {"α": "no power of two"} if row["α"] == "negative" else {}
         row |= {"dtype": "float32"} if row["dtype"] == "mixed" else {}
     return _Making(name, row, number).problem(order)
+
+
+def made_of(row: Row, order: Order, number: int) -> Problem:
+    """Return a problem with the levels of a row; the number chooses among what is alike."""
+    return _Making("drawn-corner", _for_order(row, order), number).problem(order)
+
+
+def can_be(row: Row) -> bool:
+    """Return whether the levels of a row can stand together in a problem."""
+    return can_stand_together(row, _NEVER)
+
+
+def levels_beside(factor: str, row: Row) -> tuple[str, ...]:
+    """Return the levels of a factor that can stand beside those of other factors."""
+    return tuple(level for level in FACTORS[factor] if can_stand_together({**row, factor: level}, _NEVER))
+
+
+def _for_order(row: Row, order: Order) -> Row:
+    if order != "reptile":
+        return dict(row)
+    found = row | _at_rest("inner selection", "outer selection", "outer cost at", "parameters of costs")
+    found["cost functions"] = "one for both loops"  # its gradient is as large as the inner ones
+    # It divides by α, and without steps its gradient is 0 whatever else there is.
+    return found | {factor: other for factor, other in {"α": "a power of two", "K": "2"}.items() if row[factor] == "0"}
 
 
 def _at_rest(*factors: str) -> Row:

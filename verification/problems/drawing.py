@@ -12,10 +12,13 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from verification.orders import DTYPES, Order
+from verification.problems import corners
+from verification.problems.covering import Row
 from verification.problems.families import FAMILIES
-from verification.problems.making import make_problem
+from verification.problems.making import make_corner, make_problem
 from verification.problems.options import Options, Selection
 from verification.problems.problem import EXTRAS, Problem
+from verification.problems.traits import FACTORS
 from verification.problems.trees import Tree, leaves
 
 T = TypeVar("T")
@@ -27,6 +30,17 @@ _TASKS, _STEPS, _RATES = (2, 3, 1), (1, 2, 3, 0), (0.25, 0.125, 0.1, 0.03)
 _SEEDS = range(2**16 + 1)
 _DEPTH = 3
 _NO, _YES = (False, True), (True, False)
+#: What a subject has to support for levels of a factor.
+_ASKED: dict[str, dict[str, tuple[str, ...]]] = {
+    "mode": {"batched": ("batched",)},
+    "outer cost at": {"averaging": ("every step",)},
+    "inner selection": {"selections": FACTORS["inner selection"][1:]},
+    "outer selection": {"selections": FACTORS["outer selection"][1:]},
+    "parameters of costs": {"selections": ("three",)},
+    "form of α": {"leaf-rates": FACTORS["form of α"][1:]},
+    "α": {"negative-rates": ("negative",)},
+    "dtype": {"mixed-dtypes": ("mixed",)},
+}
 
 
 class Choose(Protocol):
@@ -63,6 +77,20 @@ def drawn_problem(
         dtype=choose(dtypes),
         **vars(drawn_options(choose, tuple(leaves(nest) if nest else names), order, tasks, supports)),
     )
+
+
+def drawn_corner(choose: Choose, *, order: Order = 1, supports: Collection[str] = ()) -> Problem:
+    """Return a problem with a level of each factor by chance; what the subject does not support is not asked."""
+    row: Row = {}
+    for factor in corners.IN_TURN:
+        fitting = [level for level in corners.levels_beside(factor, row) if _asks(factor, level) <= set(supports)]
+        row[factor] = choose(sorted(fitting, key=lambda level: level != corners.ORDINARY[factor]))
+    return make_corner(row, seed=choose(_SEEDS), order=order)
+
+
+def _asks(factor: str, level: str) -> set[str]:
+    """Return what a subject has to support to be asked a level."""
+    return {name for name, levels in _ASKED.get(factor, {}).items() if level in levels}
 
 
 def drawn_options(

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from verification.orders import DTYPES, ORDERS, Order
+from verification.problems import corners
 from verification.problems.families import FAMILIES
 from verification.problems.options import Options, spelled_fields
 from verification.problems.problem import Problem
 from verification.problems.suite import Recipe, problem_from
+from verification.problems.traits import FACTORS
 from verification.problems.trees import Tree
 
 
@@ -87,6 +89,44 @@ def make_problem(
     made_with |= {name: value for name, (value, usual) in unusual.items() if value != usual}
     object.__setattr__(found, "made_with", made_with)
     return found.native(framework, dtype)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MadeCorner(MadeProblem):
+    """A problem that knows the arguments of `make_corner` that make it."""
+
+    def __repr__(self) -> str:
+        if self.made_with is None:
+            return super().__repr__()
+        return f"make_corner({', '.join(f'{name}={value!r}' for name, value in self.made_with.items())})"
+
+
+def make_corner(levels: Mapping[str, str], *, seed: int = 0, order: Order = 1) -> Problem:
+    """Return a problem with a level of each factor of `verification.problems.traits.FACTORS`, in float64 on autograd.
+
+    Args:
+        levels: the levels by factor, such as ``{"K": "6 or more", "memory": "strided"}``; an ordinary one of each
+            other factor.
+        seed: chooses the numbers, and among what is alike.
+        order: 1, 2 or "reptile".
+
+    Raises:
+        ValueError: there is no such factor or level, or the levels cannot stand together in one problem.
+    """
+    _require("order", order, ORDERS)
+    for factor, level in levels.items():
+        _require("levels", factor, tuple(FACTORS))
+        _require(factor, level, FACTORS[factor])
+    row = {**corners.ORDINARY, **levels}
+    if not corners.can_be(row):
+        raise ValueError(f"levels: expected some that can stand together, but got {row}.")
+    plain = corners.made_of(row, order, seed)
+    found = MadeCorner(**{entry.name: getattr(plain, entry.name) for entry in fields(plain) if entry.init})
+    unusual = {factor: level for factor, level in levels.items() if level != corners.ORDINARY[factor]}
+    others = {"seed": (seed, 0), "order": (order, 1)}
+    made_with = {"levels": unusual, **{name: value for name, (value, usual) in others.items() if value != usual}}
+    object.__setattr__(found, "made_with", made_with)
+    return found
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:

@@ -16,6 +16,8 @@ PRINTED = 2**16
 LONGEST_TEXT = 2000
 #: The longest line that is read, in bytes; the largest honest answer has a few thousand.
 LONGEST_LINE = 2**20
+#: The same for a report on a model of one's own, which has gradients of its size.
+LONGEST_REPORT = 2**25
 #: How much of standard error is kept for a message, in bytes.
 STDERR_TAIL = 4096
 #: Seconds from `stop`, or the end of standard input, to the end of the program; longer where its answers were slow, or

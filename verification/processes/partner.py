@@ -71,6 +71,13 @@ class Partner:
         """Return where in its code it broke down, if that is known."""
         return ""
 
+    def hear(self, news: str) -> None:
+        """Take in what the program says while there is no answer yet.
+
+        Raises:
+            MalformedError: it says nothing that can be understood.
+        """
+
     def ask(self, command: str, rest: dict[str, Any]) -> tuple[str, Any]:
         """Ask, starting the program if it does not run, and keep count of what becomes of it.
 
@@ -111,6 +118,8 @@ class Partner:
             try:
                 came = child.exchange(line, patience, command)
                 kind, content = envelope(came, self._number, self.kinds)
+                if kind == ALIVE:
+                    self.hear(content)
             except HangError:
                 self._lost += patience
                 raise

@@ -50,6 +50,7 @@ class Child:
         proc: Path = PROC,
         *,
         memory: float = float("inf"),
+        longest: int = LONGEST_LINE,
         inherited: tuple[int, ...] = (),
         overheard: Callable[[bytes], None] | None = None,
         before_end: Callable[[int], None] | None = None,
@@ -60,6 +61,7 @@ class Child:
             words: the program and its arguments.
             proc: the folder, if there is one, in which the system tells of processes.
             memory: how many bytes it may hold, with all that it started; without such a folder nobody knows.
+            longest: how many bytes a line of it may have.
             inherited: the descriptors, beside the three standard ones, that it gets.
             overheard: is called with what it writes to standard error.
             before_end: is called with its number before it is ended because it hangs.
@@ -94,7 +96,7 @@ class Child:
         self._readable = {self._out, self._err}  # those that the child has not closed
         self._line = bytearray()
         self._errors = bytearray()
-        self._memory = memory
+        self._memory, self._longest = memory, longest
         self._overheard, self._before_end = overheard, before_end
         self.is_running = True
 
@@ -123,10 +125,12 @@ class Child:
                 unsent = self._turn(unsent, min(left, _GLANCE))
             except BrokenPipeError:
                 raise self._ended(command, "closed its standard input") from None
-            if len(self._line) > LONGEST_LINE:  # unsent: it writes without having read what it is asked
+            if len(self._line) > self._longest:  # unsent: it writes without having read what it is asked
                 did = "before it had read the request" if unsent else "without the end of a line"
                 if unsent or b"\n" not in self._line:
-                    raise self._broken(BreakdownError, f"wrote more than {LONGEST_LINE} bytes {did} during `{command}`")
+                    raise self._broken(
+                        BreakdownError, f"wrote more than {self._longest} bytes {did} during `{command}`"
+                    )
             self._descendants.look()
             if self._descendants.memory() > self._memory:
                 did = f"used more than {self._memory / 2**30:.3g} GiB of memory"
@@ -228,7 +232,7 @@ class Child:
     def _drain(self) -> None:
         """Read what is left in the pipes; others may hold them and go on writing, so that there is a bound."""
         for descriptor in list(self._readable):
-            for _ in range(LONGEST_LINE // _CHUNK):
+            for _ in range(self._longest // _CHUNK):
                 if not self._read(descriptor):
                     break
 

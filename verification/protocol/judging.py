@@ -28,6 +28,9 @@ from verification.subjects import ProgramError, Reply, SkippedError, Subject, Su
 from verification.vectors import Vector, from_problem
 
 _Answered = tuple[Vector, str, Reply]
+#: How the reason begins for which there is no answer to a problem that a program does not want to do.
+_SKIPPED = "the program skipped it:"
+_MOST_SKIPPED = 0.5  # of the problems that it declares to do: a pass says what it says of most of them
 _EVIDENCE = 24  # vectors that are held against the catalogue, beside the built-in problems that were answered
 
 
@@ -185,7 +188,7 @@ class _Work:
         try:
             case = self._answered_case(item)
         except SkippedError as skipped:
-            self.left_out[item.name] = f"the program skipped it: {skipped}"
+            self.left_out[item.name] = f"{_SKIPPED} {skipped}"
             return
         self.cases.append(replace(case, snippet=shell))
 
@@ -214,8 +217,9 @@ class _Work:
         conditions = replace(self.run.conditions, families=self.families)
         report = conclude(self.subject, self.cases, names, [], left_out, overlooked, conditions)
         report = replace(
-            report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown
-        )
+            report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown,
+            notes=[] if self.has_failed else self._not_shown(orders),
+        )  # fmt: skip
         report = with_missing(_with_skipped(report), program)
         if complaint:
             report = replace(report, reason=f"{report.reason} After the last, {complaint}.")
@@ -235,6 +239,13 @@ class _Work:
         overlooked = self.run.overlooked(tested, left_out) if tested else []
         killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
         return [fault for fault in overlooked if fault not in killed]
+
+    def _not_shown(self, orders: list[Order]) -> list[str]:
+        """Say under which conditions a full run asked no built-in problem: a program is asked no corners."""
+        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems" and not case.is_late}
+        standards = [standard for order in orders for standard in self.run.standards_of(order)]
+        able = [(self.subject, one) for one in standards if (one.problem.name, one.problem.order) in answered]
+        return [f"{note} Golden vectors may have some." for note in self.run.not_shown(able)] if able else []
 
     def _names(self, order: Order) -> list[Diagnosis]:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
@@ -286,10 +297,18 @@ def _is_evidence(vector: Vector, order: Order) -> bool:
 
 
 def _with_skipped(report: Report) -> Report:
-    skipped = sum(not why.startswith(UNDECLARED) for why in report.why_left_out.values())
-    if not skipped or report.cases:
+    """Return the report with what follows from skipping: a pass needs answers to a part of what a program declares."""
+    skipped = sum(why.startswith(_SKIPPED) for why in report.why_left_out.values())
+    if skipped and not report.cases:
+        return replace(report, reason=f"The program skipped all {skipped} problems, so there is no result.")
+    of = skipped + len({case.problem for case in report.cases if case.group != PROTOCOL} - report.why_left_out.keys())
+    if report.verdict != "pass" or skipped <= _MOST_SKIPPED * of:
         return report
-    return replace(report, reason=f"The program skipped all {skipped} problems, so there is no result.")
+    reason = (
+        f"{report.reason} But the program skipped {skipped} of the {of} problems that it declares to do, and a pass "
+        "needs answers to half of them. Let it declare what it does."
+    )
+    return replace(report, verdict="inconclusive", reason=reason)
 
 
 def snippet(command: str, name: str, order: Order, dtype: str) -> str:

@@ -49,7 +49,8 @@ def show_campaign(found: Found, console: Console) -> None:
         say(f"and {len(found.failures) - _SHOWN} more", console)
     if found.first is not None:
         say(f"Trial {found.first.record.number} on the smallest problem on which it fails:", console)
-        console.print("from verification.testing import Selection, make_problem", markup=False, soft_wrap=True)
+        names = "Selection, make_corner, make_problem"
+        console.print(f"from verification.testing import {names}", markup=False, soft_wrap=True)
         console.print(f"problem = {found.first.problem}", markup=False, highlight=False, soft_wrap=True)
         for line in found.first.said.splitlines():
             say(line, console)

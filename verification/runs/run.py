@@ -108,7 +108,7 @@ class Run:
 
     def not_shown(self, able: Sequence[tuple[Subject, Standard]]) -> list[str]:
         """Say under which conditions a full run asked no problem."""
-        if self.level == "quick" or self.problems is not None or not self.algorithm.is_plain:
+        if self.level == "quick" or self.problems is not None:
             return []
         said = unmet([(standard, dtype) for _, standard in able for dtype in self.precisions(standard)])
         return [said] if said else []
@@ -237,7 +237,7 @@ class Run:
         # Either a remark says what is wrong, and the numbers are right; or most answers are missing.
         if form_alone(mine, self.declared) or is_thin(mine):
             return []
-        with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
             for reading in self.declared.readings:
                 found = diagnose(mine, order, reading)
                 if any(diagnosis.convincing for diagnosis in found):

@@ -59,7 +59,7 @@ class WrongAnswerError(AssertionError):
 
     @cached_property
     def _message(self) -> str:
-        with np.errstate(over="ignore", invalid="ignore"):  # a fault that is fitted to an answer may diverge
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
             names = diagnose([self._observation], self._observation.problem.order, self._declared)
         return "\n".join([*map(str, names), *shown(self._findings)])
 

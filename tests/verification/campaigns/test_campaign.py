@@ -25,7 +25,7 @@ from verification.faults.subject import FaultySubject
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
 from verification.selftest.trials import run as try_out
-from verification.testing import Selection, make_problem
+from verification.testing import Selection, make_corner, make_problem
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -50,6 +50,10 @@ def ends(batch, inner, outer, variables, steps, rate, /, **options):
     return refmaml.fomaml_step(batch, inner, outer, variables, steps, rate, **options)
 
 
+def stops_at_five(batch, inner, outer, variables, steps, rate, /, **options):
+    return refmaml.fomaml_step(batch, inner, outer, variables, min(steps, 5), rate, **options)
+
+
 def adam(problem):
     raise AssertionError("it is not to be asked")
 
@@ -70,7 +74,8 @@ def lineup(answer, *correct):
 
 def made(line):
     """Return the problem that a line makes again."""
-    return eval(line, {"make_problem": make_problem, "Selection": Selection})  # a line of our own
+    names = {"make_corner": make_corner, "make_problem": make_problem, "Selection": Selection}
+    return eval(line, names)  # a line of our own
 
 
 @pytest.fixture
@@ -175,11 +180,23 @@ def test_a_wrong_subject(wrong):
     result = command(f"{wrong}:always_one", "--trials", 12, "--jobs", 1, "--json", wrong.parent / "out.json")
     assert result.exit_code == 1
     found = json.loads((wrong.parent / "out.json").read_text())
-    assert found["first"]["problem"] == "make_problem('quadratic', tasks=2, steps=2, rate=0.25)"
+    assert found["first"]["problem"] == "make_corner(levels={})"
+    assert made(found["first"]["problem"]).inner_grad_steps == 2
     assert found["first"]["said"].startswith("B02")  # which one of two steps is
     assert found["became"]["wrong"] == len(found["failures"]) > 1
     assert found["trials"] == sum(found["became"].values()) == 12
     assert found["first"]["problem"] in result.output
+
+
+def test_a_subject_that_is_wrong_in_a_corner(wrong):
+    """A step that is wrong where K ≥ 6 alone is found on a corner, and shown on one that has nothing else unusual."""
+    trier = Trier(Campaign(f"{wrong}:stops_at_five", orders=(1,)))
+    records = trier.attempt(range(30))
+    failed = [record for record in records if record.became == "wrong"]
+    assert 0 < len(failed) < 15
+    failure = trier.shrink(failed[0])
+    assert failure.problem == "make_corner(levels={'K': '6 or more'})"
+    assert made(failure.problem).inner_grad_steps >= 6
 
 
 @pytest.mark.parametrize(

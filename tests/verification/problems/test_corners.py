@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,12 +12,18 @@ from shared import STANDARDS, verify
 
 import refmaml
 import verification
+from verification.algorithms import algorithm
+from verification.campaigns.choices import Choices
 from verification.faults import CATALOGUE
+from verification.judge import run_of
 from verification.judging.conditions import met, unmet
 from verification.judging.standard import DECIDES
 from verification.oracles.finite_differences import extrapolated_gradient
 from verification.orders import ORDERS
 from verification.problems import corners, levels, suite
+from verification.problems.drawing import drawn_corner
+from verification.problems.making import make_corner
+from verification.problems.problem import EXTRAS
 from verification.problems.traits import FACTORS, conditions, levels_of
 from verification.problems.trees import leaves
 from verification.protocol.judging import layout_of, verify_program
@@ -209,6 +216,16 @@ def test_what_a_subject_does_not_support_is_said():
     assert {case.problem for case in report.cases} >= {suite.plainly(name) for name in NAMES if made(name).needs}
 
 
+def test_what_a_declared_algorithm_is_not_asked_is_said():
+    """An algorithm gets no corners, and a note of level full lists what its problems had not; level quick has none."""
+    run = replace(run_of(("float64",), (), "full", 0, standards=STANDARDS), algorithm=algorithm("clip-by-norm(1)"))
+    able = [(None, standard) for standard in run.standards_of(1)]
+    (note,) = run.not_shown(able)
+    assert "θ: 0" in note
+    assert "T: 3" not in note
+    assert replace(run, level="quick").not_shown(able) == []
+
+
 def test_a_step_that_says_what_it_supports_need_not_have_the_option_for_adapted_variables():
     """It is called without it, and may return the adapted variables of all tasks where those of one were asked for."""
 
@@ -253,3 +270,90 @@ def test_programs_are_not_asked_corners():
 def test_every_factor_has_levels_of_its_own():
     """The words of a level are not used twice in a factor."""
     assert all(len(set(levels)) == len(levels) for levels in FACTORS.values())
+
+
+# Drawn ones
+
+
+def drawn(number, order=1, supports=EXTRAS):
+    """Return a corner that a campaign may draw."""
+    return drawn_corner(Choices(rng=np.random.default_rng(number)), order=order, supports=supports)
+
+
+def rows_drawn(count, **options):
+    """Return the levels of the corners that are drawn first."""
+    return [{**corners.ORDINARY, **drawn(number, **options).made_with["levels"]} for number in range(count)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_drawn_corner_has_the_levels_that_it_says(order):
+    """The levels that are measured on the arrays and options are those that were drawn, of the factors of the order."""
+    for number in range(30):
+        problem = drawn(number, order)
+        row = {**corners.ORDINARY, **problem.made_with["levels"]}
+        standard = STANDARDS.of(problem, order)
+        dtype = "float64" if row["dtype"] == "float64" else "float32"
+        assert standard.separation(dtype) >= DECIDES, problem
+        found = list(met(standard, dtype))[-1]
+        asked = {factor: level for factor, level in row.items() if (factor, level) in conditions(order)}
+        asked.pop("calls before")  # each is asked twice
+        if order == "reptile":
+            asked.pop("gradient")  # it is a displacement over α
+        assert {factor: found[factor] for factor in asked} == asked, problem
+
+
+def test_a_problem_without_a_choice_is_ordinary():
+    """Always the first level makes the problem that nothing is said of, which failures shrink to."""
+    assert drawn_corner(Choices()).made_with == {"levels": {}}
+    assert repr(make_corner({})) == "make_corner(levels={})"
+    assert corners.can_be(corners.ORDINARY)
+
+
+def test_any_three_conditions_meet_as_a_campaign_grows():
+    """Of all triples of levels that can stand together, 500 corners have 99 %, and no corner has what cannot."""
+    rows = rows_drawn(500)
+    assert all(map(corners.can_be, rows))
+    levels_ = [(factor, level) for factor, some in FACTORS.items() for level in some if factor != "calls before"]
+    has = np.array([[row[factor] == level for factor, level in levels_] for row in rows])
+    triples = [
+        three
+        for three in combinations(range(len(levels_)), 3)
+        if len({levels_[place][0] for place in three}) == 3
+        and corners.can_be({levels_[place][0]: levels_[place][1] for place in three})
+    ]
+    first, second, third = np.array(triples).T
+    together = np.einsum("ra,rb,rc->abc", *[has.astype(np.float32)] * 3, optimize=True) > 0
+    share = np.mean(together[first, second, third])
+    assert len(triples) > 90_000
+    assert share >= 0.99
+
+
+def test_what_a_subject_does_not_support_is_not_drawn():
+    """No problem needs more than is supported, and all of that is drawn."""
+    for supports in (frozenset(), frozenset({"batched"}), frozenset({"selections", "mixed-dtypes"}), EXTRAS):
+        needs = [drawn(number, supports=supports).needs for number in range(40)]
+        assert frozenset().union(*needs) == supports
+
+
+def test_a_line_makes_a_drawn_corner_again():
+    """What is printed is Python that makes the same problem, to the last bit, in any framework's arrays."""
+    for number in (3, 4):
+        problem = drawn(number, order=2)
+        again = eval(repr(problem), {"make_corner": make_corner})  # a line of our own
+        assert repr(again.native("numpy")) == repr(problem)
+        assert leaves(again.variables).keys() == leaves(problem.variables).keys()
+        assert all(map(np.array_equal, leaves(again.variables).values(), leaves(problem.variables).values()))
+
+
+@pytest.mark.parametrize(
+    ("levels_", "message"),
+    [
+        ({"k": "2"}, "levels: expected one of 'cost', 'K', 'T'"),
+        ({"K": "9"}, "K: expected one of '0', '1', '2', '3 to 5', '6 or more'"),
+        ({"axes of a leaf": "0", "entries of a leaf": "2 to 9"}, "expected some that can stand together"),
+    ],
+)
+def test_levels_that_make_no_problem(levels_, message):
+    """A factor or level that does not exist, or that cannot stand beside another, is refused with what there is."""
+    with pytest.raises(ValueError, match=message):
+        make_corner(levels_)

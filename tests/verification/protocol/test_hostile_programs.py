@@ -221,6 +221,22 @@ def test_what_a_program_skips_is_left_out_with_its_reason(hostile: Callable[...,
     assert {report.why_left_out[name] for name in PROBLEMS} == {"the program skipped it: not [/today]"}
 
 
+def test_a_pass_needs_answers_to_half_of_what_is_declared(hostile: Callable[..., str]) -> None:
+    """Two right answers and nothing else are inconclusive, with the count; with three left out it is a pass."""
+    most = judged(hostile("skip most"))
+    answered = len(most.cases)
+    skipped = sum("skipped it" in why for why in most.why_left_out.values())
+    assert (most.verdict, answered) == ("inconclusive", 2)  # the first is asked twice
+    assert most.reason == (
+        "All 2 answers are right within their bounds. But the program skipped "
+        f"{skipped} of the {skipped + 2} problems that it declares to do, and a pass needs answers to half of them. "
+        "Let it declare what it does."
+    )
+    some = judged(hostile("skip some"))
+    assert some.verdict == "pass"
+    assert sum("skipped it" in why for why in some.why_left_out.values()) == 3
+
+
 def test_hangs_have_an_end(plan: set[tuple[str, str]], hostile: Callable[..., str], in_vain: list[float]) -> None:
     """A program that hangs again and again, whatever it answers between, is waited for two timeouts and a rope."""
     report = judged(hostile("hang at times"))

@@ -44,6 +44,21 @@ def test_a_right_program_passes(hostile: Callable[..., str]) -> None:
     assert re.search(r"Not tested: \d{3} problems beyond what the program declares\.", result.output)
 
 
+def test_a_pass_at_level_full_says_what_no_problem_had(hostile: Callable[..., str]) -> None:
+    """A program is asked no corners: the report of a pass lists the conditions that no built-in problem had."""
+    options = ["--level", "full", "--family", "quadratic", "--dtype", "float64", "--format", "json"]
+    command = ["verify", "--command", hostile("none of them"), "--order", "1", *options]
+    result = CliRunner().invoke(main, command, obj=STANDARDS)
+    report = json.loads(result.stdout)
+    assert report["verdict"] == "pass", report["reason"]
+    (note,) = report["notes"]
+    assert note.startswith("No problem was asked with one of these, so that a mistake there alone would pass: ")
+    assert "cost: products" in note
+    assert "θ: 0" in note
+    assert "cost: squares" not in note
+    assert note.endswith(". Golden vectors may have some.")
+
+
 def test_a_wrong_program_is_named_with_a_line_to_ask_again(hostile: Callable[..., str], tmp_path: Path) -> None:
     """A wrong program ends with 1, its mistake, a line for the shell, and a JSON report that fulfils the schema."""
     command, file = hostile("too few steps"), tmp_path / "report.json"
