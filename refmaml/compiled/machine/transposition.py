@@ -12,7 +12,7 @@ class Transposition(Lanes):
     """Writes C[j, i] = A[i, j]."""
 
     def __init__(self, kernel: Turn, builder: Any, memory: Any, c: Any, a: Any) -> None:
-        super().__init__(builder, memory, kernel.itemsize)
+        super().__init__(builder, memory, kernel.itemsize, along=1)
         self.kernel, self.c, self.a = kernel, c, a
 
     def write(self) -> None:
