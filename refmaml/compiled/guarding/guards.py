@@ -18,7 +18,7 @@ import operator
 import random
 import sys
 import types
-from _abc import _get_dump  # what `ABCMeta._dump_registry` prints
+from _abc import _get_dump  # type: ignore[import-not-found]  # what `ABCMeta._dump_registry` prints
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
