@@ -82,7 +82,7 @@ def _evaluate() -> Callable[..., Any]:
         given = len(found) - leaves
         checked(found, sizes, leaves, tasks, steps)
         total4, total8 = layout[4], layout[5]
-        chunks, size = shared_out(tasks, 4 * total4 + 8 * total8)
+        chunks, size = shared_out(tasks, 4 * total4 + 8 * total8, layout[6])
         # Bytes of the arrays of `PARAMETERS`, and then the places of the arrays.
         counter, n, w4, rates4, rates8, out4, out8, costs = 0, 1, 2, 6, 7, 8, 9, 10
         places = np.zeros(_FIRST + given, np.int64)
@@ -109,7 +109,7 @@ def _evaluate() -> Callable[..., Any]:
             put(places[rates4] + 4 * index, np.float32(-rate))
             put(places[rates8] + 8 * index, -rate)
         numbers = places[n]
-        for index, number in enumerate((chunks, size, tasks, steps, average, 0, 0, layout[6], layout[7])):
+        for index, number in enumerate((chunks, size, tasks, steps, average, 0, 0, layout[6], layout[7], layout[8])):
             put(numbers + 8 * index, number)
         run(function, places.ctypes.data)
         many = tasks * (steps + 1) if average else tasks
@@ -152,8 +152,9 @@ def _around(plan: Plan, theta: tuple[Any, ...], data: tuple[Any, ...], average: 
     layout = np.array([
         *(plan.history.get(dtype, 0) * dtype.itemsize for dtype in _MEMORY),
         *(plan.totals.get(dtype, 0) for dtype in _PRECISIONS),
+        plan.lanes,
         *[plan.sizes[dtype] for dtype in _PRECISIONS if plan.totals.get(dtype)], 0,
-    ][:8])  # fmt: skip
+    ][:9])  # fmt: skip
     is_average, many = np.int64(average), 2 * len(theta) + len(data)
 
     def step(variables: Any, batch: Any, steps: Any, rate: Any, gradients: Any) -> Any:
@@ -172,8 +173,8 @@ def _around(plan: Plan, theta: tuple[Any, ...], data: tuple[Any, ...], average: 
 
 def _image(plan: Plan, dtype: DType) -> bytes:
     """Return how the workspace of a dtype begins: its constants, and zeros."""
-    memory = np.zeros(plan.sizes.get(dtype, 0) + _SLACK, dtype)
+    memory = np.zeros((plan.sizes.get(dtype, 0) + _SLACK, plan.lanes), dtype)
     for kind, start, array in plan.constants:
         if kind == dtype:
-            memory[start : start + array.size] = array.ravel()
+            memory[start : start + array.size] = array.reshape(-1, 1)
     return memory.tobytes()

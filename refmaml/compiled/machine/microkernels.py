@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
+from refmaml.compiled.machine import several
 from refmaml.compiled.machine.factors import FactorsWriter
 from refmaml.compiled.machine.lanes import Lanes
 from refmaml.compiled.machine.registers import best_tile, registers
@@ -23,6 +24,8 @@ _UNROLL = 4
 
 def write(kernel: Kernel, builder: Any, memory: Any, args: Sequence[Any]) -> Any:
     """Write `kernel` at the place of its call; `args` follow the workspace."""
+    if isinstance(memory.type.pointee, ir.VectorType):
+        return several.write(kernel, builder, memory, args)
     if isinstance(kernel, MatMul):
         return Product(kernel, builder, memory, *args).write()
     if isinstance(kernel, Turn):
