@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.by_hand import by_hand
 from benchmarks.contestants import CONTESTANTS, contestants
 from benchmarks.measure import batch_size, disagreement, first_calls, held_core, interleaved, peak_memory
-from benchmarks.workloads import CURVES, WORKLOADS, Workload
+from benchmarks.workloads import CURVES, EVERY, WORKLOADS, Workload
 
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
@@ -56,7 +56,7 @@ def main() -> None:
     } | results
     if "by-hand" in parts:
         results["by hand"] = by_hand(options.seconds)
-    for workload in [*WORKLOADS, *CURVES["tasks"], *CURVES["width"]]:
+    for workload in EVERY:
         if options.only in workload.name:
             for part in parts:
                 measure(part, workload, names, options.seconds, results)
@@ -79,7 +79,7 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
     if part == "curves" and not is_row:
         results["curves"][workload.name] = row(workload, names, min(seconds, 3.0))
         print(line(workload.name, results["curves"][workload.name]), flush=True)
-    if part == "first-calls" and is_row:
+    if part == "first-calls" and (is_row or workload in CURVES["depth"]):
         found = {name: first_calls(name, workload) for name in names if available(name)}
         results["first calls"][workload.name] = found
         texts = [f"{name} {wait['cold']:.2f} s cold, {wait['warm']:.2f} s warm" for name, wait in found.items()]

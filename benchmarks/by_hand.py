@@ -13,11 +13,12 @@ import numpy as np
 from benchmarks.contestants import refmaml_compiled
 from benchmarks.measure import Call, interleaved
 from benchmarks.workloads import WORKLOADS
+from refmaml.compiled.code import source as emission
 from refmaml.compiled.code.places import Header
 from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import cache, runtime, vectormath
 from refmaml.compiled.program import schedule
-from refmaml.compiled.program.kernels import MatMul
+from refmaml.compiled.program.kernels import MatMul, RowSum
 from refmaml.compiled.program.program import FLOAT32, FLOAT64, DType
 from refmaml.compiled.running import execution
 
@@ -49,9 +50,10 @@ def _parts() -> Iterator[tuple[str, dict[str, Call], float]]:
             yield f"{function} of {_LENGTH} {dtype}", _elementwise(function, dtype), 0.0
     for shape in _PRODUCTS:
         yield f"product {'×'.join(map(str, shape))} float32, {_TIMES} times", _products(*shape), 0.0
-    for name in ("sinusoid-5-float32", "many-small"):
-        yield f"transpositions of {name}", _steps(name, "_WIDE"), 0.0
-        yield f"sums of rows of {name}", _steps(name, "_LONG_ROW"), 0.0
+    for length in (10, 100):
+        yield f"sums of {length} float32, {_TIMES} times", _sums(length), 0.0
+    yield "transpositions of sinusoid-5", _steps("sinusoid-5-float32", vars(schedule), "_WIDE", _NEVER), 0.0
+    yield "several tasks at once of many-small", _steps("many-small", vars(emission), "_SMALL", 0), 0.0
     yield "a helper woken for nothing", _helpers(), 0.0
     for gap in (0.0, 3e-3):
         yield f"threads of many-tasks-1024, gap {1e3 * gap:g} ms", _threads(), gap
@@ -100,6 +102,15 @@ def _products(rows: int, summed: int, columns: int) -> dict[str, Call]:
     return {"by hand": hand, "BLAS": _blas(rows, summed, columns)}
 
 
+def _sums(length: int) -> dict[str, Call]:
+    each, size = f"    for i in range({_TIMES}):\n", (length + 1) * _TIMES
+    body = f"{each}        w4[{length * _TIMES} + i] = row(w4, {length} * i)\n"
+    hand, _ = _compiled(body, Header(kernels={"row": RowSum(length, 4)}), FLOAT32, size)
+    loop = f"        s = f4(0.0)\n        for j in range({length}):\n            s = s + w4[{length} * i + j]\n"
+    plain, _ = _compiled(f"{each}{loop}        w4[{length * _TIMES} + i] = s\n", Header(), FLOAT32, size)
+    return {"by hand": hand, "LLVM": plain}
+
+
 def _blas(rows: int, summed: int, columns: int) -> Call:
     """Return the same number of products by BLAS, called from machine code."""
     from numba import njit
@@ -116,10 +127,10 @@ def _blas(rows: int, summed: int, columns: int) -> Call:
     return lambda: compiled(a, b, c)
 
 
-def _steps(name: str, constant: str) -> dict[str, Call]:
+def _steps(name: str, names: dict[str, Any], constant: str, value: Any) -> dict[str, Call]:
     """Return a workload's steps with a kind of kernel and without it, where LLVM makes what it can of plain loops."""
     workload = next(workload for workload in WORKLOADS if workload.name == name)
-    with _instead(vars(schedule), constant, _NEVER):
+    with _instead(names, constant, value):
         plain = refmaml_compiled(workload, 1)
         plain()
     return {"by hand": refmaml_compiled(workload, 1), "LLVM": plain}

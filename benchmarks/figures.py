@@ -1,4 +1,4 @@
-"""Figures of time against the number of tasks and against the network's width."""
+"""Figures of time against the numbers of tasks and of inner steps, and against the network's width and depth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from benchmarks.workloads import CURVES
 _TITLES = {
     "tasks": ("tasks", "1-40-40-1, 10 shots, 5 inner steps, float32"),
     "width": ("units in each hidden layer", "25 tasks, 10 shots, 5 inner steps, float32"),
+    "steps": ("inner steps", "1-40-40-1, 25 tasks, 10 shots, float32"),
+    "depth": ("hidden layers of 40 units", "25 tasks, 10 shots, 1 inner step, float32"),
 }
 
 

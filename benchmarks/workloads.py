@@ -125,5 +125,10 @@ CURVES = {
         Workload(f"curve-width-{width}", steps=5, dtype="float32", **{**_SINE, "layers": (1, width, width, 1)})
         for width in (10, 20, 40, 80, 160)
     ),
+    "steps": tuple(Workload(f"curve-steps-{steps}", steps=steps, dtype="float32", **_SINE) for steps in (1, 3, 10, 30)),
+    "depth": tuple(
+        Workload(f"curve-depth-{depth}", steps=1, dtype="float32", **{**_SINE, "layers": (1, *[40] * depth, 1)})
+        for depth in (1, 2, 4, 8, 16)
+    ),
 }
-EVERY = (*WORKLOADS, *CURVES["tasks"], *CURVES["width"])
+EVERY = (*WORKLOADS, *(point for curve in CURVES.values() for point in curve))

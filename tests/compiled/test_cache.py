@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -172,6 +173,20 @@ def test_a_cold_step_is_a_function_of_numbas_and_a_warm_one_needs_no_numba(folde
     assert cold[0].split()[0] == warm[0].split()[0]
     assert [lines[0].split()[1] for lines in (cold, warm)] == ["True", "False"]
     assert cold[1:] == warm[1:] == ["module True True", "True True True True"]
+
+
+@pytest.mark.parametrize("take", [engine.fomaml_step, engine.maml_step])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2000)], ids=["several tasks at once", "one task at a time"])
+def test_machine_code_calls_nothing_of_numbas_or_of_pythons(folder, take, shape):
+    """An entry has no references that only a process with Numba could resolve."""
+    plans.clear()
+    shortcut.forget()
+    runtime.unload()
+    take({"x": np.ones(shape)}, cost, None, {"w": np.ones(shape[1])}, 1, 0.1, batched=False)
+    (entry,) = folder.iterdir()
+    code = cache.load(entry.name).code
+    assert b"\0cfunc." in code
+    assert not re.findall(rb"\0((?:numba_|NRT_|Py)\w+)", code)
 
 
 def test_numba_compiles_a_driver_once_and_not_for_each_cost(folder, compilations):

@@ -101,7 +101,7 @@ def test_helpers_are_woken_for_as_many_milliseconds_as_were_measured(monkeypatch
     monkeypatch.setattr(execution, "CREW", crew)
     plans.clear()
     shortcut.forget()
-    args = (batch(tasks=40), cost, None, variables(), 1, 0.05)
+    args = (batch(tasks=400), cost, None, variables(), 1, 0.05)
 
     def step(threads):
         engine.fomaml_step(*args, batched=False, num_threads=threads)
@@ -110,7 +110,7 @@ def test_helpers_are_woken_for_as_many_milliseconds_as_were_measured(monkeypatch
     assert step(9) == 0
     ((_, known, _),) = plans._known.values()
     for pace, wanted in ((0.9e-3, 0), (2.5e-3, 2), (1.0, 8)):
-        known._pace = pace / 80  # of 40 tasks that are evaluated twice
+        known._pace = pace / 800  # of 400 tasks that are evaluated twice
         assert step(9) == wanted
     known._pace = 1.0
     assert step(1) == 0

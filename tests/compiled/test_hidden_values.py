@@ -705,6 +705,52 @@ def test_a_function_of_the_interpreter_may_answer_differently():
         sys.setrecursionlimit(limit)
 
 
+def test_classes_that_others_register_meanwhile_change_nothing():
+    """A cost that asks for an abstract class is compiled while another thread registers classes elsewhere."""
+
+    class Takes(abc.ABC):  # noqa: B024 - it only takes others in
+        pass
+
+    class Elsewhere(abc.ABC):  # noqa: B024 - as above
+        pass
+
+    def cost(b, v):
+        return squares(2.0 if issubclass(int, Takes) else 1.0, b, v)
+
+    done = threading.Event()
+
+    def register():
+        while not done.wait(1e-5):
+            Elsewhere.register(type("Registered", (), {}))
+
+    other = threading.Thread(target=register)
+    other.start()
+    try:
+        assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 2, 0.1, batched=False)
+    finally:
+        done.set()
+        other.join()
+
+
+def test_what_a_registered_abstract_class_takes_is_compared():
+    """A class that an abstract class takes only because another one that it has registered does is a new trace."""
+
+    class Takes(abc.ABC):  # noqa: B024 - it only takes others in
+        pass
+
+    class Registered(abc.ABC):  # noqa: B024 - as above
+        pass
+
+    Takes.register(Registered)
+
+    def cost(b, v):
+        return squares(2.0 if issubclass(int, Takes) else 1.0, b, v)
+
+    for _ in range(2):
+        assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, DATA, cost, None, THETA, 2, 0.1, batched=False)
+        Registered.register(int)
+
+
 def test_a_thread_may_see_something_else():
     """A thread that has another value in a `threading.local` has another answer, which is the reference's."""
     settings = threading.local()

@@ -16,7 +16,6 @@ import numpy as np
 from refmaml.compiled.calls.arguments import Call
 from refmaml.compiled.calls.groups import prepared
 from refmaml.compiled.calls.plans import plan_for
-from refmaml.compiled.code.driver import OWN
 from refmaml.compiled.code.source import PARAMETERS
 from refmaml.compiled.errors import UnsupportedPrimitive
 from refmaml.compiled.machine.runtime import Native
@@ -28,6 +27,7 @@ _LINE = 64  # bytes of a cache line, where workspaces begin
 #: The workspaces, as the machine code takes them.
 _MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
 _PRECISIONS = (FLOAT32, FLOAT64)
+_FIRST = len(PARAMETERS)
 _SLACK = 16  # numbers that vector instructions may read beyond the end of a workspace
 
 
@@ -49,109 +49,132 @@ def jitted(call: Call) -> Callable[..., Any]:
     return _around(plan, theta, tuple(map(np.ascontiguousarray, rows)), bool(call.average_across_steps))
 
 
+def _check(found: Any, sizes: Any, leaves: Any, tasks: Any, steps: Any) -> None:
+    """Raise an error where the arrays do not have their sizes."""
+    if steps < 0:
+        raise ValueError("inner_grad_steps: expected 0 or more.")
+    for index in range(leaves):
+        if found[len(found) - leaves + index] != sizes[index]:
+            raise ValueError("gradients: expected arrays of the sizes of the variables.")
+        if found[index] != sizes[index]:
+            raise ValueError("variables: expected arrays of the sizes with which the step was made.")
+    for index in range(leaves, len(sizes)):
+        if found[index] != tasks * sizes[index]:
+            raise ValueError("batch: expected arrays of the sizes with which the step was made, for all tasks.")
+
+
 @lru_cache(maxsize=1)
-def _parts() -> tuple[Any, ...]:
-    """Return the parts of every such function that depend on no step, for Numba to compile once."""
-    from numba import literal_unroll, njit
+def _evaluate() -> Callable[..., Any]:
+    """Return what every such function calls; it depends on no step, for Numba to compile it once."""
+    from numba import njit
 
-    def memory(size: Any, places: Any, numbers: Any) -> Any:
-        room = np.zeros(size + _LINE, numbers.dtype)
-        room = room[(-room.ctypes.data % _LINE) // room.itemsize :]
-        for index in range(len(places)):
-            room[places[index]] = numbers[index]
-        return room
+    from refmaml.compiled.machine.numba_target import copy, get, means, put, run
 
-    def keep(*_arrays: Any) -> None:
-        """Numba frees an array after its last use, and the machine code has addresses alone."""
+    shared_out: Any = njit(chunks_of)
+    checked: Any = njit(_check)
 
-    def note(arrays: Any, sizes: Any, block: Any) -> Any:
-        """Write addresses into the block; tell whether every array has its size."""
-        index, right = 0, True
-        for array in literal_unroll(arrays):
-            right &= array.size == sizes[index]
-            block[index] = array.ctypes.data
-            index += 1  # noqa: SIM113 - Numba cannot enumerate what it unrolls
-        return right
+    # Addresses and numbers: Numba takes a tenth of a second and more for each way of using an array.
+    def evaluate(
+        function: Any, image: Any, addresses: Any, found: Any, sizes: Any, starts: Any, widths: Any, spaces: Any,
+        layout: Any, average: Any, tasks: Any, steps: Any, rate: Any,
+    ) -> Any:  # fmt: skip
+        leaves = len(starts)
+        given = len(found) - leaves
+        checked(found, sizes, leaves, tasks, steps)
+        total4, total8 = layout[4], layout[5]
+        chunks, size = shared_out(tasks, 4 * total4 + 8 * total8, layout[6])
+        # Bytes of the arrays of `PARAMETERS`, and then the places of the arrays.
+        counter, n, w4, rates4, rates8, out4, out8, costs = 0, 1, 2, 6, 7, 8, 9, 10
+        places = np.zeros(_FIRST + given, np.int64)
+        places[counter], places[n], places[costs] = 8 * (1 + chunks), 128, 64 * chunks
+        for index in range(4):
+            places[w4 + index] = spaces[index] + layout[index] * (steps + 1)
+        places[rates4], places[rates8] = 8, 16
+        places[out4], places[out8] = 4 * chunks * total4, 8 * chunks * total8
+        room = _LINE
+        for index in range(_FIRST):
+            room += (places[index] + _LINE - 1) // _LINE * _LINE
+        whole = np.zeros(room // 8, np.int64)
+        start = whole.ctypes.data
+        start += -start % _LINE
+        for index in range(_FIRST):
+            length, places[index] = places[index], start
+            start += (length + _LINE - 1) // _LINE * _LINE
+        for index in range(given):
+            places[_FIRST + index] = addresses[index]
+        for index in range(4):
+            copy(places[w4 + index], image, spaces[index])
+            image += spaces[index]
+        for index in range(2):
+            put(places[rates4] + 4 * index, np.float32(-rate))
+            put(places[rates8] + 8 * index, -rate)
+        numbers = places[n]
+        for index, number in enumerate((chunks, size, tasks, steps, average, 0, 0, layout[6], layout[7], layout[8])):
+            put(numbers + 8 * index, number)
+        run(function, places.ctypes.data)
+        many = tasks * (steps + 1) if average else tasks
+        for index in range(leaves):
+            target, begin = addresses[given + index], starts[index]
+            if widths[index] == 4:
+                means(target, places[out4] + begin, sizes[index], chunks, total4, np.float32(many))
+            else:
+                means(target, places[out8] + begin, sizes[index], chunks, total8, np.float64(many))
+        cost = failed = 0.0
+        for chunk in range(chunks):
+            cost += get(places[costs] + 64 * chunk)
+            failed += get(places[costs] + 64 * chunk + 8)
+        if failed + 0 * whole[0] > 0.0:  # Numba frees an array after its last use, and the machine code has addresses
+            raise ValueError("the costs meet an error of NumPy's, such as an index outside of its axis.")
+        return cost / many
 
-    def share(gradients: Any, starts: Any, out4: Any, out8: Any, many: Any) -> None:
-        """Write the means over the slots, which are added up in their order."""
-        index = 0
-        for gradient in literal_unroll(gradients):
-            flat, start = gradient.reshape(gradient.size), starts[index]
-            for place in range(gradient.size):
-                single, double = np.float32(0.0), 0.0
-                for chunk in range(len(out4)):
-                    if gradient.itemsize == 4:
-                        single += out4[chunk, start + place]
-                    else:
-                        double += out8[chunk, start + place]
-                flat[place] = single / np.float32(many) if gradient.itemsize == 4 else double / many
-            index += 1  # noqa: SIM113 - as above
-
-    return tuple(map(njit, (memory, keep, note, share, chunks_of)))
+    compiled: Callable[..., Any] = njit(evaluate)
+    return compiled
 
 
 def _around(plan: Plan, theta: tuple[Any, ...], data: tuple[Any, ...], average: bool) -> Callable[..., Any]:
-    """Return the function that makes the workspaces of a call, runs the machine code, and adds its slots up."""
+    """Return the function that finds out where the arrays of a call are, and has the machine code run on them."""
     from numba import njit, typeof, types
+
+    from refmaml.compiled.machine.numba_target import note
 
     if not isinstance(plan.run, Native):
         raise UnsupportedPrimitive(
             "jitted_step: expected machine code, which NUMBA_DISABLE_JIT and NUMBA_BOUNDSCHECK leave out."
         )
-    memory, keep, note, share, shared_out = _parts()
-    run: Any = plan.run.call  # Numba passes an array's `ctypes` where ctypes takes an address
-    number, first = plan.cost_dtype.type, len(PARAMETERS)
+    evaluate, function, number = _evaluate(), np.int64(plan.run.address), plan.cost_dtype.type
     read = (*plan.inner_data, *(() if plan.same_data else plan.outer_data))
-    rows = np.array([prod(array.shape) for array in read])
-    sizes = np.array([leaf.size for leaf in plan.leaves])
-    starts = np.array([leaf.start for leaf in plan.leaves])
-    total4, total8 = (plan.totals.get(dtype, 0) for dtype in _PRECISIONS)
-    space4, space8, space_i, space_b = (plan.sizes.get(dtype, 0) + _SLACK for dtype in _MEMORY)
-    path4, path8 = (plan.history.get(dtype, 0) for dtype in _PRECISIONS)
-    paths = np.array([plan.sizes[dtype] for dtype in _PRECISIONS if plan.totals.get(dtype)])
-    (at4, of4), (at8, of8), (at_i, of_i), (at_b, of_b) = (_constants(plan, dtype) for dtype in _MEMORY)
+    sizes = np.array([leaf.size for leaf in plan.leaves] + [prod(array.shape) for array in read])
+    starts = np.array([leaf.start * leaf.dtype.itemsize for leaf in plan.leaves])
+    widths = np.array([leaf.dtype.itemsize for leaf in plan.leaves])
+    images = [_image(plan, dtype) for dtype in _MEMORY]
+    begin = np.frombuffer(b"".join(images), np.uint8)
+    image, spaces = np.int64(begin.ctypes.data), np.array([len(part) for part in images])
+    layout = np.array([
+        *(plan.history.get(dtype, 0) * dtype.itemsize for dtype in _MEMORY),
+        *(plan.totals.get(dtype, 0) for dtype in _PRECISIONS),
+        plan.lanes,
+        *[plan.sizes[dtype] for dtype in _PRECISIONS if plan.totals.get(dtype)], 0,
+    ][:9])  # fmt: skip
+    is_average, many = np.int64(average), 2 * len(theta) + len(data)
 
     def step(variables: Any, batch: Any, steps: Any, rate: Any, gradients: Any) -> Any:
-        if steps < 0:
-            raise ValueError("inner_grad_steps: expected 0 or more.")
-        tasks = len(batch[0])
-        block = np.zeros(first + len(variables) + len(batch), np.uint64)
-        if not note(gradients, sizes, block[first:]):
-            raise ValueError("gradients: expected arrays of the sizes of the variables.")
-        if not note(variables, sizes, block[first:]):
-            raise ValueError("variables: expected arrays of the sizes with which the step was made.")
-        if not note(batch, tasks * rows, block[first + len(variables) :]):
-            raise ValueError("batch: expected arrays of the sizes with which the step was made, for all tasks.")
-        chunks, size = shared_out(tasks, 4 * total4 + 8 * total8)
-        counter, costs, n = np.zeros(1 + chunks, np.int64), np.zeros(8 * chunks), np.zeros(16, np.int64)
-        n[0], n[1], n[2], n[3], n[4] = chunks, size, tasks, steps, average
-        n[OWN + 1 : OWN + 1 + len(paths)] = paths
-        w4, w8 = memory(space4 + path4 * (steps + 1), at4, of4), memory(space8 + path8 * (steps + 1), at8, of8)
-        wi, wb = memory(space_i, at_i, of_i), memory(space_b, at_b, of_b)
-        rates4, rates8 = np.full(2, -rate, np.float32), np.full(2, -rate, np.float64)
-        out4, out8 = np.zeros((chunks, total4), np.float32), np.zeros((chunks, total8), np.float64)
-        block[0], block[1] = counter.ctypes.data, n.ctypes.data
-        block[2], block[3], block[4], block[5] = w4.ctypes.data, w8.ctypes.data, wi.ctypes.data, wb.ctypes.data
-        block[6], block[7] = rates4.ctypes.data, rates8.ctypes.data
-        block[8], block[9], block[10] = out4.ctypes.data, out8.ctypes.data, costs.ctypes.data
-        run(block.ctypes)
-        keep(counter, n, w4, w8, wi, wb, rates4, rates8, block)
-        if costs[1::8].any():
-            raise ValueError("the costs meet an error of NumPy's, such as an index outside of its axis.")
-        many = tasks * (steps + 1 if average else 1)
-        share(gradients, starts, out4, out8, many)
-        return number(costs[::8].sum() / many)
+        addresses, found = np.zeros(many, np.int64), np.zeros(many, np.int64)
+        note(variables, batch, gradients, addresses, found)
+        return number(evaluate(
+            function, image, addresses, found, sizes, starts, widths, spaces, layout, is_average, len(batch[0]), steps,
+            rate,
+        ))  # fmt: skip
 
-    step.keeps = plan.run  # type: ignore[attr-defined]  # the machine code stays loaded as long as the function
+    step.keeps = (plan.run, begin)  # type: ignore[attr-defined]  # both stay as long as the function
     kinds, read_kinds = typeof(theta), typeof(data)  # type: ignore[no-untyped-call]  # Numba has no types
     compiled: Callable[..., Any] = njit((kinds, read_kinds, types.int64, types.float64, kinds), nogil=True)(step)
     return compiled
 
 
-def _constants(plan: Plan, dtype: DType) -> tuple[Any, Any]:
-    """Return the places and numbers of the constants in the workspace of a dtype."""
-    parts = [(start, array.ravel()) for kind, start, array in plan.constants if kind == dtype]
-    places = [np.arange(start, start + array.size) for start, array in parts]
-    empty = np.zeros(0, dtype)
-    return np.concatenate([empty.astype(np.int64), *places]), np.concatenate([empty, *(array for _, array in parts)])
+def _image(plan: Plan, dtype: DType) -> bytes:
+    """Return how the workspace of a dtype begins: its constants, and zeros."""
+    memory = np.zeros((plan.sizes.get(dtype, 0) + _SLACK, plan.lanes), dtype)
+    for kind, start, array in plan.constants:
+        if kind == dtype:
+            memory[start : start + array.size] = array.reshape(-1, 1)
+    return memory.tobytes()

@@ -12,10 +12,10 @@ import numpy as np
 from refmaml import validation
 from refmaml.compiled.calls.groups import nesting, static_key
 from refmaml.compiled.code.bodies import Data, Leaf, Role, Step
-from refmaml.compiled.code.source import emitted
+from refmaml.compiled.code.source import emitted, fits_lanes
 from refmaml.compiled.errors import ValueDependence
 from refmaml.compiled.lowering.traced import Traced, trace, traced_again
-from refmaml.compiled.machine.runtime import executable
+from refmaml.compiled.machine.runtime import executable, lanes_of
 from refmaml.compiled.program.program import DType, Shape, Value, stored_dtype
 from refmaml.compiled.program.separable import MixesTasksError, one_task
 from refmaml.compiled.recording.record import Program, inner_product, value_and_gradients
@@ -92,13 +92,14 @@ def plan(request: Request) -> Plan:
     outputs = cut or {name: program.outputs for name, program in traced.items()}
     roles = {name: Role(own, inner_data if name != "outer" else outer_data) for name, own in outputs.items()}
     shared = _is_shared(request)
-    step = Step(
-        request.kind, leaves, roles["outer"] if shared else roles["inner"], roles["outer"], roles.get("adjoint"),
-        rates, shared,
-    )  # fmt: skip
-    if shared:
-        step.inner = Role(roles["outer"].outputs, inner_data)
+    inner = Role(roles["outer"].outputs, inner_data) if shared else roles["inner"]
+    parts = (request.kind, leaves, inner, roles["outer"], roles.get("adjoint"), rates, shared)
+    step = Step(*parts)
     written = emitted(step)
+    lanes = lanes_of(max(step.precisions, key=lambda dtype: dtype.itemsize))
+    if lanes > 1 and fits_lanes(step, written):
+        step = Step(*parts, lanes)
+        written = emitted(step)
     _log.debug("emitted source:\n%s", written.source)
     return Plan(
         run=executable(written),
@@ -109,6 +110,7 @@ def plan(request: Request) -> Plan:
         same_data=request.same_data,
         rates=rates,
         separable=bool(cut),
+        lanes=step.lanes,
         sizes=step.workspace.sizes,
         totals=step.totals,
         constants=[(value.dtype, start, value.array()) for value, start in step.workspace.constants],

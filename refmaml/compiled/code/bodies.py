@@ -66,6 +66,7 @@ class Step:
     adjoint: Role | None
     rates: list[Leaf]
     shared: bool  # inner and outer are one program, on their own data
+    lanes: int = 1  # so many tasks are computed at once: each element of a workspace has a lane for each
     header: Header = field(default_factory=Header)
     workspace: Workspace = field(default_factory=Workspace)
     regions: dict[str, dict[DType, int]] = field(default_factory=dict)
@@ -153,7 +154,7 @@ def _body(
     statements = statements_of(wanted, late, known)
     place(statements, [*values, *left], step.workspace, _inputs(step, role, values) | kept)
     sinks = [_sink(step, name, key.rpartition("#")[0], value) for key, value in outputs.items()]
-    lines = Writer(step.header, step.workspace, statements, sinks, written, kept).lines()
+    lines = Writer(step.header, step.workspace, statements, sinks, written, kept, step.lanes).lines()
     _forget(step, statements, kept)
     return [f"# {name}: {_title(name)}", *(lines or ["pass"])]
 
@@ -205,7 +206,7 @@ def _data_place(step: Step, data: Data) -> int:
 def _sink(step: Step, role: str, key: str, value: Value) -> Sink:
     step.header.constant(1.0, FLOAT64)
     if key == "cost":
-        return Sink(value, "costs", "8 * chunk", "c8_1", late=step.shared)
+        return Sink(value, "costs", "8 * chunk", "c8_1", late=step.shared, over_lanes=step.lanes > 1)
     kind, _, chain = key.partition("/")
     leaf = next(table for table in step.leaves if table.chain == chain)
     size = leaf.dtype.itemsize

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 #: The numbers that a call has, for `number`. `OWN`: 1 where every task has variables of its own, 0 where they are
 #: the same for all.
-CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED, OWN = range(7)
+#: `LANES`: how many tasks the bodies compute at once. `HISTORY`: where the φ_k of second order begin, by dtype.
+CHUNKS, CHUNK_SIZE, TASKS, STEPS, AVERAGE, ADAPTED, OWN, LANES, HISTORY = range(9)
 
 Body: TypeAlias = Callable[..., Any]
 Driver: TypeAlias = Callable[..., Callable[[Any], None]]
@@ -33,7 +34,8 @@ def first_order(
         while chunk >= 0:
             begin(memory, chunk)  # the sums of the chunk's costs and gradients are 0
             stop = (chunk + 1) * size
-            for task in range(chunk * size, stop if stop < tasks else tasks):
+            task, stop = chunk * size, stop if stop < tasks else tasks
+            while task < stop:  # a `range` whose step is a variable can raise, which calls Numba and Python
                 start(memory, task)  # φ ← θ
                 steps = number(memory, STEPS)
                 first = 0 if number(memory, AVERAGE) else steps
@@ -42,7 +44,8 @@ def first_order(
                         outer(memory, chunk, task)  # the sums += Q(φ), ∇Q(φ)
                     if k < steps:
                         inner(memory, chunk, task)  # φ ← φ − α ∇S(φ)
-                leave(memory, task)  # φ where the caller wants it; in Reptile, the sums += θ − φ
+                leave(memory, chunk, task)  # φ where the caller wants it; in Reptile, the sums += θ − φ
+                task += number(memory, LANES)
             finish(memory, chunk)  # the sums to the chunk's slot
             chunk = claim(memory)
 
@@ -69,7 +72,7 @@ def second_order(
                     keep(memory, k)  # φ_k
                     inner(memory, chunk, k)  # φ_{k+1} ← φ_k − α ∇S(φ_k)
                 keep(memory, steps)
-                leave(memory, task)
+                leave(memory, chunk, task)
                 for back in range(steps + 1):
                     k = steps - back
                     recall(memory, k)  # φ_k

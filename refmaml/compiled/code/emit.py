@@ -17,9 +17,11 @@ class Writer(Places):
 
     def __init__(
         self, header: Header, workspace: Workspace, statements: list[Statement], sinks: list[Sink], written: str,
-        kept: Collection[int],
+        kept: Collection[int], lanes: int,
     ) -> None:  # fmt: skip
-        super().__init__(header, workspace, stored_values(statements, [sink.value for sink in sinks]) | set(kept))
+        super().__init__(
+            header, workspace, stored_values(statements, [sink.value for sink in sinks]) | set(kept), lanes
+        )
         self.statements, self.sinks = statements, sinks
         self._written = written  # the prefix of the inputs that the sinks write to
         self._kept = kept  # ids of values that another program reads
@@ -67,9 +69,8 @@ class Writer(Places):
                 return []
             dtype = sink.value.dtype if sink.value.dtype.kind == "f" else FLOAT64
             source = Access(self.header.constant(dtype.type(sink.value.number()), dtype), "", ())
-            form = "{target} = " + source.memory if not sink.alpha else f"{{target}} += {sink.alpha} * {source.memory}"
-            return copy_lines(sink.value.shape, target, target, form)
-        form = f"{{target}} += {sink.alpha} * {{source}}" if sink.alpha else "{target} = {source}"
+            return copy_lines(sink.value.shape, target, target, _form(sink).replace("{source}", source.memory))
+        form = _form(sink)
         return copy_lines(sink.value.shape, target, self.access(sink.value), form)
 
     def _statement(self, statement: Statement) -> list[str]:
@@ -192,6 +193,14 @@ class Writer(Places):
             f"        total = total + {source} + {length} * i + j]",
             f"        {target} + {length} * i + j] = total",
         ]
+
+
+def _form(sink: Sink) -> str:
+    """Return how a sink takes a number."""
+    number = f"{sink.alpha} * {{source}}"
+    if sink.over_lanes:
+        return f"{{target}} += total({number}, count)"
+    return f"{{target}} += {number}" if sink.alpha else "{target} = {source}"
 
 
 def is_input(value: Value, prefix: str) -> bool:

@@ -73,7 +73,7 @@ class LoopWriter:
                 self._map(value, arguments)
             else:
                 before += self._reduce(value, arguments[0])
-        if len(self.sizes) == 1 and self._whole_vectors():
+        if len(self.sizes) == 1 and self.places.lanes == 1 and self._whole_vectors():
             itemsizes = [operand.dtype.itemsize for value in self.statement.values for operand in (value, *value.args)
                          if operand.dtype != BOOL]  # fmt: skip
             lanes = _VECTOR_BYTES // min(itemsizes, default=4)

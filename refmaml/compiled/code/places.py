@@ -23,7 +23,8 @@ FAILED = "costs[8 * chunk + 1]"
 class Sink:
     """Where an output goes: `memory`[`start` …] = value, or += α · value when `alpha` names a factor.
 
-    `late` ones are written by the last evaluation only, where one program serves both loops.
+    `late` ones are written by the last evaluation only, where one program serves both loops. Those `over_lanes` add up
+    the tasks that are computed at once.
     """
 
     value: Value
@@ -31,6 +32,7 @@ class Sink:
     start: str
     alpha: str = ""
     late: bool = False
+    over_lanes: bool = False
 
 
 @dataclass
@@ -71,8 +73,8 @@ def _same(a: Any, b: Any) -> bool:
 class Places:
     """Where the values of one program are, as source: those that a workspace has places for."""
 
-    def __init__(self, header: Header, workspace: Workspace, stored: Collection[int]) -> None:
-        self.header, self.workspace = header, workspace
+    def __init__(self, header: Header, workspace: Workspace, stored: Collection[int], lanes: int) -> None:
+        self.header, self.workspace, self.lanes = header, workspace, lanes
         self._stored = stored  # ids of values
 
     def is_stored(self, value: Value) -> bool:

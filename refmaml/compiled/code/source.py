@@ -13,10 +13,12 @@ from math import prod
 from textwrap import indent
 
 from refmaml.compiled.code.bodies import COST, Leaf, Role, Step, bodies
-from refmaml.compiled.code.driver import ADAPTED, CHUNKS, OWN, Driver, first_order, second_order
+from refmaml.compiled.code.driver import ADAPTED, CHUNKS, HISTORY, OWN, TASKS, Driver, first_order, second_order
 from refmaml.compiled.code.places import FAILED, Header
 from refmaml.compiled.errors import UnsupportedPrimitive
+from refmaml.compiled.program.kernels import MatMul, RowSum, Turn
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, DType
+from refmaml.compiled.program.scalars import VECTORS
 from refmaml.compiled.program.schedule import memory_name
 
 #: The arrays of every step; the variables and the data follow.
@@ -34,6 +36,26 @@ class Emitted:
     header: Header
     parameters: dict[str, DType]
     driver: Driver
+    lanes: int = 1
+
+
+#: Numbers of a workspace up to which several tasks are computed at once: with 64 bytes for each it fits into a cache.
+_SMALL = 640
+
+
+def fits_lanes(step: Step, written: Emitted) -> bool:
+    """Tell whether a step may be computed for several tasks at once: it is small, and every operation has vector code.
+
+    A vector of a register's size has to hold the numbers of all lanes, so that they are of one dtype.
+    """
+    data = (array.dtype for role in (step.inner, step.outer) for array in role.data)
+    plain = all(isinstance(kernel, MatMul | Turn | RowSum) for kernel in written.header.kernels.values())
+    if step.kind != "first" or len(step.precisions) != 1 or not plain or written.header.functions - VECTORS:
+        return False
+    (dtype,) = step.precisions
+    other = memory_name(FLOAT64 if dtype == FLOAT32 else FLOAT32)
+    fits = all(array == dtype for array in data) and step.workspace.sizes[dtype] <= _SMALL
+    return fits and not re.search(rf"\bwi\[|\b{other}\[", written.source)
 
 
 def emitted(step: Step) -> Emitted:
@@ -48,16 +70,19 @@ def emitted(step: Step) -> Emitted:
         "begin(memory, chunk)": _begin(step),
         "start(memory, task)": _start(step),
         **(_second_order(step, programs) if step.kind == "second" else _first_order(step, programs)),
-        "leave(memory, task)": (_displacement(step) if step.kind == "reptile" else []) + _leave(step),
+        "leave(memory, chunk, task)": (_displacement(step) if step.kind == "reptile" else []) + _leave(step),
         "finish(memory, chunk)": _finish(step),
     }
-    source = "\n\n".join(_function(step.header, parameters, *body) for body in functions.items())
-    return Emitted(source, step.header, parameters, second_order if step.kind == "second" else first_order)
+    source = "\n\n".join(_function(step, parameters, *body) for body in functions.items())
+    driver = second_order if step.kind == "second" else first_order
+    return Emitted(source, step.header, parameters, driver, step.lanes)
 
 
-def _function(header: Header, parameters: dict[str, DType], signature: str, lines: list[str]) -> str:
+def _function(step: Step, parameters: dict[str, DType], signature: str, lines: list[str]) -> str:
     """Return the source of one body, with the arrays and the constants that it uses."""
-    used = set(re.findall(r"\b[a-z]\w*", _block(lines)))
+    used, header = set(re.findall(r"\b[a-z]\w*", _block(lines))), step.header
+    if "count" in used:  # of the lanes that have a task
+        lines, used = [f"count = min({step.lanes}, n[{TASKS}] - task)", *lines], used | {"n"}
     for size in (4, 8):
         if f"descent{size}" in used:
             lines, used = [f"descent{size} = rates{size}[0]", *lines], used | {f"rates{size}"}
@@ -105,7 +130,8 @@ def _clear(step: Step, region: str) -> list[str]:
 
 def _begin(step: Step) -> list[str]:
     """Return the lines that begin a chunk: nothing is summed, nothing has failed, and the rates are at their place."""
-    lines = [f"{COST} = 0.0", f"{FAILED} = 0.0", *_clear(step, "sums")]
+    lines = [f"{COST} = 0.0", f"{FAILED} = 0.0"]
+    lines += _slot(step, "0.0") if step.lanes > 1 else _clear(step, "sums")
     for dtype in (FLOAT32, FLOAT64):
         if total := _end(step.rates, dtype):
             lines += _copy(memory_name(dtype), step.regions["rates"][dtype], f"rates{dtype.itemsize}", "2", total)
@@ -114,7 +140,13 @@ def _begin(step: Step) -> list[str]:
 
 def _finish(step: Step) -> list[str]:
     """Return the lines that end a chunk: its sums go to its slot."""
-    return [*_given(step, "out", "chunk", "sums"), "finished(counter, chunk)"]
+    return [*([] if step.lanes > 1 else _given(step, "out", "chunk", "sums")), "finished(counter, chunk)"]
+
+
+def _slot(step: Step, number: str, operator: str = "=") -> list[str]:
+    """Return the lines that change a chunk's slot; a step has one dtype where tasks have lanes."""
+    ((size, total),) = ((d.itemsize, step.totals[d]) for d in step.precisions)
+    return [f"for i in range({total}):", f"    out{size}[chunk * {total} + i] {operator} {number}"]
 
 
 def _given(step: Step, name: str, row: str, region: str) -> list[str]:
@@ -126,15 +158,23 @@ def _given(step: Step, name: str, row: str, region: str) -> list[str]:
 
 def _start(step: Step) -> list[str]:
     """Return the lines that begin a task: φ ← θ, λ ← 0, and its data."""
-    lines = _clear(step, "adjoint") if step.kind == "second" else []
+    lines = _clear(step, "adjoint") if step.kind == "second" else _clear(step, "sums") if step.lanes > 1 else []
     for leaf in step.leaves:
         start = step.regions["phi"].get(leaf.dtype, 0) + leaf.start
-        lines += _copy(memory_name(leaf.dtype), start, leaf.name, _first(leaf), leaf.size)
+        if step.lanes > 1:
+            lines += _brought(leaf.dtype, leaf.name, start, f"n[{OWN}] * {leaf.size}", leaf.size)
+        else:
+            lines += _copy(memory_name(leaf.dtype), start, leaf.name, _first(leaf), leaf.size)
     if not _takes_turns(step):
         lines += _load(step, step.inner)
     if not step.shared and step.outer.data != step.inner.data:
         lines += _load(step, step.outer)
     return lines
+
+
+def _brought(dtype: DType, name: str, start: int, apart: str, size: int) -> list[str]:
+    """Return the line that brings the numbers of the tasks into their lanes."""
+    return [f"bring({memory_name(dtype)}, {name}, {start}, task * {apart}, {apart}, {size}, count)"] if size else []
 
 
 def _takes_turns(step: Step) -> bool:
@@ -155,14 +195,27 @@ def _load(step: Step, role: Role, into: Role | None = None) -> list[str]:
         if region is None:
             continue  # no program reads it
         (dtype, start), *_ = region.items()
-        line = _copy(memory_name(dtype), start, array.name, f"task * {prod(array.shape)}", prod(array.shape))
-        lines += line if line[1] not in lines else []
+        size = prod(array.shape)
+        if step.lanes > 1:
+            line = _brought(dtype, array.name, start, str(size), size)
+        else:
+            line = _copy(memory_name(dtype), start, array.name, f"task * {size}", size)
+        lines += line if not line or line[-1] not in lines else []
     return lines
 
 
 def _leave(step: Step) -> list[str]:
     """Return the lines that give φ to the caller, for the tasks that it wants."""
-    return [f"if task < n[{ADAPTED}]:", _block(_given(step, "adapted", "task", "phi"))]
+    if step.lanes == 1:
+        return [f"if task < n[{ADAPTED}]:", _block(_given(step, "adapted", "task", "phi"))]
+    (dtype,) = step.precisions
+    memory, size, total = memory_name(dtype), dtype.itemsize, step.totals[dtype]
+    wanted = f"task * {total}, {step.regions['phi'][dtype]}, {total}, min(count, n[{ADAPTED}] - task)"
+    return [
+        *_slot(step, f"total({memory}[{step.regions['sums'][dtype]} + i], count)", "+="),
+        f"if task < n[{ADAPTED}]:",
+        f"    give(adapted{size}, {memory}, {wanted})",
+    ]
 
 
 def _first_order(step: Step, programs: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -203,7 +256,7 @@ def _second_order(step: Step, programs: dict[str, list[str]]) -> dict[str, list[
     for position, d in enumerate(step.precisions):
         w, total, phi = memory_name(d), step.totals[d], step.regions["phi"][d]
         adjoint, sums = step.regions["adjoint"][d], step.regions["sums"][d]
-        path = f"n[{OWN + 1 + position}] + step * {total + step.record.get(d, 0)}"
+        path = f"n[{HISTORY + position}] + step * {total + step.record.get(d, 0)}"
         keep += _copy(w, path, w, str(phi), total)
         recall += _copy(w, phi, w, path, total)
         if d in step.record:

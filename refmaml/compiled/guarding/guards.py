@@ -18,6 +18,7 @@ import operator
 import random
 import sys
 import types
+from _abc import _get_dump  # type: ignore[import-not-found]  # what `ABCMeta._dump_registry` prints
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -257,6 +258,8 @@ class Guard:
             self.open = True
             return
         self._classes.append((kind, kind.__mro__, vars(kind), len(vars(kind))))
+        if isinstance(kind, abc.ABCMeta):
+            self._registry(kind)
         for name, member in list(vars(kind).items()):
             if name.startswith("__") and not isinstance(member, _CODE):  # what Python keeps about a class
                 continue
@@ -310,9 +313,18 @@ class Guard:
             self._mentioned.add(name)
             self.open = self.open or name in trust.HIDDEN_NAMES
 
-    def _registry(self, _registry: Any) -> None:
-        """Note what an abstract class takes for its instances; Python counts all that is registered anywhere."""
-        self._same(abc.get_cache_token, abc.get_cache_token())
+    def _registry(self, kind: abc.ABCMeta) -> None:
+        """Note which classes an abstract class takes for its own; others register theirs, as most imports do."""
+        known, taken = abc.get_cache_token(), _registered(kind)  # the token counts what is registered anywhere
+
+        def same() -> bool:
+            nonlocal known
+            now = abc.get_cache_token()
+            if now != known and _registered(kind) == taken:
+                known = now
+            return now == known
+
+        self._checks.append(same)
 
     def _value(self, value: Any) -> None:
         """Note nothing of a value that never changes, except that decimals are rounded as their context says."""
@@ -350,7 +362,7 @@ class Guard:
     _KINDS: tuple[tuple[Any, Callable[..., None]], ...] = (
         (types.FunctionType, _function), (types.ModuleType, _module), (types.MethodType, _method), (type, _class),
         (types.BuiltinFunctionType, _builtin), (np.ufunc, _ufunc), (functools._lru_cache_wrapper, _cached),
-        (type(np.dot), _value), (type(vars(Mapping)["_abc_impl"]), _registry),
+        (type(np.dot), _value), (type(vars(Mapping)["_abc_impl"]), _value),
     )  # fmt: skip
     #: Of these a user's class can add attributes and methods.
     _CONTENTS: tuple[tuple[Any, Callable[..., None]], ...] = (
@@ -380,6 +392,19 @@ def _functions_of(member: Any) -> Iterator[Any]:
         yield member.__func__
     else:
         yield member
+
+
+def _registered(kind: abc.ABCMeta) -> set[Any]:
+    """Return weak references to all classes that an abstract class has registered, or one that it takes for its own."""
+    found: set[Any] = set()
+    waiting: list[Any] = [kind]
+    while waiting:
+        abstract = waiting.pop()
+        registry = _get_dump(abstract)[0] - found
+        found |= registry
+        waiting += [own for own in (*abstract.__subclasses__(), *(entry() for entry in registry))
+                    if isinstance(own, abc.ABCMeta)]  # fmt: skip
+    return found
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -14,21 +14,30 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
-from refmaml.compiled.machine.walk import INTEGER, KINDS, Walk
+from refmaml.compiled.machine.casts import INTEGER
+from refmaml.compiled.machine.walk import KINDS, Walk
 from refmaml.compiled.program.kernels import Kernel, MatMul
 from refmaml.compiled.program.program import DType
 
 #: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
 #: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
 _LARGE, _OFTEN = 300, 2
+_WORKSPACES = ("w4", "w8", "wb")
 
 
 def instructions(
-    source: str, kernels: Mapping[str, Kernel], parameters: Mapping[str, DType], *, contract: bool, checked: bool
+    source: str,
+    kernels: Mapping[str, Kernel],
+    parameters: Mapping[str, DType],
+    lanes: int = 1,
+    *,
+    contract: bool,
+    checked: bool,
 ) -> tuple[str, dict[str, int]]:
     """Return the LLVM instructions of emitted source, unoptimised, and how many numbers each of its functions takes.
 
     Beside these numbers a function takes `memory`: the address of the addresses of `parameters`. It returns an integer.
+    `lanes`: so many tasks are computed at once, and each element of a workspace is a vector of a number for each.
     `contract`: a·b + c may be rounded once. `checked`: the sizes of the arrays follow on their addresses, and then what
     is 1 as soon as a function would have reached beyond an array; it has then returned.
     """
@@ -42,7 +51,7 @@ def instructions(
             raise TypeError("expected the source of functions alone.")
         _memory, *given = [arg.arg for arg in definition.args.args]
         numbers[definition.name] = len(given)
-        _write(module, definition, given, kernels, parameters, apart, checked)
+        _write(module, definition, given, kernels, parameters, apart, lanes, checked)
     for written in module.functions if contract else []:
         _contract(written)
     return str(module), numbers
@@ -50,13 +59,16 @@ def instructions(
 
 def _write(
     module: Any, definition: ast.FunctionDef, numbers: Sequence[str], kernels: Mapping[str, Kernel],
-    parameters: Mapping[str, DType], apart: set[str], checked: bool,
+    parameters: Mapping[str, DType], apart: set[str], lanes: int, checked: bool,
 ) -> None:  # fmt: skip
     """Write a function that takes the addresses of its arrays out of memory, and calls what works on these arrays."""
     arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
               and isinstance(node.value, ast.Attribute)]  # fmt: skip
     places = {name: index for index, name in enumerate(parameters)}
-    pointers = [KINDS[parameters[array]].as_pointer() for array in arrays]
+    elements = {array: KINDS[parameters[array]] for array in arrays}
+    if lanes > 1:
+        elements |= {array: ir.VectorType(kind, lanes) for array, kind in elements.items() if array in _WORKSPACES}
+    pointers = [kind.as_pointer() for kind in elements.values()]
     given = [INTEGER.as_pointer(), *[INTEGER] * len(numbers)]
     function = ir.Function(module, ir.FunctionType(INTEGER, given), definition.name)
     work = ir.Function(module, ir.FunctionType(INTEGER, [*given, *pointers]), f"{definition.name}.work")

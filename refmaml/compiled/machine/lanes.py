@@ -7,17 +7,27 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
+from refmaml.compiled.machine.registers import registers
+
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _FMA = ("contract",)
+#: Bytes of the vectors that transpositions and short sums work with.
+_SHORT = 32
 
 
 class Lanes:
-    """Vectors of one precision: loads, stores, broadcasts, loops."""
+    """Vectors of one precision: loads, stores, broadcasts, loops.
 
-    def __init__(self, builder: Any, memory: Any, itemsize: int) -> None:
+    `along`: numbers that follow each other in the direction of the vectors, where a vector's lanes are added up at the
+    end; longer vectors pay for that from four of them on.
+    """
+
+    def __init__(self, builder: Any, memory: Any, itemsize: int, along: int | None = None) -> None:
         self.builder, self.memory, self.itemsize = builder, memory, itemsize
         self.scalar = ir.FloatType() if itemsize == 4 else ir.DoubleType()
-        self.width = 32 // itemsize
+        self.width = registers().size // itemsize
+        if along is not None and along < 4 * self.width:
+            self.width = _SHORT // itemsize
 
     def type(self, lanes: int) -> Any:
         """Return the type of a vector of so many lanes; of one, the number's."""
@@ -96,12 +106,12 @@ class Lanes:
             pairs = zip(vectors[::2], vectors[1::2], strict=True)
             vectors = [self._met(a, b, group, distance) for a, b in pairs]
             distance *= 2
-        low, high = list(range(group)), list(range(group, wide))
-        a, b = vectors
-        return self.builder.fadd(
-            self.shuffle(a, b, low + [wide + lane for lane in low]),
-            self.shuffle(a, b, high + [wide + lane for lane in high]),
-        )
+        places = [list(range(start, start + group)) for start in range(0, 2 * wide, group)]
+        even, odd = ([lane for place in places[first::2] for lane in place] for first in range(2))
+        while len(vectors) > 1:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [self.builder.fadd(self.shuffle(a, b, even), self.shuffle(a, b, odd)) for a, b in pairs]
+        return vectors[0]
 
     def _met(self, a: Any, b: Any, group: int, distance: int) -> Any:
         """Add the halves of each 16 bytes of two vectors, where runs of `distance` lanes belong together."""

@@ -11,10 +11,12 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
+from refmaml.compiled.machine import several
 from refmaml.compiled.machine.factors import FactorsWriter
 from refmaml.compiled.machine.lanes import Lanes
+from refmaml.compiled.machine.registers import best_tile, registers
 from refmaml.compiled.machine.transposition import Transposition
-from refmaml.compiled.program.kernels import ACCUMULATORS, Factors, Kernel, MatMul, Turn, best_tile
+from refmaml.compiled.program.kernels import Factors, Kernel, MatMul, Turn
 
 _I64 = ir.IntType(64)
 _UNROLL = 4
@@ -22,13 +24,15 @@ _UNROLL = 4
 
 def write(kernel: Kernel, builder: Any, memory: Any, args: Sequence[Any]) -> Any:
     """Write `kernel` at the place of its call; `args` follow the workspace."""
+    if isinstance(memory.type.pointee, ir.VectorType):
+        return several.write(kernel, builder, memory, args)
     if isinstance(kernel, MatMul):
         return Product(kernel, builder, memory, *args).write()
     if isinstance(kernel, Turn):
         return Transposition(kernel, builder, memory, *args).write()
     if isinstance(kernel, Factors):
         return FactorsWriter(kernel, builder, memory, *args).write()
-    return Lanes(builder, memory, kernel.itemsize).sum(args[0], kernel.length)
+    return Lanes(builder, memory, kernel.itemsize, along=kernel.length).sum(args[0], kernel.length)
 
 
 def next_below(builder: Any, counter: Any, limit: Any) -> Any:
@@ -47,13 +51,14 @@ class Product(Lanes):
     """Writes one matrix product."""
 
     def __init__(self, kernel: MatMul, builder: Any, memory: Any, c: Any, a: Any, b: Any, alpha: Any) -> None:
-        super().__init__(builder, memory, kernel.itemsize)
+        super().__init__(builder, memory, kernel.itemsize, kernel.summed if kernel.form == "dots" else None)
         self.kernel, self.c, self.a, self.b, self.alpha = kernel, c, a, b, alpha
+        across = kernel.columns // self.width if kernel.form == "rows" else kernel.columns
+        self.tile = best_tile(kernel.rows, max(across, 1))
 
     def write(self) -> None:
         """Cover C with tiles: bands of rows, and in each strips of columns."""
-        k = self.kernel
-        height, _ = k.tile
+        k, height = self.kernel, self.tile[0]
         strip = self._rows_tile if k.form == "rows" else self._dots_tile
         for first, bands, rows in ((0, k.rows // height, height), (k.rows // height * height, 1, k.rows % height)):
             if rows and bands:
@@ -75,7 +80,7 @@ class Product(Lanes):
     def _strips(self, rows: int) -> list[tuple[int, int, int, int]]:
         """Return (first column, number of tiles, vectors in each, lanes), narrower towards the right edge."""
         if self.kernel.form == "dots":
-            width = self.kernel.tile[1]
+            width = self.tile[1]
             whole = self.kernel.columns // width
             rest = self.kernel.columns % width
             return [(0, whole, width, 1)] + ([(whole * width, 1, rest, 1)] if rest else [])
@@ -116,7 +121,7 @@ class Product(Lanes):
 
     def _summed(self, step: Callable[..., list[Any]], count: int, lanes: int) -> list[Any]:
         """Run the summed index, several at a time; where that leaves registers, each into sums of its own."""
-        apart = _UNROLL if count * _UNROLL <= ACCUMULATORS else 1
+        apart = _UNROLL if count * _UNROLL <= registers().accumulators else 1
         whole = self.kernel.summed // _UNROLL * _UNROLL
 
         def several(index: Any, *sums: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What Numba compiles: the driver of a step.
+"""What Numba compiles: the driver of a step, and what a user's own code calls around one.
 
 To Numba the bodies that the driver calls are intrinsics, for which it infers no types: calls of functions that are
 there when the driver is linked with the instructions of a cost. So Numba compiles a driver once in a process, and a
@@ -15,9 +15,12 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from numba import cfunc, extending, types
+from numba.core import cgutils
 
 from refmaml.compiled.code.driver import Driver
 
+_WORD = ir.IntType(64)
+_tools: Any = cgutils
 _MEMORY: Any = types.CPointer(types.int64)  # type: ignore[no-untyped-call]  # addresses of arrays
 
 
@@ -54,3 +57,91 @@ def _body(name: str, numbers: int) -> Callable[..., Any]:
 
     made: Callable[..., Any] = extending.intrinsic((none, one, two)[numbers])
     return made
+
+
+def _note(typing_context, variables, batch, gradients, addresses, sizes):  # type: ignore[no-untyped-def]
+    """Write down where the arrays of three tuples are, and how many numbers they have, in two arrays of int64.
+
+    For Numba to infer a loop over arrays of several types takes longer than all the rest.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        arrays = [pair for kinds, tuples in zip(signature.args[:3], args[:3], strict=True)
+                  for pair in zip(kinds, _tools.unpack_tuple(builder, tuples), strict=True)]  # fmt: skip
+        places, counts = (
+            _array(context, builder, *pair).data for pair in zip(signature.args[3:], args[3:], strict=True)
+        )
+        for index, (kind, value) in enumerate(arrays):
+            array = _array(context, builder, kind, value)
+            for numbers, number in ((places, builder.ptrtoint(array.data, _WORD)), (counts, array.nitems)):
+                builder.store(number, builder.gep(numbers, [_WORD(index)]))
+        return context.get_dummy_value()
+
+    return types.void(variables, batch, gradients, addresses, sizes), generate
+
+
+def _array(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    return context.make_array(kind)(context, builder, value)
+
+
+def _run(typing_context, function, memory):  # type: ignore[no-untyped-def]
+    """Call machine code by its address."""
+
+    def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_WORD]).as_pointer()
+        builder.call(builder.inttoptr(args[0], kind), [args[1]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+def _put(typing_context, address, number):  # type: ignore[no-untyped-def]
+    """Write a number to an address, in the number's own type."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[1], builder.inttoptr(args[0], args[1].type.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, number), generate
+
+
+def _get(typing_context, address):  # type: ignore[no-untyped-def]
+    """Read a float64 at an address."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.load(builder.inttoptr(args[0], ir.DoubleType().as_pointer()))
+
+    return types.float64(types.int64), generate
+
+
+def _copy(typing_context, target, source, size):  # type: ignore[no-untyped-def]
+    """Copy bytes from address to address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bytes_at = ir.IntType(8).as_pointer()
+        _tools.raw_memcpy(builder, *(builder.inttoptr(at, bytes_at) for at in args[:2]), args[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+def _means(typing_context, target, source, size, rows, apart, many):  # type: ignore[no-untyped-def]
+    """Write the sums of `size` columns, row by row, divided by `many`; in the type of `many`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[5].type
+        to, out = (builder.inttoptr(at, kind.as_pointer()) for at in args[:2])
+        total = _tools.alloca_once(builder, kind)
+        with _tools.for_range(builder, args[2]) as column:
+            builder.store(kind(0.0), total)
+            with _tools.for_range(builder, args[3]) as row:
+                place = builder.gep(out, [builder.add(builder.mul(row.index, args[4]), column.index)])
+                builder.store(builder.fadd(builder.load(total), builder.load(place)), total)
+            builder.store(builder.fdiv(builder.load(total), args[5]), builder.gep(to, [column.index]))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5, many), generate
+
+
+_intrinsic: Any = extending.intrinsic
+note, run, put, get, copy, means = map(_intrinsic, (_note, _run, _put, _get, _copy, _means))

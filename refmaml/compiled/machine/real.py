@@ -8,8 +8,18 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
 
+def element_of(kind: Any) -> Any:
+    """Return the type of a vector's elements; of a number, its own."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def constant(kind: Any, number: Any) -> Any:
+    """Return a constant; of a vector's type, one in every lane."""
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
 class Real:
-    """An LLVM number with Python's operators; other operands are constants of its type."""
+    """An LLVM number, or a vector of them, with Python's operators; other operands are constants of its type."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
@@ -17,11 +27,11 @@ class Real:
     @property
     def wide(self) -> bool:
         """Whether it is a float64."""
-        return isinstance(self.value.type, ir.DoubleType)
+        return isinstance(element_of(self.value.type), ir.DoubleType)
 
     def like(self, other: Any) -> Real:
         """Return a number of Python as a constant of the same type."""
-        return other if isinstance(other, Real) else Real(self.builder, ir.Constant(self.value.type, float(other)))
+        return other if isinstance(other, Real) else Real(self.builder, constant(self.value.type, float(other)))
 
     def _with(self, name: str, other: Any) -> Real:
         return Real(self.builder, getattr(self.builder, name)(self.value, self.like(other).value))
@@ -63,7 +73,9 @@ class Real:
         """Call one of LLVM's own functions."""
         kind = self.value.type
         signature = ir.FunctionType(kind, [kind] * (1 + len(others)))
-        function = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
+        lanes = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
+        symbol, module = f"llvm.{name}.{lanes}{'f64' if self.wide else 'f32'}", self.builder.module
+        function = module.globals.get(symbol) or ir.Function(module, signature, symbol)
         return Real(self.builder, self.builder.call(function, [self.value, *(other.value for other in others)]))
 
     def magnitude(self) -> Real:
@@ -79,7 +91,10 @@ class Real:
 
     def bits(self) -> Any:
         """Return the number's bits as an integer."""
-        return self.builder.bitcast(self.value, ir.IntType(64 if self.wide else 32))
+        kind, whole = self.value.type, ir.IntType(64 if self.wide else 32)
+        return self.builder.bitcast(
+            self.value, ir.VectorType(whole, kind.count) if isinstance(kind, ir.VectorType) else whole
+        )
 
     def from_bits(self, bits: Any) -> Real:
         """Return the number that has these bits."""

@@ -27,8 +27,10 @@ from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import cache
 from refmaml.compiled.machine.factors import routines
 from refmaml.compiled.machine.factors import symbol_of as lapack_symbol
+from refmaml.compiled.machine.registers import registers
 from refmaml.compiled.machine.vectormath import symbol_of
 from refmaml.compiled.program.kernels import Factors
+from refmaml.compiled.program.program import DType
 from refmaml.compiled.program.scalars import PLAIN, SPECIAL
 
 _log = logging.getLogger("refmaml.compiled")
@@ -65,6 +67,13 @@ class Native:
     keeps: Any
 
 
+def lanes_of(dtype: DType) -> int:
+    """Return how many tasks the machine code can compute at once: as many as a vector register has numbers."""
+    if _setting("DISABLE_JIT") or _setting("BOUNDSCHECK"):
+        return 1
+    return registers().size // dtype.itemsize
+
+
 def unload() -> None:
     """Forget what has been loaded; the disk cache stays."""
     _loaded.clear()
@@ -77,7 +86,7 @@ def executable(step: Emitted) -> Run | Native:
     if _setting("BOUNDSCHECK"):
         return _checked(step)
     kinds = [f"{name} {dtype.str}" for name, dtype in step.parameters.items()]
-    key = cache.key(step.source, repr((step.driver.__name__, sorted(step.header.kernels.items()))), kinds)
+    key = cache.key(step.source, repr((step.driver.__name__, step.lanes, sorted(step.header.kernels.items()))), kinds)
     native = _loaded.get(key)
     if native is None:
         found = cache.load(key)
@@ -149,7 +158,7 @@ def assembly_of(step: Emitted, *, checked: bool = False) -> tuple[str, str, str]
     from refmaml.compiled.machine.numba_target import compiled
 
     bodies, numbers = instructions(
-        step.source, step.header.kernels, step.parameters, contract=_CONTRACT, checked=checked
+        step.source, step.header.kernels, step.parameters, step.lanes, contract=_CONTRACT, checked=checked
     )
     function = compiled(step.driver, tuple((name, numbers[name]) for name in _bodies_of(step)), _ERROR_MODEL)
     return function.native_name, function.inspect_llvm(), bodies

@@ -11,9 +11,10 @@ from refmaml.compiled.program.kernels import Turn
 class Transposition(Lanes):
     """Writes C[j, i] = A[i, j]."""
 
-    def __init__(self, kernel: Turn, builder: Any, memory: Any, c: Any, a: Any) -> None:
-        super().__init__(builder, memory, kernel.itemsize)
+    def __init__(self, kernel: Turn, builder: Any, memory: Any, c: Any, a: Any, source: Any = None) -> None:
+        super().__init__(builder, memory, kernel.itemsize, along=1)
         self.kernel, self.c, self.a = kernel, c, a
+        self._read = self if source is None else Lanes(builder, source, kernel.itemsize)
 
     def write(self) -> None:
         """Cover A with blocks: as many of the widest as fit, then narrower ones to the right and below."""
@@ -38,7 +39,7 @@ class Transposition(Lanes):
         k = self.kernel
         source = self.builder.add(self.builder.add(self.a, self.times(i, k.stride)), j)
         target = self.builder.add(self.builder.add(self.c, self.times(j, k.rows)), i)
-        rows = [self.load(self.plus(source, n * k.stride), size) for n in range(size)]
+        rows = [self._read.load(self.plus(source, n * k.stride), size) for n in range(size)]
         for n, column in enumerate(self.turned(rows, size)):
             self.store(column, self.plus(target, n * k.rows), size)
         return []

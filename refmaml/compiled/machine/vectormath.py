@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
-from refmaml.compiled.machine.real import Real
+from refmaml.compiled.machine.real import Real, constant
 from refmaml.compiled.program import scalars
 from refmaml.compiled.program.scalars import C_LIBRARY, SPECIAL
 
@@ -30,8 +30,8 @@ def _rounder(x: Real) -> float:
 def _two_to_the(x: Real, exponent: Any) -> Real:
     fraction, bias = _FORMAT[x.wide]
     kind = exponent.type
-    biased = x.builder.add(exponent, ir.Constant(kind, bias))
-    return x.from_bits(x.builder.shl(biased, ir.Constant(kind, fraction)))
+    biased = x.builder.add(exponent, constant(kind, bias))
+    return x.from_bits(x.builder.shl(biased, constant(kind, fraction)))
 
 
 def exp(x: Real, *, positive: bool = True) -> Real:
@@ -55,7 +55,7 @@ def exp(x: Real, *, positive: bool = True) -> Real:
         fraction = r * r * r.polynomial((
             1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
         )) + r + 1.0  # fmt: skip
-    half = x.builder.ashr(exponent, ir.Constant(exponent.type, 1))  # in two factors, for numbers near the limits
+    half = x.builder.ashr(exponent, constant(exponent.type, 1))  # in two factors, for numbers near the limits
     return fraction * _two_to_the(x, half) * _two_to_the(x, x.builder.sub(exponent, half))
 
 
@@ -64,11 +64,11 @@ def log(x: Real) -> Real:
     fraction, bias = _FORMAT[x.wide]
     tiny = x.compare("<", 2.0 ** (1 - bias))
     scaled = (x * 2.0**fraction).choose(tiny, x)
-    kind = ir.IntType(64 if x.wide else 32)
-    root = ir.Constant(kind, 0x3FE6A09E667F3BCD if x.wide else 0x3F3504F3)
-    above = x.builder.sub(scaled.bits(), root)
-    exponent = x.builder.ashr(above, ir.Constant(kind, fraction))
-    mantissa = x.builder.add(x.builder.and_(above, ir.Constant(kind, 2**fraction - 1)), root)
+    bits = scaled.bits()
+    root = constant(bits.type, 0x3FE6A09E667F3BCD if x.wide else 0x3F3504F3)
+    above = x.builder.sub(bits, root)
+    exponent = x.builder.ashr(above, constant(bits.type, fraction))
+    mantissa = x.builder.add(x.builder.and_(above, constant(bits.type, 2**fraction - 1)), root)
     rounder = x.like(_rounder(x))
     k = x.from_bits(x.builder.add(exponent, rounder.bits())) - rounder  # the integer as a number
     k = k - x.like(float(fraction)).choose(tiny, 0.0)

@@ -1,8 +1,6 @@
 """The walk over emitted source that writes LLVM's instructions, statement by statement.
 
-The types are Numba's: truth values, bytes (what a truth value is in memory), int64, float32 and float64; of two that
-meet, the later one in this list is the result's, except that int64 and float32 give float64. What the walk does not
-know is an error.
+What the walk does not know is an error. `casts` has the types.
 """
 
 from __future__ import annotations
@@ -13,16 +11,15 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
-from refmaml.compiled.machine import microkernels, vectormath
+from refmaml.compiled.machine import microkernels, several, vectormath
+from refmaml.compiled.machine.casts import BYTE, DOUBLE, INTEGER, SINGLE, TRUTH, cast, common, in_lanes, of_one_length
+from refmaml.compiled.machine.real import element_of
 from refmaml.compiled.program.kernels import Kernel
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
-_TRUTH, _BYTE, INTEGER = ir.IntType(1), ir.IntType(8), ir.IntType(64)
-_SINGLE, _DOUBLE = ir.FloatType(), ir.DoubleType()
-_ORDER = [_TRUTH, _BYTE, INTEGER, _SINGLE, _DOUBLE]
 #: What the elements of an array are in memory.
-KINDS = {BOOL: _BYTE, INT64: INTEGER, FLOAT32: _SINGLE, FLOAT64: _DOUBLE}
-_CASTS = {"f4": _SINGLE, "f8": _DOUBLE, "i8": INTEGER}
+KINDS = {BOOL: BYTE, INT64: INTEGER, FLOAT32: SINGLE, FLOAT64: DOUBLE}
+_CASTS = {"f4": SINGLE, "f8": DOUBLE, "i8": INTEGER}
 _NAMED = {"infinity": float("inf"), "not_a_number": float("nan")}
 _COUNTED: dict[str, Callable[..., Any]] = {"next_below": microkernels.next_below, "finished": microkernels.finished}
 _COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -46,6 +43,8 @@ class Walk:
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
         self._counters: dict[str, Any] = dict(numbers)  # what is never assigned to: the function's numbers, and indices
+        self._vector = next((array.type.pointee for array in memory.values()
+                             if isinstance(array.type.pointee, ir.VectorType)), None)  # fmt: skip
         self._flags: tuple[str, ...] = ()
         self._sizes: dict[str, Any] | None = None
 
@@ -87,8 +86,11 @@ class Walk:
     def _put(self, target: ast.expr, value: Any) -> None:
         if isinstance(target, ast.Subscript):
             address = self._address(target)
-            self.builder.store(self._cast(value, address.type.pointee), address)
+            kind = address.type.pointee
+            self.builder.store(in_lanes(self.builder, cast(self.builder, value, element_of(kind)), kind), address)
         elif isinstance(target, ast.Name):
+            if value.type in (SINGLE, DOUBLE):  # what a loop adds to has a lane for each task from the beginning
+                value = in_lanes(self.builder, value, self._vector)
             self._slots[target.id] = self._slot(target.id, value.type)
             self.builder.store(value, self._slots[target.id])
 
@@ -146,14 +148,14 @@ class Walk:
         return _EXPRESSIONS[type(node)](self, node)
 
     def _constant(self, node: ast.Constant) -> Any:
-        kinds = {bool: _TRUTH, int: INTEGER, float: _DOUBLE}
+        kinds = {bool: TRUTH, int: INTEGER, float: DOUBLE}
         return ir.Constant(kinds[type(node.value)], node.value)
 
     def _name(self, node: ast.Name) -> Any:
         if self._counters.get(node.id) is not None:
             return self._counters[node.id]
         if node.id in _NAMED:
-            return ir.Constant(_DOUBLE, _NAMED[node.id])
+            return ir.Constant(DOUBLE, _NAMED[node.id])
         return self.builder.load(self._slots[node.id])
 
     def _element(self, node: ast.Subscript) -> Any:
@@ -173,33 +175,32 @@ class Walk:
         return self._arithmetic(type(node.op), self._value(node.left), self._value(node.right))
 
     def _arithmetic(self, operator: type[ast.operator], left: Any, right: Any) -> Any:
-        kind = self._common(left, right)
-        if kind == _TRUTH and operator not in _BITS:
+        kind = common(left, right)
+        if kind == TRUTH and operator not in _BITS:
             kind = INTEGER
         if operator is ast.Div and kind == INTEGER:
-            kind = _DOUBLE
-        left, right = self._cast(left, kind), self._cast(right, kind)
-        if kind in (_SINGLE, _DOUBLE):
+            kind = DOUBLE
+        left, right = self._alike(left, right, kind)
+        if kind in (SINGLE, DOUBLE):
             return getattr(self.builder, _FLOAT[operator])(left, right)
         write = getattr(self.builder, _WHOLE[operator])
         wraps = operator in (ast.Add, ast.Sub, ast.Mult)
         return write(left, right, flags=self._flags) if wraps else write(left, right)
 
-    def _common(self, left: Any, right: Any) -> Any:
-        low, high = sorted((_ORDER.index(left.type), _ORDER.index(right.type)))
-        return _DOUBLE if _ORDER[high] == _SINGLE and _ORDER[low] == INTEGER else _ORDER[high]
+    def _alike(self, left: Any, right: Any, kind: Any) -> list[Any]:
+        return of_one_length(self.builder, [cast(self.builder, left, kind), cast(self.builder, right, kind)])
 
     def _negated(self, node: ast.UnaryOp) -> Any:
         value = self._value(node.operand)
-        if not isinstance(node.op, ast.USub) or value.type == _TRUTH:
+        if not isinstance(node.op, ast.USub) or value.type == TRUTH:
             raise TypeError(f"expected a negative number, but got {ast.unparse(node)}")
-        return self.builder.fneg(value) if value.type in (_SINGLE, _DOUBLE) else self.builder.neg(value)
+        return self.builder.fneg(value) if element_of(value.type) in (SINGLE, DOUBLE) else self.builder.neg(value)
 
     def _compared(self, node: ast.Compare) -> Any:
         how, left, right = _COMPARISONS[type(node.ops[0])], self._value(node.left), self._value(node.comparators[0])
-        kind = self._common(left, right)
-        kind = INTEGER if kind in (_TRUTH, _BYTE) else kind
-        left, right = self._cast(left, kind), self._cast(right, kind)
+        kind = common(left, right)
+        kind = INTEGER if kind in (TRUTH, BYTE) else kind
+        left, right = self._alike(left, right, kind)
         if kind == INTEGER:
             return self.builder.icmp_signed(how, left, right)
         return (self.builder.fcmp_unordered if how == "!=" else self.builder.fcmp_ordered)(how, left, right)
@@ -210,30 +211,9 @@ class Walk:
         return write(*(self._truth(value) for value in node.values))
 
     def _truth(self, node: ast.expr) -> Any:
-        return self._cast(self._value(node), _TRUTH)
+        return cast(self.builder, self._value(node), TRUTH)
 
-    def _cast(self, value: Any, kind: Any) -> Any:
-        """Return a number as one of another type, as C casts it."""
-        builder, own = self.builder, value.type
-        if own == kind:
-            return value
-        if kind == _TRUTH:
-            zero = ir.Constant(own, 0)
-            unequal = builder.fcmp_unordered if own in (_SINGLE, _DOUBLE) else builder.icmp_signed
-            return unequal("!=", value, zero)
-        if own in (_TRUTH, _BYTE):
-            return builder.uitofp(value, kind) if kind in (_SINGLE, _DOUBLE) else builder.zext(value, kind)
-        if own == INTEGER:
-            return builder.sitofp(value, kind)
-        if kind == INTEGER:
-            inside = builder.and_(
-                builder.fcmp_ordered(">=", value, ir.Constant(own, -(2.0**63))),
-                builder.fcmp_ordered("<", value, ir.Constant(own, 2.0**63)),
-            )  # as x86 has it, and with it NumPy: NaN and what is too large are the smallest integer
-            return builder.select(inside, builder.fptosi(value, kind), INTEGER(-(2**63)))
-        return builder.fpext(value, kind) if kind == _DOUBLE else builder.fptrunc(value, kind)
-
-    def _call(self, node: ast.Call) -> Any:
+    def _call(self, node: ast.Call) -> Any:  # noqa: PLR0911 - one for each kind of function
         if not isinstance(node.func, ast.Name):
             raise TypeError(f"expected a call by name, but got {ast.unparse(node)}")
         name = node.func.id
@@ -244,17 +224,22 @@ class Walk:
             return self._kernel(name, self.kernels[name], args)
         if name in _COUNTED:
             return _COUNTED[name](self.builder, self._memory(node.args[0]), self._value(node.args[1]))
+        if name in several.MOVES:
+            ends = [self._memory(array) for array in node.args[:2]]
+            return several.MOVES[name](self.builder, *ends, *map(self._value, node.args[2:]))
         if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id == "memory":
-            numbers = [self._cast(self._value(arg), INTEGER) for arg in node.args[1:]]
+            numbers = [cast(self.builder, self._value(arg), INTEGER) for arg in node.args[1:]]
             return self.builder.call(self.function.module.globals[name], [self.function.args[0], *numbers])
         values = [self._value(arg) for arg in node.args]
         if name in _CASTS:
-            return self._cast(values[0], _CASTS[name])
+            return cast(self.builder, values[0], _CASTS[name])
         if name in ("min", "max", "abs"):
             other = values[1] if len(values) > 1 else self.builder.neg(values[0])
             first = self.builder.icmp_signed("<" if name == "min" else ">", values[0], other)
             return self.builder.select(first, values[0], other)
-        return vectormath.write(name, self.builder, values)
+        if name == "total":
+            return several.total(self.builder, *values)
+        return vectormath.write(name, self.builder, of_one_length(self.builder, values))
 
     def _kernel(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
         """Write a kernel at the place of its call, or once, as a function of its own."""

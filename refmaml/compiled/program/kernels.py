@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
-from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Vector registers of 32 bytes that may hold a tile of the result; the other four hold what is multiplied.
-ACCUMULATORS = 12
-_ROW_BYTES = 32
+#: Rows of A up to which a product of long rows is one of "dots".
+_FEW_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -37,17 +34,6 @@ class MatMul:
     itemsize: int
     form: str
     accumulate: bool
-
-    @property
-    def lanes(self) -> int:
-        """Elements of one vector register."""
-        return _ROW_BYTES // self.itemsize
-
-    @property
-    def tile(self) -> tuple[int, int]:
-        """Rows, and vectors or columns, of the part of C that stays in registers."""
-        across = self.columns // self.lanes if self.form == "rows" else self.columns
-        return best_tile(self.rows, max(across, 1))
 
     @property
     def reaches(self) -> tuple[int, ...]:
@@ -193,39 +179,11 @@ def _strided(w: NDArray[Any], start: int, shape: tuple[int, int], strides: tuple
     return np.lib.stride_tricks.as_strided(w[start:], shape, tuple(n * w.itemsize for n in strides))
 
 
-@cache
-def best_tile(rows: int, vectors: int) -> tuple[int, int]:
-    """Return the (rows, vectors) of a register tile that takes the fewest cycles for each summed index.
-
-    Two multiply-adds and two loads can start in a cycle, and a multiply-add takes four, so that a tile of fewer than
-    eight accumulators waits for itself.
-    """
-
-    def cost(height: int, width: int) -> float:
-        return sum(
-            max(h * w / 2, (h + w) / 2, 4.0) for h in pieces(rows, height) for w in pieces(vectors, width)
-        )  # fmt: skip
-
-    sizes = product(range(1, min(rows, ACCUMULATORS) + 1), range(1, min(vectors, ACCUMULATORS) + 1))
-    candidates = [(h, w) for h, w in sizes if h * w <= ACCUMULATORS]
-    best, found = inf, (1, 1)
-    for height, width in candidates:
-        cycles = cost(height, width)
-        if cycles < best:
-            best, found = cycles, (height, width)
-    return found
-
-
-def pieces(total: int, step: int) -> list[int]:
-    """Return the lengths of the pieces into which `total` falls, the last one shorter."""
-    return [step] * (total // step) + ([total % step] if total % step else [])
-
-
 def multiply_form(a: tuple[int, int], b: tuple[int, int], rows: int, columns: int, summed: int) -> str | None:
     """Return the form of a product of operands with these strides, or None where B has to be transposed first."""
     if columns > 1 and b[1] == 1:
         return "rows"
     along = (a[1] == 1 and b[0] == 1) or summed == 1
-    if along and (columns == 1 or (rows <= ACCUMULATORS // 2 and summed >= 64)):
+    if along and (columns == 1 or (rows <= _FEW_ROWS and summed >= 64)):
         return "dots"
     return "rows" if columns == 1 else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.code.driver import CHUNKS, OWN
+from refmaml.compiled.code.driver import CHUNKS, HISTORY, LANES
 from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 from refmaml.compiled.running.crew import CREW
@@ -30,10 +30,10 @@ _WORTH_WAKING = 1e-3
 _PATIENCE = 2e-5
 
 
-def chunks_of(tasks: int, bytes_each: int) -> tuple[int, int]:
+def chunks_of(tasks: int, bytes_each: int, lanes: int) -> tuple[int, int]:
     """Return (chunks, tasks in each); they depend on the problem alone, so that the result does too."""
     slots = max(8, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
-    size = -(-tasks // slots)
+    size = -(-tasks // (slots * lanes)) * lanes
     return -(-tasks // size), size
 
 
@@ -48,7 +48,7 @@ class Buffers:
         self.plan, self.tasks, self.steps = plan, tasks, steps
         totals = {dtype: plan.totals.get(dtype, 0) for dtype in _PRECISIONS}
         size = sum(count * dtype.itemsize for dtype, count in totals.items())
-        self.chunks, self.chunk_size = chunks_of(tasks, size)
+        self.chunks, self.chunk_size = chunks_of(tasks, size, plan.lanes)
         self.counter = np.zeros(1 + self.chunks, np.int64)  # the next chunk, and which are finished
         self.n = np.zeros(16, np.int64)
         self.out = {dtype: np.zeros((self.chunks, count), dtype) for dtype, count in totals.items()}
@@ -56,7 +56,7 @@ class Buffers:
         self.rates = {dtype: np.zeros(2 + sum(rate.size + 16 for rate in plan.rates), dtype) for dtype in _PRECISIONS}
         self.present = [dtype for dtype in _PRECISIONS if plan.totals.get(dtype)]
         for position, dtype in enumerate(self.present):  # where the history of φ begins
-            self.n[OWN + 1 + position] = plan.sizes[dtype]
+            self.n[HISTORY + position] = plan.sizes[dtype]
         self.nothing = {dtype: np.empty((0, 0), dtype) for dtype in _PRECISIONS}
         self._fixed: list[tuple[list[Numbers], Numbers]] = []
         self._blocks: list[int] = []
@@ -89,10 +89,10 @@ class Buffers:
     def _memory(self, dtype: Any) -> Numbers:
         plan = self.plan
         history = plan.history.get(dtype, 0) * (self.steps + 1)
-        memory = _aligned(plan.sizes.get(dtype, 0) + history + 16, dtype)
+        memory = _aligned((plan.sizes.get(dtype, 0) + history + 16) * plan.lanes, dtype)
         for kind, start, array in plan.constants:
             if kind == dtype:
-                memory[start : start + array.size] = array.reshape(-1)
+                memory.reshape(-1, plan.lanes)[start : start + array.size] = array.reshape(-1, 1)
         return memory
 
 
@@ -128,7 +128,8 @@ class Execution:
         self._fill(buffers, descent, rates)
         buffers.counter[:] = 0
         own = self.plan.separable
-        buffers.n[: OWN + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted, own)
+        lanes = self.plan.lanes
+        buffers.n[: LANES + 1] = (buffers.chunks, buffers.chunk_size, tasks, steps, average, adapted, own, lanes)
         variables = zip(theta, self.plan.leaves, strict=True)
         given = [*(np.ascontiguousarray(array, leaf.dtype) for array, leaf in variables), *data]
         kept = buffers.nothing

@@ -24,6 +24,7 @@ class Plan:
     same_data: bool
     rates: list[Leaf]
     separable: bool  # it is the program of one task out of all that the cost sees at once, with its own variables
+    lanes: int  # so many tasks are computed at once: each element of the workspace is one for each of them
     sizes: dict[DType, int]  # of the workspace
     totals: dict[DType, int]  # of all variables
     constants: list[tuple[DType, int, np.ndarray[Any, Any]]]
