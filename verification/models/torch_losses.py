@@ -133,16 +133,14 @@ class TorchCosts:
     untied: bool = False
     disturbance: Disturbance | None = None
     memory: dict[Any, TorchCosts] = field(default_factory=dict, repr=False)
+    #: The value where the gradient was taken last, which is mostly wanted next.
+    values: dict[bytes, float] = field(default_factory=dict, repr=False)
 
     # Variants, which faults ask for: the same one every time, so that what is known of it can be kept
 
-    def in_mode(self, training: bool) -> TorchCosts:
-        """Return the loss with the model in training or in evaluation mode."""
-        return self._variant(training=training)
-
     def in_other_mode(self) -> TorchCosts:
         """Return the loss with the model in the mode that it is not in."""
-        return self.in_mode(not self.host.model.training)
+        return self._variant(training=not self.host.model.training)
 
     def in_lower_precision(self) -> TorchCosts:
         """Return the loss under autocast."""
@@ -163,18 +161,22 @@ class TorchCosts:
     def _variant(self, **changes: Any) -> TorchCosts:
         key = tuple(changes.items())
         if key not in self.memory:
-            self.memory[key] = replace(self, **changes, memory={})
+            self.memory[key] = replace(self, **changes, memory={}, values={})
         return self.memory[key]
 
     def disturbed(self, disturbance: Disturbance) -> TorchCosts:
         """Return the loss with the result of every operation disturbed."""
-        return replace(self, disturbance=disturbance, memory={})
+        return replace(self, disturbance=disturbance, memory={}, values={})
 
     # What it computes
 
     def __call__(self, points: Any) -> Any:
         """Return the costs [P] of points [P, n]."""
-        return np.array([float(self._evaluate(self.array(point)).detach()) for point in points])
+        return np.array([self._value(point) for point in points])
+
+    def _value(self, phi: FlatArray) -> float:
+        known = self.values.get(phi.tobytes())
+        return float(self._loss_of(self._leaves(self.array(phi))).detach()) if known is None else known
 
     def array(self, vector: FlatArray) -> Any:
         """Return a tensor of a flat vector."""
@@ -186,7 +188,10 @@ class TorchCosts:
         torch = optional("torch", "torch")
         with self._watched() as disturb:
             leaves = self._fresh(disturb(self.array(phi)))
-            found = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), **_ZEROS)
+            value = self._loss_of(leaves)
+            found = torch.autograd.grad(value, list(leaves.values()), **_ZEROS)
+        self.values.clear()
+        self.values[phi.tobytes()] = float(value.detach())
         return _numbers(found)
 
     def product(self, phi: FlatArray, u: FlatArray) -> FlatArray:
@@ -227,9 +232,6 @@ class TorchCosts:
     def _fresh(self, vector: Any) -> dict[str, Any]:
         """Return parameters to differentiate by: each by itself, which is faster than by the vector."""
         return {name: leaf.detach().requires_grad_() for name, leaf in self._leaves(vector).items()}
-
-    def _evaluate(self, vector: Any) -> Any:
-        return self._loss_of(self._leaves(vector))
 
     def reads_what_changes(self, other: TorchCosts, phi: FlatArray) -> bool:
         """Return whether an evaluation of another loss leaves buffers (running statistics) that this loss reads."""
