@@ -27,7 +27,7 @@ from benchmarks.workloads import CURVES, EVERY, WORKLOADS, Workload
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
 _OWN, _ONE = "refmaml.compiled", "one thread"
-_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves", "by-hand")
+_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves", "by-hand", "own-model")
 #: Milliseconds of other work between two steps.
 _GAPS = (0.0, 0.5, 3.0)
 _WEIGHED = ("many-tasks-1024", "many-tasks-16384")
@@ -53,9 +53,14 @@ def main() -> None:
         "memory": {},
         "curves": {},
         "by hand": {},
+        "own model": {},
     } | results
     if "by-hand" in parts:
         results["by hand"] = by_hand(options.seconds)
+    if "own-model" in parts:
+        from benchmarks.own_model import own_model
+
+        results["own model"] = own_model()
     for workload in EVERY:
         if options.only in workload.name:
             for part in parts:

@@ -15,7 +15,8 @@ from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP
 from verification.oracles.updates import Adam, Momentum, RMSProp, WeightDecay
 
-_LIMITS = (1.0, 0.5, 0.1, 5.0, 10.0, 0.25, 0.05, 0.01, 2.0)
+#: The limits that most code has, of norms and of entries; every other one is searched for.
+_OF_NORMS, _OF_ENTRIES = (1.0, 0.5, 0.1, 5.0, 10.0), (1.0,)
 
 
 def _clips(*, alias: bool) -> dict[str, AnswerFunction]:
@@ -23,9 +24,9 @@ def _clips(*, alias: bool) -> dict[str, AnswerFunction]:
     of_norm: Graph = "nothing" if alias else "the factor"
     of_entries: Graph = "nothing" if alias else "the clip"
     by_norm = {
-        f"by norm, at {limit:g}": clips.with_clipped_norm(limit, PYTORCH_CLIP, graph=of_norm) for limit in _LIMITS
+        f"by norm, at {limit:g}": clips.with_clipped_norm(limit, PYTORCH_CLIP, graph=of_norm) for limit in _OF_NORMS
     }
-    by_value = {f"by value, at {limit:g}": clips.with_clipped_entries(limit, graph=of_entries) for limit in _LIMITS}
+    by_value = {f"by value, at {limit:g}": clips.with_clipped_entries(limit, graph=of_entries) for limit in _OF_ENTRIES}
     return by_norm | by_value
 
 

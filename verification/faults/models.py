@@ -24,9 +24,6 @@ from verification.oracles.view import FlatArray
 class ModelCosts(Protocol):
     """What a model's loss on a batch can do beyond its values."""
 
-    def in_mode(self, training: bool) -> Any:
-        """Return the loss with the model in training or in evaluation mode."""
-
     def in_other_mode(self) -> Any:
         """Return the loss with the model in the mode that it is not in."""
 

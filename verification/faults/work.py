@@ -89,11 +89,12 @@ class Work:
         """The maps u ↦ ∇²S(φ) u at each of several points; those that are not known yet in one pass."""
         costs = self.view.inner_costs
         keys = [("curvature", costs, phi.tobytes()) for phi in points]
-        missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in self.memory}
+        known = {key: self.memory[key] for key in keys if key in self.memory}  # a memory may forget as it gets more
+        missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in known}
         if missing:
-            found = self.curve(costs, np.stack(list(missing.values())))
-            self.memory.update(zip(missing, found, strict=True))
-        return [self.memory[key] for key in keys]
+            known.update(zip(missing, self.curve(costs, np.stack(list(missing.values()))), strict=True))
+            self.memory.update({key: known[key] for key in missing})
+        return [known[key] for key in keys]
 
     def _kept(self, what: str, costs: Costs, phi: FlatArray, compute: Callable[[Costs, FlatArray], Any]) -> Any:
         key = (what, costs, phi.tobytes())  # the costs themselves, not their ids, which are given out again

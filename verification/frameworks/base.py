@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -58,6 +59,9 @@ def optional(module: str, package: str) -> Any:
     Raises:
         MissingFrameworkError: it is not installed; the message says how to install it.
     """
+    found = sys.modules.get(module)
+    if found is not None:  # importing again takes as long as some operations
+        return found
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -7,7 +7,8 @@ framework for it as much as in the judge.
 
 Central differences at steps h, h/2, h/4, … have errors of order h² until rounding or a kink (ReLU, max pooling) takes
 over. The error estimate is what two neighbouring steps differ by, the least of all pairs: where it is no small part of
-the derivative, the differences decide nothing.
+the derivative, the differences decide nothing. Values take an inner loop each, so that no more steps are taken once a
+pair shows the slope of the gradient.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, co
         question: one task, whose gradient is `gradient`.
         gradient: the meta-gradient of that task.
         rng: random numbers for the directions.
-        count: how many directions.
+        count: how many directions at most.
     """
     work = question.works[0]
     adapted = descend(work)[-1] - work.theta if question.order == 1 else None
@@ -78,17 +78,36 @@ def _slopes(
     rng: np.random.Generator,
     count: int,
 ) -> Iterator[Slope]:
-    size = float(np.linalg.norm(theta)) or 1.0
+    size, agreed = float(np.linalg.norm(theta)) or 1.0, 0
     for _ in range(count):
         # Half random, half along the gradient: across it, a derivative is nearly 0 and decides nothing.
         noise = rng.standard_normal(theta.size) * mask
         along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
         direction = size * along / np.linalg.norm(along)
-        moves = [(step, step * direction) for step in _STEPS]
-        values = [(objective(theta + move) - objective(theta - move)) / (2 * step) for step, move in moves]
-        gaps = [abs(one - other) for one, other in pairwise(values)]
-        best = int(np.argmin(gaps))
-        yield Slope(float(gradient @ direction), values[best + 1], gaps[best])
+        slope = _slope(partial(_along, objective, theta, direction), float(gradient @ direction))
+        yield slope
+        agreed += slope.decides and slope.agrees
+        if agreed == count - 1:  # a single one that disagrees would mean nothing
+            return
+
+
+def _along(objective: Callable[[FlatArray], float], theta: FlatArray, direction: FlatArray, step: float) -> float:
+    return objective(theta + step * direction)
+
+
+def _slope(along: Callable[[float], float], of_gradient: float) -> Slope:
+    """Return a slope by the differences of two neighbouring steps that differ least, down to where they confirm it."""
+    found: Slope | None = None
+    last: float | None = None
+    for step in _STEPS:
+        value = (along(step) - along(-step)) / (2 * step)
+        if last is not None and (found is None or not abs(value - last) >= found.error):
+            found = Slope(of_gradient, value, abs(value - last))
+            if found.decides and abs(of_gradient - value) <= _LEAST * abs(value):
+                return found
+        last = value
+    assert found is not None
+    return found
 
 
 def _objective(work: Work, adapted: FlatArray | None, theta: FlatArray) -> float:

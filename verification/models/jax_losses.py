@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from verification.frameworks.base import optional
 from verification.models.interface import Host, LossCosts
+from verification.models.jax_modes import flags_in, other_mode_of
 from verification.models.jax_tracing import Disturbance, Walk, depends_on, precisions_in
 from verification.models.jax_trees import fresh, is_array, is_parameter, leaves_of, map_arrays, names_of
 from verification.oracles.view import FlatArray
@@ -31,6 +32,7 @@ class JaxHost:
         paths, self.form = leaves_of(model)
         self.leaves = [leaf for _, leaf in paths]
         self.spots = [spot for spot, leaf in enumerate(self.leaves) if is_parameter(leaf)]
+        self.flags = flags_in(paths)
         names = names_of(paths[spot][0] for spot in self.spots)
         self.shapes = {name: np.shape(self.leaves[spot]) for name, spot in zip(names, self.spots, strict=True)}
         self.ends = np.cumsum([int(np.prod(shape, dtype=int)) for shape in self.shapes.values()]).tolist()
@@ -64,9 +66,11 @@ class JaxHost:
             for start, end, shape in zip(starts, self.ends, self.shapes.values(), strict=True)
         ]
 
-    def model(self, parts: list[Any]) -> Any:
-        """Return the model with other parameters."""
+    def model(self, parts: list[Any], *, switched: bool) -> Any:
+        """Return the model with other parameters, and its flags turned over where it is switched."""
         leaves = list(self.leaves)
+        for spot in self.flags:
+            leaves[spot] = leaves[spot] != switched
         for spot, part in zip(self.spots, parts, strict=True):
             leaves[spot] = part
         return optional("jax", "jax").tree_util.tree_unflatten(self.form, leaves)
@@ -74,7 +78,10 @@ class JaxHost:
 
 @dataclass(frozen=True, eq=False)
 class JaxCosts:
-    """One loss on one batch, as costs [P] of points [P, n]; `lower` computes in bfloat16."""
+    """One loss on one batch, as costs [P] of points [P, n].
+
+    `lower` computes in bfloat16; `switched` is in the mode (training, evaluation) that model and loss are not in.
+    """
 
     host: JaxHost
     loss: Callable[..., Any]
@@ -83,24 +90,23 @@ class JaxCosts:
     #: Which of the batch's leaves are arrays.
     spots: list[int]
     lower: bool = False
+    switched: bool = False
     disturbance: Disturbance | None = None
     memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    # Variants that faults ask for: a function of JAX has no mode of its own, and no parameter that is tied
-
-    def in_mode(self, training: bool) -> JaxCosts:  # noqa: ARG002  # frameworks differ in need
-        """Return the loss itself."""
-        return self
+    # Variants that faults ask for: a function of JAX has no parameter that is tied
 
     def in_other_mode(self) -> JaxCosts:
-        """Return the loss itself."""
-        return self
+        """Return the loss with model and loss in the mode that they are not in; the loss itself where none says so."""
+        known = self.host.flags or other_mode_of(self.loss)
+        return self._variant("switched", replace(self, switched=True, memory={})) if known else self
 
     def in_lower_precision(self) -> JaxCosts:
         """Return the loss of parameters and data in bfloat16."""
-        if "lower" not in self.memory:
-            self.memory["lower"] = replace(self, lower=True, memory={})
-        found: JaxCosts = self.memory["lower"]
+        return self._variant("lower", replace(self, lower=True, memory={}))
+
+    def _variant(self, what: str, made: JaxCosts) -> JaxCosts:
+        found: JaxCosts = self.memory.setdefault(what, made)
         return found
 
     def with_copies(self) -> JaxCosts:
@@ -172,7 +178,8 @@ class JaxCosts:
         leaves = list(self.leaves)
         for spot, array in zip(self.spots, arrays, strict=True):
             leaves[spot] = array
-        value = self.loss(self.host.model(parts), jax.tree_util.tree_unflatten(self.form, leaves))
+        model, batch = self.host.model(parts, switched=self.switched), jax.tree_util.tree_unflatten(self.form, leaves)
+        value = self.loss(model, batch, **(other_mode_of(self.loss) if self.switched else {}))
         if not isinstance(value, jax.Array) or value.size != 1 or not is_parameter(value):
             came = f"an array of shape {value.shape}" if isinstance(value, jax.Array) else type(value).__name__
             raise TypeError(f"the loss: expected a scalar array, but it returned {came}.")
@@ -223,7 +230,7 @@ class JaxCosts:
     def _takes_any_batch(self) -> bool:
         """Return whether the loss can be traced without the numbers of its batch."""
         jax = optional("jax", "jax")
-        key = (self.loss, self.lower, self.form, "any batch")
+        key = (self.loss, self.lower, self.switched, self.form, "any batch")
         if key not in self.host.compiled:
             try:
                 jax.eval_shape(self._value, np.zeros(self.host.ends[-1], self.host.dtype), *self._arrays())
@@ -237,7 +244,7 @@ class JaxCosts:
         others = tuple(id(leaf) for spot, leaf in enumerate(self.leaves) if spot not in self.spots)
         shared = self._takes_any_batch()
         memory = self.host.compiled if shared else self.memory
-        key = (self.loss, self.lower, self.host.dtype, self.form, others, what)
+        key = (self.loss, self.lower, self.switched, self.host.dtype, self.form, others, what)
         if key not in memory:
             memory[key] = make()
         return memory[key]

@@ -37,15 +37,16 @@ from verification.naming.scaling import under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
 from verification.oracles.updates import Adam, Momentum, RMSProp
+from verification.oracles.view import FlatArray
 from verification.orders import Order
 
 #: Faults of options that a step on a model has not; of precision, which is read off the operations; of returned None.
 _NOT_HERE = frozenset({"B11", "C02", "D09", "G11", "F04", "B05"})
 #: Variants that give on a model what another of the same fault gives, or what needs batched mode.
 _SAME = frozenset({"N of the first array", "and the gradient times T", "α over T", "α and the gradient over T"})
-_DECAYS = (1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 0.1)
 _STEPS = 8  # of a search
 _CLOSER = 0.8  # what a step of a search leaves of the distance, at most
+_LEFT = 0.95  # what no number can take away is left, at most
 
 
 def name(observations: list[Observation], smaller: list[Observation], order: Order, precision: str) -> list[Diagnosis]:
@@ -57,7 +58,7 @@ def name(observations: list[Observation], smaller: list[Observation], order: Ord
         order: what the step claims to be.
         precision: the lower precision that some operations came in, or "".
     """
-    kinds = (_single, _fitted, _scaled)
+    kinds = (_single, _read_off, _searched, _scaled)
     found = diagnose([*observations, *smaller], order, Declared(), kinds)
     if smaller and not any(diagnosis.convincing for diagnosis in found):
         found = diagnose(observations, order, Declared(), kinds)  # a step may be made for its number of tasks
@@ -90,7 +91,7 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
         "of Adam": optimizers.kept(Adam(), across_calls=True),
         "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
     },
-    "B12": {f"inner steps: always {count}": place.with_steps(partial(_always, count)) for count in range(2, 13)},
+    "B12": {f"inner steps: always {count}": place.with_steps(partial(_always, count)) for count in range(2, 11)},
 }
 
 
@@ -107,8 +108,8 @@ def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
     yield from _candidates(order)
 
 
-def _fitted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield faults with a number: read off, among the usual ones, or searched for on the cheapest wrong answer."""
+def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield faults with a number that is read off, and choices of what never adapts."""
     first = first_wrong(evidence)
     if first is None:
         return
@@ -118,15 +119,23 @@ def _fitted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
     yield from _outer_decay(evidence, first)
-    for strength in _DECAYS:
-        yield Candidate(("G06",), f"a weight decay of {strength:g}", scales.with_weight_decay(strength))
     yield from _never_adapted(evidence, first)
+
+
+def _searched(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield faults with a number that is searched for on the cheapest wrong answer, up to one that explains all.
+
+    In one inner step any two of them may be the same, so that all are looked for.
+    """
+    first = first_wrong(evidence)
+    if first is None:
+        return
     for id_, words, make, starts in _searches(evidence, first, order):
-        for start in starts:
-            value = _search(evidence, first, make, start)
-            if value is not None:
-                yield Candidate((id_,), f"{words} {value:.6g}", make(value))
-                break
+        value = _search(evidence, first, make, starts)
+        if value is not None:
+            yield Candidate((id_,), f"{words} {value:.6g}", make(value))
+            if first.problem.inner_grad_steps > 1 and evidence.matched_by(make(value)):
+                return
 
 
 def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
@@ -182,42 +191,62 @@ _FACTORS = (
     *(digit * 10.0**power for power in range(-5, 5) for digit in (1, 2, 3, 5)),
     *(-(10.0**power) for power in range(-2, 3)),
 )
+_STRIDE = 4  # between the factors that are compared first
 
 
 def _nearest_rates(evidence: Evidence, first: Observation) -> tuple[float, ...]:
-    """Return the usual factors of α that come nearest to an answer: a search from there settles in a few steps."""
+    """Return the usual factors of α that come nearest to an answer: of every fourth, and those around the nearest."""
     got, question = returned(first), evidence.question(first)
     if got is None:
         return ()
-    with np.errstate(all="ignore"):  # at a large rate a loss may overflow
-        distances = {c: norm(vector(scales.with_scaled_loss(c)(question)) - got) for c in _FACTORS}
-    finite = {c: distance for c, distance in distances.items() if np.isfinite(distance)}
-    return tuple(sorted(finite, key=finite.__getitem__)[:2])
+
+    def distance(factor: float) -> float:
+        with np.errstate(all="ignore"):  # at a large rate a loss may overflow
+            found = norm(vector(scales.with_scaled_loss(factor)(question)) - got)
+        return found if np.isfinite(found) else float("inf")
+
+    factors = sorted(_FACTORS)
+    spots = {spot: distance(factors[spot]) for spot in range(0, len(factors), _STRIDE)}
+    for spot in sorted(spots, key=spots.__getitem__)[:2]:
+        around = range(max(spot - _STRIDE + 1, 0), min(spot + _STRIDE, len(factors)))
+        spots.update({other: distance(factors[other]) for other in around if other not in spots})
+    return tuple(factors[spot] for spot in sorted(spots, key=spots.__getitem__)[:2] if np.isfinite(spots[spot]))
 
 
 def _search(
-    evidence: Evidence, observation: Observation, make: Callable[[float], AnswerFunction], value: float
+    evidence: Evidence, observation: Observation, make: Callable[[float], AnswerFunction], starts: tuple[float, ...]
 ) -> float | None:
-    """Return the value at which a fault gives this answer, by Gauss-Newton while that comes closer, or None."""
+    """Return the value at which a fault gives this answer, or None.
+
+    It is Gauss-Newton from the nearest of the starts, while that comes closer and may come much closer: of the residual
+    r only the part along the slope d goes with the value, so that ‖r‖ sin(r, d) is left.
+    """
     got = returned(observation)
-    if got is None:
+    if got is None or not starts:
         return None
     question, last = evidence.question(observation), float("inf")
+
+    def residual_at(value: float) -> FlatArray:
+        found: FlatArray = vector(make(value)(question)) - got
+        return found
+
+    with np.errstate(all="ignore"):
+        known = {start: residual_at(start) for start in starts}
+    value = min(known, key=lambda start: float(np.nan_to_num(norm(known[start]), nan=np.inf)))
     for _ in range(_STEPS):
         with np.errstate(all="ignore"):
-            fault = make(value)
-            residual = vector(fault(question)) - got
+            residual = known[value] if value in known else residual_at(value)
             distance = norm(residual)
-            if evidence.is_given_by(fault, observation):
+            if evidence.is_given_by(make(value), observation):
                 return value
             if not distance <= _CLOSER * last:
                 return None
             step = 1e-6 * max(abs(value), 1e-3)
-            slope = (vector(make(value + step)(question)) - got - residual) / step
+            slope = (residual_at(value + step) - residual) / step
             square = float(slope @ slope)
-        if not np.isfinite(square) or square == 0:
+        move = float(residual @ slope) / square if np.isfinite(square) and square else 0.0
+        if distance**2 - move**2 * square > _LEFT**2 * distance**2:
             return None
-        move = float(residual @ slope) / square
         value, last = value - float(np.clip(move, -abs(value), abs(value))), distance
     return None
 

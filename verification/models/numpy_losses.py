@@ -105,10 +105,6 @@ class NumpyCosts:
 
     # Variants that faults ask for: a function has no mode of its own, and no parameter that is tied
 
-    def in_mode(self, training: bool) -> NumpyCosts:  # noqa: ARG002  # frameworks differ in need
-        """Return the loss itself."""
-        return self
-
     def in_other_mode(self) -> NumpyCosts:
         """Return the loss itself."""
         return self

@@ -8,7 +8,7 @@ are one parameter.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
@@ -77,6 +77,8 @@ class TorchHost:
         self.model = copy.deepcopy(model).to(self.precision)
         self.flags = [(module, module.training) for module in self.model.modules()]
         self.shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
+        self.sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
+        self.buffers = dict(self.model.named_buffers(remove_duplicate=False))
         first = {id(parameter): name for name, parameter in self.model.named_parameters()}
         self.aliases = {
             name: first[id(parameter)]
@@ -131,16 +133,14 @@ class TorchCosts:
     untied: bool = False
     disturbance: Disturbance | None = None
     memory: dict[Any, TorchCosts] = field(default_factory=dict, repr=False)
+    #: The value where the gradient was taken last, which is mostly wanted next.
+    values: dict[bytes, float] = field(default_factory=dict, repr=False)
 
     # Variants, which faults ask for: the same one every time, so that what is known of it can be kept
 
-    def in_mode(self, training: bool) -> TorchCosts:
-        """Return the loss with the model in training or in evaluation mode."""
-        return self._variant(training=training)
-
     def in_other_mode(self) -> TorchCosts:
         """Return the loss with the model in the mode that it is not in."""
-        return self.in_mode(not self.host.model.training)
+        return self._variant(training=not self.host.model.training)
 
     def in_lower_precision(self) -> TorchCosts:
         """Return the loss under autocast."""
@@ -153,7 +153,7 @@ class TorchCosts:
     @property
     def copies(self) -> NDArray[np.intp]:
         """The coordinates of the flat vector that each coordinate of the vector with all copies comes from."""
-        sizes = {name: int(np.prod(shape, dtype=int)) for name, shape in self.host.shapes.items()}
+        sizes = self.host.sizes
         ends = dict(zip(sizes, np.cumsum(list(sizes.values())).tolist(), strict=True))
         spots = {name: np.arange(ends[name] - size, ends[name]) for name, size in sizes.items()}
         return np.concatenate([*spots.values(), *(spots[name] for name in self.host.aliases.values())])
@@ -161,18 +161,22 @@ class TorchCosts:
     def _variant(self, **changes: Any) -> TorchCosts:
         key = tuple(changes.items())
         if key not in self.memory:
-            self.memory[key] = replace(self, **changes, memory={})
+            self.memory[key] = replace(self, **changes, memory={}, values={})
         return self.memory[key]
 
     def disturbed(self, disturbance: Disturbance) -> TorchCosts:
         """Return the loss with the result of every operation disturbed."""
-        return replace(self, disturbance=disturbance, memory={})
+        return replace(self, disturbance=disturbance, memory={}, values={})
 
     # What it computes
 
     def __call__(self, points: Any) -> Any:
         """Return the costs [P] of points [P, n]."""
-        return np.array([float(self._evaluate(self.array(point)).detach()) for point in points])
+        return np.array([self._value(point) for point in points])
+
+    def _value(self, phi: FlatArray) -> float:
+        known = self.values.get(phi.tobytes())
+        return float(self._loss_of(self._leaves(self.array(phi))).detach()) if known is None else known
 
     def array(self, vector: FlatArray) -> Any:
         """Return a tensor of a flat vector."""
@@ -183,27 +187,31 @@ class TorchCosts:
         """Return ∇S(φ)."""
         torch = optional("torch", "torch")
         with self._watched() as disturb:
-            at = disturb(self.array(phi)).requires_grad_()
-            (found,) = torch.autograd.grad(self._evaluate(at), at, allow_unused=True, materialize_grads=True)
+            leaves = self._fresh(disturb(self.array(phi)))
+            value = self._loss_of(leaves)
+            found = torch.autograd.grad(value, list(leaves.values()), **_ZEROS)
+        self.values.clear()
+        self.values[phi.tobytes()] = float(value.detach())
         return _numbers(found)
 
     def product(self, phi: FlatArray, u: FlatArray) -> FlatArray:
         """Return ∇²S(φ) u, by differentiating ∇S · u."""
         torch = optional("torch", "torch")
         with self._watched() as disturb:
-            at, by = disturb(self.array(phi)).requires_grad_(), disturb(self.array(u))
-            (slope,) = torch.autograd.grad(
-                self._evaluate(at), at, create_graph=True, allow_unused=True, materialize_grads=True
-            )
-            if not slope.requires_grad:
+            leaves, by = self._fresh(disturb(self.array(phi))), self._leaves(disturb(self.array(u)))
+            slopes = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), create_graph=True, **_ZEROS)
+            # A slope that no parameter has an effect on has no graph.
+            bent = [(slope, part) for slope, part in zip(slopes, by.values(), strict=True) if slope.requires_grad]
+            if not bent:
                 return np.zeros_like(u)
-            (found,) = torch.autograd.grad(slope, at, by, allow_unused=True, materialize_grads=True)
+            outputs, cotangents = zip(*bent, strict=True)
+            found = torch.autograd.grad(outputs, list(leaves.values()), cotangents, **_ZEROS)
         return _numbers(found)
 
     def uses(self, phi: FlatArray) -> set[str]:
         """Return the names of the parameters that a graph leads from to the loss."""
         torch = optional("torch", "torch")
-        leaves = {name: leaf.detach().requires_grad_() for name, leaf in self._leaves(self.array(phi)).items()}
+        leaves = self._fresh(self.array(phi))
         found = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), allow_unused=True)
         return {name for name, leaf in zip(leaves, found, strict=True) if leaf is not None}
 
@@ -217,12 +225,13 @@ class TorchCosts:
 
     def _leaves(self, vector: Any) -> dict[str, Any]:
         names = [*self.host.shapes, *(self.host.aliases if self.untied else ())]
-        shapes = [self.host.shapes[self.host.aliases.get(name, name)] for name in names]
-        pieces = vector.split([int(np.prod(shape, dtype=int)) for shape in shapes])
-        return {name: piece.reshape(shape) for name, piece, shape in zip(names, pieces, shapes, strict=True)}
+        first = [self.host.aliases.get(name, name) for name in names]
+        pieces = vector.split([self.host.sizes[name] for name in first])
+        return {name: piece.view(self.host.shapes[one]) for name, one, piece in zip(names, first, pieces, strict=True)}
 
-    def _evaluate(self, vector: Any) -> Any:
-        return self._loss_of(self._leaves(vector))
+    def _fresh(self, vector: Any) -> dict[str, Any]:
+        """Return parameters to differentiate by: each by itself, which is faster than by the vector."""
+        return {name: leaf.detach().requires_grad_() for name, leaf in self._leaves(vector).items()}
 
     def reads_what_changes(self, other: TorchCosts, phi: FlatArray) -> bool:
         """Return whether an evaluation of another loss leaves buffers (running statistics) that this loss reads."""
@@ -232,7 +241,8 @@ class TorchCosts:
         return before != float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
 
     def _buffers(self) -> dict[str, Any]:
-        return {name: buffer.clone() for name, buffer in self.host.model.named_buffers()}
+        copies = {id(buffer): buffer.clone() for buffer in self.host.buffers.values()}
+        return {name: copies[id(buffer)] for name, buffer in self.host.buffers.items()}
 
     def _loss_of(self, leaves: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Any:
         torch = optional("torch", "torch")
@@ -241,6 +251,8 @@ class TorchCosts:
         wrapper.model = self.host.model
         wrapper.forward = self._called
         state = {f"model.{name}": leaf for name, leaf in leaves.items()}
+        if not self.untied:  # a tied parameter is replaced wherever it stands
+            state |= {f"model.{name}": leaves[first] for name, first in self.host.aliases.items()}
         used = self._buffers() if buffers is None else buffers
         state |= {f"model.{name}": buffer for name, buffer in used.items()}
         batch = self.batch
@@ -254,8 +266,7 @@ class TorchCosts:
             stack.enter_context(attention.sdpa_kernel(attention.SDPBackend.MATH))
             if self.lower:
                 stack.enter_context(torch.autocast("cpu", torch.bfloat16))
-            # A tied parameter is replaced wherever it stands, unless each copy has a value of its own.
-            value = torch.func.functional_call(wrapper, state, (batch,), tie_weights=not self.untied)
+            value = torch.func.functional_call(wrapper, state, (batch,), tie_weights=False)
         if not torch.is_tensor(value) or value.numel() != 1:
             came = f"a tensor of shape {tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
             raise TypeError(f"the loss: expected a scalar tensor, but it returned {came}.")
@@ -268,5 +279,10 @@ class TorchCosts:
 _: tuple[type[LossCosts], type[Host]] = (TorchCosts, TorchHost)
 
 
-def _numbers(tensor: Any) -> FlatArray:
-    return np.asarray(tensor.detach().double().cpu().numpy(), np.float64)
+#: For differentiating: what a loss does not use has a derivative of 0.
+_ZEROS = {"allow_unused": True, "materialize_grads": True}
+
+
+def _numbers(tensors: Sequence[Any]) -> FlatArray:
+    parts = [np.ravel(tensor.detach().double().cpu().numpy()) for tensor in tensors]
+    return np.concatenate(parts).astype(np.float64, copy=False)

@@ -7,6 +7,7 @@ the way forward and back, shows how much rounding is left.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,7 +112,9 @@ def _mode(after: Callable[[Any, Any], Any]) -> Iterator[None]:
     def handle(_: Any, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG001  # torch's
         return after(operation, operation(*args, **(kwargs or {})))
 
-    # Made here, since PyTorch is imported only where it is used, and a class needs its base.
-    mode = type("Mode", (dispatch.TorchDispatchMode,), {"__torch_dispatch__": handle})
+    # Made here, since PyTorch is imported only where it is used, and a class needs its base. PyTorch keeps its compiler
+    # off a mode, and for that imports the compiler, which takes seconds: who uses it has imported it.
+    skips = classmethod(lambda _: "torch._dynamo" in sys.modules)
+    mode = type("Mode", (dispatch.TorchDispatchMode,), {"__torch_dispatch__": handle, "_should_skip_dynamo": skips})
     with mode():
         yield

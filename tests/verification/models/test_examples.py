@@ -34,9 +34,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def state_of(model) -> str:
+def state_of(model, optimizer) -> str:
     """Return a hash of everything that judging might leave behind."""
-    found = hashlib.sha256()
+    groups = [{**group, "params": [id(parameter) for parameter in group["params"]]} for group in optimizer.param_groups]
+    found = hashlib.sha256(repr(groups).encode())
+    for parameter, entries in optimizer.state.items():
+        for name, entry in entries.items():
+            found.update(f"{id(parameter)} {name} {id(entry)}".encode() + entry.numpy().tobytes())
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         found.update(f"{name} {tensor.dtype} {id(tensor)} {tensor.data_ptr()} {tensor.requires_grad}".encode())
         found.update(tensor.detach().numpy().tobytes())
@@ -51,15 +55,18 @@ def state_of(model) -> str:
 def judged(step, order: int, gives: str, seed: int):
     """Return the report on a step with a network, whose state must be the same afterwards."""
     model = network.make_model(seed)
+    model.head.eval()  # modules need not all be in one mode
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.5)
-    before = state_of(model)
+    optimizer.step()
+    before = state_of(model, optimizer)
     report = verification.check(
         step, model=model, inner_loss=network.loss, tasks=network.make_tasks(seed), inner_steps=network.INNER_STEPS,
         inner_learning_rate=network.INNER_RATE, order=order, gives=gives,
         outer_learning_rate=OUTER_RATE if gives == "parameters" else None,
     )  # fmt: skip
-    assert state_of(model) == before
+    assert state_of(model, optimizer) == before
     return report
 
 

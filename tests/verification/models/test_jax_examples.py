@@ -77,11 +77,14 @@ def test_steps_on_other_networks(seed):
     assert len(misnamed) <= 1, misnamed
 
 
-def test_the_script_is_judged_from_the_shell(capsys):
+@pytest.mark.parametrize("script", ["jax_steps.py", "jax_train.py"])
+def test_a_script_is_judged_from_the_shell(script, capsys):
     """`refmaml check` imports a script in JAX, trains nothing, and judges the problem that it names."""
     from verification.commands.cli import main
 
     with pytest.raises(SystemExit) as end:
-        main(["check", str(FOLDER / "jax_steps.py:problem")])
+        main(["check", str(FOLDER / f"{script}:problem")])
     assert end.value.code == 0
-    assert "PASS" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "PASS" in output
+    assert "query loss" not in output

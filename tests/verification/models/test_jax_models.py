@@ -499,3 +499,96 @@ def test_what_a_problem_must_be(about, error, words):
     """A problem that cannot be judged is refused in a sentence that says what was expected."""
     with pytest.raises(error, match=words):
         check(right, **about)
+
+
+def normalised(params, x, *, by_batch):
+    """Return outputs of inputs that are normalised by statistics of the batch, or by those that the model holds."""
+    mean, spread = (x.mean(0), x.std(0)) if by_batch else (params["stats"]["mean"], params["stats"]["spread"])
+    return predict(params, (x - mean) / (spread + 0.1))
+
+
+def in_training(params, batch, train=True):
+    """Return the loss in training, or in evaluation as flax code has it: by an argument."""
+    return ((normalised(params, batch[0], by_batch=train) - batch[1]) ** 2).mean()
+
+
+WITH_STATISTICS = {**MODEL, "stats": {"mean": 0.2 * jnp.ones(3), "spread": 1.5 * jnp.ones(3)}}
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "detail"),
+    [
+        (True, True, None),
+        (True, False, "in the outer loss"),
+        (False, True, "in the inner loop"),
+        (False, False, "in both"),
+    ],
+)
+def test_evaluation_where_training_is_meant(inner, outer, detail):
+    """M01 is named where the loss takes its mode as an argument."""
+
+    def step(params, tasks):
+        parts = []
+        for support, query in tasks:
+            phi = params
+            for _ in range(STEPS):
+                phi = descend_with(jax.grad(in_training)(phi, support, train=inner), phi)
+            parts.append(jax.grad(in_training)(phi, query, train=outer))
+        return mean(parts)
+
+    about = {**ABOUT, "model": WITH_STATISTICS, "inner_loss": in_training, "trains": ["one", "two"]}
+    report = verification.check(step, **about)
+    if detail is None:
+        assert report.verdict == "pass"
+    else:
+        assert (report.verdict, report.diagnosis[0].name) == ("fail", "M01")
+        assert detail in str(report.diagnosis[0])
+
+
+def descend_with(slopes, params):
+    """Return parameters after a step, the statistics as they were."""
+    return {**tree_map(lambda p, g: p - RATE * g, params, slopes), "stats": params["stats"]}
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Flagged:
+    """A model as equinox has it: a layer's flag `inference` is one of its leaves."""
+
+    def __init__(self, params, inference):
+        self.params, self.inference = params, inference
+
+    def tree_flatten_with_keys(self):
+        """Return the leaves by attribute."""
+        key = jax.tree_util.GetAttrKey
+        return [(key("params"), self.params), (key("inference"), self.inference)], None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        """Return the model of its leaves."""
+        return cls(*leaves)
+
+
+def flagged_loss(model, batch):
+    """Return the loss in the mode that the model is in."""
+    return in_training(model.params, batch, train=not model.inference)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_flag_of_the_model_that_is_turned_over(inference):
+    """M01 is named where the model has its mode as a leaf, whichever of the two it is in."""
+
+    def step(model, tasks):
+        def slopes(params, batch, flag):
+            return jax.grad(lambda params: flagged_loss(Flagged(params, flag), batch))(params)
+
+        parts = []
+        for support, query in tasks:
+            phi = model.params
+            for _ in range(STEPS):
+                phi = descend_with(slopes(phi, support, model.inference), phi)
+            parts.append(slopes(phi, query, not model.inference))
+        return Flagged(mean(parts), model.inference)
+
+    about = {**ABOUT, "model": Flagged(WITH_STATISTICS, inference), "inner_loss": flagged_loss}
+    report = verification.check(step, **about, trains=["params.one", "params.two"])
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "M01")

@@ -1,0 +1,116 @@
+"""What a model of some size asks of the judge: kinks everywhere, little memory, no operation twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+import verification
+from verification.models.recent import Recent
+
+torch = pytest.importorskip("torch", reason="the models are PyTorch code")
+
+pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+
+RATE = 0.1
+
+
+def loss(model, batch):
+    """Return the mean squared error."""
+    return ((model(batch[0]) - batch[1]) ** 2).mean()
+
+
+def fomaml(model, tasks, *, steps=1, at_start=False):
+    """Return first-order MAML's gradients, by weights that are put into the model and taken out again."""
+    theta = [parameter.detach().clone() for parameter in model.parameters()]
+    parts = []
+    for support, query in tasks:
+        for _ in range(steps):
+            slopes = torch.autograd.grad(loss(model, support), list(model.parameters()))
+            with torch.no_grad():
+                for parameter, slope in zip(model.parameters(), slopes, strict=True):
+                    parameter.sub_(RATE * slope)
+        if at_start:
+            put(model, theta)
+        parts.append(torch.autograd.grad(loss(model, query), list(model.parameters())))
+        put(model, theta)
+    return [sum(leaves) / len(tasks) for leaves in zip(*parts, strict=True)]
+
+
+def put(model, theta):
+    """Set the parameters of a model."""
+    with torch.no_grad():
+        for parameter, leaf in zip(model.parameters(), theta, strict=True):
+            parameter.copy_(leaf)
+
+
+def near_a_kink():
+    """Return a model one of whose units is active by a relative 5e-7: in float32 for sure, and 2⁻²⁰ switches it off."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1, bias=False))
+    put(model, [torch.tensor([[1.0, -1.0 + 2.0**-20]]), torch.tensor([[0.7]])])
+    return model
+
+
+TASKS = [((torch.ones(1, 2), torch.full((1, 1), goal)), (torch.ones(1, 2), torch.full((1, 1), 2.0))) for goal in (1, 3)]
+
+
+@pytest.mark.parametrize(("at_start", "verdict"), [(False, "pass"), (True, "fail")])
+def test_a_kink_within_the_first_disturbance_does_not_hide_what_is_right(at_start, verdict):
+    """A large network has units at every distance from their kinks: what bends from a large disturbance gets less."""
+    model = near_a_kink()
+    report = verification.check(
+        lambda model, tasks: fomaml(model, tasks, at_start=at_start),
+        model=model, inner_loss=loss, tasks=TASKS, inner_steps=1, inner_learning_rate=RATE,
+    )  # fmt: skip
+    assert report.verdict == verdict
+
+
+def test_a_trajectory_that_memory_is_too_small_for(monkeypatch):
+    """The points of an inner loop need not all be remembered while their Hessian-vector products are made."""
+    monkeypatch.setattr("verification.models.recent._AT_LEAST", 1)
+    monkeypatch.setattr("verification.models.standard.Recent", lambda _: Recent(3 * 13 * 8))
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    report = verification.check(
+        lambda model, tasks: fomaml(model, tasks, steps=3),
+        model=model, inner_loss=loss, tasks=TASKS, inner_steps=3, inner_learning_rate=RATE, order=2,
+    )  # fmt: skip
+    assert [found.name for found in report.diagnosis][:1] == ["A01"]
+
+
+def test_no_product_is_made_twice(monkeypatch):
+    """Many faults multiply the same vectors by the Hessians of the same points."""
+    from verification.models.torch_losses import TorchCosts
+
+    made, product = Counter(), TorchCosts.product
+
+    def counted(self, phi, u):
+        made[self, phi.tobytes(), u.tobytes()] += 1
+        return product(self, phi, u)
+
+    monkeypatch.setattr(TorchCosts, "product", counted)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    verification.check(
+        lambda model, tasks: fomaml(model, tasks, steps=2),
+        model=model, inner_loss=loss, tasks=TASKS, inner_steps=2, inner_learning_rate=RATE, order=2,
+    )  # fmt: skip
+    assert set(made.values()) == {1}
+
+
+def test_watching_imports_no_compiler():
+    """PyTorch's compiler takes seconds to import, which a step that does not use it is spared."""
+    script = (
+        "import sys, torch, verification\n"
+        "model = torch.nn.Linear(1, 1)\n"
+        "loss = lambda model, x: (model(x) ** 2).mean()\n"
+        "step = lambda model, tasks: torch.autograd.grad(loss(model, tasks[0][1]), list(model.parameters()))\n"
+        "tasks = [(torch.ones(2, 1), torch.ones(3, 1))]\n"
+        "verification.check(step, model=model, inner_loss=loss, tasks=tasks, inner_steps=0, inner_learning_rate=0.1)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
