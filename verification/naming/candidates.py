@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
 from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.combinations import combined
@@ -60,6 +61,15 @@ def candidates(order: Order) -> Iterator[Candidate]:
                 yield Candidate((fault.id,), variant, answer)
 
 
+def pairings(order: Order) -> Iterator[Candidate]:
+    """Yield the ways to pair variables and gradients wrongly that are not among the variants of the catalogue."""
+    fault = CATALOGUE["F05"]
+    for way in pairing.pairings() if order in fault.orders else ():
+        for words, make in ((f"{way}", pairing.in_update), (f"in the answer, {way}", pairing.in_answer)):
+            if words not in fault.variants:
+                yield Candidate((fault.id,), words, make(way))
+
+
 def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield every fault of the catalogue."""
     if any(observation.problem.outer_learning_rate is not None for observation in evidence.deciding):
@@ -73,6 +83,7 @@ def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     for id_, detail, answer in fitted(evidence, order):
         if order in CATALOGUE[id_].orders:
             yield Candidate((id_,), detail, answer)
+    yield from pairings(order)
 
 
 def weighted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
@@ -130,7 +141,7 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     bases: Iterator[Product] = (
         (candidate.faults, candidate.detail, candidate.answer)
-        for candidate in candidates(order)
+        for candidate in chain(candidates(order), pairings(order))
         if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
@@ -148,7 +159,7 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     bases: Iterator[Product] = (
         ((*ids, *outer.faults), joined(detail, outer.detail), together)
         for ids, detail, misreading in readings
-        for outer in able
+        for outer in chain(able, pairings(order))
         if not _excludes(outer, ids[0])
         if _may_give(evidence, probe, together := after(outer.answer, misreading))
     )
@@ -176,6 +187,8 @@ def _whole(evidence: Evidence) -> list[Observation]:
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
     """Return whether an answer, times anything, is what came to one problem."""
     predicted = evidence.predict(probe, answer)
+    if predicted.is_open:
+        return True
     if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
         return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
     return evidence.matches(probe, predicted)

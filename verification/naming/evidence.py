@@ -106,8 +106,12 @@ class Evidence:
             return self
         if steps not in self._shorter:
             short = (one for one in self.observations if one.problem.inner_grad_steps <= steps)
-            self._shorter[steps] = Evidence(short, self._declared)
+            self._shorter[steps] = self.of(short)
         return self._shorter[steps]
+
+    def of(self, observations: Iterable[Observation]) -> Evidence:
+        """Return the evidence of other answers, under the same conventions."""
+        return Evidence(observations, self._declared)
 
     def question(self, observation: Observation) -> Question:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""
@@ -161,6 +165,8 @@ class Evidence:
     def is_given_by(self, answer: AnswerFunction, observation: Observation) -> bool:
         """Return whether a fault gives an answer, to the rounding that right code or the fault itself amplifies."""
         predicted = self.predict(observation, answer)
+        if predicted.is_open:
+            return not self.is_right(observation)
         if self.matches(observation, predicted):
             return True
         if not self._is_near(observation, predicted):
@@ -205,6 +211,8 @@ class Evidence:
         correct, predicted = self.right(observation), self.predict(observation, answer)
         if predicted.overwritten is not None and observation.overwrote:
             return True
+        if predicted.is_open:
+            return False
         for chain, expected in correct.gradients.items():
             other = predicted.gradients[chain]
             if other is None and lost(observation, chain):

@@ -86,12 +86,14 @@ def under_a_scale(
     for shown, before in _scales_of(answer, order):
         factors = []
         for observation in observations:
+            if evidence.predict(observation, shown).is_open:
+                continue
             factor = factor_of(evidence, observation, shown)
             if factor is None:
                 break
             factors.append((factor, evidence.question(observation)))
         else:
-            for rule in _some(rules(factors, order)):
+            for rule in _some(rules(factors, order)):  # no rule where there are no factors
                 scale = (*before, *rule.faults)
                 whole = under(rule, shown) if rule.faults else shown
                 if (scale or ids) and evidence.matched_by(whole):
