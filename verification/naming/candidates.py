@@ -143,6 +143,7 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         (candidate.faults, candidate.detail, candidate.answer)
         for candidate in chain(candidates(order), pairings(order))
         if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
+        if not _adds_nothing(evidence, candidate, candidate.answer, right)
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
 
@@ -162,6 +163,7 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         for outer in chain(able, pairings(order))
         if not _excludes(outer, ids[0])
         if _may_give(evidence, probe, together := after(outer.answer, misreading))
+        if not _adds_nothing(evidence, outer, together, misreading)
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order, readings)))
     yield from (Candidate(*product) for product in combined(evidence, order, readings))
@@ -192,6 +194,11 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
     if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
         return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
     return evidence.matches(probe, predicted)
+
+
+def _adds_nothing(evidence: Evidence, candidate: Candidate, answer: AnswerFunction, beside: AnswerFunction) -> bool:
+    """Return whether a candidate explains no more than what is beside it, for it leaves the other answers open."""
+    return candidate.faults == ("F05",) and evidence.adds_nothing(answer, beside)
 
 
 def _excludes(outer: Candidate, inner: str) -> bool:

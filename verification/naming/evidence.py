@@ -213,15 +213,17 @@ class Evidence:
             return True
         if predicted.is_open:
             return False
-        for chain, expected in correct.gradients.items():
-            other = predicted.gradients[chain]
-            if other is None and lost(observation, chain):
-                return True
-            here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
-            there = np.zeros_like(here) if other is None else other
-            if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
-                return True
-        return False
+        if any(other is None and lost(observation, chain) for chain, other in predicted.gradients.items()):
+            return True
+        return _differ(observation, correct, predicted)
+
+    def adds_nothing(self, answer: AnswerFunction, beside: AnswerFunction) -> bool:
+        """Return whether a fault leaves answers open, and gives what another one gives wherever it does not."""
+        predicted = [(observation, self.predict(observation, answer)) for observation in self.deciding]
+        known = [(observation, outcome) for observation, outcome in predicted if not outcome.is_open]
+        return len(known) < len(predicted) and not any(
+            _differ(observation, self.predict(observation, beside), outcome) for observation, outcome in known
+        )
 
     def relative_error(self, observation: Observation, predicted: Outcome) -> float:
         """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""
@@ -235,6 +237,16 @@ class Evidence:
                 sizes.append(norm(expected))
         off, size = norm(errors), norm(sizes)
         return off / size if size else off
+
+
+def _differ(observation: Observation, one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes can be told apart by their gradients."""
+    for chain, leaf in one.gradients.items():
+        here = np.zeros(observation.problem.shape(chain)) if leaf is None else leaf
+        there = np.zeros_like(here) if (found := other.gradients[chain]) is None else found
+        if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
+            return True
+    return False
 
 
 def is_thin(observations: Sequence[Observation]) -> bool:
