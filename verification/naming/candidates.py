@@ -20,7 +20,7 @@ from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import fitted, under_a_free_scale
+from verification.naming.fits import fitted, under_a_free_scale, with_a_rate
 from verification.naming.precisions import SINGLE, precision_of
 from verification.naming.scaling import (
     SCALES,
@@ -141,9 +141,10 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     bases: Iterator[Product] = (
         (candidate.faults, candidate.detail, candidate.answer)
-        for candidate in chain(candidates(order), pairings(order))
+        for candidate in chain(
+            _without_pairings(order), (one for one, _ in _telling_pairings(evidence, telling, order))
+        )
         if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
-        if not _adds_nothing(evidence, candidate, candidate.answer, right)
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
 
@@ -155,17 +156,19 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
     # A fault whose answer takes long answers no second question.
-    able = [c for c in candidates(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
+    able = [c for c in _without_pairings(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
     readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in able if isinstance(c.answer, Misreading)]
+    outers = [*((one, probe) for one in able), *_telling_pairings(evidence, telling, order)]
     bases: Iterator[Product] = (
         ((*ids, *outer.faults), joined(detail, outer.detail), together)
         for ids, detail, misreading in readings
-        for outer in chain(able, pairings(order))
+        for outer, shown in outers
         if not _excludes(outer, ids[0])
-        if _may_give(evidence, probe, together := after(outer.answer, misreading))
-        if not _adds_nothing(evidence, outer, together, misreading)
+        if _may_give(evidence, shown, together := after(outer.answer, misreading))
     )
-    yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order, readings)))
+    others = [(c.faults, c.detail, c.answer) for c, _ in outers if not isinstance(c.answer, Misreading)]
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_rate(evidence, others))
+    yield from _under_scales(evidence, telling, order, (bases, fitted_products))
     yield from (Candidate(*product) for product in combined(evidence, order, readings))
 
 
@@ -189,16 +192,25 @@ def _whole(evidence: Evidence) -> list[Observation]:
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
     """Return whether an answer, times anything, is what came to one problem."""
     predicted = evidence.predict(probe, answer)
-    if predicted.is_open:
-        return True
     if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
         return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
     return evidence.matches(probe, predicted)
 
 
-def _adds_nothing(evidence: Evidence, candidate: Candidate, answer: AnswerFunction, beside: AnswerFunction) -> bool:
-    """Return whether a candidate explains no more than what is beside it, for it leaves the other answers open."""
-    return candidate.faults == ("F05",) and evidence.adds_nothing(answer, beside)
+def _without_pairings(order: Order) -> Iterator[Candidate]:
+    return (candidate for candidate in candidates(order) if candidate.faults != ("F05",))
+
+
+def _telling_pairings(
+    evidence: Evidence, telling: Sequence[Observation], order: Order
+) -> Iterator[tuple[Candidate, Observation]]:
+    """Yield the wrong ways to pair of which a wrong answer can tell more than that they leave it open; and that one."""
+    for candidate in chain(candidates(order), pairings(order)):
+        if candidate.faults == ("F05",):
+            shown = (one for one in telling if evidence.shows(one, candidate.answer))
+            first = next(shown, None)
+            if first is not None:
+                yield candidate, first
 
 
 def _excludes(outer: Candidate, inner: str) -> bool:

@@ -217,13 +217,9 @@ class Evidence:
             return True
         return _differ(observation, correct, predicted)
 
-    def adds_nothing(self, answer: AnswerFunction, beside: AnswerFunction) -> bool:
-        """Return whether a fault leaves answers open, and gives what another one gives wherever it does not."""
-        predicted = [(observation, self.predict(observation, answer)) for observation in self.deciding]
-        known = [(observation, outcome) for observation, outcome in predicted if not outcome.is_open]
-        return len(known) < len(predicted) and not any(
-            _differ(observation, self.predict(observation, beside), outcome) for observation, outcome in known
-        )
+    def agree(self, observation: Observation, one: AnswerFunction, other: AnswerFunction) -> bool:
+        """Return whether two faults give the same answer to a problem, to what is allowed around it."""
+        return not _differ(observation, self.predict(observation, one), self.predict(observation, other))
 
     def relative_error(self, observation: Observation, predicted: Outcome) -> float:
         """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import combinations, islice
-from typing import Any
+from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,10 +118,11 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
     for reading in readings:
         ids, detail, change = reading
         # Of a misread question, a rate alone: every other fit takes as long, and is less likely.
-        for family in _families(step) if reading is AS_ASKED else islice(_rates(), 1):
+        for family in _families(step) if reading is AS_ASKED else _rates():
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
-            value = search(evidence, family, change, is_scaled=True)
+            beside = _alone if reading is AS_ASKED else partial(after, inner=change)
+            value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
                 yield (*ids, family.id), words, after(family.make(value), change)
@@ -129,6 +130,25 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
             continue
         for _, words, answer in step_counts(evidence, change, is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), answer
+
+
+def with_a_rate(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
+    """Yield faults of a question with another rate, fitted, with a factor of each answer left open."""
+    wrong = wrong_ones(evidence)
+    for ids, detail, answer in faults:
+        for family in _rates() if all(_is_whole(evidence, one, answer) for one in wrong) else ():
+            if any(is_same_choice(family.id, id_) for id_ in ids):
+                continue
+            value = search(evidence, family, partial(after, answer), is_scaled=True)
+            if value is not None:
+                words = joined(detail, f"{family.words} {decimal(value)}")
+                yield (*ids, family.id), words, after(answer, cast(Misreading, family.make(value)))
+
+
+def _is_whole(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> bool:
+    """Return whether a fault gives every leaf in its shape, so that its answers can be followed to another number."""
+    found = evidence.predict(observation, answer).gradients
+    return all(leaf is not None and leaf.shape == observation.problem.shape(chain) for chain, leaf in found.items())
 
 
 def _clips() -> Iterator[Family]:
@@ -173,23 +193,30 @@ def _largest(gradient: NDArray[Any]) -> float:
     return float(np.max(np.abs(gradient)))
 
 
+def _alone(answer: AnswerFunction) -> AnswerFunction:
+    return answer
+
+
 def search(
-    evidence: Evidence, family: Family, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False
+    evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction] = _alone, *, is_scaled: bool = False
 ) -> float | None:
-    """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there."""
-    probe = _probe(evidence, family)
+    """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there.
+
+    `beside` puts a member of the family together with another fault.
+    """
+    probe = _probe(evidence, family, beside)
     got = None if probe is None else returned(probe)
     if probe is None or got is None:
         return None
 
     def is_found(value: float) -> bool:
-        answer = after(family.make(value), change)
+        answer = beside(family.make(value))
         if is_scaled:
             return factor_of(evidence, probe, answer) is not None
         return evidence.is_given_by(answer, probe)
 
     def residual(value: float) -> NDArray[Any]:
-        predicted = vector(evidence.predict(probe, after(family.make(value), change)))
+        predicted = vector(evidence.predict(probe, beside(family.make(value))))
         return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
 
     distances = []
@@ -201,7 +228,7 @@ def search(
                 return start
             distances.append((distance, start))
     for distance, start in sorted(distances)[:_BEST]:
-        if distance > _PROMISING * norm(got) and change is not AS_ASKED[2]:
+        if distance > _PROMISING * norm(got) and beside is not _alone:
             break
         value = _gauss_newton(residual, start, family.turn)
         if value is not None:
@@ -211,11 +238,17 @@ def search(
     return None
 
 
-def _probe(evidence: Evidence, family: Family) -> Observation | None:
-    """Return the wrong answer to fit to: one inner step shows a rate best, but in Reptile nothing but a scale."""
+def _probe(evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction]) -> Observation | None:
+    """Return the wrong answer to fit to: one inner step shows a rate best, but in Reptile nothing but a scale.
+
+    Beside one step too few it shows nothing: then the next answer is fitted.
+    """
     whole = [one for one in wrong_ones(evidence) if returned(one) is not None]
     few = [one for one in whole if one.problem.inner_grad_steps == 1 and one.problem.order != "reptile"]
-    return next(iter([*few, *whole] if family.is_rate else whole), None)
+    if not family.is_rate or beside is _alone:
+        return next(iter([*few, *whole] if family.is_rate else whole), None)
+    ends = [beside(family.make(value)) for value in (family.starts[0], family.starts[-1])]
+    return next((one for one in (*few, *whole) if not evidence.agree(one, *ends)), None)
 
 
 def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn: float = 1e-7) -> float | None:

@@ -83,6 +83,8 @@ def test_a_factor_without_a_rule_has_no_name():
         (scales.displaced(place.with_steps(lambda _: 4)), "reptile", {"G03", "B12"}),
         (after(scales.with_scaled_loss(0.02), fault("C04")), 1, {"C04", "G10"}),
         (after(tasks.weighted(lambda count: [0.5, 0.3, 0.2][:count]), fault("C01")), 1, {"C01", "D12"}),
+        (after(fault("D12", "last micro-batch of 2 left out"), scales.with_scaled_loss(0.02)), 1, {"D12", "G10"}),
+        (after(scales.with_rate(0.001), fault("B02")), 1, {"B02", "G01"}),
         (under(lambda question: question.tasks, after(fault("C01"), fault("B02"))), 1, {"D01", "C01", "B02"}),
     ],
 )
