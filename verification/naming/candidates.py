@@ -20,7 +20,7 @@ from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import fitted, under_a_free_scale, with_a_rate
+from verification.naming.fits import fitted, under_a_free_scale, with_a_number
 from verification.naming.precisions import SINGLE, precision_of
 from verification.naming.scaling import (
     SCALES,
@@ -167,7 +167,7 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         if _may_give(evidence, shown, together := after(outer.answer, misreading))
     )
     others = [(c.faults, c.detail, c.answer) for c, _ in outers if not isinstance(c.answer, Misreading)]
-    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_rate(evidence, others))
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
     yield from _under_scales(evidence, telling, order, (bases, fitted_products))
     yield from (Candidate(*product) for product in combined(evidence, order, readings))
 

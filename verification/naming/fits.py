@@ -21,7 +21,7 @@ from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_same_choice, joined
+from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_nothing, is_same_choice, joined
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
 
@@ -128,15 +128,19 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
                 yield (*ids, family.id), words, after(family.make(value), change)
         if any(is_same_choice("B12", id_) for id_ in ids):
             continue
-        for _, words, answer in step_counts(evidence, change, is_scaled=True):
+        for _, words, answer in step_counts(evidence, partial(after, inner=change), is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), answer
 
 
-def with_a_rate(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
-    """Yield faults of a question with another rate, fitted, with a factor of each answer left open."""
+def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
+    """Yield faults of a question with another rate or number of steps, with a factor of each answer left open."""
     wrong = wrong_ones(evidence)
     for ids, detail, answer in faults:
-        for family in _rates() if all(_is_whole(evidence, one, answer) for one in wrong) else ():
+        if not all(_is_whole(evidence, one, answer) for one in wrong):
+            continue
+        for _, words, whole in step_counts(evidence, partial(after, answer), is_scaled=True):
+            yield (*ids, "B12"), joined(detail, words), whole
+        for family in _rates():
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
             value = search(evidence, family, partial(after, answer), is_scaled=True)
@@ -288,25 +292,27 @@ _STEP_RULES: dict[str, Callable[[int, int], int]] = {
 _MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
 
 
-def step_counts(evidence: Evidence, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False) -> Iterator[Named]:
+def step_counts(
+    evidence: Evidence, beside: Callable[[Any], AnswerFunction] = _alone, *, is_scaled: bool = False
+) -> Iterator[Named]:
     """Find the simplest rule by which the number of inner steps that were taken follows from K."""
     taken: dict[int, set[int]] = {}
     for observation in evidence.deciding:
         steps = observation.problem.inner_grad_steps
         near = taken.get(steps, {*range(_MOST_STEPS + 1), *(steps * factor for factor in range(1, 4))})
-        taken[steps] = {k for k in near if _are_taken(evidence, observation, after(_steps(k), change), is_scaled)}
+        taken[steps] = {k for k in near if _are_taken(evidence, observation, beside(_steps(k)), is_scaled)}
         if not taken[steps]:
             return
     for words, rule in _STEP_RULES.items():
         for c in range(1, _MOST_STEPS + 1):
             if all(rule(steps, c) in found for steps, found in taken.items()):
-                answer = after(place.with_steps(partial(_by_rule, rule, c)), change)
+                answer = beside(place.with_steps(partial(_by_rule, rule, c)))
                 yield "B12", f"inner steps: {words.format(c=c)}", answer
                 return
 
 
 def _are_taken(evidence: Evidence, observation: Observation, answer: AnswerFunction, is_scaled: bool) -> bool:
-    if is_scaled and np.any(vector(evidence.right(observation))):
+    if is_scaled and not is_nothing(observation):
         forms = [answer] if observation.problem.order != "reptile" else [answer, scales.displaced(answer)]
         return any(factor_of(evidence, observation, form) is not None for form in forms)
     return evidence.is_given_by(answer, observation)

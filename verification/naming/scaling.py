@@ -75,6 +75,12 @@ def factor_of(evidence: Evidence, observation: Observation, answer: AnswerFuncti
     return factor if evidence.is_given_by(under(lambda _: factor, answer), observation) else None
 
 
+def is_nothing(observation: Observation) -> bool:
+    """Return whether an answer is 0, which any factor leaves as it is."""
+    got = returned(observation, none_is_zero=True)
+    return got is not None and not np.any(got)
+
+
 def under_a_scale(
     evidence: Evidence, observations: Sequence[Observation], base: Product, order: Order
 ) -> Iterator[Product]:
@@ -89,6 +95,8 @@ def under_a_scale(
             if evidence.predict(observation, shown).is_open:
                 continue
             factor = factor_of(evidence, observation, shown)
+            if factor is None and is_nothing(observation) and evidence.is_given_by(shown, observation):
+                continue  # Reptile without a step: any factor of 0 gives 0
             if factor is None:
                 break
             factors.append((factor, evidence.question(observation)))

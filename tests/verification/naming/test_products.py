@@ -85,6 +85,9 @@ def test_a_factor_without_a_rule_has_no_name():
         (after(tasks.weighted(lambda count: [0.5, 0.3, 0.2][:count]), fault("C01")), 1, {"C01", "D12"}),
         (after(fault("D12", "last micro-batch of 2 left out"), scales.with_scaled_loss(0.02)), 1, {"D12", "G10"}),
         (after(scales.with_rate(0.001), fault("B02")), 1, {"B02", "G01"}),
+        (after(fault("D06"), place.with_steps(lambda steps: max(steps, 2))), 1, {"D06", "B12"}),
+        (under(lambda _: 0.01, place.with_steps(lambda steps: steps // 2)), "reptile", {"D11", "B12"}),
+        (under(lambda _: 0.01, fault("B02")), "reptile", {"D11", "B02"}),
         (under(lambda question: question.tasks, after(fault("C01"), fault("B02"))), 1, {"D01", "C01", "B02"}),
     ],
 )
