@@ -79,7 +79,7 @@ def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor, faults with one number that nobody knows beforehand, and weights over tasks and steps."""
-    yield from (Candidate(*product) for product in under_a_scale(evidence, _whole(evidence), ((), "", right), order))
+    yield from (Candidate(*product) for product in under_a_scale(evidence, whole(evidence), ((), "", right), order))
     for id_, detail, answer in fitted(evidence, order):
         if order in CATALOGUE[id_].orders:
             yield Candidate((id_,), detail, answer)
@@ -135,7 +135,7 @@ def _confined(answer: AnswerFunction, condition: str) -> AnswerFunction:
 
 def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor beside any fault; beside one with a fitted number where that is no fault of the catalogue."""
-    telling = _whole(evidence)
+    telling = whole(evidence)
     if not telling:
         return
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
@@ -151,7 +151,7 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield any fault that answers a misread question, with a factor or without."""
-    telling = _whole(evidence)
+    telling = whole(evidence)
     if not telling:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
@@ -183,7 +183,7 @@ def _under_scales(
             return
 
 
-def _whole(evidence: Evidence) -> list[Observation]:
+def whole(evidence: Evidence) -> list[Observation]:
     """Return the wrong answers; none at all where one of them lacks a leaf, which no factor gives."""
     wrong = wrong_ones(evidence)
     return wrong if all(returned(observation, none_is_zero=True) is not None for observation in wrong) else []

@@ -17,7 +17,7 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
-from verification.naming.algorithms import undeclared, wrong_parts
+from verification.naming.algorithms import undeclared, undeclared_under_a_scale, wrong_parts
 from verification.naming.candidates import (
     Candidate,
     fitted_ones,
@@ -37,7 +37,8 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, undeclared_under_a_scale,
+    weighted, paired,
 )  # fmt: skip
 
 
