@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, order, parameters, place, scales, state
+from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
 from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_nothing, is_same_choice, joined
+from verification.naming.scaling import AS_ASKED, Product, Reading, after, alone, factor_of, is_same_choice, joined
+from verification.naming.steps import MOST_STEPS, step_counts
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
 
@@ -108,7 +109,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         yield "B12", words, answer
     if step == 2:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
-        for window in range(3, min(most, _MOST_STEPS)):
+        for window in range(3, min(most, MOST_STEPS)):
             yield "A08", f"the last {window}", order.last_steps_only(window)
     yield from _left_out(evidence)
 
@@ -121,7 +122,7 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
         for family in _families(step) if reading is AS_ASKED else _rates():
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
-            beside = _alone if reading is AS_ASKED else partial(after, inner=change)
+            beside = alone if reading is AS_ASKED else partial(after, inner=change)
             value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
@@ -197,12 +198,8 @@ def _largest(gradient: NDArray[Any]) -> float:
     return float(np.max(np.abs(gradient)))
 
 
-def _alone(answer: AnswerFunction) -> AnswerFunction:
-    return answer
-
-
 def search(
-    evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction] = _alone, *, is_scaled: bool = False
+    evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction] = alone, *, is_scaled: bool = False
 ) -> float | None:
     """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there.
 
@@ -232,7 +229,7 @@ def search(
                 return start
             distances.append((distance, start))
     for distance, start in sorted(distances)[:_BEST]:
-        if distance > _PROMISING * norm(got) and beside is not _alone:
+        if distance > _PROMISING * norm(got) and beside is not alone:
             break
         value = _gauss_newton(residual, start, family.turn)
         if value is not None:
@@ -249,7 +246,7 @@ def _probe(evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFun
     """
     whole = [one for one in wrong_ones(evidence) if returned(one) is not None]
     few = [one for one in whole if one.problem.inner_grad_steps == 1 and one.problem.order != "reptile"]
-    if not family.is_rate or beside is _alone:
+    if not family.is_rate or beside is alone:
         return next(iter([*few, *whole] if family.is_rate else whole), None)
     ends = [beside(family.make(value)) for value in (family.starts[0], family.starts[-1])]
     return next((one for one in (*few, *whole) if not evidence.agree(one, *ends)), None)
@@ -277,54 +274,6 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
         if abs(move) <= _SETTLED * abs(value):
             return value
     return value
-
-
-#: What people take for K, simplest first; c is fitted. A rule that gives K itself everywhere explains nothing.
-_STEP_RULES: dict[str, Callable[[int, int], int]] = {
-    "always {c}": lambda _, c: c,
-    "K, but at most {c}": min,
-    "K, but at least {c}": max,
-    "{c} K": lambda steps, c: c * steps,
-    "K + {c}": lambda steps, c: steps + c,
-    "K − {c}, but at least 0": lambda steps, c: max(steps - c, 0),
-    "K / {c}, rounded down": lambda steps, c: steps // c,
-}
-_MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
-
-
-def step_counts(
-    evidence: Evidence, beside: Callable[[Any], AnswerFunction] = _alone, *, is_scaled: bool = False
-) -> Iterator[Named]:
-    """Find the simplest rule by which the number of inner steps that were taken follows from K."""
-    taken: dict[int, set[int]] = {}
-    for observation in evidence.deciding:
-        steps = observation.problem.inner_grad_steps
-        near = taken.get(steps, {*range(_MOST_STEPS + 1), *(steps * factor for factor in range(1, 4))})
-        taken[steps] = {k for k in near if _are_taken(evidence, observation, beside(_steps(k)), is_scaled)}
-        if not taken[steps]:
-            return
-    for words, rule in _STEP_RULES.items():
-        for c in range(1, _MOST_STEPS + 1):
-            if all(rule(steps, c) in found for steps, found in taken.items()):
-                answer = beside(place.with_steps(partial(_by_rule, rule, c)))
-                yield "B12", f"inner steps: {words.format(c=c)}", answer
-                return
-
-
-def _are_taken(evidence: Evidence, observation: Observation, answer: AnswerFunction, is_scaled: bool) -> bool:
-    if is_scaled and not is_nothing(observation):
-        forms = [answer] if observation.problem.order != "reptile" else [answer, scales.displaced(answer)]
-        return any(factor_of(evidence, observation, form) is not None for form in forms)
-    return evidence.is_given_by(answer, observation)
-
-
-@cache
-def _steps(count: int) -> AnswerFunction:
-    return place.with_steps(lambda _: count)
-
-
-def _by_rule(rule: Callable[[int, int], int], c: int, steps: int) -> int:
-    return rule(steps, c)
 
 
 def _left_out(evidence: Evidence) -> Iterator[Named]:

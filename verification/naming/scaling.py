@@ -48,6 +48,11 @@ def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
     return lambda question: outer(inner.change(question))
 
 
+def alone(answer: AnswerFunction) -> AnswerFunction:
+    """Return a fault with nothing beside it."""
+    return answer
+
+
 def is_same_choice(one: str, other: str) -> bool:
     """Return whether two faults are of the same choice: a step makes one of them at a time."""
     return one == other or any({one, other} <= choice for choice in _CHOICES)
