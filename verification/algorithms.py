@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from verification.oracles.hessian_free import HessianFree
+from verification.oracles.implicit import Implicit
 from verification.oracles.updates import (
     Adam,
     ClipByNorm,
@@ -23,6 +24,7 @@ from verification.oracles.updates import (
     InnerUpdate,
     Momentum,
     Part,
+    Proximal,
     RatesByStep,
     RMSProp,
     WeightDecay,
@@ -60,7 +62,8 @@ class Algorithm:
     rates the outer loop learns as well: none, one for each entry of the variables, or one for each leaf, and
     `adds_support` that S(θ) is added to the outer costs. `needs_all_used` tells that right code may differ on a
     variable that a cost ignores: PyTorch's optimizers pass over it, and √v has no derivative there. `hessian_free` has
-    the differences that stand for products with Hessians at second order.
+    the differences that stand for products with Hessians at second order, and `implicit` the inverse that stands for
+    the Jacobian of the whole inner loop.
     """
 
     spelled: str = ""
@@ -71,6 +74,7 @@ class Algorithm:
     adds_support: bool = False
     needs_all_used: bool = False
     hessian_free: HessianFree | None = None
+    implicit: Implicit | None = None
 
     def __str__(self) -> str:
         return self.spelled or "plain gradient descent"
@@ -85,10 +89,12 @@ class Algorithm:
         """Whether differences of values can give its derivative: not where something is held, nor around jumps.
 
         g/(√v + ε) is nearly the sign of g at first, and jumps where an entry of an inner gradient passes 0. What has
-        differences in place of Hessians is no derivative of anything.
+        differences in place of Hessians is no derivative of anything, and an implicit gradient none of the loop.
         """
-        return self.hessian_free is None and not any(
-            part.held or isinstance(part, RMSProp | Adam) for part in self._parts
+        return (
+            self.hessian_free is None
+            and self.implicit is None
+            and not any(part.held or isinstance(part, RMSProp | Adam) for part in self._parts)
         )
 
     @property
@@ -100,7 +106,7 @@ PLAIN = Algorithm()
 
 
 #: What an ingredient makes.
-Made: TypeAlias = Part | Weights | Rates | HessianFree | str
+Made: TypeAlias = Part | Weights | Rates | HessianFree | Implicit | str
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,12 @@ def _per_fedavg(delta: float) -> HessianFree:
     return HessianFree(delta=delta)
 
 
+def _imaml(strength: float, cg_steps: float) -> Implicit:
+    if not strength or cg_steps != int(cg_steps):
+        raise ValueError("algorithm: expected a lambda above 0 and a whole number of steps in imaml(lambda, cg=0).")
+    return Implicit(strength=strength, cg_steps=int(cg_steps))
+
+
 def _meta_sgd(**flags: bool) -> Rates:
     return Rates.BY_LEAF if flags[_BY_LEAF] else Rates.BY_ENTRY
 
@@ -217,6 +229,8 @@ INGREDIENTS: dict[str, Ingredient] = {
                    "Li et al. 2017, algorithm 1", _meta_sgd, (_BY_LEAF,), "meta-sgd"),
         Ingredient("per-fedavg", {"delta": 1e-3}, "H u as (∇S(φ + δu) − ∇S(φ − δu))/2δ at order 2 (HF); at order 1, FO",
                    "Fallah et al. 2020, section 5", _per_fedavg, (), "per-fedavg(0.001)"),
+        Ingredient("imaml", {"lambda": None, "cg": 0.0}, "φ ← φ − α(g + λ(φ − θ)); at order 2 (I + H/λ)⁻¹∇Q at φ_K",
+                   "Rajeswaran et al. 2019, lemma 1 and algorithm 2", _imaml, (), "imaml(2)"),
         Ingredient("anil", {}, "the inner loop adapts the last layer alone", "Raghu et al. 2020, section 4",
                    lambda: "head", (), "anil"),
         Ingredient("cavia", {}, "context parameters adapt alone, from 0, and the outer loop learns all others",
@@ -245,12 +259,16 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
     parts = tuple(value for _, value in made if isinstance(value, Part))
     words = [value for _, value in made if isinstance(value, str)]
     rates = [value for _, value in made if isinstance(value, Rates)]
+    inverses = [value for _, value in made if isinstance(value, Implicit)]
     differences = [value for _, value in made if isinstance(value, HessianFree)]
     weights: Sequence[Any] = [value for _, value in made if callable(value)]
     if rates and parts:
         raise ValueError(f"algorithm: expected meta-sgd without another inner update, but got {' and '.join(texts)}.")
     if differences and len(made) > 1:
         raise ValueError(f"algorithm: expected per-fedavg alone, but got {' and '.join(texts)}.")
+    if inverses and len(made) > 1:
+        raise ValueError(f"algorithm: expected imaml alone, but got {' and '.join(texts)}.")
+    parts += tuple(Proximal(strength=value.strength) for value in inverses)
     if max(len(words), len(weights), len(rates)) > 1:
         raise ValueError(f"algorithm: expected at most one of a kind in {spelled!r}, but got {' and '.join(texts)}.")
     return Algorithm(
@@ -261,6 +279,7 @@ def algorithm(spelled: str | Algorithm) -> Algorithm:
         rates=rates[0] if rates else None,
         adds_support=any(isinstance(value, AddedSupport) for value in weights),
         hessian_free=differences[0] if differences else None,
+        implicit=inverses[0] if inverses else None,
         needs_all_used=any(isinstance(part, WeightDecay | RMSProp | Adam) for part in parts),
     )
 

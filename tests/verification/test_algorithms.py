@@ -28,6 +28,8 @@ SPELLED = [
     ("rates-by-step(1, 0.5)", "rates-by-step(1, 0.5)"),
     ("Meta-SGD (by-leaf)", "meta-sgd(by-leaf)"),
     ("Per-FedAvg", "per-fedavg(0.001)"),
+    ("iMAML(2)", "imaml(2)"),
+    ("imaml(0.5, cg=5)", "imaml(0.5, 5)"),
     (" ", ""),
 ]
 
@@ -53,6 +55,9 @@ def test_an_algorithm_is_spelled_in_full(text, full):
         ("mldg(0)", "a beta above 0"),
         ("per-fedavg(0)", "a delta above 0"),
         ("per-fedavg + adam", "per-fedavg alone"),
+        ("imaml(0)", "a lambda above 0"),
+        ("imaml(2, 1.5)", "a whole number of steps"),
+        ("imaml(2) + adam", "imaml alone"),
         ("meta-sgd + adam", "without another inner update"),
         ("((", "NAME"),
     ],
@@ -105,7 +110,7 @@ def test_updates_with_jumps_agree_with_differences_where_there_is_none(text):
 
 
 @pytest.mark.parametrize(
-    "text", [*SMOOTH, "per-fedavg", "adam", "adam(held)", "momentum(0.9, held)", "clip-by-norm(0.5, held)"]
+    "text", [*SMOOTH, "per-fedavg", "imaml(4)", "adam", "adam(held)", "momentum(0.9, held)", "clip-by-norm(0.5, held)"]
 )
 @pytest.mark.parametrize("order", [1, 2, "reptile"])
 def test_faults_start_from_the_same_right_answer(text, order):
@@ -146,6 +151,58 @@ def test_differences_of_gradients_by_hand():
         expected = np.mean([gradient[name] for gradient in found], axis=0)
         assert truth[name] == pytest.approx(expected, rel=1e-11, abs=1e-12)
     assert np.linalg.norm(truth["w1"] - exact["w1"]) > 1e-6 * np.linalg.norm(exact["w1"])
+
+
+def test_an_implicit_gradient_is_that_of_the_exact_solution():
+    """Where the inner loop has converged, iMAML is the derivative of Q(φ*(θ)): differences through the whole loop."""
+    setting = replace(
+        problem("quadratic", order=2, algorithm="imaml(2)"), inner_grad_steps=80, inner_learning_rate=0.25
+    )
+    truth = by_unrolling(setting).answer.gradients
+    step, by_hand = 1e-6, {name: np.zeros_like(leaf) for name, leaf in setting.variables.items()}
+    for name, leaf in setting.variables.items():
+        for entry in np.ndindex(leaf.shape):
+            aside = np.zeros_like(leaf)
+            aside[entry] = step
+            ahead, behind = (_after_proximal_steps(setting, name, leaf + sign * aside) for sign in (1, -1))
+            by_hand[name][entry] = (ahead - behind) / (2 * step)
+    for name, gradient in by_hand.items():
+        assert truth[name] == pytest.approx(gradient, rel=1e-8, abs=1e-8)
+
+
+def _after_proximal_steps(setting, name, leaf, strength=2.0):
+    """Return the mean outer cost after φ ← φ − α(∇S(φ) + λ(φ − θ)), from variables of which one is another."""
+    theta = {**setting.variables, name: leaf}
+    costs = []
+    for support, query in setting.tasks():
+        phi = theta
+        for _ in range(setting.inner_grad_steps):
+            slopes = setting.inner_gradient(support, phi)
+            phi = {
+                one: phi[one] - setting.inner_learning_rate * (slopes[one] + strength * (phi[one] - theta[one]))
+                for one in phi
+            }
+        costs.append(setting.outer_cost(query, phi))
+    return np.mean(costs)
+
+
+def test_conjugate_gradients_that_end_early_are_as_good_as_the_solution():
+    """Under imaml(λ, n) what n steps leave is in the bound, and where none is left over it is next to nothing."""
+    few, enough = (by_unrolling(problem("quadratic", order=2, algorithm=f"imaml(2, {n})")) for n in (3, 20))
+    exact = by_unrolling(problem("quadratic", order=2, algorithm="imaml(2)"))
+    by_steps = right(pose(problem("quadratic", order=2, algorithm="imaml(2, 3)"))).gradients
+    for chain, gradient in exact.answer.gradients.items():
+        assert few.answer.gradients[chain] == pytest.approx(gradient, rel=1e-14)
+        off = np.linalg.norm(by_steps[chain] - gradient)
+        assert 1e-6 < off <= few.errors[chain] * (1 + 1e-12)
+        assert enough.errors[chain] < 1e-10
+
+
+def test_no_gradient_is_expected_where_the_inner_problem_has_no_minimum():
+    """Where I + H/λ is not positive definite the expected gradient is no number, and no bound can be derived."""
+    assert not np.all(
+        np.isfinite(by_unrolling(problem("bilinear", order=2, algorithm="imaml(0.1)")).answer.gradients["latent"])
+    )
 
 
 def test_differences_of_gradients_are_exact_on_a_quadratic_cost():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification.faults import algorithms
+from verification.faults import algorithms, implicit
 from verification.faults.algorithms import with_update
 from verification.faults.catalogue import EVERY, MAML, Fault
 from verification.faults.question import AnswerFunction
@@ -116,6 +116,17 @@ def _faults() -> list[Fault]:
               "Take the inner gradient by the variables that are declared to adapt, and update them alone.",
               {"all of them": algorithms.everything_adapts, "the others in their place": algorithms.others_adapt},
               EVERY),
+        Fault("O14", "another implicit gradient than is declared", "(I + H/λ)⁻¹∇Q(φ_K), wrong",
+              "none confirmed", "iMAML, K ≥ 1",
+              "Take the outer gradient at the end of the inner loop, and solve (I + H/λ) g = ∇Q with the Hessian H of "
+              "the inner cost there, on the support data. Each inner step has the gradient of ½ λ ‖φ − θ‖² too.",
+              {"(I + H)⁻¹, without λ": implicit.without_strength,
+               "(I + λH)⁻¹": implicit.strength_for_inverse, "(I − H/λ)⁻¹": implicit.other_sign,
+               "(λI + H)⁻¹, not times λ": implicit.not_times_strength,
+               "all of it at θ": implicit.at_start, "H at θ": implicit.hessian_at_start,
+               "H of the query data": implicit.hessian_of_query,
+               "differentiated through the loop": implicit.through_the_loop,
+               "2λ in the pull": implicit.twice_the_pull, "λ/2 in the pull": implicit.half_the_pull}, (2,)),
     ]  # fmt: skip
 
 

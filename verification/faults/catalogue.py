@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verification.faults import data, order, parameters, place, scales, state, tasks
+from verification.faults import data, order, pairing, parameters, place, scales, state, tasks
 from verification.faults.question import AnswerFunction
 from verification.orders import Order
 
@@ -249,9 +249,10 @@ def _parameters() -> list[Fault]:
               "does not.", {"": parameters.nothing_for_what_stays}),
         Fault("F05", "parameters and gradients paired by position", "permuted updates",
               "learn2learn maml_update pairs by position", "equal shapes, different gradients",
-              "Pair parameters and gradients by name.", {"": parameters.paired_wrongly,
-               "of those that adapt": parameters.adapting_paired_wrongly,
-               "after None was left out": parameters.paired_without_unused}, EVERY),
+              "Pair parameters and gradients by name.", {"": pairing.paired_wrongly,
+               "of those that adapt": pairing.adapting_paired_wrongly,
+               **{str(way): pairing.in_update(way) for way in pairing.USUAL_IN_UPDATE},
+               **{f"in the answer, {way}": pairing.in_answer(way) for way in pairing.USUAL_IN_ANSWER}}, EVERY),
     ]  # fmt: skip
 
 

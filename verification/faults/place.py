@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,4 +166,4 @@ def scaled(found: Outcome, factor: float) -> Outcome:
     gradients = {
         chain: None if leaf is None else leaf * leaf.dtype.type(factor) for chain, leaf in found.gradients.items()
     }
-    return Outcome(found.cost, gradients, found.adapted, found.overwritten)
+    return replace(found, gradients=gradients)

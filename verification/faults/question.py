@@ -99,13 +99,15 @@ def pose_in(problem: Problem, dtype: Any, call: int = 0) -> Question:
 class Outcome:
     """What a step with a fault returns: cost, gradients by key chain (None: no gradient reached it), φ_K of each task.
 
-    `overwritten` holds what the fault leaves in the caller's variables, where it leaves something.
+    `overwritten` holds what the fault leaves in the caller's variables, where it leaves something. An outcome `is_open`
+    where code with the fault raises, or gives what nobody knows: the rest is then the right answer.
     """
 
     cost: float
     gradients: dict[str, NDArray[Any] | None]
     adapted: list[FlatArray] = field(default_factory=list)
     overwritten: FlatArray | None = None
+    is_open: bool = False
 
 
 #: What a step answers to a question: the right one, or one with a fault.

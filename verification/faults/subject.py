@@ -22,11 +22,17 @@ class FaultySubject:
         self._calls: Counter[tuple[Any, ...]] = Counter()
 
     def __call__(self, problem: Problem) -> tuple[Any, ...]:
-        """Return (cost, gradients, adapted), and write over the caller's variables if the fault does."""
+        """Return (cost, gradients, adapted), and write over the caller's variables if the fault does.
+
+        Raises:
+            ValueError: what code with the fault would give is open.
+        """
         key = (problem.name, problem.order, str(problem.dtype))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α
             found = self._answer(pose_in(problem, problem.dtype, self._calls[key]))
         self._calls[key] += 1
+        if found.is_open:
+            raise ValueError("operands of these shapes could not be broadcast together.")
         rows = [problem.split(adapted) for adapted in found.adapted]
         if problem.options.return_inner_v == "first":
             rows = rows[:1]

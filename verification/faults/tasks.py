@@ -135,14 +135,19 @@ LEFT_IN: dict[str, AnswerFunction] = {
 }
 
 
-def left_in(variant: str, weight: Callable[[Question], float]) -> AnswerFunction:
-    """D06: g + c L, with the inner gradients L of a variant."""
+def added(other: AnswerFunction, weight: Callable[[Question], float]) -> AnswerFunction:
+    """G + c L, with the gradients L of another answer."""
 
     def answer(question: Question) -> Outcome:
-        found, inner = right(question), LEFT_IN[variant](question)
-        return replace(found, gradients=combination([found, inner], (1.0, weight(question))))
+        found = right(question)
+        return replace(found, gradients=combination([found, other(question)], (1.0, weight(question))))
 
     return answer
+
+
+def left_in(variant: str, weight: Callable[[Question], float]) -> AnswerFunction:
+    """D06: g + c L, with the inner gradients L of a variant."""
+    return added(LEFT_IN[variant], weight)
 
 
 def _left_in(work: Work, found: Solved, points: Points, weight: float) -> Solved:

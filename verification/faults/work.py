@@ -241,6 +241,8 @@ def solve(
             if work.view.update is not None and work.view.update.learns_rates:
                 gradient = gradient + _at_rates(work, work.view.update, points[:k], points[k])
             gradients.append(gradient)
+        elif work.view.implicit is not None:
+            gradients.append(implicitly(work, points[k]) * work.view.outer_mask)
         else:
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
     costs = [work.outer_cost(points[k]) for k in ks]
@@ -252,6 +254,13 @@ def solve(
             gradient = gradient + beside * work.inner_gradient(points[0]) * work.view.outer_mask
         return Solved(total, gradient, points[-1])
     return Solved(mean(costs), mean(gradients), points[-1])
+
+
+def implicitly(work: Work, phi: FlatArray) -> FlatArray:
+    """(I + ∇²S(φ)/λ)⁻¹ ∇Q(φ), by the declared conjugate gradients: what stands for a pull back through the loop."""
+    assert work.view.implicit is not None
+    (product,) = work.inner_products([phi])
+    return work.view.implicit.by_conjugate_gradients(product, work.full_outer_gradient(phi))
 
 
 def _at_rates(work: Work, update: InnerUpdate, points: Points, end: FlatArray) -> FlatArray:

@@ -115,13 +115,16 @@ class Standard:
     def distance(self, answer: AnswerFunction, dtype: str, *, call: int = 0) -> float:
         """Return how many bounds a fault's gradients are from the right ones, on the leaf that shows it best.
 
-        It is infinite where a fault loses a gradient or writes into the caller's variables; `call` counts the calls
-        before. Bounds are proportional to the unit roundoff, so that one measurement serves every precision.
+        It is infinite where a fault loses a gradient or writes into the caller's variables, and 0 where its outcome is
+        open; `call` counts the calls before. Bounds are proportional to the unit roundoff, so that one measurement
+        serves every precision.
         """
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
             wrong = answer(replace(self._rough_question, call=call))
         if wrong.overwritten is not None:
             return float("inf")
+        if wrong.is_open:
+            return 0.0
         ratios = []
         for chain, leaf in self._roughly_right.gradients.items():
             other = wrong.gradients[chain]

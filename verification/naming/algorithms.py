@@ -11,9 +11,10 @@ import numpy as np
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_update
 from verification.judging.tolerances import norm
-from verification.naming.candidates import Candidate
+from verification.naming.candidates import Candidate, whole
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
+from verification.naming.scaling import under_a_scale
 from verification.naming.vectors import first_wrong, returned, vector
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp
 from verification.orders import Order
@@ -34,6 +35,14 @@ def undeclared(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     yield from usual
     if not any(evidence.matched_by(candidate.answer) for candidate in usual):
         yield from _fitted(evidence)
+
+
+def undeclared_under_a_scale(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield usual updates that were not declared, under a factor: torch.optim in a step that sums over tasks."""
+    telling = whole(evidence)
+    for candidate in _others(order) if telling else ():
+        base = candidate.faults, candidate.detail, candidate.answer
+        yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))
 
 
 def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
 from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import fitted, under_a_free_scale
+from verification.naming.fits import fitted, under_a_free_scale, with_a_number
 from verification.naming.precisions import SINGLE, precision_of
 from verification.naming.scaling import (
     SCALES,
@@ -60,6 +61,15 @@ def candidates(order: Order) -> Iterator[Candidate]:
                 yield Candidate((fault.id,), variant, answer)
 
 
+def pairings(order: Order) -> Iterator[Candidate]:
+    """Yield the ways to pair variables and gradients wrongly that are not among the variants of the catalogue."""
+    fault = CATALOGUE["F05"]
+    for way in pairing.pairings() if order in fault.orders else ():
+        for words, make in ((f"{way}", pairing.in_update), (f"in the answer, {way}", pairing.in_answer)):
+            if words not in fault.variants:
+                yield Candidate((fault.id,), words, make(way))
+
+
 def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield every fault of the catalogue."""
     if any(observation.problem.outer_learning_rate is not None for observation in evidence.deciding):
@@ -69,10 +79,11 @@ def single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def fitted_ones(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor, faults with one number that nobody knows beforehand, and weights over tasks and steps."""
-    yield from (Candidate(*product) for product in under_a_scale(evidence, _whole(evidence), ((), "", right), order))
+    yield from (Candidate(*product) for product in under_a_scale(evidence, whole(evidence), ((), "", right), order))
     for id_, detail, answer in fitted(evidence, order):
         if order in CATALOGUE[id_].orders:
             yield Candidate((id_,), detail, answer)
+    yield from pairings(order)
 
 
 def weighted(evidence: Evidence, order: Order) -> Iterator[Candidate]:
@@ -124,13 +135,15 @@ def _confined(answer: AnswerFunction, condition: str) -> AnswerFunction:
 
 def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor beside any fault; beside one with a fitted number where that is no fault of the catalogue."""
-    telling = _whole(evidence)
+    telling = whole(evidence)
     if not telling:
         return
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     bases: Iterator[Product] = (
         (candidate.faults, candidate.detail, candidate.answer)
-        for candidate in candidates(order)
+        for candidate in chain(
+            _without_pairings(order), (one for one, _ in _telling_pairings(evidence, telling, order))
+        )
         if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
@@ -138,21 +151,24 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield any fault that answers a misread question, with a factor or without."""
-    telling = _whole(evidence)
+    telling = whole(evidence)
     if not telling:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
     # A fault whose answer takes long answers no second question.
-    able = [c for c in candidates(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
+    able = [c for c in _without_pairings(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
     readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in able if isinstance(c.answer, Misreading)]
+    outers = [*((one, probe) for one in able), *_telling_pairings(evidence, telling, order)]
     bases: Iterator[Product] = (
         ((*ids, *outer.faults), joined(detail, outer.detail), together)
         for ids, detail, misreading in readings
-        for outer in able
+        for outer, shown in outers
         if not _excludes(outer, ids[0])
-        if _may_give(evidence, probe, together := after(outer.answer, misreading))
+        if _may_give(evidence, shown, together := after(outer.answer, misreading))
     )
-    yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order, readings)))
+    others = [(c.faults, c.detail, c.answer) for c, _ in outers if not isinstance(c.answer, Misreading)]
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
+    yield from _under_scales(evidence, telling, order, (bases, fitted_products))
     yield from (Candidate(*product) for product in combined(evidence, order, readings))
 
 
@@ -167,7 +183,7 @@ def _under_scales(
             return
 
 
-def _whole(evidence: Evidence) -> list[Observation]:
+def whole(evidence: Evidence) -> list[Observation]:
     """Return the wrong answers; none at all where one of them lacks a leaf, which no factor gives."""
     wrong = wrong_ones(evidence)
     return wrong if all(returned(observation, none_is_zero=True) is not None for observation in wrong) else []
@@ -179,6 +195,22 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
     if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
         return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
     return evidence.matches(probe, predicted)
+
+
+def _without_pairings(order: Order) -> Iterator[Candidate]:
+    return (candidate for candidate in candidates(order) if candidate.faults != ("F05",))
+
+
+def _telling_pairings(
+    evidence: Evidence, telling: Sequence[Observation], order: Order
+) -> Iterator[tuple[Candidate, Observation]]:
+    """Yield the wrong ways to pair of which a wrong answer can tell more than that they leave it open; and that one."""
+    for candidate in chain(candidates(order), pairings(order)):
+        if candidate.faults == ("F05",):
+            shown = (one for one in telling if evidence.shows(one, candidate.answer))
+            first = next(shown, None)
+            if first is not None:
+                yield candidate, first
 
 
 def _excludes(outer: Candidate, inner: str) -> bool:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, place, tasks
+from verification.faults import AnswerFunction, Outcome, Question, data, place, tasks
 from verification.faults.order import right
 from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import Evidence, Observation, allowed
 from verification.naming.rules import number, rules, simple
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, joined, under
+from verification.naming.scaling import AS_ASKED, Product, Reading, after, is_same_choice, joined, under
 from verification.naming.vectors import returned, vector, wrong_ones
 from verification.orders import Order
 
@@ -41,8 +41,11 @@ def combined(evidence: Evidence, order: Order, readings: Sequence[Reading] = (AS
             found = _weights(evidence, telling, sum_, change)
             if found is not None:
                 yield (*ids, sum_.fault), joined(detail, sum_.words(found)), after(_weighted(sum_, found), change)
-        for scale, words, answer in _left_in(evidence, telling, change, order) if order != "reptile" else ():
-            yield (*(id_ for id_, _ in scale), *ids, "D06"), joined(*(word for _, word in scale), detail, words), answer
+        for id_, words, other in _ADDED if order != "reptile" else ():
+            if not any(is_same_choice(id_, known) for known in ids):
+                for scale, share, answer in _added(evidence, telling, other, change, order):
+                    numbers = joined(*(word for _, word in scale), detail, share)
+                    yield (*(known for known, _ in scale), *ids, id_), joined(numbers, words), answer
 
 
 @dataclass(frozen=True)
@@ -171,26 +174,31 @@ def _in_bounds(
     return columns / unit[:, None], got / unit
 
 
-def _left_in(
-    evidence: Evidence, telling: Sequence[Observation], change: Misreading, order: Order
+#: What may have been added to the gradient: a fault, its words, and what it adds.
+_ADDED: tuple[tuple[str, str, AnswerFunction], ...] = (
+    *(("D06", variant, alone) for variant, alone in tasks.LEFT_IN.items()),
+    ("C01", "the support data beside the query data", data.outer_on_support),
+    ("C01", "the support data with the inner cost beside the query data", data.outer_is_inner),
+)
+
+
+def _added(
+    evidence: Evidence, telling: Sequence[Observation], other: AnswerFunction, change: Misreading, order: Order
 ) -> Iterator[tuple[tuple[tuple[str, str], ...], str, AnswerFunction]]:
-    """Yield a(g + c L), with inner gradients L that were left in, where one rule gives a and one gives c."""
-    for variant, alone in tasks.LEFT_IN.items():
-        shares, scale = [], []
-        for observation in telling:
-            solved = _two_parts(evidence, observation, after(right, change), after(alone, change))
-            if solved is None or not all(solved):
-                break
-            question = evidence.question(observation)
-            scale.append((solved[0], question))
-            shares.append((solved[1] / solved[0], question))
-        else:
-            for factor, share in product(islice(rules(scale, order), _TRIED), islice(rules(shares, order), _TRIED)):
-                answer = under(factor, after(tasks.left_in(variant, share), change))
-                if evidence.matched_by(answer):
-                    words = f"times {share.formula}" if share.formula != "1" else ""
-                    yield factor.faults, joined(words, variant), answer
-                    return
+    """Yield a(g + c L), with what was added, L, where one rule gives a and one gives c."""
+    shares, scale = [], []
+    for observation in telling:
+        solved = _two_parts(evidence, observation, after(right, change), after(other, change))
+        if solved is None or not all(solved):
+            return
+        question = evidence.question(observation)
+        scale.append((solved[0], question))
+        shares.append((solved[1] / solved[0], question))
+    for factor, share in product(islice(rules(scale, order), _TRIED), islice(rules(shares, order), _TRIED)):
+        answer = under(factor, after(tasks.added(other, share), change))
+        if evidence.matched_by(answer):
+            yield factor.faults, f"times {share.formula}" if share.formula != "1" else "", answer
+            return
 
 
 def _two_parts(

@@ -17,7 +17,7 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
-from verification.naming.algorithms import undeclared, wrong_parts
+from verification.naming.algorithms import undeclared, undeclared_under_a_scale, wrong_parts
 from verification.naming.candidates import (
     Candidate,
     fitted_ones,
@@ -29,6 +29,7 @@ from verification.naming.candidates import (
     weighted,
 )
 from verification.naming.evidence import Evidence, Observation, lost
+from verification.naming.exchanged import explained, put_back
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
@@ -36,7 +37,8 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, undeclared_under_a_scale,
+    weighted, paired,
 )  # fmt: skip
 
 
@@ -48,11 +50,20 @@ def diagnose(
     beside = _beside_the_gradients(evidence)
     if beside:
         return [several(beside)]
+    found = _explaining(evidence, order, kinds)
+    if not found:
+        ways = (explained(moved, way, _explaining(moved, order, kinds)) for way, moved in put_back(evidence))
+        found = next(filter(None, ways), [])
+    return ranked_diagnoses(evidence, found, order) if found else []
+
+
+def _explaining(evidence: Evidence, order: Order, kinds: Sequence[Kind]) -> list[Candidate]:
+    """Return what explains the evidence with the fewest faults, of the simplest kind of which anything does."""
     for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
             fewest = min(len(candidate.faults) for candidate in found)
-            return ranked_diagnoses(evidence, [one for one in found if len(one.faults) == fewest], order)
+            return [candidate for candidate in found if len(candidate.faults) == fewest]
     return []
 
 
@@ -150,18 +161,21 @@ def ranked_diagnoses(evidence: Evidence, found: list[Candidate], order: Order) -
     return list(known.values())
 
 
-def _disagreements(evidence: Evidence, candidate: Candidate) -> tuple[int, int, int]:
-    """Count where the side effects, the adapted variables and the costs are not what the candidate would give."""
+def _disagreements(evidence: Evidence, candidate: Candidate) -> tuple[int, int, int, int]:
+    """Count where a candidate leaves open what comes, then where side effects, φ_K and costs are not what it gives."""
     evidence = evidence.up_to(candidate.most_steps)
-    side = adapted = cost = 0
+    left_open = side = adapted = cost = 0
     for observation in evidence.deciding:
         predicted = evidence.predict(observation, candidate.answer)
+        if predicted.is_open:
+            left_open += 1
+            continue
         side += (predicted.overwritten is not None) != observation.overwrote
         if observation.reply.adapted is not None and predicted.adapted:
             adapted += not _close_adapted(observation, predicted.adapted[0])
         if observation.reply.cost is not None:
             cost += not np.isclose(observation.reply.cost, predicted.cost, rtol=1e-4, atol=0)
-    return side, adapted, cost
+    return left_open, side, adapted, cost
 
 
 def _close_adapted(observation: Observation, vector: Any) -> bool:

@@ -106,8 +106,12 @@ class Evidence:
             return self
         if steps not in self._shorter:
             short = (one for one in self.observations if one.problem.inner_grad_steps <= steps)
-            self._shorter[steps] = Evidence(short, self._declared)
+            self._shorter[steps] = self.of(short)
         return self._shorter[steps]
+
+    def of(self, observations: Iterable[Observation]) -> Evidence:
+        """Return the evidence of other answers, under the same conventions."""
+        return Evidence(observations, self._declared)
 
     def question(self, observation: Observation) -> Question:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""
@@ -161,6 +165,8 @@ class Evidence:
     def is_given_by(self, answer: AnswerFunction, observation: Observation) -> bool:
         """Return whether a fault gives an answer, to the rounding that right code or the fault itself amplifies."""
         predicted = self.predict(observation, answer)
+        if predicted.is_open:
+            return not self.is_right(observation)
         if self.matches(observation, predicted):
             return True
         if not self._is_near(observation, predicted):
@@ -205,15 +211,15 @@ class Evidence:
         correct, predicted = self.right(observation), self.predict(observation, answer)
         if predicted.overwritten is not None and observation.overwrote:
             return True
-        for chain, expected in correct.gradients.items():
-            other = predicted.gradients[chain]
-            if other is None and lost(observation, chain):
-                return True
-            here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
-            there = np.zeros_like(here) if other is None else other
-            if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
-                return True
-        return False
+        if predicted.is_open:
+            return False
+        if any(other is None and lost(observation, chain) for chain, other in predicted.gradients.items()):
+            return True
+        return _differ(observation, correct, predicted)
+
+    def agree(self, observation: Observation, one: AnswerFunction, other: AnswerFunction) -> bool:
+        """Return whether two faults give the same answer to a problem, to what is allowed around it."""
+        return not _differ(observation, self.predict(observation, one), self.predict(observation, other))
 
     def relative_error(self, observation: Observation, predicted: Outcome) -> float:
         """Return ‖returned − predicted‖ over ‖predicted‖, over all leaves together."""
@@ -227,6 +233,16 @@ class Evidence:
                 sizes.append(norm(expected))
         off, size = norm(errors), norm(sizes)
         return off / size if size else off
+
+
+def _differ(observation: Observation, one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes can be told apart by their gradients."""
+    for chain, leaf in one.gradients.items():
+        here = np.zeros(observation.problem.shape(chain)) if leaf is None else leaf
+        there = np.zeros_like(here) if (found := other.gradients[chain]) is None else found
+        if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
+            return True
+    return False
 
 
 def is_thin(observations: Sequence[Observation]) -> bool:

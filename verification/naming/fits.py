@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import combinations, islice
-from typing import Any
+from functools import partial
+from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, order, parameters, place, scales, state
+from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
 from verification.faults.question import Misreading
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, factor_of, is_same_choice, joined
+from verification.naming.scaling import AS_ASKED, Product, Reading, after, alone, factor_of, is_same_choice, joined
+from verification.naming.steps import MOST_STEPS, step_counts
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
 
@@ -108,7 +109,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         yield "B12", words, answer
     if step == 2:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
-        for window in range(3, min(most, _MOST_STEPS)):
+        for window in range(3, min(most, MOST_STEPS)):
             yield "A08", f"the last {window}", order.last_steps_only(window)
     yield from _left_out(evidence)
 
@@ -118,17 +119,41 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
     for reading in readings:
         ids, detail, change = reading
         # Of a misread question, a rate alone: every other fit takes as long, and is less likely.
-        for family in _families(step) if reading is AS_ASKED else islice(_rates(), 1):
+        for family in _families(step) if reading is AS_ASKED else _rates():
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
-            value = search(evidence, family, change, is_scaled=True)
+            beside = alone if reading is AS_ASKED else partial(after, inner=change)
+            value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
                 yield (*ids, family.id), words, after(family.make(value), change)
         if any(is_same_choice("B12", id_) for id_ in ids):
             continue
-        for _, words, answer in step_counts(evidence, change, is_scaled=True):
+        for _, words, answer in step_counts(evidence, partial(after, inner=change), is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), answer
+
+
+def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
+    """Yield faults of a question with another rate or number of steps, with a factor of each answer left open."""
+    wrong = wrong_ones(evidence)
+    for ids, detail, answer in faults:
+        if not all(_is_whole(evidence, one, answer) for one in wrong):
+            continue
+        for _, words, whole in step_counts(evidence, partial(after, answer), is_scaled=True):
+            yield (*ids, "B12"), joined(detail, words), whole
+        for family in _rates():
+            if any(is_same_choice(family.id, id_) for id_ in ids):
+                continue
+            value = search(evidence, family, partial(after, answer), is_scaled=True)
+            if value is not None:
+                words = joined(detail, f"{family.words} {decimal(value)}")
+                yield (*ids, family.id), words, after(answer, cast(Misreading, family.make(value)))
+
+
+def _is_whole(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> bool:
+    """Return whether a fault gives every leaf in its shape, so that its answers can be followed to another number."""
+    found = evidence.predict(observation, answer).gradients
+    return all(leaf is not None and leaf.shape == observation.problem.shape(chain) for chain, leaf in found.items())
 
 
 def _clips() -> Iterator[Family]:
@@ -174,22 +199,25 @@ def _largest(gradient: NDArray[Any]) -> float:
 
 
 def search(
-    evidence: Evidence, family: Family, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False
+    evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction] = alone, *, is_scaled: bool = False
 ) -> float | None:
-    """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there."""
-    probe = _probe(evidence, family)
+    """Return the number with which a family gives one wrong answer, or None; `is_scaled` leaves a factor open there.
+
+    `beside` puts a member of the family together with another fault.
+    """
+    probe = _probe(evidence, family, beside)
     got = None if probe is None else returned(probe)
     if probe is None or got is None:
         return None
 
     def is_found(value: float) -> bool:
-        answer = after(family.make(value), change)
+        answer = beside(family.make(value))
         if is_scaled:
             return factor_of(evidence, probe, answer) is not None
         return evidence.is_given_by(answer, probe)
 
     def residual(value: float) -> NDArray[Any]:
-        predicted = vector(evidence.predict(probe, after(family.make(value), change)))
+        predicted = vector(evidence.predict(probe, beside(family.make(value))))
         return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
 
     distances = []
@@ -201,7 +229,7 @@ def search(
                 return start
             distances.append((distance, start))
     for distance, start in sorted(distances)[:_BEST]:
-        if distance > _PROMISING * norm(got) and change is not AS_ASKED[2]:
+        if distance > _PROMISING * norm(got) and beside is not alone:
             break
         value = _gauss_newton(residual, start, family.turn)
         if value is not None:
@@ -211,11 +239,17 @@ def search(
     return None
 
 
-def _probe(evidence: Evidence, family: Family) -> Observation | None:
-    """Return the wrong answer to fit to: one inner step shows a rate best, but in Reptile nothing but a scale."""
+def _probe(evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFunction]) -> Observation | None:
+    """Return the wrong answer to fit to: one inner step shows a rate best, but in Reptile nothing but a scale.
+
+    Beside one step too few it shows nothing: then the next answer is fitted.
+    """
     whole = [one for one in wrong_ones(evidence) if returned(one) is not None]
     few = [one for one in whole if one.problem.inner_grad_steps == 1 and one.problem.order != "reptile"]
-    return next(iter([*few, *whole] if family.is_rate else whole), None)
+    if not family.is_rate or beside is alone:
+        return next(iter([*few, *whole] if family.is_rate else whole), None)
+    ends = [beside(family.make(value)) for value in (family.starts[0], family.starts[-1])]
+    return next((one for one in (*few, *whole) if not evidence.agree(one, *ends)), None)
 
 
 def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn: float = 1e-7) -> float | None:
@@ -240,52 +274,6 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
         if abs(move) <= _SETTLED * abs(value):
             return value
     return value
-
-
-#: What people take for K, simplest first; c is fitted. A rule that gives K itself everywhere explains nothing.
-_STEP_RULES: dict[str, Callable[[int, int], int]] = {
-    "always {c}": lambda _, c: c,
-    "K, but at most {c}": min,
-    "K, but at least {c}": max,
-    "{c} K": lambda steps, c: c * steps,
-    "K + {c}": lambda steps, c: steps + c,
-    "K − {c}, but at least 0": lambda steps, c: max(steps - c, 0),
-    "K / {c}, rounded down": lambda steps, c: steps // c,
-}
-_MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
-
-
-def step_counts(evidence: Evidence, change: Misreading = AS_ASKED[2], *, is_scaled: bool = False) -> Iterator[Named]:
-    """Find the simplest rule by which the number of inner steps that were taken follows from K."""
-    taken: dict[int, set[int]] = {}
-    for observation in evidence.deciding:
-        steps = observation.problem.inner_grad_steps
-        near = taken.get(steps, {*range(_MOST_STEPS + 1), *(steps * factor for factor in range(1, 4))})
-        taken[steps] = {k for k in near if _are_taken(evidence, observation, after(_steps(k), change), is_scaled)}
-        if not taken[steps]:
-            return
-    for words, rule in _STEP_RULES.items():
-        for c in range(1, _MOST_STEPS + 1):
-            if all(rule(steps, c) in found for steps, found in taken.items()):
-                answer = after(place.with_steps(partial(_by_rule, rule, c)), change)
-                yield "B12", f"inner steps: {words.format(c=c)}", answer
-                return
-
-
-def _are_taken(evidence: Evidence, observation: Observation, answer: AnswerFunction, is_scaled: bool) -> bool:
-    if is_scaled and np.any(vector(evidence.right(observation))):
-        forms = [answer] if observation.problem.order != "reptile" else [answer, scales.displaced(answer)]
-        return any(factor_of(evidence, observation, form) is not None for form in forms)
-    return evidence.is_given_by(answer, observation)
-
-
-@cache
-def _steps(count: int) -> AnswerFunction:
-    return place.with_steps(lambda _: count)
-
-
-def _by_rule(rule: Callable[[int, int], int], c: int, steps: int) -> int:
-    return rule(steps, c)
 
 
 def _left_out(evidence: Evidence) -> Iterator[Named]:

@@ -48,6 +48,11 @@ def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
     return lambda question: outer(inner.change(question))
 
 
+def alone(answer: AnswerFunction) -> AnswerFunction:
+    """Return a fault with nothing beside it."""
+    return answer
+
+
 def is_same_choice(one: str, other: str) -> bool:
     """Return whether two faults are of the same choice: a step makes one of them at a time."""
     return one == other or any({one, other} <= choice for choice in _CHOICES)
@@ -75,6 +80,12 @@ def factor_of(evidence: Evidence, observation: Observation, answer: AnswerFuncti
     return factor if evidence.is_given_by(under(lambda _: factor, answer), observation) else None
 
 
+def is_nothing(observation: Observation) -> bool:
+    """Return whether an answer is 0, which any factor leaves as it is."""
+    got = returned(observation, none_is_zero=True)
+    return got is not None and not np.any(got)
+
+
 def under_a_scale(
     evidence: Evidence, observations: Sequence[Observation], base: Product, order: Order
 ) -> Iterator[Product]:
@@ -86,12 +97,16 @@ def under_a_scale(
     for shown, before in _scales_of(answer, order):
         factors = []
         for observation in observations:
+            if evidence.predict(observation, shown).is_open:
+                continue
             factor = factor_of(evidence, observation, shown)
+            if factor is None and is_nothing(observation) and evidence.is_given_by(shown, observation):
+                continue  # Reptile without a step: any factor of 0 gives 0
             if factor is None:
                 break
             factors.append((factor, evidence.question(observation)))
         else:
-            for rule in _some(rules(factors, order)):
+            for rule in _some(rules(factors, order)):  # no rule where there are no factors
                 scale = (*before, *rule.faults)
                 whole = under(rule, shown) if rule.faults else shown
                 if (scale or ids) and evidence.matched_by(whole):

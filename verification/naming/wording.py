@@ -89,12 +89,10 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
     """Return the diagnosis that a candidate makes; `others` are the names that match as well."""
     evidence = evidence.up_to(candidate.most_steps)
     rows = [ENTRIES[id_] for id_ in candidate.faults]
-    count = len(evidence.deciding)
+    predicted = [(observation, evidence.predict(observation, candidate.answer)) for observation in evidence.deciding]
+    errors = [evidence.relative_error(observation, known) for observation, known in predicted if not known.is_open]
+    count, error, left_open = len(errors), max(errors), len(predicted) - len(errors)
     shown = [observation for observation in evidence.deciding if evidence.shows(observation, candidate.answer)]
-    error = max(
-        evidence.relative_error(observation, evidence.predict(observation, candidate.answer))
-        for observation in evidence.deciding
-    )
     sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
     if "G11" in candidate.faults:
         sentence = f"right to {candidate.detail}, but not further, on {count} of {count} answers"
@@ -102,6 +100,8 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         sentence += f" ({candidate.detail})"
     if len(shown) < count and "G11" not in candidate.faults:
         sentence += f"; {len(shown)} of them distinguish it from the right answer"
+    if left_open:
+        sentence += f"; {left_open} more, where arrays of unequal shapes meet, do not count"
     where = right_where(evidence)
     if where:
         sentence += f"; the answers are {where}"

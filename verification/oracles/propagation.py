@@ -49,7 +49,10 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
     else:
         weights, costs = outer_weights(view), view.outer_costs
         gradients = [gradient_at(costs, points[k]) for k, _ in weights]
-        if order == 2:
+        if order == 2 and view.implicit is not None:
+            pairs = zip(weights, gradients, strict=True)
+            gradients = [_implicitly(view, points[k], gradient, disturb) for (k, _), gradient in pairs]
+        elif order == 2:
             pairs = zip(weights, gradients, strict=True)
             gradients = [_pulled_back(view, taken[:k], gradient, disturb) for (k, _), gradient in pairs]
         elif update.learns_rates:
@@ -67,6 +70,17 @@ def solve(view: TaskView, order: Order, disturb: Disturb = exactly) -> Solution:
         total = total + view.support_weight * view.inner_costs(points[0][None])[0]
     cost = disturb(np.asarray(total))
     return Solution(cost=float(cost), gradient=gradient, adapted=points[-1], error=np.zeros_like(gradient))
+
+
+def _implicitly(view: TaskView, end: FlatArray, gradient: FlatArray, disturb: Disturb) -> FlatArray:
+    """Solve with I + H/λ at the end of the loop; the rows of H are differences of exact gradients."""
+    assert view.implicit is not None
+    aside = _HESSIAN_STEP * np.eye(len(end))
+    ahead, behind = complex_step_gradients(view.inner_costs, np.concatenate([end + aside, end - aside])).reshape(
+        2, len(end), len(end)
+    )
+    hessian = disturb((ahead - behind) / (2 * _HESSIAN_STEP))
+    return disturb(view.implicit.exactly((hessian + hessian.T) / 2, gradient))
 
 
 #: A point, its gradient and the states before the step that was taken from there.

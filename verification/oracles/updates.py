@@ -42,6 +42,10 @@ class Part:
         """The number of vectors in its state."""
         return 0
 
+    def begin(self, theta: Vector) -> State:
+        """Return the state before the first step: zeros."""
+        return tuple(0 * getval(theta) for _ in range(self.vectors))
+
     def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002  # parts differ in need
         """Return the state after a gradient."""
         return state
@@ -142,6 +146,26 @@ class WeightDecay(Part):
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient of the cost with ½ λ ‖φ‖² added to it."""
         return g + self.strength * phi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proximal(Part):
+    """d = g + λ (φ − θ): the pull of ½ λ ‖φ − θ‖² towards where a task began."""
+
+    strength: float
+
+    @property
+    def vectors(self) -> int:
+        """Where the task began, θ."""
+        return 1
+
+    def begin(self, theta: Vector) -> State:
+        """Return θ, a constant: what is differentiated through this pull is an implicit function, and no loop."""
+        return (getval(theta),)
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient of the cost with ½ λ ‖φ − θ‖² added to it."""
+        return g + self.strength * (phi - state[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,8 +276,8 @@ class InnerUpdate:
         return found
 
     def begin(self, theta: Vector) -> tuple[State, ...]:
-        """Return the states before the first step: zeros."""
-        return tuple(tuple(0 * getval(theta) for _ in range(part.vectors)) for part in self.parts)
+        """Return the states before the first step."""
+        return tuple(part.begin(theta) for part in self.parts)
 
     def step(
         self,

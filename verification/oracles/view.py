@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.oracles.hessian_free import HessianFree
+from verification.oracles.implicit import Implicit
 from verification.oracles.updates import InnerUpdate
 
 #: One number for each entry of the variables, in one axis.
@@ -39,7 +40,8 @@ class TaskView:
     implementation may evaluate, and no right one does. `update` turns inner gradients into directions; None is plain
     descent. `weights` has, for a number of steps, the weights of the outer costs at φ_0, …, φ_K; None is what `average`
     says. `support_weight` is that of S(θ) beside them. `hessian_free` has the differences that stand for products with
-    Hessians at second order, where they are meant; every coordinate then adapts, at one rate.
+    Hessians at second order, where they are meant; every coordinate then adapts, at one rate. `implicit` has what
+    stands for the Jacobian of the whole inner loop at second order; every coordinate adapts then, too.
     """
 
     theta: FlatArray
@@ -55,6 +57,7 @@ class TaskView:
     weights: Callable[[int], list[float]] | None = None
     support_weight: float = 0.0
     hessian_free: HessianFree | None = None
+    implicit: Implicit | None = None
     inner_costs_on_query: Costs = _not_exchanged
     outer_costs_on_support: Costs = _not_exchanged
 

@@ -299,6 +299,7 @@ class Problem:
             weights=self.algorithm.weights,
             support_weight=float(self.algorithm.adds_support),
             hessian_free=self.algorithm.hessian_free,
+            implicit=self.algorithm.implicit,
         )
 
     def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:

@@ -393,17 +393,17 @@ def _is_for(recipe: Recipe, order: Order, algorithm: Algorithm) -> bool:
     Reptile has no outer loop to select or average in, weights of the points leave nothing to average, and ANIL needs a
     network with layers and all of its variables to choose from. Reptile has no outer cost, whose gradient learned
     rates could have and S could be added to, and with all rates there are all gradients. Per-FedAvg has one rate for
-    all variables, and CAVIA learns what Reptile does not move.
+    all variables, iMAML has no gradient but at the end of the loop, and CAVIA learns what Reptile does not move.
     """
-    if algorithm.weights is not None and recipe.options.average_across_steps:
+    if (algorithm.weights is not None or algorithm.implicit) and recipe.options.average_across_steps:
         return False
     if algorithm.adapts and not (recipe.family().shapes.keys() >= _HEAD and _selects_all(recipe)):
         return False
-    if (algorithm.rates or algorithm.hessian_free) and not _selects_all(recipe):
+    if (algorithm.rates or algorithm.hessian_free or algorithm.implicit) and not _selects_all(recipe):
         return False
     if algorithm.hessian_free and recipe.leaf_rates:
         return False
-    asks_outer_loop = algorithm.rates or algorithm.adds_support or algorithm.hessian_free
+    asks_outer_loop = algorithm.rates or algorithm.adds_support or algorithm.hessian_free or algorithm.implicit
     if order == "reptile" and (asks_outer_loop or algorithm.adapts == "context"):
         return False
     return order != "reptile" or _asks_nothing_of_the_outer_loop(recipe)

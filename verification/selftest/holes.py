@@ -36,6 +36,7 @@ DECLARED: dict[str, tuple[str, ...]] = {
     "O11": ("mldg(0.5)",),
     "O12": ("per-fedavg(0.001)",),
     "O13": ("anil", "cavia"),
+    "O14": ("imaml(2)",),
 }
 #: Numbers that naming fits, and code has had: beyond the problem with most inner steps they cannot show.
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 10)

@@ -12,6 +12,7 @@ import pytest
 from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
 from verification.faults import CATALOGUE, order, pose
+from verification.faults.pairing import Pairing, in_update
 from verification.faults.question import pose_in
 from verification.faults.subject import FaultySubject
 from verification.problems import suite
@@ -164,7 +165,9 @@ class Row:
 
 
 #: Right where the inner cost takes every variable; they have a test of their own below.
-OF_UNUSED = {("F03", "from the first on that has no gradient"), ("F05", "after None was left out")}
+BY_PLACE = "after None was left out"
+IN_ANSWER = ("in the answer, after None was left out", "in the answer, variables as they stand, gradients by name")
+OF_UNUSED = {("F03", "from the first on that has no gradient"), *(("F05", name) for name in (BY_PLACE, *IN_ANSWER))}
 
 
 def rows(fault, *gradients, **others):
@@ -347,9 +350,42 @@ def test_variables_after_one_that_is_unused(order):
     slopes = [grad_q(end, t) for t, end in enumerate(ends_of_zip)]
     if order == 2:
         slopes = [g - STEPS * ALPHA * np.array([0, g[0]]) for g in slopes]
-    zipped, ended = (CATALOGUE[id_].variants[name](question) for id_, name in sorted(OF_UNUSED, reverse=True))
-    np.testing.assert_allclose(np.concatenate(list(zipped.gradients.values())), np.mean(slopes, axis=0), rtol=1e-13)
+    by_name = in_update(Pairing("by name", "by name", without_none=True))
+    for zipped in (CATALOGUE["F05"].variants[BY_PLACE](question), by_name(question)):
+        np.testing.assert_allclose(np.concatenate(list(zipped.gradients.values())), np.mean(slopes, axis=0), rtol=1e-13)
+    (ended,) = (CATALOGUE[id_].variants[name](question) for id_, name in OF_UNUSED if id_ == "F03")
     np.testing.assert_allclose(np.concatenate(list(ended.gradients.values())), at(lambda t: THETA), rtol=1e-13)
+
+
+def test_an_answer_without_none_is_given_to_others():
+    """Where Q ignores a, its gradient is None: b's comes first, and b has none; a and b by name are as they stand."""
+    ignoring = replace(hand.FAMILY, outer_costs=_of_b_alone, outer_ignores=("a",))
+    question = pose(hand.problem(1, family=ignoring))
+    of_b = np.mean([path(t)[-1][1] - hand.QUERY[t, :, 1].mean() for t in range(TASKS)])
+    without, by_name = (CATALOGUE["F05"].variants[name](question).gradients for name in IN_ANSWER)
+    assert without["b"] is None
+    np.testing.assert_allclose(without["a"], [of_b], rtol=1e-13)
+    assert by_name["a"] is None
+    np.testing.assert_allclose(by_name["b"], [of_b], rtol=1e-13)
+
+
+def test_pairs_follow_the_orders_of_two_lists():
+    """F05: the order of each list, and the names that are left out of the gradients' one, make the pairs."""
+    spots = {"m": np.arange(1), "z": np.arange(3), "a": np.arange(2)}
+    assert Pairing(gradients="by name").pairs(spots, []) == {"m": "a", "z": "m", "a": "z"}
+    assert Pairing("by name", "by name", without_none=True).pairs(spots, ["a"]) == {"a": "m", "m": "z", "z": None}
+    assert Pairing(gradients="in reverse").pairs(spots, []) == {"m": "a", "z": "z", "a": "m"}
+    assert Pairing("by size").pairs(spots, []) == {"m": "m", "a": "z", "z": "a"}
+
+
+def test_what_comes_of_unequal_shapes_is_open():
+    """F05: a gradient of one number is broadcast into any variable; one of more numbers fits into none of fewer."""
+    question, small_first = suite_question("quadratic"), in_update(Pairing("by size"))  # a () first, (1,), (3,), (2, 3)
+    assert small_first(question).is_open  # the first, of one number, gets the last of six
+    assert not in_update(Pairing(without_none=True))(question).is_open
+    assert not small_first(suite_question("no-steps")).is_open
+    with pytest.raises(ValueError, match="broadcast"):
+        FaultySubject(small_first)(suite.problem("quadratic", order=1))
 
 
 def path_of(work):

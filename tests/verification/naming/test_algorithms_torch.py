@@ -235,6 +235,75 @@ def cavia(problem, *, adapting=None, reset=True, order=None, start=0.0):
 
 cavia.supports = {"selections"}
 NETWORKS = ("mlp-tanh-mse", "one-step")
+
+
+def proximal(problem, strength=2.0):
+    """Steps with the pull towards θ, which MAML's outer gradient then goes through."""
+    start = []
+
+    def step(fast, slopes):
+        start[:] = start or fast
+        pulls = [g + strength * (w - t) for w, g, t in zip(fast, slopes, start, strict=True)]
+        return [w - problem.inner_learning_rate * d for w, d in zip(fast, pulls, strict=True)]
+
+    return step
+
+
+def imaml(
+    problem, *, strength=2.0, steps=0, pull=1.0, implicit=True, scale=None, sign=1.0, at_start=False, on_query=False
+):
+    """Return the answer of iMAML: proximal steps on a copy, then conjugate gradients with products of the Hessian."""
+    names, rate = list(problem.variables), problem.inner_learning_rate
+    model = torch.nn.ParameterList([leaf.clone() for leaf in problem.variables.values()])
+    total, cost = [torch.zeros_like(p) for p in model], 0.0
+
+    def dot(left, right):
+        return sum((a * b).sum() for a, b in zip(left, right, strict=True))
+
+    for support, query in problem.tasks():
+        learner = copy.deepcopy(model)
+        for _ in range(problem.inner_grad_steps):
+            loss = problem.inner_cost(support, dict(zip(names, learner, strict=True)))
+            loss = loss + pull * strength / 2 * dot(
+                *[[w - p.detach() for w, p in zip(learner, model, strict=True)]] * 2
+            )
+            slopes = gradients(loss, list(learner))
+            with torch.no_grad():
+                for w, g in zip(learner, slopes, strict=True):
+                    w.sub_(rate * g)
+        loss = problem.outer_cost(query, dict(zip(names, learner, strict=True)))
+        cost += loss.detach() / problem.num_tasks
+        b = gradients(loss, list(learner))
+        if implicit and problem.order == 2:
+            where = list(model if at_start else learner)
+            inner = problem.inner_cost(query if on_query else support, dict(zip(names, where, strict=True)))
+            slopes = gradients(inner, where, create_graph=True)
+
+            def product(v, slopes=slopes, where=where):
+                found = gradients(dot(slopes, v), where, retain_graph=True)
+                over = strength if scale is None else scale
+                return [x + sign * h / over for x, h in zip(v, found, strict=True)]
+
+            b = conjugate_gradients(product, b, steps or 60, dot)
+        total = [t + g / problem.num_tasks for t, g in zip(total, b, strict=True)]
+    return cost, dict(zip(names, total, strict=True))
+
+
+def conjugate_gradients(product, b, steps, dot):
+    x, r = [torch.zeros_like(v) for v in b], b
+    p, square = r, dot(r, r)
+    for _ in range(steps):
+        if square < 1e-32 * dot(b, b):
+            break
+        image = product(p)
+        length = square / dot(p, image)
+        x = [v + length * w for v, w in zip(x, p, strict=True)]
+        r = [v - length * w for v, w in zip(r, image, strict=True)]
+        before, square = square, dot(r, r)
+        p = [v + square / before * w for v, w in zip(r, p, strict=True)]
+    return x
+
+
 SGD, ADAM, RMSPROP = torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop
 BY_STEP = (1.0, 0.5, 0.25)
 
@@ -314,6 +383,11 @@ RIGHT = {
     "Per-FedAvg, HF": ("per-fedavg", 2, subject(per_fedavg)),
     "Per-FedAvg, HF, another delta": ("per-fedavg(0.01)", 2, subject(per_fedavg, delta=0.01)),
     "Per-FedAvg, FO": ("per-fedavg", 1, subject(per_fedavg)),
+    "iMAML": ("imaml(2)", 2, subject(imaml)),
+    "iMAML, another λ": ("imaml(8)", 2, subject(imaml, strength=8.0)),
+    "iMAML, five steps of CG": ("imaml(2, 5)", 2, subject(imaml, steps=5)),
+    "iMAML, more steps of CG than declared": ("imaml(2, 5)", 2, subject(imaml)),
+    "iMAML, first order": ("imaml(2)", 1, subject(imaml)),
     "Per-FedAvg, exact": ("", 2, subject(per_fedavg, exact=True)),
     "multi-step loss, first order": ("multi-step-loss(5, 10)", 1, subject(maml, sgd, weights=importance)),
 }  # fmt: skip
@@ -384,6 +458,16 @@ WRONG = [
     ("per-fedavg", 2, "O12", "divided by δ", subject(per_fedavg, how="over delta")),
     ("per-fedavg", 2, "O12", "δ = 0.01", subject(per_fedavg, delta=0.01)),
     ("per-fedavg", 2, "A01", "", subject(maml, sgd, create_graph=False)),
+    ("imaml(2)", 2, "A01", "", subject(imaml, implicit=False)),
+    ("imaml(2)", 2, "O14", "without λ", subject(imaml, scale=1.0)),
+    ("imaml(2)", 2, "O14", "(I + λH)", subject(imaml, scale=0.5)),
+    ("imaml(8)", 2, "O14", "(I − H/λ)", subject(imaml, strength=8.0, sign=-1.0)),
+    ("imaml(2)", 2, "O14", "H at θ", subject(imaml, at_start=True)),
+    ("imaml(2)", 2, "O14", "H of the query data", subject(imaml, on_query=True)),
+    ("imaml(2)", 2, "O14", "2λ in the pull", subject(imaml, pull=2.0)),
+    ("imaml(2)", 2, "O14", "through the loop", subject(maml, proximal)),
+    ("imaml(2)", 2, "O01", "plain", subject(imaml, pull=0.0)),
+    ("imaml(2, 5)", 2, "O14", "H of the query data", subject(imaml, on_query=True, steps=5)),
     ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
     ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
     ("", 2, "O01", '--algorithm "clip-by-norm(0.3)"', subject(maml, partial(clipping, limit=0.3))),

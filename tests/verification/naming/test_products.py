@@ -9,10 +9,12 @@ import pytest
 from shared import verify
 
 from verification.faults import CATALOGUE, order, place, scales, tasks
+from verification.faults.algorithms import with_update
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.naming.rules import short_numbers, simple
 from verification.naming.scaling import after, under
+from verification.oracles.updates import Momentum
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -83,6 +85,11 @@ def test_a_factor_without_a_rule_has_no_name():
         (scales.displaced(place.with_steps(lambda _: 4)), "reptile", {"G03", "B12"}),
         (after(scales.with_scaled_loss(0.02), fault("C04")), 1, {"C04", "G10"}),
         (after(tasks.weighted(lambda count: [0.5, 0.3, 0.2][:count]), fault("C01")), 1, {"C01", "D12"}),
+        (after(fault("D12", "last micro-batch of 2 left out"), scales.with_scaled_loss(0.02)), 1, {"D12", "G10"}),
+        (after(scales.with_rate(0.001), fault("B02")), 1, {"B02", "G01"}),
+        (after(fault("D06"), place.with_steps(lambda steps: max(steps, 2))), 1, {"D06", "B12"}),
+        (under(lambda _: 0.01, place.with_steps(lambda steps: steps // 2)), "reptile", {"D11", "B12"}),
+        (under(lambda _: 0.01, fault("B02")), "reptile", {"D11", "B02"}),
         (under(lambda question: question.tasks, after(fault("C01"), fault("B02"))), 1, {"D01", "C01", "B02"}),
     ],
 )
@@ -146,6 +153,22 @@ def test_what_is_left_in_the_accumulator_has_its_number(variant, weight, words):
     """Inner gradients left in with another weight, as where weights are not restored, are D06 with the weight."""
     (only,) = judged(tasks.left_in(variant, weight))
     assert (only.name, words in only.evidence) == ("D06", True)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_support_data_beside_the_query_data_is_told(step):
+    """An outer loss over support and query data together, each with half a weight, is C01, with what was added."""
+    both = under(lambda _: 0.5, tasks.added(fault("C01", "with the inner cost"), lambda _: 1.0))
+    (only,) = judged(both, step, ("logistic-regression", "one-step", "one-task"))
+    assert set(only.faults) == {"D11", "C01"}
+    assert "c = 0.5, the support data with the inner cost beside the query data" in only.evidence
+
+
+def test_an_undeclared_update_under_a_sum_is_told():
+    """Momentum that nobody declared, in a step that sums over tasks, is both, and the declaration is shown."""
+    (only,) = judged(under(lambda question: question.tasks, with_update(Momentum(mu=0.9))))
+    assert set(only.faults) == {"D01", "O01"}
+    assert '--algorithm "momentum(0.9)"' in only.evidence
 
 
 # Differentiation
