@@ -28,6 +28,7 @@ from verification.naming.candidates import (
     single,
     weighted,
 )
+from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
@@ -47,7 +48,7 @@ def diagnose(
     evidence = Evidence(observations, declared)
     beside = _beside_the_gradients(evidence)
     if beside:
-        return [several(beside)]
+        return [another_cost(evidence) if beside == _COST_ALONE else several(beside)]
     for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
@@ -66,6 +67,8 @@ _PARTS = {
     "dtype": "a dtype is wrong",
     "inputs": "the call changed the caller's arrays",
 }
+_RIGHT_GRADIENTS = "the gradients are right on every answer that decides"
+_COST_ALONE = f"{_RIGHT_GRADIENTS}; {_PARTS['cost']}"
 
 
 def _beside_the_gradients(evidence: Evidence) -> str:
@@ -99,7 +102,7 @@ def _beside_the_gradients(evidence: Evidence) -> str:
     if not words:
         return ""
     words += ["a gradient of 0 is None"] * none_for_zero + [_PARTS["inputs"]] * ("inputs" in wrong)
-    return f"the gradients are right on every answer that decides; {', and '.join(words)}"
+    return f"{_RIGHT_GRADIENTS}; {', and '.join(words)}"
 
 
 def _explains(evidence: Evidence, candidate: Candidate) -> bool:

@@ -73,6 +73,19 @@ def several(known: str) -> Diagnosis:
     )
 
 
+def beside_right_gradients(cost: str, convention: str | None = None) -> Diagnosis:
+    """Return what is said where the cost alone is wrong; `cost` says what it is, and `convention` declares it."""
+    return Diagnosis(
+        faults=(SEVERAL,),
+        title="right gradients beside a wrong cost",
+        formula="",
+        evidence=f"the gradients are right on every answer that decides; the cost is {cost}",
+        source="",
+        advice="Return the cost that docs/mathematics.md defines for this order, if it is meant to be that.",
+        convention=convention,
+    )
+
+
 #: What faults do whose formula is none.
 _CLAIMS = {
     "D05": "gives in the n-th call the sum of n answers",

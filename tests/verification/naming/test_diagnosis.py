@@ -15,6 +15,7 @@ from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.judge import run_of
 from verification.judging.conventions import NAMES as CONVENTION_NAMES
+from verification.judging.conventions import OWN_COST
 from verification.naming.growth import _growth, family
 from verification.naming.rules import decimal
 from verification.naming.scaling import after, under
@@ -411,7 +412,7 @@ def _named(subject, dtypes=("float64",), problems=("bilinear", "mlp-tanh-mse"), 
 @pytest.mark.parametrize(
     ("subject", "dtypes", "says"),
     [
-        (_spoil(cost=2), ("float64",), "right on every answer that decides; the cost is wrong"),
+        (_spoil(cost=2), ("float64",), "right on every answer that decides; the cost is 2 times the right one"),
         (_spoil(single=True), DTYPES, "right on every answer that decides; the subject raised an exception"),
         (_spoil(cost=2, gradients=_none_for_zero), ("float64",), "the cost is wrong, and a gradient of 0 is None"),
         (_spoil(cost=2, inputs=True), ("float64",), "the cost is wrong, and the call changed the caller's arrays"),
@@ -586,7 +587,7 @@ CONVENTIONS = [
 
 def test_every_convention_is_tried():
     """The list above has every convention that can be declared."""
-    assert {name.partition("=")[0] for _, _, _, name, _ in CONVENTIONS} == {
+    assert {OWN_COST, *(name.partition("=")[0] for _, _, _, name, _ in CONVENTIONS)} == {
         name.partition("=")[0] for name in CONVENTION_NAMES
     }
 
