@@ -86,6 +86,10 @@ def beside_right_gradients(cost: str, convention: str | None = None) -> Diagnosi
     )
 
 
+_TURNED = (
+    "Turn the sign: return what the outer step subtracts, which is the gradient of the cost, and in Reptile a multiple "
+    "of θ − φ_K, not of φ_K − θ. If c is not −1, look for a scale too."
+)
 #: What faults do whose formula is none.
 _CLAIMS = {
     "D05": "gives in the n-th call the sum of n answers",
@@ -126,10 +130,17 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         formula=_formula(rows),
         evidence=sentence,
         source="; ".join(row.source for row in rows),
-        advice=" ".join(row.advice for row in rows),
+        advice=" ".join(_advice(row, candidate.detail) for row in rows),
         cannot_tell_from=others,
         convention=rows[0].convention if len(rows) == 1 else None,
     )
+
+
+def _advice(row: Fault, detail: str) -> str:
+    """Return what to do about a fault; a factor below 0 is a sign before it is a scale."""
+    if row.id == "D11" and "c = -" in detail:
+        return _TURNED
+    return row.advice
 
 
 def _claim(rows: list[Fault]) -> str:

@@ -496,6 +496,32 @@ def test_a_small_weight_decay_is_no_lower_precision(problems):
     assert "(a weight decay of 1e-08)" in only.evidence
 
 
+@pytest.mark.parametrize(("order", "says"), [(1, "(c = -1)"), ("reptile", "(not divided, c = -1)")])
+def test_a_factor_below_zero_is_a_turned_sign(order, says):
+    """Nobody who returns φ_K − θ finds it by looking for a loss scale."""
+
+    def turned(question):
+        found = CATALOGUE["G03"].variants["not divided"](question) if order == "reptile" else right(question)
+        return replace(found, gradients={chain: -leaf for chain, leaf in found.gradients.items()})
+
+    (only,) = judged(turned, order, (*BASE, "five-steps")).diagnosis
+    assert says in only.evidence
+    assert "Turn the sign: " in only.advice
+    assert "loss scale" not in only.advice
+
+
+def test_no_problem_is_right_where_a_leaf_is_left_out():
+    """A zero that is not returned is wrong, and is not said to be right on most problems."""
+
+    def first_left_out(_, gradients):
+        return dict(list(gradients.items())[1:])
+
+    (only,) = _named(_spoil(gradients=first_left_out), problems=("bilinear", "one-task", "quadratic"))
+    assert only.name == "several"
+    assert "right on one-task" not in only.evidence
+    assert "right wherever" not in only.evidence
+
+
 def test_a_number_near_one_has_the_digits_that_tell_it_from_one():
     """Six digits are enough of others."""
     assert [decimal(value) for value in (1 + 1e-8, 1 - 1e-8, 0.1234567, 1.0)] == [
