@@ -182,7 +182,8 @@ def _tasks() -> list[Fault]:
               "two calls", "Clear the accumulated gradients at the start of each step.",
               {"": tasks.not_cleared}, EVERY),
         Fault("D06", "inner gradients left in the accumulator", "Σ_{k<K}∇S(φ_k) + ∇Q(φ_K)", "no public source known",
-              "K ≥ 1", "Take inner gradients with autograd.grad, or clear the accumulator before the outer backward.",
+              "K ≥ 1", "Take inner gradients with autograd.grad, or clear the accumulator before every backward: of "
+              "each inner step, and of the outer loss.",
               {"": tasks.inner_left_in, "of the last step": tasks.last_left_in,
                "through the graph": tasks.inner_left_in_through_graph,
                "not divided by T": tasks.undivided_left_in, "in the inner steps too": tasks.never_cleared,

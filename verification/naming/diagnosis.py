@@ -30,7 +30,7 @@ from verification.naming.candidates import (
 )
 from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
-from verification.naming.jacobians import by_hand
+from verification.naming.further import by_hand, of_models
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
@@ -38,7 +38,8 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, by_hand, lower_precision, in_one_mode, scaled, weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, by_hand, of_models, lower_precision, in_one_mode, scaled, weighted,
+    paired,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Second order written by hand: what stands in place of the product of Jacobians has a name."""
+"""What people write by hand for the Jacobian of the inner loop, and data of a task in a wrong place, have names."""
 
 from __future__ import annotations
 
@@ -101,3 +101,46 @@ def test_all_but_the_first_step_is_a_truncation():
     report = verify(subject, order=2, framework="autograd", dtypes=("float64",), problems=problems)
     assert [found.name for found in report.diagnosis] == ["A08"]
     assert "(all but the first)" in report.diagnosis[0].evidence
+
+
+def _first_order(tasks_of, losses_of):
+    """Return a first-order step on `tasks_of(tasks)` whose outer cost is the mean of those that `losses_of` gives."""
+
+    def subject(problem):
+        costs, gradients = [], []
+        for support, query in tasks_of(list(problem.tasks())):
+            phi = problem.variables
+            for _ in range(problem.inner_grad_steps):
+                slope = problem.inner_gradient(support, phi)
+                phi = map_leaves(lambda w, g: w - problem.inner_learning_rate * g, phi, slope)
+            parts = losses_of(problem, support, query)
+            costs.append(sum(cost(phi) for cost, _ in parts))
+            gradients.append(map_leaves(lambda *leaves: sum(leaves), *(gradient(phi) for _, gradient in parts)))
+        return np.mean(costs), map_leaves(lambda *parts: np.mean(parts, axis=0), *gradients)
+
+    return subject
+
+
+def _query(problem, _, query):
+    return [(lambda phi: problem.outer_cost(query, phi), lambda phi: problem.outer_gradient(query, phi))]
+
+
+def _both(problem, support, query):
+    of_support = (lambda phi: problem.inner_cost(support, phi), lambda phi: problem.inner_gradient(support, phi))
+    return [*_query(problem, support, query), of_support]
+
+
+MISPLACED = {
+    ("D13", "query of the last"): _first_order(lambda tasks: [(support, tasks[-1][1]) for support, _ in tasks], _query),
+    ("D13", "support of the first"): _first_order(lambda tasks: [(tasks[0][0], query) for _, query in tasks], _query),
+    ("C07", "added, by the inner cost"): _first_order(list, _both),
+}
+
+
+@pytest.mark.parametrize(("name", "detail"), MISPLACED)
+def test_data_in_a_wrong_place_has_a_name_on_the_built_in_problems(name, detail):
+    """A closure that holds the last task's batch, and a support loss that is left in the sum."""
+    problems = ("bilinear", "one-step", "one-task", "no-steps")
+    report = verify(MISPLACED[name, detail], framework="numpy", dtypes=("float64",), problems=problems)
+    assert report.diagnosis[0].name == name
+    assert f"({detail})" in report.diagnosis[0].evidence
