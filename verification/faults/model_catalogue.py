@@ -74,7 +74,8 @@ def _faults() -> list[Fault]:
               {"added": models.support_loss_added, "averaged": models.support_loss_averaged,
                "added, by the inner cost": models.inner_cost_added,
                "averaged, by the inner cost": models.inner_cost_averaged}),
-        Fault("D13", "data of one task used for all", "∇Q_s at a point adapted to S_t, with s or t the same for every task", "none confirmed",
+        Fault("D13", "data of one task used for all", "∇Q_s at a point adapted to S_t, s or t one for all tasks",
+              "none confirmed",
               "T ≥ 2, unequal tasks", "Take both batches of a task from that task: look at what a loop or a closure "
               "still holds.",
               {"support of the first": models.support_of_first, "support of the last": models.support_of_last,
