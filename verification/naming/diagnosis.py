@@ -31,6 +31,7 @@ from verification.naming.candidates import (
 from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.further import by_hand, of_models
+from verification.naming.parameters import of_parameters
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
@@ -51,6 +52,9 @@ def diagnose(
     beside = _beside_the_gradients(evidence)
     if beside:
         return [another_cost(evidence) if beside == _COST_ALONE else several(beside)]
+    instead = of_parameters(evidence, order)
+    if instead is not None:
+        return [instead]
     for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
         if found:
