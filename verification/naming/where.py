@@ -9,6 +9,9 @@ import numpy as np
 from verification.naming.evidence import Evidence, Observation, apart_by_bounds
 from verification.problems.setting import Setting
 
+#: Relative: what rounding to single precision leaves of an answer, with what an inner loop makes of it.
+_SINGLE = 2.0**-20
+
 
 def _selects(problem: Setting) -> bool:
     return not (problem.options.inner_v.selects_all and problem.options.outer_v.selects_all)
@@ -70,10 +73,20 @@ def right_parts(evidence: Evidence) -> str:
     right_ones = [name for name, right in names.items() if right]
     if not parts[0] and 0 < len(right_ones) < len(names):
         parts = [f"right on {', '.join(right_ones)}"]
+    if _is_right_in_single(evidence):
+        parts.append("right to single precision everywhere, but not further")
     leaves = _right_leaves(evidence)
     if leaves:
         parts.append(f"right on every problem for {', '.join(leaves)}")
     return "; ".join(filter(None, parts))
+
+
+def _is_right_in_single(evidence: Evidence) -> bool:
+    """Return whether answers in double precision are all as right as single precision can be."""
+    return all(
+        one.dtype == "float64" and evidence.relative_error(one, evidence.right(one)) < _SINGLE
+        for one in evidence.deciding
+    )
 
 
 def _right_leaves(evidence: Evidence) -> list[str]:

@@ -130,6 +130,27 @@ def _both(problem, support, query):
     return [*_query(problem, support, query), of_support]
 
 
+def test_a_lower_precision_in_the_inner_loop_alone_is_told():
+    """No fault of the catalogue: what is right without an inner step is no lower precision everywhere."""
+
+    def subject(problem):
+        costs, gradients = [], []
+        for support, query in problem.tasks():
+            phi = problem.variables
+            for _ in range(problem.inner_grad_steps):
+                slope = problem.inner_gradient(support, phi)
+                rate = problem.inner_learning_rate
+                phi = map_leaves(lambda w, g, a=rate: np.float64(np.float32(w - a * g)), phi, slope)
+            costs.append(problem.outer_cost(query, phi))
+            gradients.append(problem.outer_gradient(query, phi))
+        return np.mean(costs), map_leaves(lambda *parts: np.mean(parts, axis=0), *gradients)
+
+    problems = ("bilinear", "one-step", "no-steps")
+    (only,) = verify(subject, framework="numpy", dtypes=("float64",), problems=problems).diagnosis
+    assert only.name == "several"
+    assert "right to single precision everywhere, but not further" in only.evidence
+
+
 MISPLACED = {
     ("D13", "query of the last"): _first_order(lambda tasks: [(support, tasks[-1][1]) for support, _ in tasks], _query),
     ("D13", "support of the first"): _first_order(lambda tasks: [(tasks[0][0], query) for _, query in tasks], _query),
