@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from verification.naming.evidence import Evidence, Observation, apart_by_bounds
 from verification.problems.setting import Setting
-
-#: Relative: what rounding to single precision leaves of an answer, with what an inner loop makes of it.
-_SINGLE = 2.0**-20
 
 
 def _selects(problem: Setting) -> bool:
@@ -82,11 +80,8 @@ def right_parts(evidence: Evidence) -> str:
 
 
 def _is_right_in_single(evidence: Evidence) -> bool:
-    """Return whether answers in double precision are all as right as single precision can be."""
-    return all(
-        one.dtype == "float64" and evidence.relative_error(one, evidence.right(one)) < _SINGLE
-        for one in evidence.deciding
-    )
+    """Return whether answers in double precision are all within the bounds that single precision has."""
+    return all(one.dtype == "float64" and evidence.is_right(replace(one, dtype="float32")) for one in evidence.deciding)
 
 
 def _right_leaves(evidence: Evidence) -> list[str]:
