@@ -1,8 +1,9 @@
 """Say whether every mutant that survived `mutmut run` has its reason in `mutation_survivors.md`.
 
-Mutants are recognised by the lines that they change, since their numbers move with the code. Run from the root of the
-project, after `mutmut run`: exit code 0 where all is in order, and 1 with the differences that have no reason yet, with
-mutants that were not tried, and with reasons whose mutant is gone.
+Mutants are recognised by the lines that they change, since their numbers move with the code. Those that change only the
+words of a sentence share one reason. Run from the root of the project, after `mutmut run`: exit code 0 where all is in
+order, and 1 with the differences that have no reason yet, with mutants that were not tried, and with reasons whose
+mutant is gone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 REASONS = Path(__file__).with_name("mutation_survivors.md")
 #: A mutant that never ends was noticed as well.
 DEAD = {"killed", "timeout"}
+#: A literal of text.
+_TEXT = r'"([^"]*)"'
 
 
 def mutmut(*arguments: str) -> str:
@@ -35,6 +38,18 @@ def excused(text: str) -> Counter[str]:
     return Counter(change(block) for block in re.findall(r"```diff\n(.*?)```", text, flags=re.DOTALL))
 
 
+def is_of_words(lines: str) -> bool:
+    """Return whether a change gives a text of several words other letters: XX around it, or capitals, or none."""
+    before, after = (re.findall(rf"^{sign} (.*)$", lines, flags=re.MULTILINE) for sign in (r"\-", r"\+"))
+    pairs = zip(re.findall(_TEXT, "".join(before)), re.findall(_TEXT, "".join(after)), strict=False)
+    changed = [(one, other) for one, other in pairs if one != other]
+    return bool(changed) and all(
+        re.search(r"[^\W\d] \W*[^\W\d]", one)
+        and one.casefold() == other.removeprefix("XX").removesuffix("XX").casefold()
+        for one, other in changed
+    )
+
+
 def main() -> int:
     """Compare what is alive with what is excused."""
     statuses = re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", mutmut("results", "--all", "true"), flags=re.MULTILINE)
@@ -42,12 +57,18 @@ def main() -> int:
     changes = {mutant: change(mutmut("show", mutant)) for mutant in alive}
     reasons = excused(REASONS.read_text(encoding="utf-8"))
     unexcused, gone = Counter(changes.values()) - reasons, reasons - Counter(changes.values())
+    of_words = [lines for lines in unexcused if is_of_words(lines)]
+    for lines in of_words:
+        del unexcused[lines]
     for mutant, lines in changes.items():
         if lines in unexcused:
             print(f"{mutant}: {alive[mutant]}, without a reason in {REASONS.name}\n{lines}\n")
     for lines in gone:
         print(f"{REASONS.name}: a reason for a mutant that is gone\n{lines}\n")
-    print(f"{len(statuses)} mutants, {len(alive)} of them alive, {len(changes) - unexcused.total()} with a reason.")
+    excuses = len(changes) - unexcused.total()
+    print(
+        f"{len(statuses)} mutants, {len(alive)} of them alive, {excuses} with a reason; {len(of_words)} change words."
+    )
     return 0 if statuses and not unexcused and not gone else 1
 
 

@@ -65,8 +65,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     ),
     "verification": (
         "templates", "texts", "processes", "orders", "verdicts", "frameworks", "oracles", "algorithms", "problems",
-        "faults", "subjects", "judging", "vectors", "relations", "isolation", "naming", "report", "missing", "remarks",
-        "judge", "testing", "own", "models", "protocol", "selftest", "campaigns", "reports", "commands",
+        "faults", "subjects", "judging", "vectors", "relations", "isolation", "naming", "cases", "report", "missing",
+        "remarks", "runs", "judge", "testing", "own", "models", "protocol", "selftest", "campaigns", "reports",
+        "commands",
     ),
 }  # fmt: skip
 #: Beginnings of absolute paths of somebody's machine.

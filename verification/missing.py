@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from verification.cases import PROTOCOL, Case
 from verification.processes import Partner, limits
-from verification.report import PROTOCOL, Case, Report
+from verification.report import Report
 from verification.subjects import TIME
 
 

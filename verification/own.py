@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from verification.judge import Progress, Run, run_of
+from verification.judge import run_of
 from verification.judging.standard import Standard, Standards
 from verification.orders import DTYPES, SPELLINGS, Order
 from verification.problems.problem import Problem
 from verification.report import Part, Report, join
+from verification.runs.run import Progress, Run
 from verification.subjects import Subject
 
 #: Problems that take long to compile, and show no fault that the others do not.

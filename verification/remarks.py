@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from verification.cases import Case
 from verification.judging.comparison import compare
 from verification.judging.conditions import met
 from verification.judging.conventions import Declared
@@ -17,7 +18,6 @@ from verification.naming.wording import Diagnosis
 from verification.problems import suite
 from verification.problems.setting import Setting
 from verification.problems.traits import conditions
-from verification.report import Case
 from verification.subjects import Reply
 
 #: What problems may have, in words for those that have it and for those that have not.

@@ -14,13 +14,14 @@ from rich.console import Console
 from shared import STANDARDS, verify_own
 
 import refmaml
+from verification.cases import Related
 from verification.judging.separation import overlooked
 from verification.judging.standard import Standard, Standards
 from verification.orders import DTYPES, ORDERS, SPELLINGS
 from verification.own import ShortRun
 from verification.problems import levels, suite
 from verification.relations import Result
-from verification.report import Part, Related, Report, join
+from verification.report import Part, Report, join
 from verification.reports import schema, show
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())

@@ -106,8 +106,8 @@ class Standard:
         """Return the standard for gradients that are read back as (θ − θ')/β, with what is known already."""
         least = tolerances.starts_over(self.generic, rate)
         found = replace(self, allowance=self.sensitivity.at_least(least))
-        kept = ("_reference", "_oracles", "question", "_rough_question", "_roughly_right")
-        vars(found).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        bounds = ("allowance", "sensitivity", "_separation")
+        vars(found).update({name: known for name, known in vars(self).items() if name not in bounds})
         return found
 
     # How far wrong answers are

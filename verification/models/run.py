@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from verification.cases import Case
 from verification.faults.work import solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
@@ -23,7 +24,7 @@ from verification.models.request import Request
 from verification.models.standard import problem_of_request, standard_of
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
-from verification.report import Case, Conditions, Report, conclude
+from verification.report import Conditions, Report, conclude
 from verification.subjects import Finding, Reply, Subject, SubjectError, described
 from verification.verdicts import Verdict
 

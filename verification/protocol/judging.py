@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verification.judge import Progress, Run, run_of
+from verification.cases import PROTOCOL, UNDECLARED, Case, broken_case
+from verification.judge import run_of
 from verification.judging.standard import Standard, Standards
 from verification.judging.tolerances import norm
 from verification.missing import with_missing, with_time
@@ -21,7 +22,8 @@ from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
 from verification.protocol.vector_cases import golden, observation, vector_case
-from verification.report import PROTOCOL, UNDECLARED, Case, Report, broken_case, conclude
+from verification.report import Report, conclude
+from verification.runs.run import Progress, Run
 from verification.subjects import ProgramError, Reply, SkippedError, Subject, SubjectError, unanswered
 from verification.vectors import Vector, from_problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from verification.cases import Case, verdict_on
 from verification.judging import tolerances
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
@@ -15,7 +16,6 @@ from verification.naming.evidence import Observation
 from verification.orders import Order
 from verification.problems.answers import Answer
 from verification.protocol.subject import ProgramSubject
-from verification.report import Case, verdict_on
 from verification.subjects import Reply, ask
 from verification.vectors import Vector, VectorSet, load
 from verification.vectors.matrix import MARGIN, distance

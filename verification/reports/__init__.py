@@ -1,6 +1,7 @@
 """Reports: what a run found, for the terminal and as JSON."""
 
-from verification.report import Case, Report
+from verification.cases import Case
+from verification.report import Report
 from verification.reports.json_schema import schema
 from verification.reports.terminal import show
 from verification.verdicts import Verdict

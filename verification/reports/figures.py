@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from html import escape
 from itertools import pairwise
 
+from verification.cases import Case
 from verification.naming.growth import Growth
-from verification.report import Case
 
 _ROW = 20  # pixels
 _RIGHT = "errors that are no number, or infinite, stand at the right edge"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from verification.report import Case, Related, Report
+from verification.cases import Case, Related
+from verification.report import Report
 from verification.verdicts import Verdict
 
 #: An inconclusive answer has not passed, and nothing is known to be wrong: the format calls that an error.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from verification.report import Case, Report
+from verification.cases import Case
+from verification.report import Report
 from verification.reports.figures import errors_figure, growth_figure
 from verification.reports.style import STYLE
 from verification.texts import ISSUE, fault_address, issue_address

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from verification.report import Case, Report
+from verification.cases import Case
+from verification.report import Report
 from verification.texts import ISSUE, fault_address, issue_address
 
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}

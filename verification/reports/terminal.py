@@ -10,8 +10,9 @@ from typing import Literal, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
+from verification.cases import PROTOCOL, UNDECLARED, Case, distinct
 from verification.naming.wording import Diagnosis
-from verification.report import PROTOCOL, UNDECLARED, Case, Part, Report, distinct
+from verification.report import Part, Report
 from verification.reports.tables import print_table, say
 from verification.texts import ISSUE, issue_address, spelled, with_texts
 from verification.verdicts import GRAVITY, worst

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from verification.cases import Case
 from verification.judge import verify
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared, convention
@@ -17,7 +18,7 @@ from verification.judging.truth import by_definition
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation
 from verification.problems.problem import Problem
-from verification.report import Case, Report
+from verification.report import Report
 from verification.subjects import Finding
 from verification.subjects.reply import read
 

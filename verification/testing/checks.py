@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from typing import Any
 from unittest import SkipTest
 
-from verification.judge import Run, declaring, run_of, subject_of
+from verification.cases import Case
+from verification.judge import declaring, run_of, subject_of
 from verification.judging.standard import Standard
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES, SPELLINGS, Order
 from verification.problems.problem import Problem
-from verification.report import Case
+from verification.runs.run import Run
 from verification.subjects import Subject, SubjectError
 from verification.testing.assertions import failure
 

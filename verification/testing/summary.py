@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from verification.cases import Case
 from verification.judge import run_of
 from verification.judging.standard import Standards
 from verification.naming.wording import Diagnosis
 from verification.orders import DTYPES
-from verification.report import Case
 from verification.testing.transport import Data, unpack_case, unpack_observation
 
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.cases import Case
 from verification.judging.standard import Standard
 from verification.naming.evidence import Observation
-from verification.report import Case
 from verification.subjects import Finding, Reply
 from verification.testing.checks import Check
 

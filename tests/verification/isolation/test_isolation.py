@@ -18,13 +18,14 @@ import pytest
 from shared import STANDARDS, verify
 
 import verification
+from verification.cases import Related
 from verification.commands.cli import main
 from verification.isolation.asking import relations_of
 from verification.isolation.carrying import pack_array, packed, unpack_array, unpacked
 from verification.isolation.host import Host
 from verification.isolation.subject import IsolatedSubject
 from verification.processes import MalformedError
-from verification.report import Related, conclude
+from verification.report import conclude
 from verification.subjects import SubjectError
 
 HERE = Path(__file__).parents[1]

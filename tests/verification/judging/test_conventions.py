@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from shared import verify
+from shared import STANDARDS, verify
 
 import refmaml
+from verification.faults import Outcome
 from verification.judging.conventions import Declared, convention
 
 BOTH = ("sum-over-points", "average-adapted-points")
@@ -65,3 +67,29 @@ def test_a_clip_has_a_positive_limit(name):
     """At 0 every gradient would be right that is 0."""
     with pytest.raises(ValueError, match=f"with C a positive number, but got '{name}'"):
         convention(name)
+
+
+def expected_by(name, gradients, problem="quadratic", order=1):
+    """Return the gradients that each reading of a convention makes of gradients."""
+    outcome = Outcome(0.5, gradients)
+    question = STANDARDS.of(problem, order).question
+    return [reading.of(outcome, question).gradients["a"] for reading in Declared((convention(name),)).readings]
+
+
+def test_what_a_clipped_gradient_is():
+    """Entries within ±c, or the whole shortened to c: PyTorch adds 1e-6 to the norm, and either is right."""
+    gradients = {"a": np.array([3.0, -0.5]), "b": np.array(4.0)}
+    (entries,) = expected_by("clip-value=1", gradients)
+    assert entries.tolist() == [1.0, -0.5]
+    plain, in_pytorch = expected_by("clip-norm=2", gradients)
+    size = np.sqrt(9 + 0.25 + 16)
+    assert np.allclose(plain, 2 / size * gradients["a"], rtol=1e-15)
+    assert np.allclose(in_pytorch, 2 / (size + 1e-6) * gradients["a"], rtol=1e-15)
+
+
+@pytest.mark.parametrize(("problem", "steps"), [("quadratic", 3), ("no-steps", 0)])
+def test_a_displacement_per_step(problem, steps):
+    """(θ − φ_K)/(Kα) is the mean of the inner gradients: a K-th of their sum, which is 0 where there is no step."""
+    assert STANDARDS.of(problem, "reptile").problem.inner_grad_steps == steps
+    (found,) = expected_by("reptile-per-step", {"a": np.array([3.0])}, problem, "reptile")
+    assert found.tolist() == [3.0 / max(steps, 1)]

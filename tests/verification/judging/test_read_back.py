@@ -11,6 +11,7 @@ import verification
 from verification.judge import run_of, subject_of
 from verification.judging import tolerances
 from verification.orders import DTYPES
+from verification.runs import reading_back
 from verification.subjects import SubjectError
 from verification.subjects.reply import read
 
@@ -134,7 +135,7 @@ def read_back(subject, dtypes=DTYPES):
         run.case(judged_one, standard, dtype) for standard in run.standards_for(judged_one, 1) for dtype in dtypes
     ]
     observations = [observation for _, found in answered for observation in found]
-    cases, remarks = run.read_back(judged_one, [case for case, _ in answered], observations)
+    cases, remarks = reading_back.read_back([case for case, _ in answered], observations, run.declared, own=False)
     return {case.verdict for case in cases}, remarks
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from shared import verify
 
-from verification.report import broken_case, distinct
+from verification.cases import broken_case, distinct
 from verification.reports import show
 from verification.subjects import Finding
 

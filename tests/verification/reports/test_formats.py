@@ -15,10 +15,11 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from verification.cases import Case, Related
 from verification.naming.growth import Growth
 from verification.naming.wording import Diagnosis
 from verification.relations import Result
-from verification.report import Case, Conditions, Part, Related, Report
+from verification.report import Conditions, Part, Report
 from verification.reports import schema
 from verification.reports.formats import FORMATS
 from verification.reports.terminal import knows_links, show

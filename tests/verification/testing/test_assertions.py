@@ -10,11 +10,11 @@ from unittest import SkipTest
 import pytest
 
 import verification
+from verification.cases import Related
 from verification.faults import CATALOGUE
 from verification.faults.subject import FaultySubject
 from verification.judging.standard import Standard
 from verification.relations import Result
-from verification.report import Related
 from verification.testing import assert_correct, make_problem
 from verification.testing.assertions import first_screen
 from verification.testing.checks import checks_of

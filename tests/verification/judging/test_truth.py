@@ -1,0 +1,87 @@
+"""Where expected answers come from: which oracle is asked about which problem, and how far each may be off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from shared import STANDARDS
+
+from verification.algorithms import algorithm
+from verification.judging import truth
+from verification.judging.standard import Standards
+from verification.problems import levels, suite
+
+pytestmark = pytest.mark.once  # arithmetic
+
+DIFFERENCES, JACOBIANS, CLOSED = "finite differences", "explicit Jacobians", "closed form"
+UNROLLED = "the unrolled loop"
+
+
+def sources(name, order=1, declared=""):
+    problem = suite.problem(name, order=order, algorithm=algorithm(declared))
+    return [found.source for found in truth.from_oracles(problem)]
+
+
+@pytest.mark.parametrize("order", [1, 2, "reptile"])
+def test_every_oracle_that_can_is_asked(order):
+    """Plain problems have two oracles, and a third where there is a formula."""
+    assert sources("one-step", order) == [DIFFERENCES, JACOBIANS]
+    assert sources("quadratic", order) == [DIFFERENCES, JACOBIANS, CLOSED]
+
+
+def test_what_an_author_declares_is_unrolled():
+    """Differences are the second opinion, where values have a slope that differences can find."""
+    assert sources("quadratic", 2, "momentum(0.9)") == [DIFFERENCES, UNROLLED]
+    assert sources("quadratic", 2, "adam") == [UNROLLED]
+
+
+def test_large_corners_have_no_differences_at_second_order():
+    """They take n² costs there: corners of up to six entries have them, and all corners at the other orders."""
+    corners = [name for name in levels.names("full", 2, 0) if suite.is_corner(name)]
+    entries = {name: sum(np.size(leaf) for leaf in flat_variables(name)) for name in corners}
+    small, large = min(corners, key=entries.__getitem__), max(corners, key=entries.__getitem__)
+    assert entries[small] <= 6 < entries[large]
+    assert DIFFERENCES in sources(small, 2)
+    assert DIFFERENCES not in sources(large, 2)
+    assert DIFFERENCES in sources(large, 1)
+
+
+def flat_variables(name):
+    problem = suite.problem(name, order=2)
+    return problem.split(problem.views(np)[0].theta).values()
+
+
+def test_the_reference_answers_with_all_tasks_and_no_error():
+    """It is exact but for rounding; adapted variables come for all tasks where a problem asks for none."""
+    problem = suite.problem("one-step", order=1)
+    problem = replace(problem, options=replace(problem.options, return_inner_v=False))
+    found = truth.from_reference(problem)
+    assert found.source == "the reference"
+    assert problem.num_tasks > 1
+    assert {leaf.shape[0] for leaf in found.answer.adapted.values()} == {problem.num_tasks}
+    assert found.errors == dict.fromkeys(found.answer.gradients, 0.0)
+
+
+def test_an_oracle_says_how_far_it_may_be_off():
+    """The errors are those of its solutions: none to speak of for a formula, more for differences."""
+    differences, _, closed = truth.from_oracles(STANDARDS.of("quadratic", 2).problem)
+    assert differences.errors.keys() == closed.errors.keys() == closed.answer.gradients.keys()
+    for chain, error in differences.errors.items():
+        apart = np.linalg.norm(differences.answer.gradients[chain] - closed.answer.gradients[chain])
+        assert 0 <= closed.errors[chain] < 1e-12
+        assert 0 < apart <= error + 1e-13 * np.linalg.norm(closed.answer.gradients[chain])
+
+
+@pytest.mark.parametrize("name", ["quadratic", "one-step"])
+def test_bounds_are_new_where_gradients_are_read_back(name):
+    """Rounding of θ over β widens every bound, and nothing else that is known changes."""
+    standard = Standards().of(name, 1)
+    standard.prepare()
+    wider = standard.read_back(1e-3)
+    assert wider.truths(own=False) is not standard.truths(own=False)
+    assert wider.truths(own=False)[0] is standard.truths(own=False)[0]
+    assert wider.separation("float32") < 0.5 * standard.separation("float32")
+    for chain, moves in standard.sensitivity.gradients.items():
+        assert wider.sensitivity.gradients[chain] > 2 * moves

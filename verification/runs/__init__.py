@@ -1,0 +1,1 @@
+"""A run of the judge: what it asks a subject, and what it makes of the answers."""
