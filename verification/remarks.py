@@ -57,7 +57,8 @@ def remarks(
     found = _conditions(observations) or [*_one_precision(cases), *_where(cases, observations, named=named)]
     if not named:
         found += _leaves(cases, observations)
-        if all(one.reply.adapted is None for one in observations) and any(one.reply.returned for one in observations):
+        untold = all(one.reply.adapted is None for one in observations)
+        if untold and any("gradients" in one.wrong and one.reply.returned for one in observations):
             found.append(_RETURN_ADAPTED)
     return found
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from verification.faults.order import right
+from verification.faults.parameters import adapting
 from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, combined, misread
 from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, solve
 from verification.oracles.updates import (
@@ -38,6 +39,20 @@ def with_update(*parts: Part) -> Misreading:
     """O01: another inner update than is asked for; no parts are plain descent."""
     update = InnerUpdate(parts) if parts else None
     return misread(lambda work, _: work.changed(update=update))
+
+
+def with_decay_of_used(strength: float, before: tuple[Part, ...] = (), after: tuple[Part, ...] = ()) -> Misreading:
+    """O01: a weight decay as in PyTorch, whose optimizers pass over a variable that has no gradient."""
+
+    def change(work: Work, question: Question) -> Work:
+        used = np.zeros_like(work.theta)
+        for chain in adapting(question):
+            used[question.spots()[chain]] = 1
+        # The strength of each entry: what is a number for everybody else.
+        decay = WeightDecay(strength=strength * used)  # type: ignore[arg-type]
+        return work.changed(update=InnerUpdate((*before, decay, *after)))
+
+    return misread(change)
 
 
 def changing(change: Change) -> Misreading:

@@ -182,7 +182,8 @@ def _tasks() -> list[Fault]:
               "two calls", "Clear the accumulated gradients at the start of each step.",
               {"": tasks.not_cleared}, EVERY),
         Fault("D06", "inner gradients left in the accumulator", "Σ_{k<K}∇S(φ_k) + ∇Q(φ_K)", "no public source known",
-              "K ≥ 1", "Take inner gradients with autograd.grad, or clear the accumulator before the outer backward.",
+              "K ≥ 1", "Take inner gradients with autograd.grad, or clear the accumulator before every backward: of "
+              "each inner step, and of the outer loss.",
               {"": tasks.inner_left_in, "of the last step": tasks.last_left_in,
                "through the graph": tasks.inner_left_in_through_graph,
                "not divided by T": tasks.undivided_left_in, "in the inner steps too": tasks.never_cleared,
@@ -279,8 +280,10 @@ def _scales() -> list[Fault]:
         Fault("G07", "meta-gradient clipped inside the step", "clip(g)", "cbfinn/maml for miniImageNet",
               "an entry above the clip", "Return the gradients as they are and clip in the outer optimizer, or "
               "declare it.", {"by value": scales.clipped_by_value, "by norm": scales.clipped_by_norm}, EVERY),
-        Fault("G09", "Hessian-vector product around the wrong point", "H_k taken at φ_{k+1}", "quark0/darts#21",
-              "S not quadratic", "Evaluate the Hessian of a step at the point that the step started from.",
+        Fault("G09", "Hessian-vector product at another point, or put together otherwise",
+              "H_k of another point, sign, factor or order", "quark0/darts#21", "S not quadratic",
+              "Go back from the last inner step to the first with u ← u − H_k αu, where H_k is the Hessian of the "
+              "inner cost at φ_k, the point that the step started from. Or let the framework differentiate the loop.",
               {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start}, (2,)),
         Fault("G10", "scaled loss in the inner step", "α_eff = cα", "none confirmed", "K ≥ 1",
               "Unscale the loss before the inner gradient is taken.",

@@ -72,8 +72,11 @@ def _faults() -> list[Fault]:
               "none confirmed", "K ≥ 1", "Use plain gradient descent in the inner loop.", _ADAPTIVE, EVERY),
         Fault("C07", "support loss in the outer loss", "∇Q(φ_K) + ∇Q(φ_K) with the support data", "none confirmed",
               "support and query differ", "Take the outer loss on the query batch alone.",
-              {"added": models.support_loss_added, "averaged": models.support_loss_averaged}),
-        Fault("D13", "data of one task used for all", "∇Q_t at a point adapted to S_1 for every t", "none confirmed",
+              {"added": models.support_loss_added, "averaged": models.support_loss_averaged,
+               "added, by the inner cost": models.inner_cost_added,
+               "averaged, by the inner cost": models.inner_cost_averaged}),
+        Fault("D13", "data of one task used for all", "∇Q_s at a point adapted to S_t, s or t one for all tasks",
+              "none confirmed",
               "T ≥ 2, unequal tasks", "Take both batches of a task from that task: look at what a loop or a closure "
               "still holds.",
               {"support of the first": models.support_of_first, "support of the last": models.support_of_last,

@@ -111,11 +111,12 @@ never_cleared_mean = _never_cleared(divided=True)
 # Data of one loop, or of one task, where those of another belong
 
 
-def _with_support_loss(divisor: float) -> AnswerFunction:
-    """C07: the support loss at φ_K is added to the query loss, or both are averaged."""
+def _with_support_loss(divisor: float, *, inner: bool = False) -> AnswerFunction:
+    """C07: the support loss at φ_K, of the outer or the inner cost, beside the query loss: added, or both averaged."""
 
     def one_task(work: Work, question: Question) -> Solved:
-        on_support = work.changed(outer_costs=work.view.outer_costs_on_support)
+        costs = work.view.inner_costs if inner else work.view.outer_costs_on_support
+        on_support = work.changed(outer_costs=costs)
         parts = [solve(part, question.order) for part in (work, on_support)]
         gradient = np.sum([part.gradient for part in parts], axis=0) / divisor
         return Solved(sum(part.cost for part in parts) / divisor, gradient, parts[0].adapted)
@@ -125,6 +126,8 @@ def _with_support_loss(divisor: float) -> AnswerFunction:
 
 support_loss_added = _with_support_loss(1.0)
 support_loss_averaged = _with_support_loss(2.0)
+inner_cost_added = _with_support_loss(1.0, inner=True)
+inner_cost_averaged = _with_support_loss(2.0, inner=True)
 
 
 def _of_one_task(task: int, loop: str) -> AnswerFunction:

@@ -42,6 +42,8 @@ def _per_step(outcome: Outcome, question: Question) -> Outcome:
     return scaled(outcome, 1 / max(question.problem.inner_grad_steps, 1))
 
 
+#: The cost is a report of the author's own, and is not compared: an outer loop needs the gradients alone.
+OWN_COST = "own-cost"
 _PLAIN = {
     convention.name: convention
     for convention in (
@@ -55,6 +57,7 @@ _PLAIN = {
         Convention("sum-over-points", "an average over steps is a sum", answer=sum_over_points, keeps_cost=False),
         Convention("reptile-displacement", "Reptile returns θ − φ_K", after=by_rates),
         Convention("reptile-per-step", "Reptile returns (θ − φ_K)/(Kα)", after=_per_step),
+        Convention(OWN_COST, "the cost is another, and is not compared", keeps_cost=False),
     )
 }
 NAMES = (*_PLAIN, "clip-value=C", "clip-norm=C")

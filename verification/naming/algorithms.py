@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
-from verification.faults.algorithms import state_kept, state_kept_within, with_update
+from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
+from verification.faults.work import Work
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate, whole
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import under_a_scale
 from verification.naming.vectors import first_wrong, returned, vector
-from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp
+from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
 from verification.orders import Order
 
 _KEPT = {
@@ -24,7 +25,7 @@ _KEPT = {
     "within a call, the state of the declared update": state_kept_within,
 }
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
-_MOMENTUMS, _RHOS = (0.8, 0.3), (0.95, 0.5)
+_MOMENTUMS, _RHOS, _STRENGTHS = (0.8, 0.3), (0.95, 0.5), (0.02,)
 _STEPS = 12  # of a search
 _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
@@ -127,7 +128,29 @@ def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
         yield f"momentum({{}}{flag})", partial(_with, Momentum, "mu", held=held), _MOMENTUMS
         yield f"nesterov({{}}{flag})", partial(_with, Momentum, "mu", held=held, nesterov=True), _MOMENTUMS
         yield f"rmsprop({{}}{flag})", partial(_with, RMSProp, "rho", held=held), _RHOS
+    yield from _beside_the_declared(work, first, lengths, entries)
 
 
-def _with(kind: Callable[..., Part], parameter: str, value: float, **fixed: Any) -> AnswerFunction:
-    return with_update(kind(**{parameter: value}, **fixed))
+def _beside_the_declared(
+    work: Work, first: Observation, lengths: tuple[float, ...], entries: tuple[float, ...]
+) -> Iterator[Search]:
+    """Yield what people add to an update and do not declare: a decay, as AdamW has one, and clips of the gradient."""
+    if work.view.update is None or work.view.update.learns_rates:
+        return
+    parts, declared = work.view.update.parts, first.standard.generic.algorithm.spelled
+    for decay in (partial(_with, WeightDecay, "strength"), with_decay_of_used):
+        yield f"{declared} + weight-decay({{}})", partial(decay, before=parts), _STRENGTHS
+        yield f"weight-decay({{}}) + {declared}", partial(decay, after=parts), _STRENGTHS
+    yield f"clip-by-norm({{}}) + {declared}", partial(_with, ClipByNorm, "limit", after=parts), lengths
+    yield f"clip-by-value({{}}) + {declared}", partial(_with, ClipByValue, "limit", after=parts), entries
+
+
+def _with(
+    kind: Callable[..., Part],
+    parameter: str,
+    value: float,
+    before: tuple[Part, ...] = (),
+    after: tuple[Part, ...] = (),
+    **fixed: Any,
+) -> AnswerFunction:
+    return with_update(*before, kind(**{parameter: value}, **fixed), *after)

@@ -28,8 +28,11 @@ from verification.naming.candidates import (
     single,
     weighted,
 )
+from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.exchanged import explained, put_back
+from verification.naming.further import by_hand, of_models
+from verification.naming.parameters import of_parameters
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
 
@@ -37,8 +40,8 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, lower_precision, in_one_mode, scaled, undeclared_under_a_scale,
-    weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, by_hand, of_models, lower_precision, in_one_mode, scaled,
+    undeclared_under_a_scale, weighted, paired,
 )  # fmt: skip
 
 
@@ -49,7 +52,10 @@ def diagnose(
     evidence = Evidence(observations, declared)
     beside = _beside_the_gradients(evidence)
     if beside:
-        return [several(beside)]
+        return [another_cost(evidence) if beside == _COST_ALONE else several(beside)]
+    instead = of_parameters(evidence, order)
+    if instead is not None:
+        return [instead]
     found = _explaining(evidence, order, kinds)
     if not found:
         ways = (explained(moved, way, _explaining(moved, order, kinds)) for way, moved in put_back(evidence))
@@ -77,6 +83,8 @@ _PARTS = {
     "dtype": "a dtype is wrong",
     "inputs": "the call changed the caller's arrays",
 }
+_RIGHT_GRADIENTS = "the gradients are right on every answer that decides"
+_COST_ALONE = f"{_RIGHT_GRADIENTS}; {_PARTS['cost']}"
 
 
 def _beside_the_gradients(evidence: Evidence) -> str:
@@ -110,7 +118,7 @@ def _beside_the_gradients(evidence: Evidence) -> str:
     if not words:
         return ""
     words += ["a gradient of 0 is None"] * none_for_zero + [_PARTS["inputs"]] * ("inputs" in wrong)
-    return f"the gradients are right on every answer that decides; {', and '.join(words)}"
+    return f"{_RIGHT_GRADIENTS}; {', and '.join(words)}"
 
 
 def _explains(evidence: Evidence, candidate: Candidate) -> bool:

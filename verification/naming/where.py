@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from verification.naming.evidence import Evidence, apart_by_bounds
+from verification.naming.evidence import Evidence, Observation, apart_by_bounds
 from verification.problems.setting import Setting
 
 
@@ -47,7 +48,7 @@ def right_where(evidence: Evidence) -> str:
 
     That nothing is wrong without an inner step is so of most mistakes, and is not told.
     """
-    is_right = [(one.problem, evidence.is_right(one)) for one in evidence.deciding]
+    is_right = [(one.problem, _is_right(evidence, one)) for one in evidence.deciding]
     if not any(right for _, right in is_right) or all(right for _, right in is_right):
         return ""
     if all((problem.inner_grad_steps == 0) == right for problem, right in is_right):
@@ -58,17 +59,29 @@ def right_where(evidence: Evidence) -> str:
     return ""
 
 
+def _is_right(evidence: Evidence, one: Observation) -> bool:
+    """Return whether the gradients of an answer are right, and none of them is None or left out."""
+    return evidence.is_right(one) and "gradients" not in one.wrong
+
+
 def right_parts(evidence: Evidence) -> str:
     """Return in words which problems, and which variables of all problems, are answered right; "" where none are."""
     parts = [right_where(evidence)]
-    names = {one.problem.name: evidence.is_right(one) for one in evidence.deciding}
+    names = {one.problem.name: _is_right(evidence, one) for one in evidence.deciding}
     right_ones = [name for name, right in names.items() if right]
     if not parts[0] and 0 < len(right_ones) < len(names):
         parts = [f"right on {', '.join(right_ones)}"]
+    if _is_right_in_single(evidence):
+        parts.append("right to single precision everywhere, but not further")
     leaves = _right_leaves(evidence)
     if leaves:
         parts.append(f"right on every problem for {', '.join(leaves)}")
     return "; ".join(filter(None, parts))
+
+
+def _is_right_in_single(evidence: Evidence) -> bool:
+    """Return whether answers in double precision are all within the bounds that single precision has."""
+    return all(one.dtype == "float64" and evidence.is_right(replace(one, dtype="float32")) for one in evidence.deciding)
 
 
 def _right_leaves(evidence: Evidence) -> list[str]:

@@ -59,19 +59,38 @@ class Diagnosis:
         return " + ".join(self.faults)
 
 
+def without_a_name(title: str, evidence: str, advice: str, convention: str | None = None) -> Diagnosis:
+    """Return what is said where no fault of the catalogue gives the answers; "there are" stands before the title."""
+    return Diagnosis(
+        faults=(SEVERAL,), title=title, formula="", evidence=evidence, source="", advice=advice, convention=convention
+    )
+
+
 def several(known: str) -> Diagnosis:
     """Return what is said where nothing of the catalogue gives the answers, with what is known all the same."""
     evidence = "no fault and no pair of faults of the catalogue gives these answers"
-    return Diagnosis(
-        faults=(SEVERAL,),
+    return without_a_name(
         title="several mistakes, or one that is not in the catalogue",
-        formula="",
         evidence=f"{evidence}; {known.removeprefix('; ')}" if known else evidence,
-        source="",
         advice="First repair what the findings below show, and run again. The report can then name a "
         "remaining mistake of the catalogue.",
     )
 
+
+def beside_right_gradients(cost: str, convention: str | None = None) -> Diagnosis:
+    """Return what is said where the cost alone is wrong; `cost` says what it is, and `convention` declares it."""
+    return without_a_name(
+        title="right gradients beside a wrong cost",
+        evidence=f"the gradients are right on every answer that decides; the cost is {cost}",
+        advice="Return the cost that docs/mathematics.md defines for this order, if it is meant to be that.",
+        convention=convention,
+    )
+
+
+_TURNED = (
+    "Turn the sign: return what the outer step subtracts, which is the gradient of the cost, and in Reptile a multiple "
+    "of θ − φ_K, not of φ_K − θ. If c is not −1, look for a scale too."
+)
 
 #: What faults do whose formula is none.
 _CLAIMS = {
@@ -113,10 +132,17 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
         formula=_formula(rows),
         evidence=sentence,
         source="; ".join(row.source for row in rows),
-        advice=" ".join(row.advice for row in rows),
+        advice=" ".join(_advice(row, candidate.detail) for row in rows),
         cannot_tell_from=others,
         convention=rows[0].convention if len(rows) == 1 else None,
     )
+
+
+def _advice(row: Fault, detail: str) -> str:
+    """Return what to do about a fault; a factor below 0 is a sign before it is a scale."""
+    if row.id == "D11" and "c = -" in detail:
+        return _TURNED
+    return row.advice
 
 
 def _claim(rows: list[Fault]) -> str:

@@ -276,7 +276,7 @@ class Child:
             return f"was ended by signal {-status}"
 
     def _last_words(self) -> str:
-        words = printable(bytes(self._errors).strip())
+        words = printable(b" ".join(bytes(self._errors).split()))  # lines in one sentence, with no marks of their ends
         return f"; its standard error ends with: {words}" if words else ""
 
 

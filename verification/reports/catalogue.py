@@ -34,7 +34,7 @@ def show_catalogue(console: Console) -> None:
     print_table(head, rows, console, title="Faults that real meta-learning code has had")
     legend = "S, Q: inner and outer cost; φ_k: inner iterates; gF, gM: first- and second-order gradient."
     say(words(legend), console)
-    console.print("On a model of your own (refmaml check) the judge also names:")
+    console.print("On a model of your own (refmaml check) the judge also names (C07 and D13 everywhere):")
     for fault in MODEL_CATALOGUE.values():
         say(f"{fault.id}: {words(fault.title)}", console, indent=2)
     console.print("In inner updates, declared or not (--algorithm), the judge also names:")

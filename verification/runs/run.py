@@ -254,6 +254,8 @@ def _caution(subject: Subject, observations: Sequence[Observation]) -> str:
         return ""
     missing = sum(not observation.reply.returned for observation in observations)
     said = f" {missing} of {len(observations)} calls gave nothing that can be read: no mistake is named from the rest."
+    if missing == len(observations):
+        said = " No call gave anything that can be read, so no mistake is named."
     if subject.inferred_from:
         others = " or ".join(name for name in FRAMEWORKS if name != subject.framework)
         said += f" The judge took {subject.framework} for its framework, because {subject.inferred_from}."

@@ -43,7 +43,7 @@ def framework_of(function: Callable[..., Any]) -> tuple[str, str]:
         for framework in _PACKAGES.values():
             if framework in found:
                 return framework, f"{words} {framework}"
-    return _DEFAULT, "it names no framework"
+    return _DEFAULT, "it uses no other, and autograd's arrays are NumPy's"
 
 
 def _plain(function: Any) -> Any:

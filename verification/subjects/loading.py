@@ -13,9 +13,15 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from verification.subjects.exceptions import described
+from verification.subjects.hints import how_to_name, what_there_is, what_to_do, where_raised
 
 #: Before the name of a file that is loaded as a module.
 PREFIX = "subject_"
+
+
+def is_loaded_file(module: ModuleType) -> bool:
+    """Return whether a module is a file that was loaded as a subject."""
+    return module.__name__.rpartition(".")[2].startswith(PREFIX)
 
 
 class SubjectError(Exception):
@@ -43,13 +49,13 @@ def load_object(where: str) -> Any:
     """
     place, colon, name = where.rpartition(":")
     if not (colon and place and name):
-        raise SubjectError(f"expected package.module:name or path/to/file.py:name, but got {where!r}.")
-    module = _imported(place)
+        raise _misnamed(where, place or where, name)
+    module = _imported(place, name)
     try:
         return attrgetter(name)(module)
     except Exception as error:  # whatever it is: a module may define its attributes by code
-        public = ", ".join(attribute for attribute in vars(module) if not attribute.startswith("_"))
-        raise SubjectError(f"{place} has no {name!r} ({described(error)}). It has: {public or 'nothing'}.") from error
+        public = [attribute for attribute in vars(module) if not attribute.startswith("_")]
+        raise SubjectError(f"{place} has no {name!r} ({described(error)}). {what_there_is(name, public)}") from error
 
 
 def search(folder: str = "") -> None:
@@ -60,7 +66,15 @@ def search(folder: str = "") -> None:
         sys.path.insert(0, folder)
 
 
-def _imported(place: str) -> ModuleType:
+def _misnamed(where: str, place: str, name: str) -> SubjectError:
+    return SubjectError(
+        f"expected package.module:name or path/to/file.py:name, but got {where!r}.{how_to_name(place, name)}"
+    )
+
+
+def _imported(place: str, name: str) -> ModuleType:
+    if not place.endswith(".py") and (place.endswith(":") or {"/", "\\"} & set(place) or Path(place).is_file()):
+        raise _misnamed(f"{place}:{name}", place, name)  # no module has such a name
     try:
         return _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except SubjectError:
@@ -68,7 +82,8 @@ def _imported(place: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an exception of its own may be derived from that
-        raise SubjectError(f"importing {place} raised {described(error)}") from error
+        said = f"{described(error)}{where_raised(error, place)}{what_to_do(error, place)}"
+        raise SubjectError(f"importing {place} raised {said}") from error
 
 
 class _SourceLoader(SourceFileLoader):
@@ -80,12 +95,22 @@ class _SourceLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
+def _package_of(folder: Path) -> tuple[str, Path]:
+    """Return the package that a folder is, with a dot at its end, and the folder to import it from; "" for none."""
+    if not (folder / "__init__.py").is_file() or folder.parent == folder:
+        return "", folder
+    package, root = _package_of(folder.parent)
+    return f"{package}{folder.name}.", root
+
+
 def _from_file(path: Path) -> ModuleType:
-    """Import a file, with its folder on the path, as running it would."""
+    """Import a file, with its folder on the path, as running it would; in a package, as a module of it."""
     if not path.is_file():
         raise SubjectError(f"there is no file {path}.")
-    search(str(path.resolve().parent))
-    name = f"{PREFIX}{path.stem}"  # its own, so that no module of the same name is replaced
+    package, root = _package_of(path.resolve().parent)
+    for folder in dict.fromkeys((root, path.resolve().parent)):
+        search(str(folder))
+    name = f"{package}{PREFIX}{path.stem}"  # its own, so that no module of the same name is replaced
     spec = ModuleSpec(name, loader := _SourceLoader(name, str(path)), origin=str(path))
     spec.has_location = True
     module = importlib.util.module_from_spec(spec)

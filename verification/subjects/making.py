@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any
 from verification.frameworks import framework as framework_named
 from verification.subjects.calling import Subject, kind_of
 from verification.subjects.inference import framework_of
-from verification.subjects.loading import PREFIX, SubjectError, load
+from verification.subjects.loading import SubjectError, is_loaded_file, load
 
 
 def subject_from(subject: Callable[..., Any] | str, *, framework: str | None, kind: str | None) -> Subject:
@@ -23,6 +24,11 @@ def subject_from(subject: Callable[..., Any] | str, *, framework: str | None, ki
     """
     function = load(subject) if isinstance(subject, str) else subject
     name = subject if isinstance(subject, str) else name_of(function)
+    if inspect.isclass(function):
+        raise SubjectError(
+            f"{name} is a class: expected a function, or an object that can be called, such as step = "
+            f"{function.__name__}(…)."
+        )
     inferred, source = framework_of(function) if framework is None else (framework, "")
     framework_named(inferred)
     return Subject(function, kind_of(function, kind), inferred, name, inferred_from=source)
@@ -36,7 +42,7 @@ def found_at(function: Callable[..., Any]) -> str:
     """
     name, module = getattr(function, "__qualname__", ""), sys.modules.get(str(getattr(function, "__module__", "")))
     file = getattr(module, "__file__", None)
-    is_file = module is not None and (module.__name__ == "__main__" or module.__name__.startswith(PREFIX))
+    is_file = module is not None and (module.__name__ == "__main__" or is_loaded_file(module))
     with suppress(AttributeError):
         if module is not None and (file or not is_file) and attrgetter(name)(module) is function:
             return f"{file if is_file else module.__name__}:{name}"

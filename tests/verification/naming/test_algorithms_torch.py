@@ -525,3 +525,31 @@ def test_a_subject_declares_its_algorithm_itself():
     report = verify(function, **options)
     assert (report.verdict, report.conditions.algorithm) == ("pass", "adam")
     assert verify(function, algorithm="", **options).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("make", "limit", "declared", "meant"),
+    [
+        (partial(torch.optim.AdamW, weight_decay=0.01), None, "adam", "adam + weight-decay(0.01)"),
+        (partial(torch.optim.Adam, weight_decay=0.003), None, "adam", "weight-decay(0.003) + adam"),
+        # It passes over the variables without a gradient, which this declaration has not: `momentum` has them.
+        (partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4), None, "momentum(0.9)",
+         "weight-decay(0.0005) + momentum(0.9)"),
+        (torch.optim.Adam, 0.25, "adam", "clip-by-norm(0.25) + adam"),
+    ],
+)  # fmt: skip
+def test_what_an_optimizer_does_beside_what_is_declared_is_named(make, limit, declared, meant):
+    """A decay by default, and a clip before the step: the report says what to declare, and that passes."""
+
+    def clip(parameters):
+        if limit is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+    def subject(problem):
+        return fomaml(problem, lambda parameters, rate: make(parameters, lr=float(rate)), before=clip)
+
+    passes, names = judged(subject, declared, 1)
+    assert not passes
+    assert [found.name for found in names] == ["O01"]
+    assert f'declare --algorithm "{meant}" if it is meant' in names[0].evidence
+    assert judged(subject, meant, 1)[0]

@@ -15,6 +15,7 @@ from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.judge import run_of
 from verification.judging.conventions import NAMES as CONVENTION_NAMES
+from verification.judging.conventions import OWN_COST
 from verification.naming.growth import _growth, family
 from verification.naming.rules import decimal
 from verification.naming.scaling import after, under
@@ -411,7 +412,7 @@ def _named(subject, dtypes=("float64",), problems=("bilinear", "mlp-tanh-mse"), 
 @pytest.mark.parametrize(
     ("subject", "dtypes", "says"),
     [
-        (_spoil(cost=2), ("float64",), "right on every answer that decides; the cost is wrong"),
+        (_spoil(cost=2), ("float64",), "right on every answer that decides; the cost is 2 times the right one"),
         (_spoil(single=True), DTYPES, "right on every answer that decides; the subject raised an exception"),
         (_spoil(cost=2, gradients=_none_for_zero), ("float64",), "the cost is wrong, and a gradient of 0 is None"),
         (_spoil(cost=2, inputs=True), ("float64",), "the cost is wrong, and the call changed the caller's arrays"),
@@ -493,6 +494,32 @@ def test_a_small_weight_decay_is_no_lower_precision(problems):
     (only,) = judged(scales.with_weight_decay(1e-8), problems=problems).diagnosis
     assert only.name == "G06"
     assert "(a weight decay of 1e-08)" in only.evidence
+
+
+@pytest.mark.parametrize(("order", "says"), [(1, "(c = -1)"), ("reptile", "(not divided, c = -1)")])
+def test_a_factor_below_zero_is_a_turned_sign(order, says):
+    """Nobody who returns φ_K − θ finds it by looking for a loss scale."""
+
+    def turned(question):
+        found = CATALOGUE["G03"].variants["not divided"](question) if order == "reptile" else right(question)
+        return replace(found, gradients={chain: -leaf for chain, leaf in found.gradients.items()})
+
+    (only,) = judged(turned, order, (*BASE, "five-steps")).diagnosis
+    assert says in only.evidence
+    assert "Turn the sign: " in only.advice
+    assert "loss scale" not in only.advice
+
+
+def test_no_problem_is_right_where_a_leaf_is_left_out():
+    """A zero that is not returned is wrong, and is not said to be right on most problems."""
+
+    def first_left_out(_, gradients):
+        return dict(list(gradients.items())[1:])
+
+    (only,) = _named(_spoil(gradients=first_left_out), problems=("bilinear", "one-task", "quadratic"))
+    assert only.name == "several"
+    assert "right on one-task" not in only.evidence
+    assert "right wherever" not in only.evidence
 
 
 def test_a_number_near_one_has_the_digits_that_tell_it_from_one():
@@ -586,7 +613,7 @@ CONVENTIONS = [
 
 def test_every_convention_is_tried():
     """The list above has every convention that can be declared."""
-    assert {name.partition("=")[0] for _, _, _, name, _ in CONVENTIONS} == {
+    assert {OWN_COST, *(name.partition("=")[0] for _, _, _, name, _ in CONVENTIONS)} == {
         name.partition("=")[0] for name in CONVENTION_NAMES
     }
 

@@ -57,6 +57,13 @@ def test_memory_of_descendants_counts() -> None:
         child.exchange(b"\n", PATIENCE, "run")
 
 
+def test_the_last_words_of_a_program_are_one_sentence() -> None:
+    """A traceback is quoted with spaces for the ends of its lines, and not with marks of them."""
+    program = "import sys; sys.exit('Error: no such module\\n    at load\\n\\nLoader 3\\n')"
+    with pytest.raises(BreakdownError, match=r"ends with: Error: no such module at load Loader 3$"):
+        Child([sys.executable, "-S", "-c", program]).exchange(b"\n", PATIENCE, "run")
+
+
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
     """A real-time signal, which has no name, is told as a number."""
     with pytest.raises(BreakdownError, match="was ended by signal 40 during `run`"):

@@ -40,7 +40,11 @@ def made(source, monkeypatch, name="somebodys_module"):
         ("import torch, jax\ndef subject(p): return [jax.grad for _ in p]", "jax", "its code uses jax"),
         ("def subject(p):\n    import jax.numpy as jnp\n    return jnp", "jax", "its code uses jax"),
         ("import numpy, torch\ndef subject(p): return p", "torch", "its module imports torch"),
-        ("import numpy\ndef subject(p): return numpy.sum(p)", "autograd", "it names no framework"),
+        (
+            "import numpy\ndef subject(p): return numpy.sum(p)",
+            "autograd",
+            "it uses no other, and autograd's arrays are NumPy's",
+        ),
         ("import refmaml\ndef subject(p): return refmaml.fomaml_step(p)", "autograd", "its code uses autograd"),
     ],
 )

@@ -16,6 +16,7 @@ import shared
 import refmaml
 import verification
 from verification import SubjectError, load
+from verification.subjects.making import found_at
 
 NAME = "no-steps"  # at φ_0 = θ the right answer takes no inner loop
 verify = functools.partial(shared.verify, problems=(NAME,))
@@ -58,7 +59,7 @@ def folder(tmp_path, monkeypatch):
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:
-        if name.startswith("subject_") or name in ("helper_of_a_subject", "mended"):
+        if name.startswith(("subject_", "package_of_a_subject")) or name in ("helper_of_a_subject", "mended"):
             del sys.modules[name]
 
 
@@ -80,10 +81,13 @@ def test_a_name_of_the_wrong_form(where):
         ("no_such_package.at_all:step", "importing no_such_package.at_all raised ModuleNotFoundError: No module named"),
         (".relative:step", "importing .relative raised TypeError"),
         ("no/such/file.py:step", "there is no file no/such/file.py"),
-        ("refmaml:nothing", "refmaml has no 'nothing' .*It has: .*fomaml_step"),
+        ("refmaml:fomaml", "refmaml has no 'fomaml' .*It has: fomaml_step, "),
         ("refmaml:fomaml_step.more", r"refmaml has no 'fomaml_step\.more'"),
         ("refmaml:reference", "refmaml:reference is not a function but module"),
         ("math:pi", "math:pi is not a function but float"),
+        ("numpy:subtracted", r"It has: subtract, .*, and \d{3} more\.$"),
+        ("mine.py::step", r"but got 'mine\.py::step'\. Write one colon: mine\.py:step"),
+        ("no/such/module:step", r"expected package\.module:name or .* got 'no/such/module:step'\.$"),
     ],
 )
 def test_a_name_that_leads_nowhere(where, says):
@@ -96,9 +100,10 @@ def test_a_name_that_leads_nowhere(where, says):
     ("source", "says"),
     [
         ("raise RuntimeError('no licence')", "raised RuntimeError: no licence"),
-        ("import sys; sys.exit(3)", "raised SystemExit: 3"),
+        ("import sys; sys.exit(3)", r"SystemExit: 3 \(mine.py, line 1\)\. Put what only a script does, .*__main__"),
+        ("from .neighbour import step", r"ImportError: .* \(mine.py, line 1\)\. The file belongs to a package"),
         ("def broken(:", "raised SyntaxError"),
-        ("1 / 0", "raised ZeroDivisionError"),
+        ("def f():\n    import json\n    json.loads('')\n\nf()", r"raised JSONDecodeError: .* \(mine.py, line 3\)$"),
     ],
 )
 def test_a_file_that_cannot_be_imported(folder, source, says):
@@ -107,6 +112,52 @@ def test_a_file_that_cannot_be_imported(folder, source, says):
     with pytest.raises(SubjectError, match=says) as caught:
         load(f"{place}:step")
     assert f"importing {place} " in str(caught.value)
+
+
+def test_a_file_of_another_kind_is_told_what_is_wanted(folder):
+    """Notebooks and files without their ending are not imported as modules of a folder."""
+    script, notebook = written(folder, "step = print"), written(folder, "{}", "mine.ipynb")
+    with pytest.raises(SubjectError, match=r"Write .*mine\.py:NAME, with the name of the function\.$"):
+        load(script)
+    with pytest.raises(SubjectError, match=r"There is a file .*mine\.py\.$"):
+        load(f"{script.removesuffix('.py')}:step")
+    with pytest.raises(SubjectError, match=r"A notebook is no file of Python\. .*nbconvert --to script\.$"):
+        load(f"{notebook}:step")
+
+
+def test_a_file_of_a_package_imports_its_neighbours(folder):
+    """Relative imports lead to the modules of the package, which is found above the file."""
+    inside = folder / "package_of_a_subject" / "inside"
+    inside.mkdir(parents=True)
+    for place in (inside, inside.parent):
+        written(place, "", "__init__.py")
+    written(inside.parent, "VALUE = 7", "core.py")
+    place = written(inside, "from ..core import VALUE\ndef step(problem): return VALUE")
+    subject = load(f"{place}:step")
+    assert subject(None) == 7
+    assert found_at(subject) == f"{place}:step"
+    assert "package_of_a_subject" in sys.modules
+
+
+def test_a_project_with_a_folder_of_sources_is_told_to_be_installed(folder, monkeypatch):
+    """`src` is on nobody's path before the project is installed."""
+    (folder / "src" / "package_of_a_subject").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with pytest.raises(
+        SubjectError, match=r"No module named 'package_of_a_subject'\. There is src.package_of_a_subject: "
+    ):
+        load("package_of_a_subject.maml:step")
+
+
+def test_a_class_is_no_subject():
+    """A call of it makes an object, and no answer."""
+
+    class Step:
+        def __init__(self, problem):
+            self.problem = problem
+
+    with pytest.raises(SubjectError, match=r"Step is a class: expected a function, .* such as step = Step\(…\)\."):
+        verification.verify(Step)
 
 
 def test_an_empty_file_has_nothing(folder):

@@ -1,0 +1,57 @@
+"""Second order by hand, u ← u − H_k αu from the last inner step to the first, and what is written in its place.
+
+They are forms of G09 that show where the inner update is plain descent; `A08` are those that leave the first steps out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from verification.faults.order import with_pull_back
+from verification.faults.question import AnswerFunction
+from verification.faults.work import Points, Product, Work, pull_back
+from verification.oracles.view import FlatArray
+
+#: u ↦ H αu, or what is written for it.
+_Rated = Callable[[Work, Product, FlatArray], FlatArray]
+_RATED: dict[str, _Rated] = {
+    "": lambda work, product, u: product(work.alpha * u),
+    "α H u for H αu": lambda work, product, u: work.alpha * product(u),
+    "α left out": lambda work, product, u: product((work.alpha != 0) * u),
+}
+
+
+def _by_products(rated: _Rated, sign: int, turn: int) -> AnswerFunction:
+    """Make an answer of u ← u ± H αu over the inner steps, back (−1) or forth (1)."""
+
+    def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        for product in (work.inner_products(points) if points else [])[::turn]:
+            u = u + sign * rated(work, product, u)
+        return u
+
+    return with_pull_back(through)
+
+
+def _summed(work: Work, points: Points, u: FlatArray) -> FlatArray:
+    products = work.inner_products(points) if points else []
+    return u - sum((product(work.alpha * u) for product in products), start=0 * u)
+
+
+def _of_steps(choose: Callable[[Points], Points]) -> AnswerFunction:
+    return with_pull_back(lambda work, points, u: pull_back(work, choose(points), u))
+
+
+#: What is said of each, with its answer.
+BY_HAND: dict[str, AnswerFunction] = {
+    ", ".join(filter(None, (rate, sign, turn))): _by_products(rated, -1 if not sign else 1, -1 if not turn else 1)
+    for sign in ("", "plus for minus")
+    for rate, rated in _RATED.items()
+    for turn in ("", "in the order of the steps, not back")
+    if rate or sign or turn
+} | {
+    "a sum of products for the product of all": with_pull_back(_summed),
+    "the factor of the last step left out": _of_steps(lambda points: points[:-1]),
+    "the factor of the first step alone": _of_steps(lambda points: points[:1]),
+    "one factor, at θ, whatever K is": with_pull_back(lambda work, _, u: pull_back(work, [work.theta], u)),
+}
+ALL_BUT_THE_FIRST: AnswerFunction = _of_steps(lambda points: points[1:])
