@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verification
-from verification.judging.comparison import compare
+from verification.judging.comparison import compare, gradient_errors
 from verification.judging.conventions import Declared, convention
 from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity
@@ -75,3 +75,13 @@ def test_a_subnormal_gradient_is_told_in_the_smallest_numbers_that_there_are(dty
     assert compare(known, dtype, near, known.truths(own=False), Declared()) == ([], 0.375)
     same = Reply(gradients={"weight": right})
     assert compare(known, dtype, same, known.truths(own=False), Declared()) == ([], 0.0)
+
+
+def test_the_errors_of_gradients_are_those_of_gradients_alone():
+    """‖g − g*‖ of each leaf that is there, under what is declared, whatever is wrong with the adapted variables."""
+    known = standard([3.0, 4.0, 0.0], moves=1.0)
+    truths = known.truths(own=False)
+    reply = Reply(cost=7.0, gradients={"weight": np.array([3.0, 4.0, 2.0])}, adapted={"weight": np.full((3, 3), 5.0)})
+    assert gradient_errors(known, reply, truths, Declared()) == {"weight": 2.0}
+    summed = gradient_errors(known, reply, truths, Declared((convention("sum-over-tasks"),)))
+    assert summed == {"weight": pytest.approx(np.linalg.norm([6.0, 8.0, -2.0]), rel=1e-15)}

@@ -83,6 +83,15 @@ def test_the_reference_answers_with_all_tasks_and_no_error():
     assert found.errors == dict.fromkeys(found.answer.gradients, 0.0)
 
 
+def test_what_an_author_declares_has_its_truth_from_unrolling():
+    """No step of the reference has it all; and in whatever precision a problem is, its truth is in float64."""
+    declared = suite.problem("one-step", order=1, algorithm=algorithm("momentum(0.9)"))
+    assert truth.from_reference(declared).source == UNROLLED
+    single = suite.problem("one-step", order=1).native("numpy", "float32")
+    found = truth.from_reference(single).answer.gradients
+    assert {leaf.dtype for leaf in found.values()} == {np.dtype("float64")}
+
+
 def test_an_oracle_says_how_far_it_may_be_off():
     """The errors are those of its solutions: none to speak of for a formula, more for differences."""
     differences, _, closed = truth.from_oracles(STANDARDS.of("quadratic", 2).problem)
