@@ -102,7 +102,7 @@ RUNS = [
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("run", RUNS, ids=str)
 def test_right_code_is_not_accused(run):
-    """However right code is written, and whatever precision and number of threads it runs in, it passes."""
+    """However right code is written, in either precision and with any number of threads, it is far from a bound."""
     name, dtype, threads, seed = run
     step, order, gives, make = STEPS[name]
     before, precision = torch.get_num_threads(), getattr(torch, dtype)
@@ -121,5 +121,5 @@ def test_right_code_is_not_accused(run):
         )  # fmt: skip
     finally:
         torch.set_num_threads(before)
-    print(run, report.verdict, max(case.worst for case in report.cases))
     assert report.verdict == "pass"
+    assert max(case.worst for case in report.cases) < 0.25
