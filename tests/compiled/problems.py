@@ -7,6 +7,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import primitive_vjps
 
+from refmaml.compiled.calls import plans
 from refmaml.containers import flatten, map_leaves
 from refmaml.updates import gradient_descent_update
 
@@ -168,3 +169,8 @@ def repeated(leaves, tasks=3):
         "hidden": {name: np.stack([leaf] * tasks) for name, leaf in leaves["hidden"].items()},
         "out": [np.stack([leaf] * tasks) for leaf in leaves["out"]],
     }
+
+
+def lanes_of_the_last_call():
+    """Return how many tasks the plan of the last call computes at once."""
+    return [execution for _, execution, _ in plans._known.values()][-1].plan.lanes

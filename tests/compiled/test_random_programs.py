@@ -9,8 +9,9 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given, seed, settings
-from problems import assert_same_answer
-from random_programs import PROGRAMS, arguments, cost_of
+from hypothesis import strategies as st
+from problems import assert_same_answer, lanes_of_the_last_call
+from random_programs import SCALAR, arguments, cost_of, programs
 
 import refmaml
 import refmaml.compiled as engine
@@ -51,13 +52,35 @@ def test_random_programs(dtype, order, monkeypatch):
     monkeypatch.setenv("REFMAML_CACHE_DIR", "")  # a program hardly ever comes twice
 
     @settings(max_examples=SHARE[settings.get_current_profile_name()], deadline=None)
-    @given(PROGRAMS)
+    @given(programs())
     def search(program):
         check(program, dtype, order)
 
     if settings().derandomize:  # the seed would be a hash of `search`, and so the programs the same for all four kinds
         search = seed(10 * order + np.dtype(dtype).itemsize)(search)
     search()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_programs_of_several_tasks_at_once(dtype, monkeypatch):
+    """Small programs of operations with vector code compute a task in each lane: most of those drawn here do."""
+    monkeypatch.setenv("REFMAML_CACHE_DIR", "")
+    lanes = []
+
+    @settings(max_examples=SHARE[settings.get_current_profile_name()], deadline=None)
+    @given(programs(SCALAR, longest=4), st.integers(2, 35))
+    def search(program, tasks):
+        plans.clear()
+        shortcut.forget()
+        runtime.unload()
+        cost = cost_of(program, anp.tanh, anp.mean)
+        batch, theta = arguments(dtype, tasks)
+        with np.errstate(all="ignore"):
+            assert_same_answer(*STEPS[1], batch, cost, None, theta, 2, 0.05, batched=False, chain=True)
+        lanes.append(lanes_of_the_last_call())
+
+    search()
+    assert sum(count > 1 for count in lanes) > len(lanes) / 3
 
 
 @pytest.mark.parametrize("order", STEPS)

@@ -6,11 +6,10 @@ In plain Python, and in machine code with checks, one task at a time is computed
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from problems import assert_same_answer
+from problems import assert_same_answer, lanes_of_the_last_call
 
 import refmaml
 import refmaml.compiled as engine
-from refmaml.compiled.calls import plans
 from refmaml.compiled.machine import runtime
 
 RNG = np.random.default_rng(3)
@@ -37,11 +36,6 @@ def half(first):
     return lambda batch: {name: leaf[:, first::2] for name, leaf in batch.items()}
 
 
-def lanes():
-    """Return how many tasks the plan of the last call computes at once."""
-    return [execution for _, execution, _ in plans._known.values()][-1].plan.lanes
-
-
 @pytest.mark.parametrize("tasks", [1, 7, 16, 19, 33, 600])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_number_of_tasks(dtype, tasks):
@@ -49,7 +43,7 @@ def test_any_number_of_tasks(dtype, tasks):
     batch, variables = made(tasks, dtype)
     options = {"batched": False, "average_across_steps": tasks % 2 == 0}
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, batch, cost, None, variables, STEPS, RATE, **options)
-    assert lanes() == runtime.lanes_of(np.dtype(dtype))
+    assert lanes_of_the_last_call() == runtime.lanes_of(np.dtype(dtype))
 
 
 @pytest.mark.parametrize("options", [
@@ -62,7 +56,7 @@ def test_options(tasks, options):
     batch, variables = made(tasks, np.float64, shots=6)
     args = (batch, cost, None, variables, STEPS, RATE)
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=False, **options)
-    assert lanes() == runtime.lanes_of(batch["x"].dtype)
+    assert lanes_of_the_last_call() == runtime.lanes_of(batch["x"].dtype)
 
 
 @pytest.mark.parametrize("tasks", [8, 21])
@@ -72,7 +66,7 @@ def test_batched_mode(tasks):
     rows = {name: RNG.normal(size=(tasks, *leaf.shape)).astype(np.float32) for name, leaf in variables.items()}
     args = (batch, cost_of_all, None, rows, STEPS, RATE)
     assert_same_answer(engine.fomaml_step, refmaml.fomaml_step, *args, batched=True, return_inner_v="all")
-    assert lanes() == runtime.lanes_of(batch["x"].dtype)
+    assert lanes_of_the_last_call() == runtime.lanes_of(batch["x"].dtype)
 
 
 @pytest.mark.parametrize("extreme", [np.inf, np.nan])
@@ -103,4 +97,4 @@ def test_a_large_task_has_all_lanes_for_itself():
     engine.fomaml_step(
         batch, lambda b, v: anp.sum((b["x"][0] @ v["w"]) ** 2), None, {"w": RNG.normal(size=30)}, 1, 0.1, batched=False
     )
-    assert lanes() == 1
+    assert lanes_of_the_last_call() == 1
