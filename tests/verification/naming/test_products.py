@@ -157,11 +157,14 @@ def test_what_is_left_in_the_accumulator_has_its_number(variant, weight, words):
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_support_data_beside_the_query_data_is_told(step):
-    """An outer loss over support and query data together, each with half a weight, is C01, with what was added."""
-    both = under(lambda _: 0.5, tasks.added(fault("C01", "with the inner cost"), lambda _: 1.0))
-    (only,) = judged(both, step, ("logistic-regression", "one-step", "one-task"))
+    """Support and query data in the outer loss, each with half a weight, are C07; with others, C01 and a factor."""
+    names = ("logistic-regression", "one-step", "one-task")
+    support = fault("C01", "with the inner cost")
+    (only,) = judged(under(lambda _: 0.5, tasks.added(support, lambda _: 1.0)), step, names)
+    assert only.name == "C07"
+    (only,) = judged(under(lambda _: 0.5, tasks.added(support, lambda _: 0.3)), step, names)
     assert set(only.faults) == {"D11", "C01"}
-    assert "c = 0.5, the support data with the inner cost beside the query data" in only.evidence
+    assert "c = 0.5, times 0.3, the support data with the inner cost beside the query data" in only.evidence
 
 
 def test_an_undeclared_update_under_a_sum_is_told():
