@@ -103,11 +103,11 @@ def _products(rows: int, summed: int, columns: int) -> dict[str, Call]:
 
 
 def _sums(length: int) -> dict[str, Call]:
-    each, size = f"    for i in range({_TIMES}):\n", (length + 1) * _TIMES
-    body = f"{each}        w4[{length * _TIMES} + i] = row(w4, {length} * i)\n"
+    loop, size = f"    for i in range({_TIMES}):\n", (length + 1) * _TIMES
+    body = f"{loop}        w4[{length * _TIMES} + i] = row(w4, {length} * i)\n"
     hand, _ = _compiled(body, Header(kernels={"row": RowSum(length, 4)}), FLOAT32, size)
-    loop = f"        s = f4(0.0)\n        for j in range({length}):\n            s = s + w4[{length} * i + j]\n"
-    plain, _ = _compiled(f"{each}{loop}        w4[{length * _TIMES} + i] = s\n", Header(), FLOAT32, size)
+    summed = f"        s = f4(0.0)\n        for j in range({length}):\n            s = s + w4[{length} * i + j]\n"
+    plain, _ = _compiled(f"{loop}{summed}        w4[{length * _TIMES} + i] = s\n", Header(), FLOAT32, size)
     return {"by hand": hand, "LLVM": plain}
 
 

@@ -1,8 +1,8 @@
-"""What a cost is that is not the asked one, where the gradients are right.
+"""What a cost is that is not the expected one, where the gradients are right.
 
-A step that trains on the right gradients may still tell another number for its progress: the loss before adaptation,
-that of the support set, that of the last task. Each is worked out for every problem, and what is told on all of them is
-said. No fault of the catalogue is looked for here: what a mistake makes of the gradients is not made.
+A step that trains on the right gradients may still report another number for its progress: the loss before adaptation,
+that of the support set, that of the last task. Each is worked out for every problem, and one that agrees on all of them
+is named. No fault of the catalogue is looked for here: what a mistake makes of the gradients is not made.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from verification.naming.evidence import Evidence, Observation
 from verification.naming.wording import Diagnosis, beside_right_gradients
 from verification.problems.setting import Setting
 
-#: S(φ_k) and Q(φ_k) for k = 0, …, K to the number that a subject may tell of a task.
-_Told = Callable[[Sequence[float], Sequence[float]], float]
+#: S(φ_k) and Q(φ_k) for k = 0, …, K to the number that a subject may report of a task.
+_Reported = Callable[[Sequence[float], Sequence[float]], float]
 #: Far above rounding, and far below what another point or task makes: a part of the square root of the unit.
 _PART = 2.0**-6
 #: What single precision leaves of a mean of a few numbers, generously.
@@ -27,12 +27,12 @@ _SINGLE = 2.0**-20
 
 
 def _mean(values: Sequence[float]) -> float:
-    # Without an inner step there is nothing to take the mean of, and nothing is known of what is told.
+    # Without an inner step there is nothing to take the mean of, and nothing is known of what is reported.
     return float(np.mean(values)) if values else float("nan")
 
 
-#: What is told of a task, the usual first.
-_OF_A_TASK: dict[str, _Told] = {
+#: What is reported of a task, the usual first.
+_OF_A_TASK: dict[str, _Reported] = {
     "Q(φ_K), the outer cost after adaptation": lambda _, outer: outer[-1],
     "Q(θ), the outer cost before adaptation": lambda _, outer: outer[0],
     "S(φ_K), the inner cost after adaptation": lambda inner, _: inner[-1],
@@ -72,8 +72,8 @@ def _readings(evidence: Evidence, costs: Sequence[tuple[Observation, float]]) ->
     """Say in words what the costs are, every way that gives all of them."""
     tables = [[_table(work) for work in evidence.question(one).works] for one, _ in costs]
     for reduction, reduced in _OF_ALL_TASKS.items():
-        for words, told in _OF_A_TASK.items():
-            expected = [reduced([told(inner, outer) for inner, outer in tasks]) for tasks in tables]
+        for words, reported in _OF_A_TASK.items():
+            expected = [reduced([reported(inner, outer) for inner, outer in tasks]) for tasks in tables]
             if _all_near(costs, expected):
                 yield f"{reduction} {words}"
     parts = [cost / evidence.right(one).cost for one, cost in costs if evidence.right(one).cost]
@@ -85,8 +85,8 @@ def _readings(evidence: Evidence, costs: Sequence[tuple[Observation, float]]) ->
 
 def _changes(costs: Sequence[tuple[Observation, float]]) -> bool:
     """Return whether one problem got two costs."""
-    seen: dict[tuple[Setting, str], float] = {}
-    return any(seen.setdefault((one.problem, one.dtype), cost) != cost for one, cost in costs)
+    known: dict[tuple[Setting, str], float] = {}
+    return any(known.setdefault((one.problem, one.dtype), cost) != cost for one, cost in costs)
 
 
 def _table(work: Work) -> tuple[list[float], list[float]]:

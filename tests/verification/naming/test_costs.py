@@ -22,8 +22,8 @@ def _descended(problem, batch):
     return points
 
 
-def _telling(told):
-    """Return a first-order step with right gradients that tells `told` of a problem and its tasks' costs S and Q."""
+def _reporting(reported):
+    """Return a first-order step with right gradients that reports a number of a problem and its tasks' costs S and Q."""
 
     def subject(problem):
         tables = []
@@ -31,13 +31,13 @@ def _telling(told):
             points = _descended(problem, support)
             inner = [float(problem.inner_cost(support, phi)) for phi in points]
             tables.append((inner, [float(problem.outer_cost(query, phi)) for phi in points]))
-        return told(problem, tables), numpy_subject(problem)[1]
+        return reported(problem, tables), numpy_subject(problem)[1]
 
     return subject
 
 
-def _meaning(told):
-    return _telling(lambda _, tables: np.mean([told(*table) for table in tables]))
+def _meaning(reported):
+    return _reporting(lambda _, tables: np.mean([reported(*table) for table in tables]))
 
 
 TOLD = {
@@ -52,15 +52,15 @@ TOLD = {
         lambda inner, _: sum(inner[:-1]) / max(len(inner) - 1, 1)
     ),
     "the mean over the tasks of S(φ_K) + Q(φ_K)": _meaning(lambda inner, outer: inner[-1] + outer[-1]),
-    "the sum over the tasks of Q(φ_K), the outer cost after adaptation": _telling(
+    "the sum over the tasks of Q(φ_K), the outer cost after adaptation": _reporting(
         lambda _, tables: sum(outer[-1] for _, outer in tables)
     ),
-    "the last task's Q(φ_K), the outer cost after adaptation": _telling(lambda _, tables: tables[-1][1][-1]),
-    "1/T times the mean over the tasks of Q(φ_K), the outer cost after adaptation": _telling(
+    "the last task's Q(φ_K), the outer cost after adaptation": _reporting(lambda _, tables: tables[-1][1][-1]),
+    "1/T times the mean over the tasks of Q(φ_K), the outer cost after adaptation": _reporting(
         lambda problem, tables: np.mean([outer[-1] for _, outer in tables]) / problem.num_tasks
     ),
-    "0.5 times the right one": _telling(lambda _, tables: 0.5 * np.mean([outer[-1] for _, outer in tables])),
-    "right to single precision, but not further": _telling(
+    "0.5 times the right one": _reporting(lambda _, tables: 0.5 * np.mean([outer[-1] for _, outer in tables])),
+    "right to single precision, but not further": _reporting(
         lambda _, tables: float(np.mean([outer[-1] for _, outer in tables], dtype=np.float32))
     ),
 }
@@ -96,7 +96,7 @@ def test_a_declared_cost_of_ones_own_is_not_compared(order):
 def test_a_cost_by_chance_is_said_to_change():
     """What is drawn anew in each call, as by dropout, has no formula, and nobody means it."""
     rng = np.random.default_rng(1)
-    subject = _telling(lambda *_: rng.random())
+    subject = _reporting(lambda *_: rng.random())
     (only,) = verify(subject, framework="numpy", dtypes=("float64",), problems=PROBLEMS).diagnosis
     assert "the cost is another one when the same problem is asked again" in only.evidence
     assert only.convention is None
@@ -104,7 +104,7 @@ def test_a_cost_by_chance_is_said_to_change():
 
 def test_a_cost_that_is_nothing_known_cannot_be_declared():
     """NaN is no report of anybody's."""
-    subject = _telling(lambda *_: float("nan"))
+    subject = _reporting(lambda *_: float("nan"))
     (only,) = verify(subject, framework="numpy", dtypes=("float64",), problems=PROBLEMS).diagnosis
     assert (only.convention, only.evidence) == (
         None, "the gradients are right on every answer that decides; the cost is wrong",

@@ -295,11 +295,11 @@ def test_a_drawn_corner_has_the_levels_that_it_says(order):
         dtype = "float64" if row["dtype"] == "float64" else "float32"
         assert standard.separation(dtype) >= DECIDES, problem
         found = list(met(standard, dtype))[-1]
-        asked = {factor: level for factor, level in row.items() if (factor, level) in conditions(order)}
-        asked.pop("calls before")  # each is asked twice
+        wanted = {factor: level for factor, level in row.items() if (factor, level) in conditions(order)}
+        wanted.pop("calls before")  # each is asked twice
         if order == "reptile":
-            asked.pop("gradient")  # it is a displacement over α
-        assert {factor: found[factor] for factor in asked} == asked, problem
+            wanted.pop("gradient")  # it is a displacement over α
+        assert {factor: found[factor] for factor in wanted} == wanted, problem
 
 
 def test_a_problem_without_a_choice_is_ordinary():
