@@ -23,7 +23,7 @@ def _descended(problem, batch):
 
 
 def _reporting(reported):
-    """Return a first-order step with right gradients that reports a number of a problem and its tasks' costs S and Q."""
+    """Return a step of order 1 with right gradients that reports a number of a problem and the costs S and Q."""
 
     def subject(problem):
         tables = []
