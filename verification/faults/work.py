@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
+from verification.oracles.implicit import Implicit
 from verification.oracles.updates import InnerUpdate, State
 from verification.oracles.view import Costs, FlatArray
 from verification.orders import Order
@@ -242,7 +243,7 @@ def solve(
                 gradient = gradient + _at_rates(work, work.view.update, points[:k], points[k])
             gradients.append(gradient)
         elif work.view.implicit is not None:
-            gradients.append(implicitly(work, points[k]) * work.view.outer_mask)
+            gradients.append(implicitly(work, work.view.implicit, points[k]) * work.view.outer_mask)
         else:
             gradients.append(pull_back(work, points[:k], work.full_outer_gradient(points[k])) * work.view.outer_mask)
     costs = [work.outer_cost(points[k]) for k in ks]
@@ -256,11 +257,13 @@ def solve(
     return Solved(mean(costs), mean(gradients), points[-1])
 
 
-def implicitly(work: Work, phi: FlatArray) -> FlatArray:
-    """(I + ∇²S(φ)/λ)⁻¹ ∇Q(φ), by the declared conjugate gradients: what stands for a pull back through the loop."""
-    assert work.view.implicit is not None
-    (product,) = work.inner_products([phi])
-    return work.view.implicit.by_conjugate_gradients(product, work.full_outer_gradient(phi))
+def implicitly(work: Work, declared: Implicit, phi: FlatArray, *, bent_at: FlatArray | None = None) -> FlatArray:
+    """(I + ∇²S(φ)/λ)⁻¹ ∇Q(φ), by the declared conjugate gradients: what stands for a pull back through the loop.
+
+    `bent_at` is where a mistaken step has the Hessian from.
+    """
+    (product,) = work.inner_products([phi if bent_at is None else bent_at])
+    return declared.by_conjugate_gradients(product, work.full_outer_gradient(phi))
 
 
 def _at_rates(work: Work, update: InnerUpdate, points: Points, end: FlatArray) -> FlatArray:

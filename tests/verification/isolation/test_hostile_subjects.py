@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_imports import AT_IMPORT
 from shared import STANDARDS
 
 from verification.commands.cli import main
@@ -116,17 +117,6 @@ def test_a_call_that_does_harm_has_a_verdict_with_its_cause(
     assert "\x1b" not in shown.out + shown.err
     assert len(shown.err) < 2**17
     assert nothing_is_left() == []
-
-
-#: A whole file, what the import does, and how the verdict's reason goes on.
-AT_IMPORT = {
-    "import os\nos._exit(0)\n": "it ended with exit status 0 during `import`",
-    "import os\nos.execv('/bin/true', ['true'])\n": "it ended with exit status 0 during `import`",
-    "import ctypes\nctypes.string_at(0)\n": r"it was ended by SIGSEGV during `import` (mine.py, line 2)",
-    "import fcntl, os, time\nfile = open(os.environ['PROTOCOL_HANGS'], 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
-    "time.sleep(1000)\n": "it did not answer `import` within 1 s (mine.py, line 4)",
-    "import numpy\neaten = []\nwhile True: eaten.append(numpy.ones(2**20))\n": "it used more than 0.25 GiB of memory",
-}
 
 
 @pytest.mark.parametrize("source", AT_IMPORT)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile_imports import AT_IMPORT
 
 from verification.cases import broken_case
 from verification.commands.cli import main
@@ -127,17 +128,6 @@ def require_verdict(report: dict[str, Any], verdict: str, cause: str) -> None:
     texts = [report["reason"], *(finding["message"] for case in report["cases"] for finding in case["findings"])]
     assert report["verdict"] == verdict, texts
     assert any(re.search(cause, text) for text in texts), texts
-
-
-#: A whole file, what the import does, and how the verdict's reason goes on.
-AT_IMPORT = {
-    "import os\nos._exit(0)\n": "it ended with exit status 0 during `import`",
-    "import os\nos.execv('/bin/true', ['true'])\n": "it ended with exit status 0 during `import`",
-    "import ctypes\nctypes.string_at(0)\n": "it was ended by SIGSEGV during `import` (mine.py, line 2)",
-    "import fcntl, os, time\nfile = open(os.environ['PROTOCOL_HANGS'], 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
-    "while True: pass\n": "it did not answer `import` within 1 s (mine.py, line 4)",
-    "import numpy\neaten = []\nwhile True: eaten.append(numpy.ones(2**20))\n": "it used more than 0.25 GiB of memory",
-}
 
 
 @pytest.mark.parametrize("source", AT_IMPORT)

@@ -79,6 +79,9 @@ def by_accumulation(model, tasks):
             parameter.grad = other.grad if parameter.grad is None else parameter.grad.add_(other.grad)
 
 
+#: Far from a bound of 64 units: by docs/tolerances.md correct code is within 3 of them on the built-in problems. Models
+#: have longer sums, and machines add in other orders, so that five times as much is chosen here, and not derived.
+FAR = 0.25
 #: The step, its order, where its gradients are, and the network that it works on.
 STEPS = {
     **{name: (*about, network.ConvNet) for name, about in RIGHT.items()},
@@ -109,10 +112,7 @@ def test_right_code_is_not_accused(run):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = make().to(precision)
-    tasks = [
-        tuple((images.to(getattr(torch, dtype)), labels) for images, labels in task)
-        for task in network.make_tasks(seed)
-    ]
+    tasks = [tuple((images.to(precision), labels) for images, labels in task) for task in network.make_tasks(seed)]
     try:
         torch.set_num_threads(threads)
         report = verification.check(
@@ -122,4 +122,4 @@ def test_right_code_is_not_accused(run):
     finally:
         torch.set_num_threads(before)
     assert report.verdict == "pass"
-    assert max(case.worst for case in report.cases) < 0.25
+    assert max(case.worst for case in report.cases) < FAR
