@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -142,11 +142,10 @@ class _Executor:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(16)
 
-    def engage(self, function: int, arguments: Sequence[int], keeps: Any) -> list[Future[Any]]:
+    def share(self, function: int, mine: int, theirs: Sequence[int], _keeps: Any, _seconds: float) -> bool:
         call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function)
-        return [self._pool.submit(lambda at: (call(at), keeps), argument) for argument in arguments]
-
-    def dismiss(self, helpers: Sequence[Future[Any]], _seconds: float) -> bool:
+        helpers = [self._pool.submit(call, argument) for argument in theirs]
+        call(mine)
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
@@ -170,7 +169,7 @@ def _helpers() -> dict[str, Call]:
     nothing = code.get_function_address("nothing")
 
     def by(crew: Any) -> Call:
-        return lambda: (crew.dismiss(crew.engage(nothing, [0], None), 1e-3), code)
+        return lambda: (crew.share(nothing, 0, [0], None, 1e-3), code)
 
     return {"by hand": by(execution.CREW), "ThreadPoolExecutor": by(pool)}
 

@@ -198,16 +198,12 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
 class LateCrew:
     """A helper that takes the first chunk, writes nonsense and does not finish."""
 
-    def engage(self, function, arguments, keeps):
-        """Claim a chunk."""
-        self.keeps = keeps
-        counter = ctypes.c_int64.from_address(ctypes.c_int64.from_address(arguments[0]).value)
+    def share(self, function, mine, theirs, keeps, seconds):
+        """Claim a chunk, spoil it, and have it unfinished."""
+        counter = ctypes.c_int64.from_address(ctypes.c_int64.from_address(theirs[0]).value)
         counter.value += 1
-        return []
-
-    def dismiss(self, helpers, seconds):
-        """Spoil the chunk, and have it unfinished."""
-        late, _, _ = self.keeps
+        ctypes.CFUNCTYPE(None, ctypes.c_int64)(function)(mine)
+        late, _, _ = keeps
         late.out[np.dtype(np.float32)][0] = np.nan
         late.costs[0] = np.nan
         return False

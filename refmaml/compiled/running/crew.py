@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from refmaml.compiled.running.native import RUNNING
-from refmaml.compiled.running.posts import Post
+from refmaml.compiled.running.posts import Post, share
 
 #: Seconds for which the end of the process waits for a helper that was left behind.
 _LAST = 1.0
@@ -44,44 +44,45 @@ class Crew:
         self._process = os.getpid()
         self._left: list[Helper] = []
 
-    def engage(self, function: int, arguments: Sequence[int], keeps: Any) -> list[Helper]:
-        """Offer work to one helper for each argument; to fewer where others have yet to finish what they began."""
+    def share(self, function: int, mine: int, theirs: Sequence[int], keeps: Any, seconds: float) -> bool:
+        """Run a function on `mine`, while helpers run it on `theirs`; tell whether all that was begun is finished.
+
+        Fewer help where others have yet to finish what they began. What nobody has begun when this thread is through is
+        taken back, and for the rest it waits so long.
+        """
+        helpers = self._engage(len(theirs))
+        first = 0
+        for helper, argument in zip(helpers, theirs, strict=False):
+            helper.keeps = keeps
+            first = helper.post.prepare(function, argument, first)
+        late = share(function, mine, first, seconds)
+        if late:
+            self._left = [helper for helper in {*self._left, *helpers} if helper.post.state == RUNNING]
+        for helper in helpers:
+            if not late or helper not in self._left:
+                helper.keeps = None
+        self._free.extend(helpers)
+        return not late
+
+    def _engage(self, count: int) -> list[Helper]:
+        """Take helpers that have nothing to do, and make more where all are engaged."""
         if self._process != os.getpid():  # a fork has no threads
             self._free, self._left, self._process = deque(), [], os.getpid()
         engaged: list[Helper] = []
         busy: list[Helper] = []
-        while len(engaged) < len(arguments):
+        while len(engaged) < count and len(busy) < count:
             try:
                 helper = self._free.pop()
             except IndexError:
                 helper = Helper()
-            if helper.post.state == RUNNING:
-                busy.append(helper)
-                if len(busy) >= len(arguments):
-                    break
-                continue
-            helper.keeps = keeps
-            helper.post.offer(function, arguments[len(engaged)])
-            engaged.append(helper)
+            (busy if helper.post.state == RUNNING else engaged).append(helper)
         self._free.extendleft(busy)
         return engaged
-
-    def dismiss(self, helpers: Sequence[Helper], seconds: float) -> bool:
-        """Take back what was not begun, wait so long for the rest, and tell whether all of it is finished."""
-        finished = True
-        for helper in helpers:
-            if helper.post.withdraw(seconds):
-                helper.keeps = None
-            else:
-                finished = False
-                self._left = [other for other in self._left if other.post.state == RUNNING] + [helper]
-            self._free.append(helper)
-        return finished
 
     def rest(self) -> None:
         """Wait for helpers that were left behind, since what they read goes with the process."""
         for helper in self._left:
-            helper.post.withdraw(_LAST)
+            helper.post.wait(_LAST)
 
 
 CREW = Crew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,25 +15,33 @@ from refmaml.compiled.machine.runtime import Native
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 from refmaml.compiled.running.crew import CREW
 from refmaml.compiled.running.plan import Plan
-from refmaml.compiled.running.posts import is_noted
+from refmaml.compiled.running.posts import WATCH, is_noted
 
 Numbers = np.ndarray[Any, Any]
 _MEMORY = (FLOAT32, FLOAT64, INT64, BOOL)
 _PRECISIONS = (FLOAT32, FLOAT64)
+#: Where an array has the address of its data: after Python's own part of the object (`PyArrayObject_fields`).
+_DATA = object.__basicsize__
 #: Slots for sums of gradients: enough to share out among threads, and few enough for the memory not to grow with T.
-_SLOTS = 32
+#: Writing and adding up a slot costs about as much as a small task, so more than the fewest are for many tasks only.
+_SLOTS = (16, 32)
+_FILLED = 8  # tasks in each, where there are more than the fewest slots
 #: Bytes that all slots of a call may take, unless eight slots alone take more.
 _SLOT_BYTES = 1 << 23
 #: Seconds of work for each helper that is woken: what it costs to wake one, and to compute again what one has begun and
 #: does not finish, has to be small beside them. docs/engine.md has the measurements.
 _WORTH_WAKING = 1e-3
+#: The same where the last call has just ended, as in a loop of calls: then helpers are awake after the second.
+_WORTH_SHARING = 4e-5
 #: Seconds added to the time of a chunk, when a helper is waited for.
 _PATIENCE = 2e-5
 
 
 def chunks_of(tasks: int, bytes_each: int, lanes: int) -> tuple[int, int]:
     """Return (chunks, tasks in each); they depend on the problem alone, so that the result does too."""
-    slots = max(8, min(_SLOTS, _SLOT_BYTES // max(bytes_each, 1)))
+    fewest, most = _SLOTS
+    slots = min(most, max(fewest, tasks // (_FILLED * lanes)))
+    slots = max(8, min(slots, _SLOT_BYTES // max(bytes_each, 1)))
     size = -(-tasks // (slots * lanes)) * lanes
     return -(-tasks // size), size
 
@@ -69,8 +78,7 @@ class Buffers:
     def addresses(self, worker: int, ends: Sequence[int]) -> int:
         """Return the address of the addresses that one thread gets; `ends` are those that a call alone has."""
         fixed, block = self._workspace(worker)
-        for place, end in enumerate(ends, len(fixed)):
-            block[place] = end
+        block[len(fixed) :] = ends
         return self._blocks[worker]
 
     def _workspace(self, worker: int) -> tuple[list[Numbers], Numbers]:
@@ -110,6 +118,7 @@ class Execution:
         self.plan = plan
         self._idle: deque[Buffers] = deque(maxlen=4)
         self._pace = 0.0  # seconds that one thread takes for one evaluation of a task, as measured; 0 before that
+        self._ended = 0.0  # when the last call did, in seconds of time.perf_counter()
 
     def _buffers(self, tasks: int, steps: int) -> Buffers:
         try:
@@ -159,16 +168,20 @@ class Execution:
         """Run all chunks, with helpers; return False where one of them has not finished what it began."""
         ends = _ends(buffers, kept, given)
         mine = buffers.addresses(0, ends)
-        helpers = min(threads - 1, buffers.chunks - 1, int(self._pace * evaluations / _WORTH_WAKING))
-        theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
+        expected = self._pace * evaluations
         began = time.perf_counter()
-        engaged = CREW.engage(run.address, theirs, (buffers, kept, given)) if theirs else []
-        try:
+        worth = _WORTH_SHARING if began - self._ended < WATCH else _WORTH_WAKING
+        helpers = min(threads - 1, buffers.chunks - 1, int(expected / worth))
+        if helpers > 0:
+            theirs = [buffers.addresses(worker, ends) for worker in range(1, helpers + 1)]
+            patience = 2 * expected / buffers.chunks + _PATIENCE
+            finished = CREW.share(run.address, mine, theirs, (buffers, kept, given), patience)
+        else:
             run.call(mine)
-        finally:
-            # What all of them may have taken together: more than one thread alone takes, so the least is the best.
-            seconds = (time.perf_counter() - began) * (1 + len(engaged))
-            finished = CREW.dismiss(engaged, seconds / buffers.chunks + _PATIENCE)
+            finished = True
+        self._ended = time.perf_counter()
+        # What all of them may have taken together: more than one thread alone takes, so the least is the best.
+        seconds = (self._ended - began) * (1 + max(helpers, 0))
         self._pace = min(self._pace or seconds, seconds / evaluations)
         return finished
 
@@ -200,9 +213,8 @@ class Execution:
 
 
 def _address(array: Numbers) -> int:
-    """Return where an array's data begins; `array.ctypes` takes five times as long."""
-    start: int = array.__array_interface__["data"][0]
-    return start
+    """Return where an array's data begins, as NumPy's ABI has it; its attributes take six times as long."""
+    return ctypes.c_int64.from_address(id(array) + _DATA).value
 
 
 def _ends(buffers: Buffers, kept: dict[Any, Numbers], given: Sequence[Numbers]) -> list[int]:

@@ -16,7 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.running.native import IDLE, OFFERED, RUNNING, WITHDRAWN, functions
+from refmaml.compiled.running.native import (
+    ACQUIRE,
+    ARGUMENT,
+    FUNCTION,
+    LOCK,
+    NEXT,
+    RELEASE,
+    RUNNING,
+    SPINS,
+    STATE,
+    functions,
+)
+
+#: Seconds for which a helper looks for more work before it sleeps.
+WATCH = 2e-4
 
 _allocate = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThread_allocate_lock", ctypes.pythonapi))
 _acquire = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("PyThread_acquire_lock", ctypes.pythonapi))
@@ -45,34 +59,38 @@ class Post:
     """Where one helper waits for work; it stays for the life of the process, and so does its lock."""
 
     def __init__(self) -> None:
-        self._lock = _allocate()
-        _acquire(self._lock, 1)
-        self._memory = np.zeros(16, np.int64)  # a cache line of its own
-        self._memory[3] = ctypes.cast(_acquire, ctypes.c_void_p).value or 0
-        self._memory[4] = self._lock
-        self._place = self._memory.ctypes.data
-        self._functions = functions()
-        self._spins = _spins_in_a_second()
+        lock = _allocate()
+        _acquire(lock, 1)
+        self._numbers = (ctypes.c_int64 * 16)()  # a cache line of its own
+        self._numbers[LOCK], self._numbers[SPINS] = lock, int(WATCH * _spins_in_a_second())
+        for index, function in ((ACQUIRE, _acquire), (RELEASE, _release)):
+            self._numbers[index] = ctypes.cast(function, ctypes.c_void_p).value or 0
+        self.place = ctypes.addressof(self._numbers)
 
     @property
     def state(self) -> int:
         """What the helper is doing."""
-        return int(self._memory[0])
+        return self._numbers[STATE]
 
-    def offer(self, function: int, argument: int) -> None:
-        """Offer work, and wake the helper; one that has yet to wake for work that was withdrawn finds the new one."""
-        self._memory[1], self._memory[2] = function, argument
-        swap = self._functions["swap"]
-        if swap(self._place, WITHDRAWN, OFFERED) != WITHDRAWN:
-            swap(self._place, IDLE, OFFERED)
-            _release(self._lock)
+    def prepare(self, function: int, argument: int, after: int) -> int:
+        """Write down what is to be done, and the post that comes after; return the place of this one."""
+        numbers = self._numbers
+        numbers[FUNCTION], numbers[ARGUMENT], numbers[NEXT] = function, argument, after
+        return self.place
 
-    def withdraw(self, seconds: float) -> bool:
-        """Take the work back, or wait so long for its end; tell whether the helper has left it."""
-        if self._functions["swap"](self._place, OFFERED, WITHDRAWN) == OFFERED:
-            return True
-        return self._functions["wait"](self._place, RUNNING, int(seconds * self._spins)) != RUNNING
+    def wait(self, seconds: float) -> bool:
+        """Wait so long for the end of what the helper has begun; tell whether it has ended."""
+        return functions()["wait"](self.place, RUNNING, int(seconds * _spins_in_a_second())) != RUNNING
 
     def serve(self) -> None:
         """Do what is offered, for ever."""
-        self._functions["serve"](self._place)
+        functions()["serve"](self.place)
+
+
+def share(function: int, mine: int, first: int, seconds: float) -> int:
+    """Offer the work of `first` and the posts after it, do one's own part, and wait so long for what others have begun.
+
+    Returns:
+        How many have not finished by then.
+    """
+    return functions()["share"](function, mine, first, int(seconds * _spins_in_a_second()))
