@@ -7,14 +7,12 @@ from itertools import dropwhile
 
 import numpy as np
 
-from verification.faults.order import no_such_gradient
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
-from verification.faults.work import Solved, Work, solve
+from verification.faults.order import without
+from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, misread
+from verification.faults.work import Solved, Work
 
-
-def unused_is_none(question: Question) -> Outcome:
-    """F02: None for the variables that the outer cost ignores."""
-    return no_such_gradient(question, list(question.problem.ignored_by_outer))
+#: F02: None for the variables that the outer cost ignores.
+unused_is_none = Method(finish=lambda found, question: without(found, question.problem.ignored_by_outer))
 
 
 def never_adapted(*chains: str) -> AnswerFunction:
@@ -56,15 +54,18 @@ selections_swapped = misread(
 )
 
 
-def nothing_for_what_stays(question: Question) -> Outcome:
-    """F06: the gradient is cut where a task does not adapt a variable; what no task adapts has none at all."""
-
+def _adapting_alone(solved: OneTask) -> OneTask:
     def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
+        found = solved(work, question)
         return replace(found, gradient=found.gradient * (work.view.inner_mask != 0))
 
+    return one_task
+
+
+def _nothing_elsewhere(found: Outcome, question: Question) -> Outcome:
     moving = np.any([work.view.inner_mask for work in question.works], axis=0)
-    found = each_task(one_task)(question)
-    cut = [chain for chain, spots in question.spots().items() if not np.any(moving[spots])]
-    gradients = {chain: None if chain in cut else leaf for chain, leaf in found.gradients.items()}
-    return replace(found, gradients=gradients)
+    return without(found, [chain for chain, spots in question.spots().items() if not np.any(moving[spots])])
+
+
+#: F06: the gradient is cut where a task does not adapt a variable; what no task adapts has none at all.
+nothing_for_what_stays = Method(around=_adapting_alone, finish=_nothing_elsewhere)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verification.faults import order
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
+from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, solve
 from verification.oracles.view import FlatArray
 
@@ -105,17 +105,20 @@ through_the_unrolled_loop = each_task(_through_unrolled)
 def _averaged(weights: Callable[[int], list[float]]) -> AnswerFunction:
     """Make an answer of the gradients at φ_0, …, φ_K with other weights, where averaging was asked for."""
 
-    def one_task(work: Work, question: Question) -> Solved:
-        if not work.view.average:
-            return solve(work, question.order)
-        steps = range(work.view.steps + 1)
-        parts = [solve(work.changed(steps=k, average=False), question.order) for k in steps]
-        shares = weights(work.view.steps)
-        cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
-        gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)
-        return Solved(cost, gradient, descend(work)[-1])
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            if not work.view.average:
+                return solved(work, question)
+            steps = range(work.view.steps + 1)
+            parts = [solved(work.changed(steps=k, average=False), question) for k in steps]
+            shares = weights(work.view.steps)
+            cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
+            gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)
+            return Solved(cost, gradient, parts[-1].adapted)
 
-    return each_task(one_task)
+        return one_task
+
+    return Method(around=around)
 
 
 # A misreading may leave no step to divide by, where an implementation would raise; its answer then has one point.
@@ -143,16 +146,19 @@ def at_step(steps: int) -> AnswerFunction:
 def _of_points(first: int, *, divided: bool) -> AnswerFunction:
     """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K, whatever was asked for."""
 
-    def one_task(work: Work, question: Question) -> Solved:
-        last = work.view.steps
-        ks = range(min(first, last), last + 1)
-        parts = [solve(work.changed(steps=k, average=False), question.order) for k in ks]
-        factor = 1.0 if divided else float(len(parts))
-        gradient = mean([part.gradient for part in parts])
-        gradient = gradient * gradient.dtype.type(factor)
-        return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            last = work.view.steps
+            ks = range(min(first, last), last + 1)
+            parts = [solved(work.changed(steps=k, average=False), question) for k in ks]
+            factor = 1.0 if divided else float(len(parts))
+            gradient = mean([part.gradient for part in parts])
+            gradient = gradient * gradient.dtype.type(factor)
+            return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
 
-    return each_task(one_task)
+        return one_task
+
+    return Method(around=around)
 
 
 sum_of_adapted = _of_points(1, divided=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
+from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.updates import InnerUpdate, RatesByStep
 from verification.oracles.view import FlatArray
@@ -100,11 +100,7 @@ Gradients = dict[str, NDArray[Any] | None]
 
 
 def _on_gradients(change: Callable[[Gradients], Gradients]) -> AnswerFunction:
-    def answer(question: Question) -> Outcome:
-        found = right(question)
-        return replace(found, gradients=change(found.gradients))
-
-    return answer
+    return Method(finish=lambda found, _: replace(found, gradients=change(found.gradients)))
 
 
 def clipped(leaves: Gradients, limit: float) -> Gradients:
@@ -174,11 +170,20 @@ def clip_each_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
 
 
 def _each_gradient(change: Callable[[FlatArray], FlatArray]) -> AnswerFunction:
-    def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
-        return replace(found, gradient=change(found.gradient))
+    return _on_each(lambda _, found: change(found.gradient))
 
-    return each_task(one_task)
+
+def _on_each(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
+    """Make an answer with another gradient of each task, of what is known of it when its inner loop is done."""
+
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            found = solved(work, question)
+            return replace(found, gradient=change(work, found))
+
+        return one_task
+
+    return Method(around=around)
 
 
 clipped_by_value = clip_by_value(_CLIP)
@@ -216,14 +221,6 @@ def single_precision(question: Question) -> Outcome:
     return right(question.posed_in(np.float32))
 
 
-def _reptile(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
-    def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
-        return Solved(found.cost, change(work, found), found.adapted)
-
-    return each_task(one_task)
-
-
 def displaced(answer: AnswerFunction) -> AnswerFunction:
     """Return an answer times α, for each variable its own: Reptile's θ − φ_K."""
     return lambda question: by_rates(answer(question), question)
@@ -236,9 +233,12 @@ def by_rates(found: Outcome, question: Question) -> Outcome:
     return replace(found, gradients=gradients)
 
 
-reptile_undivided = _reptile(lambda work, found: work.theta - found.adapted)
-reptile_over_steps = _reptile(lambda work, found: found.gradient / max(work.view.steps, 1))
-reptile_of_gradients = _reptile(
-    lambda work, _: mean([work.inner_gradient(phi) for phi in descend(work)]) / work.view.rate
-)
-reptile_is_fomaml = _reptile(lambda work, found: work.inner_gradient(found.adapted))
+def _mean_of_gradients(work: Work, question: Question) -> Solved:
+    gradient = mean([work.inner_gradient(phi) for phi in descend(work)]) / work.view.rate
+    return replace(solve(work, question.order), gradient=gradient)
+
+
+reptile_undivided = _on_each(lambda work, found: work.theta - found.adapted)
+reptile_over_steps = _on_each(lambda work, found: found.gradient / max(work.view.steps, 1))
+reptile_of_gradients = each_task(_mean_of_gradients)
+reptile_is_fomaml = _on_each(lambda work, found: work.inner_gradient(found.adapted))

@@ -17,7 +17,7 @@ import numpy as np
 
 from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
 from verification.faults.order import right
-from verification.faults.question import Misreading
+from verification.faults.question import Misreading, after
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.fits import fitted, under_a_free_scale, with_a_number
@@ -26,7 +26,6 @@ from verification.naming.scaling import (
     SCALES,
     Product,
     Reading,
-    after,
     factor_of,
     is_same_choice,
     joined,

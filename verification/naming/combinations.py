@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from verification.faults import AnswerFunction, Outcome, Question, data, place, tasks
 from verification.faults.order import right
-from verification.faults.question import Misreading
+from verification.faults.question import Misreading, after
 from verification.judging.tolerances import norm
 from verification.naming.evidence import Evidence, Observation, allowed
 from verification.naming.rules import number, rules, simple
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, is_same_choice, joined, under
+from verification.naming.scaling import AS_ASKED, Product, Reading, is_same_choice, joined, under
 from verification.naming.vectors import returned, vector, wrong_ones
 from verification.orders import Order
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
-from verification.faults.question import Misreading
+from verification.faults.question import Misreading, after
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, alone, factor_of, is_same_choice, joined
+from verification.naming.scaling import AS_ASKED, Product, Reading, alone, factor_of, is_same_choice, joined
 from verification.naming.steps import MOST_STEPS, step_counts
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order

@@ -43,11 +43,6 @@ def under(factor: Callable[[Question], float], answer: AnswerFunction) -> Answer
     return multiplied
 
 
-def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
-    """Return the fault `outer` answering the question that the misreading `inner` makes of what was asked."""
-    return lambda question: outer(inner.change(question))
-
-
 def alone(answer: AnswerFunction) -> AnswerFunction:
     """Return a fault with nothing beside it."""
     return answer
