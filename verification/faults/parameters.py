@@ -8,14 +8,14 @@ from itertools import dropwhile
 import numpy as np
 
 from verification.faults.order import without
-from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, misread
+from verification.faults.question import Method, Misreading, OneTask, Outcome, Question, misread
 from verification.faults.work import Solved, Work
 
 #: F02: None for the variables that the outer cost ignores.
 unused_is_none = Method(finish=lambda found, question: without(found, question.problem.ignored_by_outer))
 
 
-def never_adapted(*chains: str) -> AnswerFunction:
+def never_adapted(*chains: str) -> Misreading:
     """F03: φ_K[n] = θ[n] for some variables."""
 
     def change(work: Work, question: Question) -> Work:
@@ -27,16 +27,17 @@ def never_adapted(*chains: str) -> AnswerFunction:
     return misread(change)
 
 
-def last_leaf_kept(question: Question) -> Outcome:
-    """F03: the last variable of the inner cost, as a head that is not among the fast weights."""
-    return never_adapted(*adapting(question)[-1:])(question)
+#: F03: the last variable of the inner cost, as a head that is not among the fast weights.
+last_leaf_kept = Misreading(lambda question: never_adapted(*adapting(question)[-1:]).change(question))
 
 
-def stopped_at_unused(question: Question) -> Outcome:
-    """F03: the loop over parameters ends at the first that has no gradient, and those after it stay."""
+def _from_unused_on(question: Question) -> list[str]:
     ignored = question.problem.ignored_by_inner
-    after = list(dropwhile(lambda chain: chain not in ignored, question.problem.names))
-    return never_adapted(*after)(question)
+    return list(dropwhile(lambda chain: chain not in ignored, question.problem.names))
+
+
+#: F03: the loop over parameters ends at the first that has no gradient, and those after it stay.
+stopped_at_unused = Misreading(lambda question: never_adapted(*_from_unused_on(question)).change(question))
 
 
 def adapting(question: Question) -> list[str]:

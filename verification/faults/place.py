@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -143,22 +143,31 @@ def at_step(steps: int) -> AnswerFunction:
     return each_task(one_task)
 
 
-def _of_points(first: int, *, divided: bool) -> AnswerFunction:
-    """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K, whatever was asked for."""
+def over_points(weights: Callable[[int], Sequence[float]]) -> Method:
+    """M07: Σ_k w_k ∇Q(φ_k) with the weights of K inner steps, whatever was asked for."""
 
     def around(solved: OneTask) -> OneTask:
         def one_task(work: Work, question: Question) -> Solved:
-            last = work.view.steps
-            ks = range(min(first, last), last + 1)
-            parts = [solved(work.changed(steps=k, average=False), question) for k in ks]
-            factor = 1.0 if divided else float(len(parts))
-            gradient = mean([part.gradient for part in parts])
-            gradient = gradient * gradient.dtype.type(factor)
-            return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
+            shares = weights(work.view.steps)
+            taken = [k for k, share in enumerate(shares) if share] or [0]
+            parts = [solved(work.changed(steps=k, average=False), question) for k in taken]
+            terms = [part.gradient * part.gradient.dtype.type(shares[k]) for k, part in zip(taken, parts, strict=True)]
+            cost = sum(shares[k] * part.cost for k, part in zip(taken, parts, strict=True))
+            return Solved(cost, np.sum(terms, axis=0), parts[-1].adapted)
 
         return one_task
 
     return Method(around=around)
+
+
+def _of_points(first: int, *, divided: bool) -> Method:
+    """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K."""
+
+    def weights(steps: int) -> list[float]:
+        start = min(first, steps)
+        return [0.0] * start + [1 / (steps + 1 - start) if divided else 1.0] * (steps + 1 - start)
+
+    return over_points(weights)
 
 
 sum_of_adapted = _of_points(1, divided=False)

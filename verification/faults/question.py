@@ -207,6 +207,18 @@ def together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction | Non
         return after(one, other)
     if isinstance(one, Misreading):
         return after(other, one)
-    if not (isinstance(one, Method) and isinstance(other, Method)) or one.choices.keys() & other.choices.keys():
+    methods = [fault for fault in (one, other) if isinstance(fault, Method)]
+    if len(methods) == 1:
+        (last,) = methods
+        return _finished(last, other if last is one else one)
+    if not methods or methods[0].choices.keys() & methods[1].choices.keys():
         return None
-    return Method(**one.choices, **other.choices)
+    return Method(**methods[0].choices, **methods[1].choices)
+
+
+def _finished(last: Method, answer: AnswerFunction) -> AnswerFunction | None:
+    """Return a fault whose answer is changed when it is there; None where a method changes more than that."""
+    finish = last.finish
+    if finish is None or len(last.choices) > 1:
+        return None
+    return lambda question: finish(answer(question), question)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
-from verification.faults.question import Misreading, after
+from verification.faults.question import Misreading, after, together
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
@@ -175,23 +175,35 @@ def _momentum_within_a_call(mu: float) -> AnswerFunction:
     return state.with_momentum(mu, across_calls=False)
 
 
-def clips_read_off(evidence: Evidence) -> Iterator[Named]:
-    """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
+def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iterator[Named]:
+    """The clip is the largest entry, or the norm, of an answer that is smaller than the right one, or a fault's."""
     for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
         for observation in evidence.deciding:
             got = returned(observation)
+            whole = size(vector(evidence.predict(observation, of)))
             # Smaller by more than float32 can leave: where a clip does not act, its limit cannot be read off.
-            if got is not None and size(got) < 0.999 * size(vector(evidence.right(observation))):
+            if got is not None and size(got) < 0.999 * whole:
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
                     # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
-                    limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(observation))))
+                    limit = size(got) * (1 + scales.PYTORCH_CLIP / whole)
                     yield (
                         "G07",
                         f"by norm as in PyTorch, at {limit:.6g}",
                         scales.clip_by_norm(limit, scales.PYTORCH_CLIP),
                     )
                 break
+
+
+def clips_beside(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
+    """Yield faults whose answer is clipped, at a limit that is read off."""
+    for ids, detail, answer in faults:
+        if not all(_is_whole(evidence, one, answer) for one in evidence.deciding):
+            continue
+        for id_, words, clip in clips_read_off(evidence, answer):
+            both = together(clip, answer)
+            if id_ not in ids and both is not None:
+                yield (*ids, id_), joined(detail, words), both
 
 
 def _largest(gradient: NDArray[Any]) -> float:

@@ -24,7 +24,7 @@ Reading = tuple[tuple[str, ...], str, Misreading]
 AS_ASKED: Reading = ((), "", Misreading(lambda question: question))
 
 #: What a factor gives as well: a scale on a scale is one scale.
-SCALES = frozenset({"D01", "D02", "D11", "D05", "G03", "G07"})
+SCALES = frozenset({"D01", "D02", "D11", "G03"})
 #: Choices of an implementation that exclude one another: each is made once.
 _CHOICES = (
     frozenset({"C05", "C06", "D08", "G01", "G02", "G10"}),  # the inner rate
