@@ -8,12 +8,32 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.question import AnswerFunction, Method, Misreading, Outcome, Question, each_task
-from verification.faults.work import Points, Work, pull_back, solve
+from verification.faults.question import AnswerFunction, Method, Misreading, OneTask, Outcome, Question, each_task
+from verification.faults.work import Points, Solved, Work, pull_back, solve
 from verification.oracles.view import FlatArray
+from verification.orders import Order
 
 first_for_second = Misreading(lambda question: replace(question, order=1))
 second_for_first = Misreading(lambda question: replace(question, order=2))
+
+
+def _in_some_tasks(other: Order, has: Callable[[int, int], bool]) -> Method:
+    """A01, A04: another order in those of T tasks that a rule chooses by their places."""
+
+    def between(one_task: OneTask, question: Question) -> list[Solved]:
+        changed = replace(question, order=other)
+        return [
+            one_task(work, changed if has(place, question.tasks) else question)
+            for place, work in enumerate(question.works)
+        ]
+
+    return Method(between=between)
+
+
+first_but_for_the_first_task = _in_some_tasks(1, lambda place, _: place > 0)
+first_but_for_the_last_task = _in_some_tasks(1, lambda place, tasks: place < tasks - 1)
+second_in_the_first_task = _in_some_tasks(2, lambda place, _: place == 0)
+second_in_the_last_task = _in_some_tasks(2, lambda place, tasks: place == tasks - 1)
 
 
 def written_back(question: Question) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
+from verification.faults.question import (
+    AnswerFunction,
+    Method,
+    Misreading,
+    OneTask,
+    Outcome,
+    Question,
+    each_task,
+    misread,
+)
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.updates import InnerUpdate, RatesByStep
 from verification.oracles.view import FlatArray
@@ -42,7 +51,37 @@ def with_scaled_loss(factor: float) -> AnswerFunction:
     return misread(lambda work, _: at_rate(work, factor))
 
 
+def with_rates_by_step(factors: Callable[[int], Sequence[float]]) -> Misreading:
+    """G02, G10: step k at the rate c_k α, with the factors c_0, …, c_{K−1} of K steps."""
+
+    def change(work: Work, _: Question) -> Work:
+        steps = work.view.steps
+        rates = RatesByStep(factors=tuple(work.theta.dtype.type(factor) for factor in factors(steps)) or (1.0,))
+        before = () if work.view.update is None else work.view.update.parts
+        return work.changed(update=InnerUpdate((*before, rates)))
+
+    return misread(change)
+
+
+def in_the_last_step(factor: float) -> Misreading:
+    """G02, G10: the last step at another rate, cα."""
+    return with_rates_by_step(lambda steps: [1.0] * (steps - 1) + [factor])
+
+
+def in_the_first_step(factor: float) -> Misreading:
+    """G10: the first step at another rate, cα."""
+    return with_rates_by_step(lambda steps: [factor] + [1.0] * (steps - 1))
+
+
+def falling(share: float) -> Misreading:
+    """G10: the rate α γᵏ in step k."""
+    return with_rates_by_step(lambda steps: [share**k for k in range(steps)])
+
+
 another_rate = with_rate(OUTER_RATE)
+over_step_count = with_rates_by_step(lambda steps: [1 / (k + 1) for k in range(steps)])
+over_root_of_step_count = with_rates_by_step(lambda steps: [(k + 1) ** -0.5 for k in range(steps)])
+last_ascent = in_the_last_step(-1.0)
 ascent = with_scaled_loss(-1.0)
 scaled_loss = with_scaled_loss(_LOSS_SCALE)
 loss_over_steps = misread(lambda work, _: at_rate(work, 1 / max(work.view.steps, 1)))

@@ -124,9 +124,11 @@ def _solved(
 ) -> tuple[float, ...] | None:
     """Return the weights nearest to the right ones with which a sum gives some answers, or None."""
     start = np.asarray(sum_.right(_count(evidence, observations[0], sum_, base)))
-    terms = [together(sum_.term(place), base) for place in range(len(start))]
-    rows = [_in_bounds(evidence, observation, [term for term in terms if term]) for observation in observations]
-    if not all(terms) or any(row is None for row in rows):
+    terms = [term for place in range(len(start)) if (term := together(sum_.term(place), base)) is not None]
+    if len(terms) < len(start):
+        return None  # both choices are one
+    rows = [_in_bounds(evidence, observation, terms) for observation in observations]
+    if any(row is None for row in rows):
         return None
     columns, got = (np.concatenate(parts) for parts in zip(*(row for row in rows if row is not None), strict=True))
     if not np.all(np.isfinite(columns)):

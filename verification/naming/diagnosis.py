@@ -17,7 +17,12 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
-from verification.naming.algorithms import undeclared, undeclared_under_a_scale, wrong_parts
+from verification.naming.algorithms import (
+    undeclared,
+    undeclared_and_wrong,
+    undeclared_under_a_scale,
+    wrong_parts,
+)
 from verification.naming.candidates import (
     Candidate,
     fitted_ones,
@@ -41,7 +46,7 @@ Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
     wrong_parts, single, undeclared, fitted_ones, by_hand, of_models, lower_precision, in_one_mode, scaled,
-    undeclared_under_a_scale, weighted, paired,
+    undeclared_under_a_scale, undeclared_and_wrong, weighted, paired,
 )  # fmt: skip
 
 

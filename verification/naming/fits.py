@@ -39,6 +39,7 @@ _FACTORS = tuple(
     )
 )  # fmt: skip
 _RATES = tuple(digit * 10.0**k for k in range(-5, 1) for digit in (1, 2, 3, 5))
+_FACTORS_OF_ONE = (0.5, 2.0, 0.1, 10.0, -1.0)  # where a search for that of a single step begins
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _STEPS_OF_DIFFERENCES = (1e-2, 1e-3, 1e-4, 1e-1, 1e-5)
 _EACH_TASK = "of each task,"
@@ -73,6 +74,10 @@ def _rates() -> Iterator[Family]:
 
 def _families(step: Order) -> Iterator[Family]:
     yield from _rates()
+    yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
+    for words, of_step in (("last", scales.in_the_last_step), ("first", scales.in_the_first_step)):
+        told = f"in the {words} step alone, an effective learning rate of α times"
+        yield Family("G10", told, of_step, _FACTORS_OF_ONE)
     yield Family("G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8))
     yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
     used = scales.with_weight_decay_of_used
