@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verification.faults import data, order, pairing, parameters, place, scales, state, tasks
+from verification.faults import data, jacobians, order, pairing, parameters, place, scales, state, tasks
 from verification.faults.question import AnswerFunction
 from verification.orders import Order
 
@@ -83,7 +83,8 @@ def _order() -> list[Fault]:
         Fault("A08", "only the last inner steps are differentiated", "(I − αH_{K−w}) ⋯ (I − αH_{K−1})∇Q(φ_K), w < K",
               "dut-media-lab/BOML (truncated back-propagation, a feature there)",
               "K ≥ 2", "Keep the graph over every inner step: detach nothing between steps.",
-              {"": order.last_step_only, "the last 2": order.last_two_steps_only}, (2,)),
+              {"": order.last_step_only, "the last 2": order.last_two_steps_only,
+               "all but the first": jacobians.ALL_BUT_THE_FIRST}, (2,)),
         Fault("A10", "Hessian-vector products by finite differences", "H_k u ≈ (∇S(φ_k + εu) − ∇S(φ_k − εu)) / 2ε",
               "quark0/darts (a method there); Fallah et al. 2020, Per-FedAvg (HF)", "K ≥ 1, S not quadratic",
               "The answer is right to the error of the difference, about ε². Where that is not meant, differentiate "
@@ -286,7 +287,8 @@ def _scales() -> list[Fault]:
               "H_k of another point, sign, factor or order", "quark0/darts#21", "S not quadratic",
               "Go back from the last inner step to the first with u ← u − H_k αu, where H_k is the Hessian of the "
               "inner cost at φ_k, the point that the step started from. Or let the framework differentiate the loop.",
-              {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start}, (2,)),
+              {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start,
+               **jacobians.BY_HAND}, (2,)),
         Fault("G10", "scaled loss or rate in the inner step", "α_eff = cα, or c_k α in step k", "none confirmed",
               "K ≥ 1",
               "Unscale the loss before the inner gradient is taken, and take every step at the rate α.",

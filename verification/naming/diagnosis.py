@@ -36,7 +36,7 @@ from verification.naming.candidates import (
 from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.exchanged import explained, put_back
-from verification.naming.further import by_hand, of_models
+from verification.naming.further import of_models
 from verification.naming.parameters import of_parameters
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
@@ -45,7 +45,7 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, by_hand, of_models, lower_precision, in_one_mode, scaled,
+    wrong_parts, single, undeclared, fitted_ones, of_models, lower_precision, in_one_mode, scaled,
     undeclared_under_a_scale, undeclared_and_wrong, weighted, paired,
 )  # fmt: skip
 
