@@ -106,7 +106,9 @@ def _place() -> list[Fault]:
               "Count the inner updates: K of them come before the outer loss.", {"": place.one_step_fewer,
                "but at least one": place.one_step_fewer_of_several}, EVERY),
         Fault("B03", "one inner step too many", "∇Q(φ_{K+1})", "no public source known", "any problem",
-              "Count the inner updates: no update comes after the K-th.", {"": place.one_step_more}, EVERY),
+              "Count the inner updates: no update comes after the K-th.",
+              {"": place.one_step_more, "on the query data": place.one_step_on_query,
+               "on the query data, by the outer cost": place.one_step_of_outer_cost}, EVERY),
         Fault("B05", "inner gradient of step k ≥ 1 taken by θ through the unrolled loop",
               "φ_{k+1} = φ_k − αJ_kᵀ∇S(φ_k), J_k = ∂φ_k/∂θ", "tristandeleu/pytorch-maml until 2019-05", "K ≥ 2",
               "Take each inner gradient by the current fast weights φ_k, not by the initial parameters.",
@@ -137,7 +139,9 @@ def _place() -> list[Fault]:
               "dragen1860/MAML-Pytorch#51; PyTorch forum threads", "K ≥ 2",
               "Take the outer loss once, after the last inner step.",
               {"the sum over φ_1, …, φ_K": place.sum_of_adapted, "the sum over θ, …, φ_K": place.sum_of_all,
-               "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all}),
+               "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all,
+               "at the mean of φ_1, …, φ_K": place.at_mean_of_adapted,
+               "at the mean of θ, …, φ_K": place.at_mean_of_all}),
     ]  # fmt: skip
 
 
@@ -288,6 +292,7 @@ def _scales() -> list[Fault]:
               "Go back from the last inner step to the first with u ← u − H_k αu, where H_k is the Hessian of the "
               "inner cost at φ_k, the point that the step started from. Or let the framework differentiate the loop.",
               {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start,
+               "of the query data": scales.hessian_of_query, "of the outer cost": scales.hessian_of_outer_cost,
                **jacobians.BY_HAND}, (2,)),
         Fault("G10", "scaled loss or rate in the inner step", "α_eff = cα, or c_k α in step k", "none confirmed",
               "K ≥ 1",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from verification.faults import order
-from verification.faults.question import AnswerFunction
-from verification.faults.work import Points, Product, Work, pull_back
+from verification.faults.question import AnswerFunction, Question, each_task
+from verification.faults.work import Points, Product, Solved, Work, pull_back, solve
 from verification.oracles.view import FlatArray
 
 
@@ -67,3 +69,19 @@ BY_HAND: dict[str, AnswerFunction] = {
     "one factor, at θ, whatever K is": _by_hand(lambda work, _, u: pull_back(work, [work.theta], u)),
 }
 ALL_BUT_THE_FIRST: AnswerFunction = _of_steps(lambda points: points[1:])
+
+
+def first_order_of(*chains: str) -> AnswerFunction:
+    """A01: the inner gradients of some variables are held."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        kept = np.ones_like(work.theta)
+        for chain in chains:
+            kept[question.spots()[chain]] = 0
+
+        def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+            return pull_back(work.changed(inner_mask=work.view.inner_mask * kept), points, u)
+
+        return solve(work, question.order, pull_back=through)
+
+    return each_task(one_task)

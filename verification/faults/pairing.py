@@ -101,9 +101,13 @@ def in_answer(pairing: Pairing) -> Method:
 
 
 def exchanged(pairing: Pairing, found: Outcome, question: Question) -> Outcome:
-    """Return an outcome with each gradient at the variable that a pairing gives it to."""
+    """Return an outcome with each gradient at the variable that a pairing gives it to.
+
+    A variable that has no gradient may have got one by another mistake, and is then not None.
+    """
     spots = {chain: where for chain, where in question.spots().items() if chain in found.gradients}
-    without = without_gradient(question)
+    nothing = {chain for chain, leaf in found.gradients.items() if leaf is None or not np.any(leaf)}
+    without = nothing.intersection(without_gradient(question))
     known = {None: None} | {chain: None if chain in without else leaf for chain, leaf in found.gradients.items()}
     taken = pairing.pairs(spots, without)
     return replace(found, gradients={chain: known[taken[chain]] for chain in found.gradients})

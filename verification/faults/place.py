@@ -10,8 +10,8 @@ import numpy as np
 
 from verification.faults import order
 from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
-from verification.faults.work import Points, Solved, Work, descend, mean, solve
-from verification.oracles.view import FlatArray
+from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
+from verification.oracles.view import Costs, FlatArray
 
 graph_lost = order.lost_beyond_first_step
 
@@ -174,6 +174,47 @@ sum_of_adapted = _of_points(1, divided=False)
 sum_of_all = _of_points(0, divided=False)
 mean_of_adapted = _of_points(1, divided=True)
 mean_of_all = _of_points(0, divided=True)
+
+
+def _at_mean(first: int) -> AnswerFunction:
+    """M07: ∇Q at the mean of φ_first, …, φ_K; at second order by the mean of their Jacobians."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        points = descend(work)
+        ks = range(min(first, work.view.steps), work.view.steps + 1)
+        middle = mean([points[k] for k in ks])
+        u = work.full_outer_gradient(middle)
+        parts = [pull_back(work, points[:k], u) for k in ks] if question.order == 2 else [u]
+        return Solved(work.outer_cost(middle), mean(parts) * work.view.outer_mask, points[-1])
+
+    return each_task(one_task)
+
+
+at_mean_of_all, at_mean_of_adapted = _at_mean(0), _at_mean(1)
+
+
+def _and_one_more(costs: Callable[[Work], Costs]) -> AnswerFunction:
+    """B03: a step on other costs after the right ones."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        def descending(work: Work) -> Points:
+            points = descend(work)
+            last = work.changed(inner_costs=costs(work))
+            return [*points, points[-1] - work.alpha * last.inner_gradient(points[-1])]
+
+        def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+            if len(points) > work.view.steps:
+                u = pull_back(work.changed(inner_costs=costs(work)), points[-1:], u)
+                points = points[:-1]
+            return pull_back(work, points, u)
+
+        return solve(work, question.order, descend=descending, pull_back=pulling_back)
+
+    return each_task(one_task)
+
+
+one_step_on_query = _and_one_more(lambda work: work.view.inner_costs_on_query)
+one_step_of_outer_cost = _and_one_more(lambda work: work.view.outer_costs)
 
 
 def scaled(found: Outcome, factor: float) -> Outcome:

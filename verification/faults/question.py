@@ -145,13 +145,14 @@ class Method:
 
     `one_task` goes through the inner loop of a task and differentiates it; `around` makes a task's answer of such ways
     through it, as a mean over points does; `between` takes the tasks one after the other; `reduction` puts them
-    together; `finish` changes what is returned. Faults of different choices combine.
+    together; `scale` multiplies the result, and `finish` changes what is returned. Faults of different choices combine.
     """
 
     one_task: OneTask | None = None
     around: Callable[[OneTask], OneTask] | None = None
     between: Callable[[OneTask, Question], list[Solved]] | None = None
     reduction: Callable[[Question, list[Solved]], Outcome] | None = None
+    scale: Callable[[Outcome, Question], Outcome] | None = None
     finish: Callable[[Outcome, Question], Outcome] | None = None
 
     def __call__(self, question: Question) -> Outcome:
@@ -160,8 +161,13 @@ class Method:
         if self.around is not None:
             one_task = self.around(one_task)
         taken = self.between or _each_by_itself
-        found = (self.reduction or combined)(question, taken(one_task, question))
-        return found if self.finish is None else self.finish(found, question)
+        return self.after((self.reduction or combined)(question, taken(one_task, question)), question)
+
+    def after(self, found: Outcome, question: Question) -> Outcome:
+        """Return what these choices make of a result."""
+        for change in (self.scale, self.finish):
+            found = found if change is None else change(found, question)
+        return found
 
     @property
     def choices(self) -> dict[str, Callable[..., Any]]:
@@ -218,7 +224,6 @@ def together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction | Non
 
 def _finished(last: Method, answer: AnswerFunction) -> AnswerFunction | None:
     """Return a fault whose answer is changed when it is there; None where a method changes more than that."""
-    finish = last.finish
-    if finish is None or len(last.choices) > 1:
+    if not last.choices.keys() <= {"scale", "finish"}:
         return None
-    return lambda question: finish(answer(question), question)
+    return lambda question: last.after(answer(question), question)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
+from verification.faults.place import scaled
 from verification.faults.question import (
     AnswerFunction,
     Method,
@@ -24,7 +25,7 @@ from verification.faults.question import (
 )
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.updates import InnerUpdate, RatesByStep
-from verification.oracles.view import FlatArray
+from verification.oracles.view import Costs, FlatArray
 
 OUTER_RATE = 0.01
 _LOSS_SCALE = 0.4
@@ -135,6 +136,41 @@ def _shrinking(shrink: Callable[[Work, Question], FlatArray]) -> AnswerFunction:
 decayed = with_decay(_DECAY)
 
 
+def with_pull(strength: float, *, held: bool = False) -> AnswerFunction:
+    """G06: φ_{k+1} = φ_k − α(∇S + λ(φ_k − θ)); `held`, the θ in it is a constant."""
+
+    def descending(work: Work) -> Points:
+        points = [work.theta]
+        for _ in range(work.view.steps):
+            slope = work.inner_gradient(points[-1]) + strength * (points[-1] - work.theta)
+            points.append(points[-1] - work.alpha * slope)
+        return points
+
+    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        kept = np.zeros_like(u)
+        for product in reversed(work.inner_products(points) if points else []):
+            moved = work.alpha * u
+            kept = kept + (0.0 if held else strength) * moved
+            u = u - product(moved) - strength * moved
+        return kept + u
+
+    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
+
+
+def of_some_leaves(has: Callable[[Sequence[tuple[str, int]], int], bool], factor: float) -> Misreading:
+    """G10: another rate, cα, for the variables that a rule chooses, by (name, axes) of all that adapt and a place."""
+
+    def change(work: Work, question: Question) -> Work:
+        known = [(chain, len(question.problem.shape(chain))) for chain in adapting(question)]
+        mask = work.view.inner_mask.copy()
+        for place, (chain, _) in enumerate(known):
+            if has(known, place):
+                mask[question.spots()[chain]] *= mask.dtype.type(factor)
+        return work.changed(inner_mask=mask)
+
+    return misread(change)
+
+
 Gradients = dict[str, NDArray[Any] | None]
 
 
@@ -174,6 +210,16 @@ def clip_by_value(limit: float) -> AnswerFunction:
 def clip_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: g · min(1, c/‖g‖), or as in PyTorch g · min(1, c/(‖g‖ + 1e-6))."""
     return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
+
+
+def set_norm(limit: float, added: float = 0.0) -> AnswerFunction:
+    """G07: g · c/(‖g‖ + ε), whatever the norm is."""
+
+    def change(leaves: Gradients) -> Gradients:
+        size = np.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in leaves.values() if leaf is not None))
+        return _multiplied(leaves, limit / (size + added) if size else 1.0)
+
+    return _on_gradients(change)
 
 
 def clip_by_largest(limit: float, added: float = 0.0) -> AnswerFunction:
@@ -248,6 +294,19 @@ hessian_at_start = each_task(lambda work, question: solve(work, question.order, 
 hessian_shifted = each_task(lambda work, question: solve(work, question.order, pull_back=_hessian_shifted))
 
 
+def _hessian_of(costs: Callable[[Work], Costs]) -> AnswerFunction:
+    """G09: the Hessians of other costs along the right inner loop."""
+
+    def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        return pull_back(work.changed(inner_costs=costs(work)), points, u)
+
+    return each_task(lambda work, question: solve(work, question.order, pull_back=through))
+
+
+hessian_of_query = _hessian_of(lambda work: work.view.inner_costs_on_query)
+hessian_of_outer_cost = _hessian_of(lambda work: work.view.outer_costs)
+
+
 def half_precision(question: Question) -> Outcome:
     """G11: everything in float16."""
     # Costs beyond 65,504 are infinite there, and the ε of an inner optimizer is 0.
@@ -278,6 +337,6 @@ def _mean_of_gradients(work: Work, question: Question) -> Solved:
 
 
 reptile_undivided = _on_each(lambda work, found: work.theta - found.adapted)
-reptile_over_steps = _on_each(lambda work, found: found.gradient / max(work.view.steps, 1))
+reptile_over_steps = Method(finish=lambda found, question: scaled(found, 1 / max(question.problem.inner_grad_steps, 1)))
 reptile_of_gradients = each_task(_mean_of_gradients)
 reptile_is_fomaml = _on_each(lambda work, found: work.inner_gradient(found.adapted))

@@ -33,11 +33,11 @@ def _summed(found: Outcome, question: Question) -> Outcome:
 
 
 #: D01: T·g, with the cost summed as well.
-summed = Method(finish=_summed)
+summed = Method(scale=_summed)
 
 
 def _times(factor: Callable[[Question], float]) -> Method:
-    return Method(finish=lambda found, question: scaled(found, factor(question)))
+    return Method(scale=lambda found, question: scaled(found, factor(question)))
 
 
 def multiplied(factor: float) -> Method:

@@ -17,7 +17,7 @@ import numpy as np
 
 from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
 from verification.faults.order import right
-from verification.faults.question import Misreading, after, together
+from verification.faults.question import Method, Misreading, after, together
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.fits import clips_beside, fitted, under_a_free_scale, with_a_number
@@ -31,7 +31,7 @@ from verification.naming.scaling import (
     joined,
     under_a_scale,
 )
-from verification.naming.vectors import returned, vector, wrong_ones
+from verification.naming.vectors import vector, wrong_ones
 from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
@@ -192,9 +192,10 @@ def _under_scales(
 
 
 def whole(evidence: Evidence) -> list[Observation]:
-    """Return the wrong answers; none at all where one of them lacks a leaf, which no factor gives."""
+    """Return the wrong answers; none at all where a leaf of one is no number, which no factor gives."""
     wrong = wrong_ones(evidence)
-    return wrong if all(returned(observation, none_is_zero=True) is not None for observation in wrong) else []
+    leaves = (leaf for observation in wrong for leaf in observation.reply.returned.values() if leaf is not None)
+    return wrong if all(np.all(np.isfinite(leaf)) for leaf in leaves) else []
 
 
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
@@ -209,8 +210,14 @@ def _combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):
-        if candidate.faults != ("F05",) and candidate.faults[0] not in SCALES and longest <= candidate.most_steps:
+        if candidate.faults != ("F05",) and not _is_scale(candidate) and longest <= candidate.most_steps:
             yield candidate
+
+
+def _is_scale(candidate: Candidate) -> bool:
+    """Return whether a fault is a factor on what a right step goes through."""
+    answer = candidate.answer
+    return candidate.faults[0] in SCALES and not (isinstance(answer, Method) and answer.one_task)
 
 
 def _telling_pairings(evidence: Evidence, order: Order) -> list[tuple[Candidate, Observation]]:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
+from verification.faults import AnswerFunction, Question, jacobians, order, parameters, scales, state
 from verification.faults.question import Misreading, after, together
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
@@ -40,6 +40,14 @@ _FACTORS = tuple(
 )  # fmt: skip
 _RATES = tuple(digit * 10.0**k for k in range(-5, 1) for digit in (1, 2, 3, 5))
 _FACTORS_OF_ONE = (0.5, 2.0, 0.1, 10.0, -1.0)  # where a search for that of a single step begins
+#: Variables that code gives a rate of their own, by (name, number of axes) of all that adapt, and the place of one.
+_LEAVES: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
+    "variables with less than two axes": lambda known, place: known[place][1] < 2,
+    "variables with two axes or more": lambda known, place: known[place][1] >= 2,
+    "the last variable": lambda known, place: place == len(known) - 1,
+    "the first variable": lambda _, place: place == 0,
+}
+_EPSILONS = (0.0, 1e-12, 1e-8, 1e-6)  # that people add to a norm
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _STEPS_OF_DIFFERENCES = (1e-2, 1e-3, 1e-4, 1e-1, 1e-5)
 _EACH_TASK = "of each task,"
@@ -82,6 +90,13 @@ def _families(step: Order) -> Iterator[Family]:
     yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
     used = scales.with_weight_decay_of_used
     yield Family("G06", "of the variables used, a weight decay of", used, (0.001, 0.1, 1.0))
+    pull = scales.with_pull
+    yield Family("G06", "of φ − θ, a weight decay of", pull, (0.01, 0.1, 1.0))
+    if step == 2:
+        yield Family("G06", "of φ − θ with θ held, a weight decay of", partial(pull, held=True), (0.01, 0.1, 1.0))
+    for words, has in _LEAVES.items():
+        told = f"for {words} alone, an effective learning rate of α times"
+        yield Family("G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_ONE)
     yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
     yield Family("E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5))
     if step == 2:
@@ -116,7 +131,8 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
         for window in range(3, min(most, MOST_STEPS)):
             yield "A08", f"the last {window}", order.last_steps_only(window)
-    yield from _left_out(evidence)
+        yield from _left_out(evidence, "A01", "the inner gradients held of", jacobians.first_order_of)
+    yield from _left_out(evidence, "F03", "never adapted:", parameters.never_adapted)
 
 
 def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Reading] = (AS_ASKED,)) -> Iterator[Product]:
@@ -190,6 +206,9 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
             if got is not None and size(got) < 0.999 * whole:
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
+                    for added in _EPSILONS:
+                        length = float(f"{size(got) * (1 + added / whole):.6g}")
+                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                     # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
                     limit = size(got) * (1 + scales.PYTORCH_CLIP / whole)
                     yield (
@@ -293,20 +312,21 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
     return value
 
 
-def _left_out(evidence: Evidence) -> Iterator[Named]:
-    """Find which variables stayed where they were, for each choice of variables that adapt."""
-    stayed: dict[Adapting, tuple[str, ...]] = {}
+def _left_out(evidence: Evidence, id_: str, words: str, of: Callable[..., AnswerFunction]) -> Iterator[Named]:
+    """Find of which variables something is wrong, for each choice of variables that adapt: what `of` some makes."""
+    found: dict[Adapting, tuple[str, ...]] = {}
     for observation in evidence.deciding:
         key = _adapting(evidence.question(observation))
-        if key not in stayed and not evidence.matches(observation, evidence.right(observation)):
-            found = next((kept for kept in _some(key[1]) if _stay(evidence, observation, kept)), None)
-            if found is None:
+        if key not in found and not evidence.is_right(observation):
+            given = (some for some in _some(key[1]) if evidence.is_given_by(of(*some), observation))
+            some = next(given, None)
+            if some is None:
                 return
-            stayed[key] = found
-    # Where nothing at all adapts, wherever something is wrong, the inner loop is what is wrong.
-    if any(kept != adapting for (_, adapting), kept in stayed.items()):
-        names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
-        yield "F03", f"never adapted: {names}", lambda question: _with_left_out(question, stayed)
+            found[key] = some
+    # Where it is so of all that adapt, wherever something is wrong, it is no matter of variables.
+    if any(some != adapting for (_, adapting), some in found.items()):
+        names = ", ".join(dict.fromkeys(name for some in found.values() for name in some))
+        yield id_, f"{words} {names}", lambda question: of(*found.get(_adapting(question), ()))(question)
 
 
 #: The variables of a problem and those of them that adapt.
@@ -321,11 +341,3 @@ def _some(adapting: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield every choice of some of the variables, fewest first."""
     for count in range(1, len(adapting) + 1):
         yield from combinations(adapting, count)
-
-
-def _stay(evidence: Evidence, observation: Observation, kept: tuple[str, ...]) -> bool:
-    return evidence.matches(observation, evidence.predict(observation, parameters.never_adapted(*kept)))
-
-
-def _with_left_out(question: Question, stayed: dict[Adapting, tuple[str, ...]]) -> Outcome:
-    return parameters.never_adapted(*stayed.get(_adapting(question), ()))(question)

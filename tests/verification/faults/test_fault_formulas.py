@@ -10,7 +10,7 @@ from typing import Any
 import hand
 import numpy as np
 import pytest
-from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
+from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, B, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
 from verification.faults import CATALOGUE, order, pose
 from verification.faults.pairing import Pairing, in_update
@@ -119,6 +119,11 @@ def jacobian_at_rates(t, *factors):
     return product
 
 
+def stepped_on_query(t):
+    """B03: φ_K − α∇S(φ_K) on the query data."""
+    return path(t)[-1] - ALPHA * grad_s(path(t)[-1], t, hand.QUERY)
+
+
 def one_kept(t):
     """F03: b stays at θ."""
     phi = THETA
@@ -184,12 +189,12 @@ class Row:
 BY_PLACE = "after None was left out"
 IN_ANSWER = ("in the answer, after None was left out", "in the answer, variables as they stand, gradients by name")
 OF_UNUSED = {("F03", "from the first on that has no gradient"), *(("F05", name) for name in (BY_PLACE, *IN_ANSWER))}
-#: Right where all variables have one rate; test_further.py has it with others.
-OF_RATES = ("G09", "α H u for H αu")
+#: Right where all variables have one rate, or all data one Hessian; other tests have them where they are not.
+OF_OTHERS = {("G09", "α H u for H αu"), ("G09", "of the query data")}
 
 
 def rows(fault, *gradients, **others):
-    variants = [name for name in CATALOGUE[fault].variants if (fault, name) not in {*OF_UNUSED, OF_RATES}]
+    variants = [name for name in CATALOGUE[fault].variants if (fault, name) not in OF_UNUSED | OF_OTHERS]
     return [Row(gradient, fault, variant, **others) for gradient, variant in zip(gradients, variants, strict=True)]
 
 
@@ -233,7 +238,20 @@ ROWS = [
     *rows("B02", *[at(ends(steps=STEPS - 1))] * 2),
     *rows("B02", *[over_tasks(lambda t: second(t, path(t, steps=STEPS - 1)))] * 2, order=2),
     *rows("B02", *[over_tasks(lambda t: (THETA - path(t)[-2]) / ALPHA)] * 2, order="reptile"),
-    *rows("B03", at(ends(steps=STEPS + 1))),
+    *rows(
+        "B03",
+        at(ends(steps=STEPS + 1)),
+        at(stepped_on_query),
+        at(lambda t: path(t)[-1] - ALPHA * FIRST[t]),
+    ),
+    Row(
+        over_tasks(
+            lambda t: second(t, path(t, steps=STEPS + 1), path(t)[-1] - ALPHA * grad_s(path(t)[-1], t, hand.QUERY))
+        ),
+        "B03",
+        "on the query data",
+        order=2,
+    ),
     *rows("B12", at(ends(steps=5)), at(ends(steps=2 * STEPS))),
     *rows("B05", at(unrolled)),
     *rows("B06", at(all_at_start)),
@@ -347,6 +365,7 @@ ROWS = [
         over_tasks(shifted),
         over_tasks(lambda t: jacobian([path(t)[-1]] * STEPS) @ FIRST[t]),
         over_tasks(lambda t: jacobian([THETA] * STEPS) @ FIRST[t]),
+        over_tasks(lambda t: np.linalg.matrix_power(np.eye(2) - ALPHA * B, STEPS) @ FIRST[t]),
         *(BY_PRODUCTS[place] for place in range(len(BY_PRODUCTS)) if place not in (0, 2)),
         over_tasks(lambda t: FIRST[t] - ALPHA * sum(hessian(phi) for phi in path(t)[:-1]) @ FIRST[t]),
         over_tasks(lambda t: jacobian(path(t)[:-2]) @ FIRST[t]),
@@ -354,7 +373,25 @@ ROWS = [
         over_tasks(lambda t: jacobian([THETA]) @ FIRST[t]),
         order=2,
     ),
-    *rows("M07", averaged([0, 1, 1, 1]), averaged([1] * 4), averaged([0, 1 / 3, 1 / 3, 1 / 3]), averaged([1 / 4] * 4)),
+    *rows(
+        "M07",
+        averaged([0, 1, 1, 1]),
+        averaged([1] * 4),
+        averaged([0, 1 / 3, 1 / 3, 1 / 3]),
+        averaged([1 / 4] * 4),
+        at(lambda t: np.mean(path(t)[1:], axis=0)),
+        at(lambda t: np.mean(path(t), axis=0)),
+    ),
+    Row(
+        over_tasks(
+            lambda t: (
+                np.mean([jacobian(path(t)[:k]) for k in range(STEPS + 1)], axis=0) @ grad_q(np.mean(path(t), axis=0), t)
+            )
+        ),
+        "M07",
+        "at the mean of θ, …, φ_K",
+        order=2,
+    ),
     *rows(
         "G10",
         at(ends(rate=0.4 * ALPHA)),
@@ -473,7 +510,7 @@ def test_the_formulas_cover_the_catalogue():
     """Every variant of every fault has a formula here, or a test of its own: a new row needs one, too."""
     written = {(row.fault, row.variant) for row in ROWS}
     variants = {(id_, name) for id_, row in CATALOGUE.items() if id_ not in APART for name in row.variants}
-    assert written == variants - OF_UNUSED - {OF_RATES}
+    assert written == variants - OF_UNUSED - OF_OTHERS
     assert set(CATALOGUE) >= APART
 
 
