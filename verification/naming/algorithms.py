@@ -11,13 +11,13 @@ import numpy as np
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
 from verification.faults.optimizers import NOT_DECLARABLE, DampenedMomentum
-from verification.faults.question import Misreading, after
+from verification.faults.question import Misreading, after, together
 from verification.faults.work import Work
 from verification.judging.tolerances import norm
-from verification.naming.candidates import Candidate, whole
+from verification.naming.candidates import Candidate, combining, whole
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
-from verification.naming.scaling import joined, under_a_scale
+from verification.naming.scaling import factor_of, joined, under_a_scale
 from verification.naming.vectors import first_wrong, returned, vector
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
 from verification.orders import Order
@@ -66,6 +66,18 @@ def _others(order: Order) -> Iterator[Candidate]:
     for spelled, answer in ALGORITHM_CATALOGUE["O01"].variants.items():
         if order == 2 or "held" not in spelled:
             yield _other(spelled, answer)
+
+
+def undeclared_beside(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield usual updates that were not declared beside any fault, under a factor or none."""
+    telling = whole(evidence)
+    usual = [one for one in _others(order) if not one.detail.startswith(NOT_DECLARABLE) and "held" not in one.detail]
+    for fault in combining(evidence, order) if telling else ():
+        for other in usual:
+            both = together(fault.answer, other.answer)
+            if both is not None and factor_of(evidence, telling[0], both) is not None:
+                base = (*fault.faults, *other.faults), joined(fault.detail, other.detail), both
+                yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))
 
 
 def undeclared_and_wrong(evidence: Evidence, order: Order) -> Iterator[Candidate]:

@@ -139,7 +139,7 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         return
     bases: Iterator[Product] = (
         (candidate.faults, candidate.detail, candidate.answer)
-        for candidate in chain(_combining(evidence, order), (one for one, _ in _telling_pairings(evidence, order)))
+        for candidate in chain(combining(evidence, order), (one for one, _ in _telling_pairings(evidence, order)))
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
 
@@ -150,7 +150,7 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     if not telling:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
-    able = [(one, probe) for one in _combining(evidence, order) if one.most_steps == float("inf")]
+    able = [(one, probe) for one in combining(evidence, order) if one.most_steps == float("inf")]
     able += _telling_pairings(evidence, order)
     bases: Iterator[Product] = (
         (tuple(sorted((*one.faults, *other.faults))), joined(one.detail, other.detail), both)
@@ -161,13 +161,13 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     readings: list[Reading] = [(c.faults, c.detail, c.answer) for c, _ in able if isinstance(c.answer, Misreading)]
     others: list[Product] = [(c.faults, c.detail, c.answer) for c, _ in able if not isinstance(c.answer, Misreading)]
-    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others, order))
     found = False
     for candidate in _under_scales(evidence, telling, order, (bases, fitted_products)):
         yield candidate
         found = True
     if not found:
-        yield from (Candidate(*product) for product in clips_beside(evidence, [*readings, *others]))
+        yield from (Candidate(*product) for product in clips_beside(evidence, [*readings, *others], order))
         yield from (Candidate(*product) for product in combined(evidence, order, [*readings, *others]))
 
 
@@ -206,7 +206,7 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
     return evidence.matches(probe, predicted)
 
 
-def _combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):

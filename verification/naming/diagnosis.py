@@ -20,6 +20,7 @@ from verification.judging.conventions import Declared
 from verification.naming.algorithms import (
     undeclared,
     undeclared_and_wrong,
+    undeclared_beside,
     undeclared_under_a_scale,
     wrong_parts,
 )
@@ -47,6 +48,7 @@ Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 KINDS: tuple[Kind, ...] = (
     wrong_parts, single, undeclared, fitted_ones, of_models, lower_precision, in_one_mode, scaled,
     undeclared_under_a_scale, undeclared_and_wrong, weighted, paired,
+    undeclared_beside,
 )  # fmt: skip
 
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations, islice
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults import AnswerFunction, Question, jacobians, order, parameters, scales, state
-from verification.faults.question import Misreading, after, together
+from verification.faults.place import scaled
+from verification.faults.question import Method, after, together
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
-from verification.naming.rules import decimal, short_numbers
+from verification.naming.rules import decimal, rules, short_numbers
 from verification.naming.scaling import AS_ASKED, Product, Reading, alone, factor_of, is_same_choice, joined
 from verification.naming.steps import MOST_STEPS, step_counts
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
@@ -82,6 +83,20 @@ def _rates() -> Iterator[Family]:
 
 def _families(step: Order) -> Iterator[Family]:
     yield from _rates()
+    yield from _of_the_loop(step)
+    yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
+    yield Family("E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5))
+    if step == 2:
+        for words, relative, one_sided in (
+            ("ε =", False, False), ("ε ‖u‖ =", True, False), ("one-sided, ε =", False, True),
+            ("one-sided, ε ‖u‖ =", True, True),
+        ):  # fmt: skip
+            make = partial(order.by_differences, relative=relative, one_sided=one_sided)
+            yield Family("A10", words, make, _STEPS_OF_DIFFERENCES, turn=1e-2)
+
+
+def _of_the_loop(step: Order) -> Iterator[Family]:
+    """Yield rates of some steps or variables, and decays: what is in the inner loop of each task by itself."""
     yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
     for words, of_step in (("last", scales.in_the_last_step), ("first", scales.in_the_first_step)):
         told = f"in the {words} step alone, an effective learning rate of α times"
@@ -97,15 +112,6 @@ def _families(step: Order) -> Iterator[Family]:
     for words, has in _LEAVES.items():
         told = f"for {words} alone, an effective learning rate of α times"
         yield Family("G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_ONE)
-    yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
-    yield Family("E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5))
-    if step == 2:
-        for words, relative, one_sided in (
-            ("ε =", False, False), ("ε ‖u‖ =", True, False), ("one-sided, ε =", False, True),
-            ("one-sided, ε ‖u‖ =", True, True),
-        ):  # fmt: skip
-            make = partial(order.by_differences, relative=relative, one_sided=one_sided)
-            yield Family("A10", words, make, _STEPS_OF_DIFFERENCES, turn=1e-2)
 
 
 def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
@@ -154,21 +160,28 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
             yield (*ids, "B12"), joined(detail, words), answer
 
 
-def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
-    """Yield faults of a question with another rate or number of steps, with a factor of each answer left open."""
+def with_a_number(evidence: Evidence, faults: Sequence[Product], step: Order) -> Iterator[Product]:
+    """Yield faults beside another rate, decay or number of steps, with a factor of each answer left open."""
     wrong = wrong_ones(evidence)
     for ids, detail, answer in faults:
         if not all(_is_whole(evidence, one, answer) for one in wrong):
             continue
         for _, words, whole in step_counts(evidence, partial(after, answer), is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), whole
-        for family in _rates():
+        has_its_loop = not isinstance(answer, Method) or answer.one_task is not None
+        for family in _rates() if has_its_loop else chain(_rates(), _of_the_loop(step)):
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
-            value = search(evidence, family, partial(after, answer), is_scaled=True)
+            beside = partial(_together, answer)
+            value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
-                yield (*ids, family.id), words, after(answer, cast(Misreading, family.make(value)))
+                yield (*ids, family.id), words, beside(family.make(value))
+
+
+def _together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction:
+    """Return the step with two faults that are known to be of different choices."""
+    return cast(AnswerFunction, together(one, other))
 
 
 def _is_whole(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> bool:
@@ -219,8 +232,8 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
                 break
 
 
-def clips_beside(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
-    """Yield faults whose answer is clipped, at a limit that is read off."""
+def clips_beside(evidence: Evidence, faults: Sequence[Product], step: Order) -> Iterator[Product]:
+    """Yield faults whose answer is clipped, at a limit that is read off, and a multiple of the right one that is."""
     for ids, detail, answer in faults:
         if not all(_is_whole(evidence, one, answer) for one in evidence.deciding):
             continue
@@ -228,6 +241,26 @@ def clips_beside(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Prod
             both = together(clip, answer)
             if id_ not in ids and both is not None:
                 yield (*ids, id_), joined(detail, words), both
+    for words, make, size in (("value", scales.clip_by_value, np.abs), ("norm", scales.clip_by_norm, norm)):
+        limit, factors = _multiple(evidence, size)
+        for rule in islice(rules(factors, step), _BEST):
+            scale = Method(scale=lambda found, question, rule=rule: scaled(found, rule(question)))  # type: ignore[misc]
+            told = joined(*(word for _, word in rule.faults), f"by {words}, at {limit:.6g}")
+            if rule.faults:
+                yield (*(id_ for id_, _ in rule.faults), "G07"), told, _together(scale, make(limit))
+
+
+def _multiple(evidence: Evidence, size: Callable[..., Any]) -> tuple[float, list[tuple[float, Question]]]:
+    """Return the largest size of an answer, and which multiples of the right ones those parts are that are below it."""
+    known = [(one, got) for one in evidence.deciding if (got := returned(one)) is not None]
+    limit = max((float(np.max(size(got), initial=0.0)) for _, got in known), default=0.0)
+    found = []
+    for one, got in known:
+        part = np.broadcast_to(size(got) < 0.999 * limit, got.shape)
+        factor = ratio(got[part], vector(evidence.right(one))[part])
+        if factor:
+            found.append((factor, evidence.question(one)))
+    return limit, found
 
 
 def _largest(gradient: NDArray[Any]) -> float:

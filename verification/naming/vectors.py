@@ -38,8 +38,11 @@ def returned(
 
 def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
     """Return the c that makes c · predicted nearest to `got`."""
-    square = float(predicted @ predicted)
-    return float(got @ predicted) / square if square else None
+    size = float(np.max(np.abs(predicted), initial=0.0))
+    if not size:
+        return None
+    part = predicted / size  # whose square does not overflow, where an inner loop ran away
+    return float((got / size) @ part) / float(part @ part)
 
 
 def wrong_ones(evidence: Evidence) -> list[Observation]:
