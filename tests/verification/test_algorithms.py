@@ -8,10 +8,11 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from verification import problem
+from verification import problem, verify
 from verification.algorithms import INGREDIENTS, algorithm, importance
 from verification.faults import pose
 from verification.faults.order import right
+from verification.faults.subject import FaultySubject
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled
 from verification.problems import suite
@@ -203,6 +204,19 @@ def test_no_gradient_is_expected_where_the_inner_problem_has_no_minimum():
     assert not np.all(
         np.isfinite(by_unrolling(problem("bilinear", order=2, algorithm="imaml(0.1)")).answer.gradients["latent"])
     )
+
+
+def test_what_is_not_asked_is_told_with_its_reason():
+    """An implicit gradient is there at a minimum alone; where there is one, rounding may hide what is wrong with it."""
+    asked = {"framework": "numpy", "kind": "problem", "order": 2, "problems": ("bilinear", "quadratic")}
+    implicit, clipped = (
+        verify(FaultySubject(right), algorithm=text, **asked).reason for text in ("imaml(0.1)", "clip-by-norm(0.0001)")
+    )
+    nowhere = "Not asked, since I + H/λ is not positive definite at φ_K there, and imaml(0.1) has no gradient"
+    assert f"{nowhere}: bilinear in float64, bilinear in float32." in implicit
+    assert "rounding" not in implicit
+    hidden = "Not asked, since rounding would hide a mistake there under clip-by-norm(0.0001)"
+    assert f"{hidden}: bilinear in float32." in clipped
 
 
 def test_differences_of_gradients_are_exact_on_a_quadratic_cost():

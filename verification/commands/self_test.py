@@ -32,6 +32,7 @@ shows: where their answers are less than 1,000 bounds from right. The forms json
 Examples:
   refmaml self-test
   refmaml self-test --order 1 --dtype float64 --verbose
+  refmaml self-test --pairs --sample 200 --seed 7
   refmaml self-test --vectors
   refmaml self-test --corners --verbose
   refmaml self-test --format markdown=docs/kill-matrix.md
@@ -69,7 +70,14 @@ Exit codes:
     help="Test --level full on faults under one condition (such as K >= 6) or two instead. With --verbose, list those "
     "that survive.",
 )
-@click.option("--pairs", is_flag=True, help="Test pairs instead: a scale together with a structural fault.")
+@click.option(
+    "--pairs",
+    is_flag=True,
+    help="Test two faults at once instead: every two of the catalogue that a step can have together, in every form. "
+    "All of them take hours.",
+)
+@click.option("--sample", type=click.IntRange(1), help="With --pairs, test so many of them, drawn by chance.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What the draw follows from.")
 @click.option(
     "--level",
     type=OneOf(LEVELS),
@@ -86,6 +94,8 @@ def self_test(
     on_vectors: bool,
     in_corners: bool,
     pairs: bool,
+    sample: int | None,
+    seed: int,
     level: str,
     jobs: int,
     verbose: bool,
@@ -108,9 +118,12 @@ def self_test(
     from verification.selftest.holes import holes, shown
     from verification.selftest.lineup import Lineup
 
+    if sample and not pairs:
+        raise click.UsageError("--sample is for --pairs.")
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one
     kinds: tuple[Any, ...] = tuple(BY_OPTION[option] for option in orders or BY_OPTION)
-    planned = selftest.pair_trials(kinds) if pairs else selftest.trials(kinds, dtypes or DTYPES, lineup)
+    planned = (selftest.pair_trials if pairs else selftest.trials)(kinds, dtypes or DTYPES, lineup)
+    planned = selftest.sample(planned, sample, seed) if sample else planned
     with shown_progress() as progress:
         results = selftest.run_all([replace(trial, level=level) for trial in planned], jobs, progress, lineup)
         rows = [] if pairs else shown(kinds, lineup, progress=progress)
@@ -143,7 +156,8 @@ def _test_corners(orders: tuple[str, ...], *, verbose: bool) -> NoReturn:
 
 
 #: The options that --vectors or --corners may refuse, by what they are called in the code.
-_REFUSED = {"orders": "order", "dtypes": "dtype", "pairs": "pairs", "level": "level",
+_REFUSED = {"orders": "order", "dtypes": "dtype", "pairs": "pairs", "sample": "sample", "seed": "seed",
+            "level": "level",
             "verbose": "verbose", "outputs": "format", "on_vectors": "vectors"}  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification.faults import algorithms, implicit
+from verification.faults import algorithms, implicit, optimizers
 from verification.faults.algorithms import with_update
 from verification.faults.catalogue import EVERY, MAML, Fault
 from verification.faults.question import AnswerFunction
@@ -31,23 +31,25 @@ def _updates() -> dict[str, AnswerFunction]:
         found[spelled] = with_update(part)
         words = spelled.replace(")", ", held)") if "(" in spelled else f"{spelled}(held)"
         found[words] = with_update(replace(part, held=True))
-    return found
+    return found | optimizers.UNDECLARABLE
 
 
 def _faults() -> list[Fault]:
     return [
         Fault("O01", "another inner update than is declared", "φ_{k+1} by another rule",
               "mailong25/meta-learning-bert; sungyubkim/GBML", "K ≥ 1, for momentum K ≥ 2",
-              "Use the declared inner update. If the one that the report names is meant, declare it with --algorithm "
-              "in just this spelling.", _updates(), EVERY),
+              "Use the declared inner update. If the one that the report names is meant and can be declared, declare "
+              "it with --algorithm in just this spelling.", _updates(), EVERY),
         Fault("O02", "another form of the momentum", "m ← μm + (1−μ)g for μm + g, or g + μm for m", "none confirmed",
               "K ≥ 2, for damping K ≥ 1",
               "Compare the velocity with the declared formula: refmaml algorithms shows it.",
               {"Nesterov's for heavy ball, or the other way": algorithms.other_momentum,
-               "damped, m ← μm + (1−μ)g": algorithms.dampened}, EVERY),
-        Fault("O03", "bias correction left out", "m/(√v + ε) for m̂/(√v̂ + ε)", "none confirmed", "K ≥ 1",
+               "damped, m ← μm + (1−μ)g": algorithms.dampened,
+               "the same but for m = g in the first step, as in PyTorch": optimizers.dampened_as_in_pytorch}, EVERY),
+        Fault("O03", "bias correction left out, or of another step", "m/(√v + ε) for m̂/(√v̂ + ε)", "none confirmed",
+              "K ≥ 1",
               "Divide m by 1 − β₁ᵗ and v by 1 − β₂ᵗ, with t from 1 on in each task.",
-              {"": algorithms.uncorrected}, EVERY),
+              {"": algorithms.uncorrected, "always that of the first step": optimizers.correction_stuck}, EVERY),
         Fault("O04", "ε in another place, or another ε", "√(v̂ + ε), or c/‖g‖ for c/(‖g‖ + ε)", "none confirmed",
               "float64, an inner gradient that is not large beside √ε",
               "Add ε where the declared formula has it, or declare its value.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verification.faults import data, order, pairing, parameters, place, scales, state, tasks
+from verification.faults import data, jacobians, order, pairing, parameters, place, scales, state, tasks
 from verification.faults.question import AnswerFunction
 from verification.orders import Order
 
@@ -54,7 +54,8 @@ def _order() -> list[Fault]:
               "dragen1860/MAML-Pytorch#17 #32 #63; pytorch/benchmark#328; kjaved0/mrcl#15",
               "K ≥ 1 and αH ≠ 0",
               "Keep the graph of the inner gradients (create_graph=True), and do not detach the inner updates.",
-              {"": order.first_for_second}, (2,)),
+              {"": order.first_for_second, "but for the first task": order.first_but_for_the_first_task,
+               "but for the last task": order.first_but_for_the_last_task}, (2,)),
         Fault("A02", "adapted values written back into the caller's parameters", "gF for gM, and θ overwritten by φ_K",
               "hoyeoplee/MeLU#9", "K ≥ 1; the variables compared after the call",
               "Adapt fast weights that are new tensors; never assign to the parameters' data in the inner loop.",
@@ -68,7 +69,8 @@ def _order() -> list[Fault]:
         Fault("A04", "first-order switch ignored or inverted", "gM for gF",
               "tristandeleu/pytorch-maml-rl#19; cnguyen10/few_shot_meta_learning#6", "K ≥ 1 and αH ≠ 0",
               "Check what the first-order switch does: the inner gradients must carry no graph in first order.",
-              {"": order.second_for_first}, (1,)),
+              {"": order.second_for_first, "in the first task alone": order.second_in_the_first_task,
+               "in the last task alone": order.second_in_the_last_task}, (1,)),
         Fault("A05", "first-order mode detaches the parameters, not the gradients", "zero or None where K ≥ 1",
               "facebookresearch/higher#63 #102 #129", "K ≥ 1",
               "In first order detach the inner gradients (create_graph=False) and leave the parameters that they are "
@@ -81,7 +83,8 @@ def _order() -> list[Fault]:
         Fault("A08", "only the last inner steps are differentiated", "(I − αH_{K−w}) ⋯ (I − αH_{K−1})∇Q(φ_K), w < K",
               "dut-media-lab/BOML (truncated back-propagation, a feature there)",
               "K ≥ 2", "Keep the graph over every inner step: detach nothing between steps.",
-              {"": order.last_step_only, "the last 2": order.last_two_steps_only}, (2,)),
+              {"": order.last_step_only, "the last 2": order.last_two_steps_only,
+               "all but the first": jacobians.ALL_BUT_THE_FIRST}, (2,)),
         Fault("A10", "Hessian-vector products by finite differences", "H_k u ≈ (∇S(φ_k + εu) − ∇S(φ_k − εu)) / 2ε",
               "quark0/darts (a method there); Fallah et al. 2020, Per-FedAvg (HF)", "K ≥ 1, S not quadratic",
               "The answer is right to the error of the difference, about ε². Where that is not meant, differentiate "
@@ -103,7 +106,9 @@ def _place() -> list[Fault]:
               "Count the inner updates: K of them come before the outer loss.", {"": place.one_step_fewer,
                "but at least one": place.one_step_fewer_of_several}, EVERY),
         Fault("B03", "one inner step too many", "∇Q(φ_{K+1})", "no public source known", "any problem",
-              "Count the inner updates: no update comes after the K-th.", {"": place.one_step_more}, EVERY),
+              "Count the inner updates: no update comes after the K-th.",
+              {"": place.one_step_more, "on the query data": place.one_step_on_query,
+               "on the query data, by the outer cost": place.one_step_of_outer_cost}, EVERY),
         Fault("B05", "inner gradient of step k ≥ 1 taken by θ through the unrolled loop",
               "φ_{k+1} = φ_k − αJ_kᵀ∇S(φ_k), J_k = ∂φ_k/∂θ", "tristandeleu/pytorch-maml until 2019-05", "K ≥ 2",
               "Take each inner gradient by the current fast weights φ_k, not by the initial parameters.",
@@ -134,7 +139,9 @@ def _place() -> list[Fault]:
               "dragen1860/MAML-Pytorch#51; PyTorch forum threads", "K ≥ 2",
               "Take the outer loss once, after the last inner step.",
               {"the sum over φ_1, …, φ_K": place.sum_of_adapted, "the sum over θ, …, φ_K": place.sum_of_all,
-               "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all}),
+               "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all,
+               "at the mean of φ_1, …, φ_K": place.at_mean_of_adapted,
+               "at the mean of θ, …, φ_K": place.at_mean_of_all}),
     ]  # fmt: skip
 
 
@@ -263,7 +270,7 @@ def _scales() -> list[Fault]:
               "two problems with different α", "Pass the inner learning rate to the inner loop.",
               {"": scales.another_rate}, EVERY),
         Fault("G02", "inner ascent", "φ_K with −α", "no public source known", "K ≥ 1",
-              "Subtract the inner gradient.", {"": scales.ascent}, EVERY),
+              "Subtract the inner gradient.", {"": scales.ascent, "in the last step alone": scales.last_ascent}, EVERY),
         Fault("G03", "Reptile scale", "(θ−φ_K), (θ−φ_K)/(Kα), or a mean of K+1 gradients over α",
               "ivy 1.0.0.5 reptile_step", "K ≥ 2, α ≠ 1",
               "Return (θ − φ_K)/α, or declare the scale where that alone differs: --convention reptile-displacement "
@@ -284,10 +291,15 @@ def _scales() -> list[Fault]:
               "H_k of another point, sign, factor or order", "quark0/darts#21", "S not quadratic",
               "Go back from the last inner step to the first with u ← u − H_k αu, where H_k is the Hessian of the "
               "inner cost at φ_k, the point that the step started from. Or let the framework differentiate the loop.",
-              {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start}, (2,)),
-        Fault("G10", "scaled loss in the inner step", "α_eff = cα", "none confirmed", "K ≥ 1",
-              "Unscale the loss before the inner gradient is taken.",
-              {"": scales.scaled_loss, "over K": scales.loss_over_steps, "over T": scales.loss_over_tasks}, EVERY),
+              {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start,
+               "of the query data": scales.hessian_of_query, "of the outer cost": scales.hessian_of_outer_cost,
+               **jacobians.BY_HAND}, (2,)),
+        Fault("G10", "scaled loss or rate in the inner step", "α_eff = cα, or c_k α in step k", "none confirmed",
+              "K ≥ 1",
+              "Unscale the loss before the inner gradient is taken, and take every step at the rate α.",
+              {"": scales.scaled_loss, "over K": scales.loss_over_steps, "over T": scales.loss_over_tasks,
+               "over k + 1 in step k": scales.over_step_count,
+               "over √(k + 1) in step k": scales.over_root_of_step_count}, EVERY),
         Fault("G11", "a lower precision inside", "error of that precision", "no public source known",
               "float64 problem, tight bound", "Keep every tensor in the dtype of the variables.",
               {"": scales.single_precision, "half precision": scales.half_precision}, EVERY, dtypes=("float64",)),

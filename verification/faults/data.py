@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from verification.faults.question import Question, each_task, misread
-from verification.faults.work import Solved, Work, descend, mean, solve
+from verification.faults.question import Method, OneTask, Question, misread
+from verification.faults.work import Solved, Work, mean
 
 outer_on_support = misread(lambda work, _: work.changed(outer_costs=work.view.outer_costs_on_support))
 inner_on_query = misread(lambda work, _: work.changed(inner_costs=work.view.inner_costs_on_query))
@@ -28,18 +28,22 @@ both_exchanged = misread(
 )
 
 
-def _support_in_average(work: Work, question: Question) -> Solved:
+def _support_in_average(solved: OneTask) -> OneTask:
     """The first K terms of the average come from the support data, where one cost function serves both loops."""
-    if not (work.view.average and question.problem.options.same_cost):
-        return solve(work, question.order)
-    on_support = work.changed(outer_costs=work.view.inner_costs, average=False)
-    early = [solve(on_support.changed(steps=k), question.order) for k in range(work.view.steps)]
-    parts = [*early, solve(work.changed(average=False), question.order)]
-    cost, gradient = mean([part.cost for part in parts]), mean([part.gradient for part in parts])
-    return Solved(cost, gradient, descend(work)[-1])
+
+    def one_task(work: Work, question: Question) -> Solved:
+        if not (work.view.average and question.problem.options.same_cost):
+            return solved(work, question)
+        on_support = work.changed(outer_costs=work.view.inner_costs, average=False)
+        early = [solved(on_support.changed(steps=k), question) for k in range(work.view.steps)]
+        parts = [*early, solved(work.changed(average=False), question)]
+        cost, gradient = mean([part.cost for part in parts]), mean([part.gradient for part in parts])
+        return Solved(cost, gradient, parts[-1].adapted)
+
+    return one_task
 
 
-support_in_average = each_task(_support_in_average)
+support_in_average = Method(around=_support_in_average)
 
 
 def at_rate(work: Work, factor: Any) -> Work:

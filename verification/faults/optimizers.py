@@ -6,18 +6,24 @@ They are rows of the parts of declared updates, and of two more that nobody can 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
+import numpy as np
+from autograd.tracer import getval
+
 from verification.faults import algorithms
-from verification.faults.question import AnswerFunction, Misreading, misread
-from verification.oracles.updates import InnerUpdate, Part, RatesByStep, State, Vector
+from verification.faults.question import AnswerFunction, Misreading, Question, misread
+from verification.faults.work import Work
+from verification.oracles.updates import Adam, InnerUpdate, Momentum, Part, RatesByStep, State, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaGrad(Part):
-    """v ← v + g²; d = g/(√v + ε) (Duchi et al., 2011), with PyTorch's ε."""
+    """v ← v + g²; d = g/(√v + ε) (Duchi et al., 2011), with PyTorch's ε; `under` the root it is g/√(v + ε)."""
 
     eps: float = 1e-10
+    under: bool = False
 
     @property
     def vectors(self) -> int:
@@ -30,6 +36,8 @@ class AdaGrad(Part):
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient over the root of the sum of squares; 0 where every gradient was 0."""
+        if self.under:
+            return g / xp.sqrt(state[0] + self.eps)
         return g / (xp.sqrt(xp.where(state[0] > 0, state[0], 1.0)) + self.eps)
 
 
@@ -53,6 +61,96 @@ class DampenedMomentum(Part):
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the velocity."""
         return state[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StuckAdam(Adam):
+    """Adam whose count of steps stays at 1: every moment is divided by 1 − β."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the direction of a first step."""
+        return super().direction(xp, state, g, phi, k, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalised(Part):
+    """d = g/(‖g‖ + ε), with the norm over all leaves, or over each of several `groups` of entries."""
+
+    eps: float = 0.0
+    groups: tuple[tuple[int, ...], ...] = ()
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient at a length of 1; 0 where it is 0."""
+        members = np.zeros((len(self.groups) or 1, getval(g).shape[-1]), getval(g).dtype)
+        for row, entries in zip(members, self.groups or (slice(None),), strict=True):
+            row[list(entries) if isinstance(entries, tuple) else entries] = 1
+        squares = xp.dot(g**2, members.T)
+        factors = xp.dot(1 / (xp.sqrt(xp.where(squares > 0, squares, 1.0)) + self.eps), members)
+        return g * (getval(factors) if self.held else factors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign(Part):
+    """d = sign g, whose derivative is 0."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the sign of each entry."""
+        return xp.sign(g)
+
+
+def normalised_by_leaf(eps: float, *, held: bool) -> Misreading:
+    """O01: the gradient of each leaf at a length of 1."""
+
+    def change(work: Work, question: Question) -> Work:
+        groups = tuple(tuple(int(spot) for spot in spots.ravel()) for spots in question.spots().values())
+        return work.changed(update=InnerUpdate((Normalised(eps=eps, groups=groups, held=held),)))
+
+    return misread(change)
+
+
+_ADAGRAD, _OF_GRADIENT, _DAMPENED = "AdaGrad", "the ", "momentum(0.9) dampened"
+#: How the words begin for what cannot be declared.
+NOT_DECLARABLE = (_ADAGRAD, _OF_GRADIENT, _DAMPENED)
+_EPSILONS = {0.0: "", **{eps: f" + {eps:g}" for eps in (1e-12, 1e-10, 1e-8, 1e-6)}}
+
+
+def _undeclarable() -> dict[str, AnswerFunction]:
+    """Return updates that nobody can declare, in words: what they are, and how they are differentiated."""
+    found: dict[str, AnswerFunction] = {
+        "AdaGrad": algorithms.with_update(AdaGrad()),
+        **{f"AdaGrad, ε = {eps:g}": algorithms.with_update(AdaGrad(eps=eps)) for eps in (0.0, 1e-8, 1e-7)},
+        **{f"AdaGrad, ε = {eps:g} under the root": algorithms.with_update(AdaGrad(eps=eps, under=True))
+           for eps in (1e-10, 1e-8, 1e-7)},
+        "the sign of the gradient": algorithms.with_update(Sign()),
+    }  # fmt: skip
+    for held, (eps, epsilon) in product((False, True), _EPSILONS.items()):
+        words = f"{epsilon}{', held' * held}"
+        found[f"the gradient over its norm{words}"] = algorithms.with_update(Normalised(eps=eps, held=held))
+        found[f"the gradient of each leaf over its norm{words}"] = normalised_by_leaf(eps, held=held)
+    for tau in (0.9, 0.1, 0.5):
+        part = DampenedMomentum(mu=0.9, dampening=tau)
+        found[f"{_DAMPENED} by {tau:g} as in PyTorch"] = algorithms.with_update(part)
+    return found
+
+
+#: O01: what stands in code and is no ingredient of an algorithm.
+UNDECLARABLE = _undeclarable()
+
+
+def _stuck(part: Part) -> tuple[Part, ...]:
+    return (StuckAdam(**vars(part)) if isinstance(part, Adam) else part,)
+
+
+def _dampened(part: Part) -> tuple[Part, ...]:
+    if not isinstance(part, Momentum) or part.nesterov:
+        return (part,)
+    return (DampenedMomentum(mu=part.mu, dampening=part.mu),)
+
+
+#: O03: the bias of the first step is corrected in every step.
+correction_stuck = algorithms.changing(_stuck)
+#: O02: the velocity dampened by 1 − μ from the second step on, as `torch.optim.SGD(dampening=μ)` has it.
+dampened_as_in_pytorch = algorithms.changing(_dampened)
 
 
 def at_rate(part: Part, rate: float) -> Misreading:

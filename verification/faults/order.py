@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task
-from verification.faults.work import Points, Work, pull_back, solve
+from verification.faults.question import AnswerFunction, Method, Misreading, OneTask, Outcome, Question, each_task
+from verification.faults.work import Points, Solved, Work, pull_back, solve
 from verification.oracles.view import FlatArray
+from verification.orders import Order
 
 first_for_second = Misreading(lambda question: replace(question, order=1))
 second_for_first = Misreading(lambda question: replace(question, order=2))
+
+
+def _in_some_tasks(other: Order, has: Callable[[int, int], bool]) -> Method:
+    """A01, A04: another order in those of T tasks that a rule chooses by their places."""
+
+    def between(one_task: OneTask, question: Question) -> list[Solved]:
+        changed = replace(question, order=other)
+        return [
+            one_task(work, changed if has(place, question.tasks) else question)
+            for place, work in enumerate(question.works)
+        ]
+
+    return Method(between=between)
+
+
+first_but_for_the_first_task = _in_some_tasks(1, lambda place, _: place > 0)
+first_but_for_the_last_task = _in_some_tasks(1, lambda place, tasks: place < tasks - 1)
+second_in_the_first_task = _in_some_tasks(2, lambda place, _: place == 0)
+second_in_the_last_task = _in_some_tasks(2, lambda place, tasks: place == tasks - 1)
 
 
 def written_back(question: Question) -> Outcome:
@@ -22,28 +42,28 @@ def written_back(question: Question) -> Outcome:
     return replace(found, overwritten=found.adapted[-1])
 
 
-def _nothing(found: Outcome, where: list[str]) -> Outcome:
+def without(found: Outcome, where: Collection[str]) -> Outcome:
+    """Return an outcome with None for the gradients of some variables."""
     gradients: dict[str, NDArray[np.float64] | None] = dict(found.gradients)
     gradients.update(dict.fromkeys([chain for chain in where if chain in gradients]))
     return replace(found, gradients=gradients)
 
 
-def right(question: Question) -> Outcome:
-    """Return the right answer, which a fault then spoils."""
-    return each_task(lambda work, question: solve(work, question.order))(question)
+#: The right answer, which a fault then spoils.
+right = Method()
 
 
 def detached_copy(question: Question) -> Outcome:
     """A03, A06: nothing connects the outer loss with θ."""
     found = right(question)
-    return _nothing(found, list(found.gradients))
+    return without(found, list(found.gradients))
 
 
 def detached_parameters(question: Question) -> Outcome:
     """A05: φ_{k+1} = detach(φ_k) − α∇S: what adapts is cut off at the first step, the rest is not."""
     adapting = np.any([work.view.inner_mask for work in question.works], axis=0)
     cut = [chain for chain, spots in question.spots().items() if np.any(adapting[spots])]
-    return _nothing(right(question), cut if question.problem.inner_grad_steps else [])
+    return without(right(question), cut if question.problem.inner_grad_steps else [])
 
 
 def detached_in_the_loop(question: Question) -> Outcome:
@@ -90,8 +110,3 @@ by_fixed_differences = by_differences(1e-3, relative=False)
 def lost_beyond_first_step(question: Question) -> Outcome:
     """B08: two steps or more leave nothing that connects the outer loss with θ."""
     return detached_copy(question) if question.problem.inner_grad_steps >= 2 else right(question)
-
-
-def no_such_gradient(question: Question, chains: list[str]) -> Outcome:
-    """Return the right answer with None for some leaves."""
-    return _nothing(right(question), chains)

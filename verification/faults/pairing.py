@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults.order import right
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task
+from verification.faults.question import AnswerFunction, Method, Outcome, Question, each_task
 from verification.faults.work import Points, Solved, Work, solve
 from verification.oracles.view import FlatArray
 
@@ -95,19 +95,22 @@ def _moving(question: Question) -> Spots:
 
 
 @cache
-def in_answer(pairing: Pairing, of: AnswerFunction = right) -> AnswerFunction:
-    """F05: each variable is given the gradient at its place, of the right answer or another one."""
+def in_answer(pairing: Pairing) -> Method:
+    """F05: each variable is given the gradient at its place."""
+    return Method(finish=partial(exchanged, pairing))
 
-    def answer(question: Question) -> Outcome:
-        found = of(question)
-        spots = {chain: where for chain, where in question.spots().items() if chain in found.gradients}
-        without = without_gradient(question)
-        known = {None: None} | {chain: None if chain in without else leaf for chain, leaf in found.gradients.items()}
-        taken = pairing.pairs(spots, without)
-        gradients = {chain: known[taken[chain]] for chain in found.gradients}
-        return replace(found, gradients=gradients)
 
-    return answer
+def exchanged(pairing: Pairing, found: Outcome, question: Question) -> Outcome:
+    """Return an outcome with each gradient at the variable that a pairing gives it to.
+
+    A variable that has no gradient may have got one by another mistake, and is then not None.
+    """
+    spots = {chain: where for chain, where in question.spots().items() if chain in found.gradients}
+    nothing = {chain for chain, leaf in found.gradients.items() if leaf is None or not np.any(leaf)}
+    without = nothing.intersection(without_gradient(question))
+    known = {None: None} | {chain: None if chain in without else leaf for chain, leaf in found.gradients.items()}
+    taken = pairing.pairs(spots, without)
+    return replace(found, gradients={chain: known[taken[chain]] for chain in found.gradients})
 
 
 def without_gradient(question: Question) -> Collection[str]:

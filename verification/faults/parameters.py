@@ -7,17 +7,15 @@ from itertools import dropwhile
 
 import numpy as np
 
-from verification.faults.order import no_such_gradient
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
-from verification.faults.work import Solved, Work, solve
+from verification.faults.order import without
+from verification.faults.question import Method, Misreading, OneTask, Outcome, Question, misread
+from verification.faults.work import Solved, Work
+
+#: F02: None for the variables that the outer cost ignores.
+unused_is_none = Method(finish=lambda found, question: without(found, question.problem.ignored_by_outer))
 
 
-def unused_is_none(question: Question) -> Outcome:
-    """F02: None for the variables that the outer cost ignores."""
-    return no_such_gradient(question, list(question.problem.ignored_by_outer))
-
-
-def never_adapted(*chains: str) -> AnswerFunction:
+def never_adapted(*chains: str) -> Misreading:
     """F03: φ_K[n] = θ[n] for some variables."""
 
     def change(work: Work, question: Question) -> Work:
@@ -29,16 +27,17 @@ def never_adapted(*chains: str) -> AnswerFunction:
     return misread(change)
 
 
-def last_leaf_kept(question: Question) -> Outcome:
-    """F03: the last variable of the inner cost, as a head that is not among the fast weights."""
-    return never_adapted(*adapting(question)[-1:])(question)
+#: F03: the last variable of the inner cost, as a head that is not among the fast weights.
+last_leaf_kept = Misreading(lambda question: never_adapted(*adapting(question)[-1:]).change(question))
 
 
-def stopped_at_unused(question: Question) -> Outcome:
-    """F03: the loop over parameters ends at the first that has no gradient, and those after it stay."""
+def _from_unused_on(question: Question) -> list[str]:
     ignored = question.problem.ignored_by_inner
-    after = list(dropwhile(lambda chain: chain not in ignored, question.problem.names))
-    return never_adapted(*after)(question)
+    return list(dropwhile(lambda chain: chain not in ignored, question.problem.names))
+
+
+#: F03: the loop over parameters ends at the first that has no gradient, and those after it stay.
+stopped_at_unused = Misreading(lambda question: never_adapted(*_from_unused_on(question)).change(question))
 
 
 def adapting(question: Question) -> list[str]:
@@ -56,15 +55,18 @@ selections_swapped = misread(
 )
 
 
-def nothing_for_what_stays(question: Question) -> Outcome:
-    """F06: the gradient is cut where a task does not adapt a variable; what no task adapts has none at all."""
-
+def _adapting_alone(solved: OneTask) -> OneTask:
     def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
+        found = solved(work, question)
         return replace(found, gradient=found.gradient * (work.view.inner_mask != 0))
 
+    return one_task
+
+
+def _nothing_elsewhere(found: Outcome, question: Question) -> Outcome:
     moving = np.any([work.view.inner_mask for work in question.works], axis=0)
-    found = each_task(one_task)(question)
-    cut = [chain for chain, spots in question.spots().items() if not np.any(moving[spots])]
-    gradients = {chain: None if chain in cut else leaf for chain, leaf in found.gradients.items()}
-    return replace(found, gradients=gradients)
+    return without(found, [chain for chain, spots in question.spots().items() if not np.any(moving[spots])])
+
+
+#: F06: the gradient is cut where a task does not adapt a variable; what no task adapts has none at all.
+nothing_for_what_stays = Method(around=_adapting_alone, finish=_nothing_elsewhere)

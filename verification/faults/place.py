@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from verification.faults import order
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
-from verification.faults.work import Points, Solved, Work, descend, mean, solve
-from verification.oracles.view import FlatArray
+from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
+from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
+from verification.oracles.view import Costs, FlatArray
 
 graph_lost = order.lost_beyond_first_step
 
@@ -105,17 +105,20 @@ through_the_unrolled_loop = each_task(_through_unrolled)
 def _averaged(weights: Callable[[int], list[float]]) -> AnswerFunction:
     """Make an answer of the gradients at φ_0, …, φ_K with other weights, where averaging was asked for."""
 
-    def one_task(work: Work, question: Question) -> Solved:
-        if not work.view.average:
-            return solve(work, question.order)
-        steps = range(work.view.steps + 1)
-        parts = [solve(work.changed(steps=k, average=False), question.order) for k in steps]
-        shares = weights(work.view.steps)
-        cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
-        gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)
-        return Solved(cost, gradient, descend(work)[-1])
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            if not work.view.average:
+                return solved(work, question)
+            steps = range(work.view.steps + 1)
+            parts = [solved(work.changed(steps=k, average=False), question) for k in steps]
+            shares = weights(work.view.steps)
+            cost = sum(share * part.cost for share, part in zip(shares, parts, strict=True))
+            gradient = np.sum([share * part.gradient for share, part in zip(shares, parts, strict=True)], axis=0)
+            return Solved(cost, gradient, parts[-1].adapted)
 
-    return each_task(one_task)
+        return one_task
+
+    return Method(around=around)
 
 
 # A misreading may leave no step to divide by, where an implementation would raise; its answer then has one point.
@@ -140,25 +143,78 @@ def at_step(steps: int) -> AnswerFunction:
     return each_task(one_task)
 
 
-def _of_points(first: int, *, divided: bool) -> AnswerFunction:
-    """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K, whatever was asked for."""
+def over_points(weights: Callable[[int], Sequence[float]]) -> Method:
+    """M07: Σ_k w_k ∇Q(φ_k) with the weights of K inner steps, whatever was asked for."""
 
-    def one_task(work: Work, question: Question) -> Solved:
-        last = work.view.steps
-        ks = range(min(first, last), last + 1)
-        parts = [solve(work.changed(steps=k, average=False), question.order) for k in ks]
-        factor = 1.0 if divided else float(len(parts))
-        gradient = mean([part.gradient for part in parts])
-        gradient = gradient * gradient.dtype.type(factor)
-        return Solved(factor * mean([part.cost for part in parts]), gradient, parts[-1].adapted)
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            shares = weights(work.view.steps)
+            taken = [k for k, share in enumerate(shares) if share] or [0]
+            parts = [solved(work.changed(steps=k, average=False), question) for k in taken]
+            terms = [part.gradient * part.gradient.dtype.type(shares[k]) for k, part in zip(taken, parts, strict=True)]
+            cost = sum(shares[k] * part.cost for k, part in zip(taken, parts, strict=True))
+            return Solved(cost, np.sum(terms, axis=0), parts[-1].adapted)
 
-    return each_task(one_task)
+        return one_task
+
+    return Method(around=around)
+
+
+def _of_points(first: int, *, divided: bool) -> Method:
+    """M07: the sum or the mean of the outer gradients at φ_first, …, φ_K."""
+
+    def weights(steps: int) -> list[float]:
+        start = min(first, steps)
+        return [0.0] * start + [1 / (steps + 1 - start) if divided else 1.0] * (steps + 1 - start)
+
+    return over_points(weights)
 
 
 sum_of_adapted = _of_points(1, divided=False)
 sum_of_all = _of_points(0, divided=False)
 mean_of_adapted = _of_points(1, divided=True)
 mean_of_all = _of_points(0, divided=True)
+
+
+def _at_mean(first: int) -> AnswerFunction:
+    """M07: ∇Q at the mean of φ_first, …, φ_K; at second order by the mean of their Jacobians."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        points = descend(work)
+        ks = range(min(first, work.view.steps), work.view.steps + 1)
+        middle = mean([points[k] for k in ks])
+        u = work.full_outer_gradient(middle)
+        parts = [pull_back(work, points[:k], u) for k in ks] if question.order == 2 else [u]
+        return Solved(work.outer_cost(middle), mean(parts) * work.view.outer_mask, points[-1])
+
+    return each_task(one_task)
+
+
+at_mean_of_all, at_mean_of_adapted = _at_mean(0), _at_mean(1)
+
+
+def _and_one_more(costs: Callable[[Work], Costs]) -> AnswerFunction:
+    """B03: a step on other costs after the right ones."""
+
+    def one_task(work: Work, question: Question) -> Solved:
+        def descending(work: Work) -> Points:
+            points = descend(work)
+            last = work.changed(inner_costs=costs(work))
+            return [*points, points[-1] - work.alpha * last.inner_gradient(points[-1])]
+
+        def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+            if len(points) > work.view.steps:
+                u = pull_back(work.changed(inner_costs=costs(work)), points[-1:], u)
+                points = points[:-1]
+            return pull_back(work, points, u)
+
+        return solve(work, question.order, descend=descending, pull_back=pulling_back)
+
+    return each_task(one_task)
+
+
+one_step_on_query = _and_one_more(lambda work: work.view.inner_costs_on_query)
+one_step_of_outer_cost = _and_one_more(lambda work: work.view.outer_costs)
 
 
 def scaled(found: Outcome, factor: float) -> Outcome:

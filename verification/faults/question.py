@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -130,13 +130,59 @@ def combined(question: Question, solved: list[Solved]) -> Outcome:
     )
 
 
-def each_task(one_task: Callable[[Work, Question], Solved]) -> AnswerFunction:
+#: What is done to one task.
+OneTask = Callable[[Work, Question], Solved]
+
+
+def rightly(work: Work, question: Question) -> Solved:
+    """Solve one task as it should be."""
+    return solve(work, question.order)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A step by its choices, each of them right where it is None: a fault makes one or two of them otherwise.
+
+    `one_task` goes through the inner loop of a task and differentiates it; `around` makes a task's answer of such ways
+    through it, as a mean over points does; `between` takes the tasks one after the other; `reduction` puts them
+    together; `scale` multiplies the result, and `finish` changes what is returned. Faults of different choices combine.
+    """
+
+    one_task: OneTask | None = None
+    around: Callable[[OneTask], OneTask] | None = None
+    between: Callable[[OneTask, Question], list[Solved]] | None = None
+    reduction: Callable[[Question, list[Solved]], Outcome] | None = None
+    scale: Callable[[Outcome, Question], Outcome] | None = None
+    finish: Callable[[Outcome, Question], Outcome] | None = None
+
+    def __call__(self, question: Question) -> Outcome:
+        """Answer a question with these choices."""
+        one_task = self.one_task or rightly
+        if self.around is not None:
+            one_task = self.around(one_task)
+        taken = self.between or _each_by_itself
+        return self.after((self.reduction or combined)(question, taken(one_task, question)), question)
+
+    def after(self, found: Outcome, question: Question) -> Outcome:
+        """Return what these choices make of a result."""
+        for change in (self.scale, self.finish):
+            found = found if change is None else change(found, question)
+        return found
+
+    @property
+    def choices(self) -> dict[str, Callable[..., Any]]:
+        """The choices that are made otherwise, by their names."""
+        made = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: choice for name, choice in made.items() if choice is not None}
+
+
+def _each_by_itself(one_task: OneTask, question: Question) -> list[Solved]:
+    return [one_task(work, question) for work in question.works]
+
+
+def each_task(one_task: OneTask) -> Method:
     """Make an answer of what is done to each task, with the right mean over tasks."""
-
-    def answer(question: Question) -> Outcome:
-        return combined(question, [one_task(work, question) for work in question.works])
-
-    return answer
+    return Method(one_task=one_task)
 
 
 @dataclass(frozen=True)
@@ -154,3 +200,30 @@ class Misreading:
 def misread(change: Callable[[Work, Question], Work]) -> Misreading:
     """Make a misreading of what is changed in each task."""
     return Misreading(lambda question: replace(question, works=[change(work, question) for work in question.works]))
+
+
+def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
+    """Return the fault `outer` answering the question that the misreading `inner` makes of what was asked."""
+    return lambda question: outer(inner.change(question))
+
+
+def together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction | None:
+    """Return the step with two faults, the second a misreading where either is; None where both make one choice."""
+    if isinstance(other, Misreading):
+        return after(one, other)
+    if isinstance(one, Misreading):
+        return after(other, one)
+    methods = [fault for fault in (one, other) if isinstance(fault, Method)]
+    if len(methods) == 1:
+        (last,) = methods
+        return _finished(last, other if last is one else one)
+    if not methods or methods[0].choices.keys() & methods[1].choices.keys():
+        return None
+    return Method(**methods[0].choices, **methods[1].choices)
+
+
+def _finished(last: Method, answer: AnswerFunction) -> AnswerFunction | None:
+    """Return a fault whose answer is changed when it is there; None where a method changes more than that."""
+    if not last.choices.keys() <= {"scale", "finish"}:
+        return None
+    return lambda question: last.after(answer(question), question)

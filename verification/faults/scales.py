@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread
+from verification.faults.place import scaled
+from verification.faults.question import (
+    AnswerFunction,
+    Method,
+    Misreading,
+    OneTask,
+    Outcome,
+    Question,
+    each_task,
+    misread,
+)
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.updates import InnerUpdate, RatesByStep
-from verification.oracles.view import FlatArray
+from verification.oracles.view import Costs, FlatArray
 
 OUTER_RATE = 0.01
 _LOSS_SCALE = 0.4
@@ -42,7 +52,37 @@ def with_scaled_loss(factor: float) -> AnswerFunction:
     return misread(lambda work, _: at_rate(work, factor))
 
 
+def with_rates_by_step(factors: Callable[[int], Sequence[float]]) -> Misreading:
+    """G02, G10: step k at the rate c_k α, with the factors c_0, …, c_{K−1} of K steps."""
+
+    def change(work: Work, _: Question) -> Work:
+        steps = work.view.steps
+        rates = RatesByStep(factors=tuple(work.theta.dtype.type(factor) for factor in factors(steps)) or (1.0,))
+        before = () if work.view.update is None else work.view.update.parts
+        return work.changed(update=InnerUpdate((*before, rates)))
+
+    return misread(change)
+
+
+def in_the_last_step(factor: float) -> Misreading:
+    """G02, G10: the last step at another rate, cα."""
+    return with_rates_by_step(lambda steps: [1.0] * (steps - 1) + [factor])
+
+
+def in_the_first_step(factor: float) -> Misreading:
+    """G10: the first step at another rate, cα."""
+    return with_rates_by_step(lambda steps: [factor] + [1.0] * (steps - 1))
+
+
+def falling(share: float) -> Misreading:
+    """G10: the rate α γᵏ in step k."""
+    return with_rates_by_step(lambda steps: [share**k for k in range(steps)])
+
+
 another_rate = with_rate(OUTER_RATE)
+over_step_count = with_rates_by_step(lambda steps: [1 / (k + 1) for k in range(steps)])
+over_root_of_step_count = with_rates_by_step(lambda steps: [(k + 1) ** -0.5 for k in range(steps)])
+last_ascent = in_the_last_step(-1.0)
 ascent = with_scaled_loss(-1.0)
 scaled_loss = with_scaled_loss(_LOSS_SCALE)
 loss_over_steps = misread(lambda work, _: at_rate(work, 1 / max(work.view.steps, 1)))
@@ -96,15 +136,46 @@ def _shrinking(shrink: Callable[[Work, Question], FlatArray]) -> AnswerFunction:
 decayed = with_decay(_DECAY)
 
 
+def with_pull(strength: float, *, held: bool = False) -> AnswerFunction:
+    """G06: φ_{k+1} = φ_k − α(∇S + λ(φ_k − θ)); `held`, the θ in it is a constant."""
+
+    def descending(work: Work) -> Points:
+        points = [work.theta]
+        for _ in range(work.view.steps):
+            slope = work.inner_gradient(points[-1]) + strength * (points[-1] - work.theta)
+            points.append(points[-1] - work.alpha * slope)
+        return points
+
+    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        kept = np.zeros_like(u)
+        for product in reversed(work.inner_products(points) if points else []):
+            moved = work.alpha * u
+            kept = kept + (0.0 if held else strength) * moved
+            u = u - product(moved) - strength * moved
+        return kept + u
+
+    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
+
+
+def of_some_leaves(has: Callable[[Sequence[tuple[str, int]], int], bool], factor: float) -> Misreading:
+    """G10: another rate, cα, for the variables that a rule chooses, by (name, axes) of all that adapt and a place."""
+
+    def change(work: Work, question: Question) -> Work:
+        known = [(chain, len(question.problem.shape(chain))) for chain in adapting(question)]
+        mask = work.view.inner_mask.copy()
+        for place, (chain, _) in enumerate(known):
+            if has(known, place):
+                mask[question.spots()[chain]] *= mask.dtype.type(factor)
+        return work.changed(inner_mask=mask)
+
+    return misread(change)
+
+
 Gradients = dict[str, NDArray[Any] | None]
 
 
 def _on_gradients(change: Callable[[Gradients], Gradients]) -> AnswerFunction:
-    def answer(question: Question) -> Outcome:
-        found = right(question)
-        return replace(found, gradients=change(found.gradients))
-
-    return answer
+    return Method(finish=lambda found, _: replace(found, gradients=change(found.gradients)))
 
 
 def clipped(leaves: Gradients, limit: float) -> Gradients:
@@ -141,6 +212,16 @@ def clip_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
     return _on_gradients(lambda leaves: norm_clipped(leaves, limit, added))
 
 
+def set_norm(limit: float, added: float = 0.0) -> AnswerFunction:
+    """G07: g · c/(‖g‖ + ε), whatever the norm is."""
+
+    def change(leaves: Gradients) -> Gradients:
+        size = np.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in leaves.values() if leaf is not None))
+        return _multiplied(leaves, limit / (size + added) if size else 1.0)
+
+    return _on_gradients(change)
+
+
 def clip_by_largest(limit: float, added: float = 0.0) -> AnswerFunction:
     """G07: g · min(1, c/max |g|), over all leaves together."""
 
@@ -174,11 +255,20 @@ def clip_each_by_norm(limit: float, added: float = 0.0) -> AnswerFunction:
 
 
 def _each_gradient(change: Callable[[FlatArray], FlatArray]) -> AnswerFunction:
-    def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
-        return replace(found, gradient=change(found.gradient))
+    return _on_each(lambda _, found: change(found.gradient))
 
-    return each_task(one_task)
+
+def _on_each(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
+    """Make an answer with another gradient of each task, of what is known of it when its inner loop is done."""
+
+    def around(solved: OneTask) -> OneTask:
+        def one_task(work: Work, question: Question) -> Solved:
+            found = solved(work, question)
+            return replace(found, gradient=change(work, found))
+
+        return one_task
+
+    return Method(around=around)
 
 
 clipped_by_value = clip_by_value(_CLIP)
@@ -204,6 +294,19 @@ hessian_at_start = each_task(lambda work, question: solve(work, question.order, 
 hessian_shifted = each_task(lambda work, question: solve(work, question.order, pull_back=_hessian_shifted))
 
 
+def _hessian_of(costs: Callable[[Work], Costs]) -> AnswerFunction:
+    """G09: the Hessians of other costs along the right inner loop."""
+
+    def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        return pull_back(work.changed(inner_costs=costs(work)), points, u)
+
+    return each_task(lambda work, question: solve(work, question.order, pull_back=through))
+
+
+hessian_of_query = _hessian_of(lambda work: work.view.inner_costs_on_query)
+hessian_of_outer_cost = _hessian_of(lambda work: work.view.outer_costs)
+
+
 def half_precision(question: Question) -> Outcome:
     """G11: everything in float16."""
     # Costs beyond 65,504 are infinite there, and the ε of an inner optimizer is 0.
@@ -214,14 +317,6 @@ def half_precision(question: Question) -> Outcome:
 def single_precision(question: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
     return right(question.posed_in(np.float32))
-
-
-def _reptile(change: Callable[[Work, Solved], FlatArray]) -> AnswerFunction:
-    def one_task(work: Work, question: Question) -> Solved:
-        found = solve(work, question.order)
-        return Solved(found.cost, change(work, found), found.adapted)
-
-    return each_task(one_task)
 
 
 def displaced(answer: AnswerFunction) -> AnswerFunction:
@@ -236,9 +331,12 @@ def by_rates(found: Outcome, question: Question) -> Outcome:
     return replace(found, gradients=gradients)
 
 
-reptile_undivided = _reptile(lambda work, found: work.theta - found.adapted)
-reptile_over_steps = _reptile(lambda work, found: found.gradient / max(work.view.steps, 1))
-reptile_of_gradients = _reptile(
-    lambda work, _: mean([work.inner_gradient(phi) for phi in descend(work)]) / work.view.rate
-)
-reptile_is_fomaml = _reptile(lambda work, found: work.inner_gradient(found.adapted))
+def _mean_of_gradients(work: Work, question: Question) -> Solved:
+    gradient = mean([work.inner_gradient(phi) for phi in descend(work)]) / work.view.rate
+    return replace(solve(work, question.order), gradient=gradient)
+
+
+reptile_undivided = _on_each(lambda work, found: work.theta - found.adapted)
+reptile_over_steps = Method(finish=lambda found, question: scaled(found, 1 / max(question.problem.inner_grad_steps, 1)))
+reptile_of_gradients = each_task(_mean_of_gradients)
+reptile_is_fomaml = _on_each(lambda work, found: work.inner_gradient(found.adapted))

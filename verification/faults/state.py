@@ -6,25 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from verification.faults.order import right
-from verification.faults.question import AnswerFunction, Outcome, Question, combined
+from verification.faults.question import AnswerFunction, Method, OneTask, Question, rightly
 from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
 from verification.oracles.view import FlatArray
 
 _MOMENTUM = 0.9  # the default that most optimisers are used with
 
 
-def carried_over(question: Question) -> Outcome:
-    """E01: θ^{t+1} = φ_K^t."""
+def _carried_over(one_task: OneTask, question: Question) -> list[Solved]:
     solved: list[Solved] = []
     for work in question.works:
         start = solved[-1].adapted if solved else work.theta
-        solved.append(solve(work.changed(theta=start), question.order))
-    return combined(question, solved)
+        solved.append(one_task(work.changed(theta=start), question))
+    return solved
 
 
-def carried_whole(question: Question) -> Outcome:
-    """E01: the same with nothing cut off: second order through the tasks before, Reptile's displacement from θ."""
+#: E01: θ^{t+1} = φ_K^t.
+carried_over = Method(between=_carried_over)
+
+
+def _carried_whole(_: OneTask, question: Question) -> list[Solved]:
     solved: list[Solved] = []
     before: list[tuple[Work, Points]] = []
 
@@ -41,13 +42,15 @@ def carried_whole(question: Question) -> Outcome:
             found = replace(found, gradient=(work.theta - found.adapted) / work.view.rate)
         solved.append(found)
         before.append((moved, descend(moved)))
-    return combined(question, solved)
+    return solved
 
 
-def inputs_changed(question: Question) -> Outcome:
-    """E02: the right answer, and the caller's variables are φ_K of the last task afterwards."""
-    found = right(question)
-    return replace(found, overwritten=found.adapted[-1])
+#: E01: the same with nothing cut off: second order through the tasks before, Reptile's displacement from θ.
+carried_whole = Method(one_task=rightly, between=_carried_whole)
+
+
+#: E02: the right answer, and the caller's variables are φ_K of the last task afterwards.
+inputs_changed = Method(finish=lambda found, _: replace(found, overwritten=found.adapted[-1]))
 
 
 def with_momentum(mu: float, *, across_calls: bool = True) -> AnswerFunction:
@@ -56,13 +59,13 @@ def with_momentum(mu: float, *, across_calls: bool = True) -> AnswerFunction:
     Without `across_calls` each call begins with a velocity of zero.
     """
 
-    def answer(question: Question) -> Outcome:
+    def between(_one_task: OneTask, question: Question) -> list[Solved]:
         velocity = np.zeros_like(question.works[0].theta)
         for _ in range(question.call if across_calls else 0):
             velocity = _run(question, velocity, mu)[1]
-        return combined(question, _run(question, velocity, mu)[0])
+        return _run(question, velocity, mu)[0]
 
-    return answer
+    return Method(one_task=rightly, between=between)
 
 
 momentum_kept = with_momentum(_MOMENTUM)

@@ -13,60 +13,67 @@ from numpy.typing import NDArray
 from verification.faults.data import at_rate
 from verification.faults.order import right
 from verification.faults.place import scaled
-from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task, misread, outcome
+from verification.faults.question import (
+    AnswerFunction,
+    Method,
+    Misreading,
+    Outcome,
+    Question,
+    combined,
+    each_task,
+    misread,
+    outcome,
+)
 from verification.faults.work import Points, Solved, Work, descend, pull_back, solve
 from verification.oracles.view import FlatArray
 
 
-def summed(question: Question) -> Outcome:
-    """D01: T·g, with the cost summed as well."""
-    found = scaled(right(question), question.tasks)
-    return replace(found, cost=found.cost * question.tasks)
+def _summed(found: Outcome, question: Question) -> Outcome:
+    return replace(scaled(found, question.tasks), cost=found.cost * question.tasks)
 
 
-def divided_twice(question: Question) -> Outcome:
-    """D02: g/T."""
-    return scaled(right(question), 1 / question.tasks)
+#: D01: T·g, with the cost summed as well.
+summed = Method(scale=_summed)
 
 
-def multiplied(factor: float) -> AnswerFunction:
+def _times(factor: Callable[[Question], float]) -> Method:
+    return Method(scale=lambda found, question: scaled(found, factor(question)))
+
+
+def multiplied(factor: float) -> Method:
     """D11: c·g."""
-    return lambda question: scaled(right(question), factor)
+    return _times(lambda _: factor)
 
 
 by_a_factor = multiplied(0.375)
+#: D02: g/T.
+divided_twice = _times(lambda question: 1 / question.tasks)
+#: D05: the n-th call returns the sum of n.
+not_cleared = _times(lambda question: question.call + 1)
 
 
-def _only(question: Question, task: int, divisor: int) -> Outcome:
-    found = right(question)
-    solved = solve(question.works[task], question.order)
-    return outcome(question, found.cost, solved.gradient / solved.gradient.dtype.type(divisor), found.adapted)
+def _only(task: int, divisor: Callable[[Question], int]) -> Method:
+    def reduction(question: Question, solved: list[Solved]) -> Outcome:
+        found, gradient = combined(question, solved), solved[task].gradient
+        return outcome(question, found.cost, gradient / gradient.dtype.type(divisor(question)), found.adapted)
+
+    return Method(reduction=reduction)
 
 
-def last_only(question: Question) -> Outcome:
-    """D03: g_T."""
-    return _only(question, -1, 1)
+#: D03: g_T, or g_T/T.
+last_only, last_over_count = _only(-1, lambda _: 1), _only(-1, lambda question: question.tasks)
+#: D04: g_1/T, with the cost of all tasks.
+first_only = _only(0, lambda question: question.tasks)
 
 
-def last_over_count(question: Question) -> Outcome:
-    """D03: g_T/T."""
-    return _only(question, -1, question.tasks)
-
-
-def first_only(question: Question) -> Outcome:
-    """D04: g_1/T, with the cost of all tasks."""
-    return _only(question, 0, question.tasks)
-
-
-def weighted(weights: Callable[[int], Sequence[float]]) -> AnswerFunction:
+def weighted(weights: Callable[[int], Sequence[float]]) -> Method:
     """D12: Σ_t w_t g_t, with the weights of T tasks."""
 
-    def answer(question: Question) -> Outcome:
-        shares = weights(question.tasks)
-        parts = [right(replace(question, works=[work])) for work in question.works]
-        return replace(right(question), gradients=combination(parts, shares))
+    def reduction(question: Question, solved: list[Solved]) -> Outcome:
+        parts = [outcome(question, part.cost, part.gradient, [part.adapted]) for part in solved]
+        return replace(combined(question, solved), gradients=combination(parts, weights(len(solved))))
 
-    return answer
+    return Method(reduction=reduction)
 
 
 def combination(parts: Sequence[Outcome], shares: Sequence[float]) -> dict[str, NDArray[Any] | None]:
@@ -97,11 +104,6 @@ def _whole_pairs(tasks: int) -> list[float]:
 
 mean_of_means = weighted(_means_of_workers)
 last_group_left_out = weighted(_whole_pairs)
-
-
-def not_cleared(question: Question) -> Outcome:
-    """D05: the n-th call returns the sum of n."""
-    return scaled(right(question), question.call + 1)
 
 
 def _sum_of_inner(work: Work, points: Points) -> FlatArray:
@@ -200,30 +202,26 @@ never_cleared = each_task(_never_cleared)
 never_cleared_undivided = each_task(_never_cleared_undivided)
 
 
-def own_axis_summed(question: Question) -> Outcome:
-    """D07: Σ_j g[j, …], where a variable has an axis of its own."""
-    found = right(question)
-    gradients = {
-        chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0))
-        for chain, leaf in found.gradients.items()
-    }
-    return replace(found, gradients=gradients)
+def _own_axis(*, kept: bool) -> Method:
+    """D07: Σ_j g[j, …], where a variable has an axis of its own; `kept`, the axis has length 1."""
+
+    def finish(found: Outcome, _: Question) -> Outcome:
+        gradients = {
+            chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0, keepdims=kept))
+            for chain, leaf in found.gradients.items()
+        }
+        return replace(found, gradients=gradients)
+
+    return Method(finish=finish)
+
+
+own_axis_summed, own_axis_kept = _own_axis(kept=False), _own_axis(kept=True)
 
 
 def _in_batched_mode(factor: Callable[[int], float]) -> Misreading:
     return misread(
         lambda work, question: at_rate(work, factor(question.tasks) if question.problem.options.batched else 1)
     )
-
-
-def own_axis_kept(question: Question) -> Outcome:
-    """D07: the same, with the axis kept at length 1."""
-    found = right(question)
-    gradients = {
-        chain: leaf if leaf is None or leaf.ndim == 0 else np.asarray(leaf.sum(axis=0, keepdims=True))
-        for chain, leaf in found.gradients.items()
-    }
-    return replace(found, gradients=gradients)
 
 
 batched_sum = _in_batched_mode(lambda tasks: tasks)
@@ -241,25 +239,23 @@ def batched_mean_of_both(question: Question) -> Outcome:
     return scaled(batched_mean(question), 1 / question.tasks if question.problem.options.batched else 1)
 
 
-def _path_twice(question: Question, share: float) -> Outcome:
+def _path_twice(share: float) -> Method:
     """Count one of the two paths of a leaf that a three-parameter cost gets in both of its containers again."""
-    found = right(question)
-    if not question.problem.options.three_parameters:
-        return found
-    masks = [work.view.inner_mask * work.view.outer_mask for work in question.works]
-    twice = 1 + share * np.max(masks, axis=0)
-    gradients = {
-        chain: None if leaf is None else leaf * twice[question.spots()[chain]].astype(leaf.dtype)
-        for chain, leaf in found.gradients.items()
-    }
-    return replace(found, gradients=gradients)
+
+    def finish(found: Outcome, question: Question) -> Outcome:
+        if not question.problem.options.three_parameters:
+            return found
+        masks = [work.view.inner_mask * work.view.outer_mask for work in question.works]
+        twice = 1 + share * np.max(masks, axis=0)
+        gradients = {
+            chain: None if leaf is None else leaf * twice[question.spots()[chain]].astype(leaf.dtype)
+            for chain, leaf in found.gradients.items()
+        }
+        return replace(found, gradients=gradients)
+
+    return Method(finish=finish)
 
 
-def outer_path_twice(question: Question) -> Outcome:
-    """D09: the path through the outer variables (three quarters of a leaf in the problems) counts twice."""
-    return _path_twice(question, 0.75)
-
-
-def inner_path_twice(question: Question) -> Outcome:
-    """D09: the path through the inner variables (a quarter of a leaf in the problems) counts twice."""
-    return _path_twice(question, 0.25)
+#: D09: the path through the outer variables (three quarters of a leaf in the problems) counts twice, or that through
+#: the inner variables (a quarter).
+outer_path_twice, inner_path_twice = _path_twice(0.75), _path_twice(0.25)

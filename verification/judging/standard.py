@@ -138,9 +138,14 @@ class Standard:
         """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
         return self._separation * unit_roundoff("float64") / unit_roundoff(dtype)
 
+    @property
+    def has_bounds(self) -> bool:
+        """Whether bounds could be derived for all gradients."""
+        return bool(np.all(np.isfinite(list(self.sensitivity.gradients.values()))))
+
     @cached_property
     def _separation(self) -> float:
-        if not np.all(np.isfinite(list(self.sensitivity.gradients.values()))):
+        if not self.has_bounds:
             return 0.0  # no bound could be derived: any answer is within it
         if not self.problem.inner_grad_steps or not any(map(np.any, leaves(self.problem.inner_learning_rate).values())):
             return float("inf")  # nothing adapts: there is nothing that such a fault could change

@@ -26,6 +26,7 @@ from verification.faults import (
     tasks,
 )
 from verification.faults.algorithms import with_update
+from verification.faults.jacobians import BY_HAND
 from verification.faults.order import right
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
@@ -42,7 +43,8 @@ from verification.orders import Order
 
 #: Faults of options that a step on a model has not; of precision, which is read off the operations; of returned None.
 _NOT_HERE = frozenset({"B11", "C02", "D09", "G11", "F04", "B05"})
-#: Variants that give on a model what another of the same fault gives, or what needs batched mode.
+#: Variants that give on a model what another of the same fault gives, or what needs batched mode; those by hand would
+#: take as many products with Hessians again as all others.
 _SAME = frozenset({"N of the first array", "and the gradient times T", "α over T", "α and the gradient over T"})
 _STEPS = 8  # of a search
 _CLOSER = 0.8  # what a step of a search leaves of the distance, at most
@@ -100,7 +102,7 @@ def _candidates(order: Order) -> Iterator[Candidate]:
     for id_, fault in {"M06": ENTRIES["M06"], **CATALOGUE, **MODEL_CATALOGUE}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
             for variant, answer in {**fault.variants, **_FORMS.get(id_, {})}.items():
-                if variant not in _SAME:
+                if variant not in _SAME and variant not in BY_HAND:
                     yield Candidate((id_,), variant, answer)
 
 

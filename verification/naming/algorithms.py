@@ -10,12 +10,14 @@ import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
+from verification.faults.optimizers import NOT_DECLARABLE, DampenedMomentum
+from verification.faults.question import Misreading, after, together
 from verification.faults.work import Work
 from verification.judging.tolerances import norm
-from verification.naming.candidates import Candidate, whole
+from verification.naming.candidates import Candidate, combining, whole
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
-from verification.naming.scaling import under_a_scale
+from verification.naming.scaling import factor_of, joined, under_a_scale
 from verification.naming.vectors import first_wrong, returned, vector
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
 from verification.orders import Order
@@ -25,7 +27,7 @@ _KEPT = {
     "within a call, the state of the declared update": state_kept_within,
 }
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
-_MOMENTUMS, _RHOS, _STRENGTHS = (0.8, 0.3), (0.95, 0.5), (0.02,)
+_MOMENTUMS, _RHOS, _STRENGTHS, _DAMPENINGS = (0.8, 0.3), (0.95, 0.5), (0.02,), (0.4, 0.7)
 _STEPS = 12  # of a search
 _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
@@ -66,8 +68,33 @@ def _others(order: Order) -> Iterator[Candidate]:
             yield _other(spelled, answer)
 
 
+def undeclared_beside(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield usual updates that were not declared beside any fault, under a factor or none."""
+    telling = whole(evidence)
+    usual = [one for one in _others(order) if not one.detail.startswith(NOT_DECLARABLE) and "held" not in one.detail]
+    for fault in combining(evidence, order) if telling else ():
+        for other in usual:
+            both = together(fault.answer, other.answer)
+            if both is not None and factor_of(evidence, telling[0], both) is not None:
+                base = (*fault.faults, *other.faults), joined(fault.detail, other.detail), both
+                yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))
+
+
+def undeclared_and_wrong(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield usual updates that were not declared, in which a part is wrong: Adam whose count of steps is stuck."""
+    for candidate in _others(order):
+        for id_ in ("O02", "O03", "O04", "O06"):
+            fault = ALGORITHM_CATALOGUE[id_]
+            for variant, answer in fault.variants.items() if order in fault.orders else ():
+                if isinstance(candidate.answer, Misreading) and evidence.deciding:
+                    both = after(answer, candidate.answer)
+                    yield Candidate((*candidate.faults, id_), joined(candidate.detail, variant), both)
+
+
 def _other(spelled: str, answer: AnswerFunction) -> Candidate:
-    """Return the candidate of another update than the declared one, with what would declare it."""
+    """Return the candidate of another update than the declared one, with what would declare it where anything can."""
+    if spelled.startswith(NOT_DECLARABLE):
+        return Candidate(("O01",), spelled, answer)
     declaration = "no --algorithm" if spelled == "plain gradient descent" else f'--algorithm "{spelled}"'
     return Candidate(("O01",), f"{spelled}; declare {declaration} if it is meant", answer)
 
@@ -128,6 +155,8 @@ def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
         yield f"momentum({{}}{flag})", partial(_with, Momentum, "mu", held=held), _MOMENTUMS
         yield f"nesterov({{}}{flag})", partial(_with, Momentum, "mu", held=held, nesterov=True), _MOMENTUMS
         yield f"rmsprop({{}}{flag})", partial(_with, RMSProp, "rho", held=held), _RHOS
+    dampened = partial(_with, DampenedMomentum, "dampening", mu=0.9)
+    yield "momentum(0.9) dampened by {} as in PyTorch", dampened, _DAMPENINGS
     yield from _beside_the_declared(work, first, lengths, entries)
 
 

@@ -11,28 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, combinations
 
 import numpy as np
 
 from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
 from verification.faults.order import right
-from verification.faults.question import Misreading
+from verification.faults.question import Method, Misreading, after, together
 from verification.naming.combinations import combined
 from verification.naming.evidence import Evidence, Observation
-from verification.naming.fits import fitted, under_a_free_scale, with_a_number
+from verification.naming.fits import clips_beside, fitted, under_a_free_scale, with_a_number
 from verification.naming.precisions import SINGLE, precision_of
 from verification.naming.scaling import (
     SCALES,
     Product,
     Reading,
-    after,
     factor_of,
     is_same_choice,
     joined,
     under_a_scale,
 )
-from verification.naming.vectors import returned, vector, wrong_ones
+from verification.naming.vectors import vector, wrong_ones
 from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
@@ -138,38 +137,47 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     telling = whole(evidence)
     if not telling:
         return
-    longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     bases: Iterator[Product] = (
         (candidate.faults, candidate.detail, candidate.answer)
-        for candidate in chain(
-            _without_pairings(order), (one for one, _ in _telling_pairings(evidence, telling, order))
-        )
-        if candidate.faults[0] not in SCALES and longest <= candidate.most_steps
+        for candidate in chain(combining(evidence, order), (one for one, _ in _telling_pairings(evidence, order)))
     )
     yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
 
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield any fault that answers a misread question, with a factor or without."""
+    """Yield two faults of different choices, with a factor or without."""
     telling = whole(evidence)
     if not telling:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
-    # A fault whose answer takes long answers no second question.
-    able = [c for c in _without_pairings(order) if c.faults[0] not in SCALES and c.most_steps == float("inf")]
-    readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in able if isinstance(c.answer, Misreading)]
-    outers = [*((one, probe) for one in able), *_telling_pairings(evidence, telling, order)]
+    able = [(one, probe) for one in combining(evidence, order) if one.most_steps == float("inf")]
+    able += _telling_pairings(evidence, order)
     bases: Iterator[Product] = (
-        ((*ids, *outer.faults), joined(detail, outer.detail), together)
-        for ids, detail, misreading in readings
-        for outer, shown in outers
-        if not _excludes(outer, ids[0])
-        if _may_give(evidence, shown, together := after(outer.answer, misreading))
+        (tuple(sorted((*one.faults, *other.faults))), joined(one.detail, other.detail), both)
+        for (one, shown), (other, also) in combinations(able, 2)
+        if not is_same_choice(one.faults[0], other.faults[0])
+        for both in _both(one.answer, other.answer)
+        if _may_give(evidence, shown if also is probe else also, both)
     )
-    others = [(c.faults, c.detail, c.answer) for c, _ in outers if not isinstance(c.answer, Misreading)]
-    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
-    yield from _under_scales(evidence, telling, order, (bases, fitted_products))
-    yield from (Candidate(*product) for product in combined(evidence, order, readings))
+    readings: list[Reading] = [(c.faults, c.detail, c.answer) for c, _ in able if isinstance(c.answer, Misreading)]
+    others: list[Product] = [(c.faults, c.detail, c.answer) for c, _ in able if not isinstance(c.answer, Misreading)]
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others, order))
+    found = False
+    for candidate in _under_scales(evidence, telling, order, (bases, fitted_products)):
+        yield candidate
+        found = True
+    if not found:
+        yield from (Candidate(*product) for product in clips_beside(evidence, [*readings, *others], order))
+        yield from (Candidate(*product) for product in combined(evidence, order, [*readings, *others]))
+
+
+def _both(one: AnswerFunction, other: AnswerFunction) -> Iterator[AnswerFunction]:
+    """Yield the step with two faults; two misreadings in both orders, since what one changes the other may read."""
+    if isinstance(one, Misreading) and isinstance(other, Misreading):
+        yield after(other, one)
+    both = together(one, other)
+    if both is not None:
+        yield both
 
 
 def _under_scales(
@@ -184,9 +192,10 @@ def _under_scales(
 
 
 def whole(evidence: Evidence) -> list[Observation]:
-    """Return the wrong answers; none at all where one of them lacks a leaf, which no factor gives."""
+    """Return the wrong answers; none at all where a leaf of one is no number, which no factor gives."""
     wrong = wrong_ones(evidence)
-    return wrong if all(returned(observation, none_is_zero=True) is not None for observation in wrong) else []
+    leaves = (leaf for observation in wrong for leaf in observation.reply.returned.values() if leaf is not None)
+    return wrong if all(np.all(np.isfinite(leaf)) for leaf in leaves) else []
 
 
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
@@ -197,23 +206,27 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
     return evidence.matches(probe, predicted)
 
 
-def _without_pairings(order: Order) -> Iterator[Candidate]:
-    return (candidate for candidate in candidates(order) if candidate.faults != ("F05",))
+def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
+    longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
+    for candidate in candidates(order):
+        if candidate.faults != ("F05",) and not _is_scale(candidate) and longest <= candidate.most_steps:
+            yield candidate
 
 
-def _telling_pairings(
-    evidence: Evidence, telling: Sequence[Observation], order: Order
-) -> Iterator[tuple[Candidate, Observation]]:
-    """Yield the wrong ways to pair of which a wrong answer can tell more than that they leave it open; and that one."""
+def _is_scale(candidate: Candidate) -> bool:
+    """Return whether a fault is a factor on what a right step goes through."""
+    answer = candidate.answer
+    return candidate.faults[0] in SCALES and not (isinstance(answer, Method) and answer.one_task)
+
+
+def _telling_pairings(evidence: Evidence, order: Order) -> list[tuple[Candidate, Observation]]:
+    """Return the ways to pair wrongly of which a wrong answer tells more than that it is open, with that answer."""
+    found = []
     for candidate in chain(candidates(order), pairings(order)):
         if candidate.faults == ("F05",):
-            shown = (one for one in telling if evidence.shows(one, candidate.answer))
+            shown = (one for one in whole(evidence) if evidence.shows(one, candidate.answer))
             first = next(shown, None)
             if first is not None:
-                yield candidate, first
-
-
-def _excludes(outer: Candidate, inner: str) -> bool:
-    """Return whether a pair is no other than one fault, or is tried the other way round: most misreadings commute."""
-    id_ = outer.faults[0]
-    return is_same_choice(id_, inner) or (isinstance(outer.answer, Misreading) and id_ < inner)
+                found.append((candidate, first))
+    return found

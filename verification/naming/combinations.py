@@ -7,21 +7,20 @@ it is solved for on all problems with as many tasks, or as many steps, together,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, data, place, tasks
+from verification.faults import AnswerFunction, Question, data, place, tasks
 from verification.faults.order import right
-from verification.faults.question import Misreading
+from verification.faults.question import Misreading, after, together
 from verification.judging.tolerances import norm
 from verification.naming.evidence import Evidence, Observation, allowed
 from verification.naming.rules import number, rules, simple
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, is_same_choice, joined, under
+from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under
 from verification.naming.vectors import returned, vector, wrong_ones
 from verification.orders import Order
 
@@ -31,32 +30,41 @@ _TRIED = 2  # rules of a number, the simplest first
 _SPARE = 2  # numbers beyond the unknown ones, at least: fewer are met by chance
 
 
-def combined(evidence: Evidence, order: Order, readings: Sequence[Reading] = (AS_ASKED,)) -> Iterator[Product]:
-    """Yield the weights that give every answer: those of the right question, or of a misread one."""
+def combined(evidence: Evidence, order: Order, faults: Sequence[Product] = (AS_ASKED,)) -> Iterator[Product]:
+    """Yield the weights that give every answer: those of the right step, or of one with another fault."""
     telling = [one for one in wrong_ones(evidence) if returned(one, none_is_zero=True) is not None]
     if not telling:
         return
-    for ids, detail, change in readings:
+    for ids, detail, base in faults:
         for sum_ in _SUMS if order != "reptile" else _SUMS[:1]:
-            found = _weights(evidence, telling, sum_, change)
+            found = None if sum_.fault in ids else _weighted(evidence, telling, sum_, base)
             if found is not None:
-                yield (*ids, sum_.fault), joined(detail, sum_.words(found)), after(_weighted(sum_, found), change)
+                weights, answer = found
+                yield (*ids, sum_.fault), joined(detail, sum_.words(weights)), answer
         for id_, words, other in _ADDED if order != "reptile" else ():
-            if not any(is_same_choice(id_, known) for known in ids):
-                for scale, share, answer in _added(evidence, telling, other, change, order):
+            if isinstance(base, Misreading) and not any(is_same_choice(id_, known) for known in ids):
+                for scale, share, answer in _added(evidence, telling, other, base, order):
                     numbers = joined(*(word for _, word in scale), detail, share)
                     yield (*(known for known, _ in scale), *ids, id_), joined(numbers, words), answer
 
 
+#: The weights of a sum with so many terms.
+_Weighing = Callable[[int], Sequence[float]]
+
+
 @dataclass(frozen=True)
 class _Sum:
-    """A sum with weights: over what (T or K of a problem), its terms, what weights are right, and its words."""
+    """A sum with weights: how many there are (by T or K of a problem), which are right, the step with others, words."""
 
     fault: str
     count: Callable[[Question], int]
-    terms: Callable[[int], tuple[AnswerFunction, ...]]
-    right: Callable[[Question], tuple[float, ...]]
+    right: _Weighing
+    weighted: Callable[[_Weighing], AnswerFunction]
     where: str
+
+    def term(self, place: int) -> AnswerFunction:
+        """Return the step that takes one term of the sum alone."""
+        return self.weighted(lambda count: [float(place == other) for other in range(len(self.right(count)))])
 
     def words(self, weights: Weights) -> str:
         """Return the weights in words, of the largest sum first."""
@@ -68,78 +76,57 @@ class _Sum:
         return f"weights {'; '.join(parts)}"
 
 
-@cache
-def _task_alone(task: int) -> AnswerFunction:
-    return lambda question: right(replace(question, works=question.works[task : task + 1]))
-
-
-def _tasks_alone(count: int) -> tuple[AnswerFunction, ...]:
-    return tuple(_task_alone(task) for task in range(count))
-
-
-@cache
-def _at_step(steps: int) -> AnswerFunction:
-    return place.at_step(steps)
-
-
-def _at_steps(count: int) -> tuple[AnswerFunction, ...]:
-    return tuple(_at_step(steps) for steps in range(count + 1))
-
-
-def _right_of_steps(question: Question) -> tuple[float, ...]:
-    steps = question.works[0].view.steps
-    return (*[0.0] * steps, 1.0)
-
-
 _SUMS = (
     _Sum(
-        "D12",
-        lambda question: question.tasks,
-        _tasks_alone,
-        lambda question: (1 / question.tasks,) * question.tasks,
-        "of {count} tasks",
+        "D12", lambda question: question.tasks, lambda count: (1 / count,) * count, tasks.weighted, "of {count} tasks"
     ),
-    _Sum("M07", lambda question: question.works[0].view.steps, _at_steps, _right_of_steps, "at φ_0, …, φ_{count}"),
+    _Sum(
+        "M07",
+        lambda question: question.works[0].view.steps,
+        lambda count: (*[0.0] * count, 1.0),
+        place.over_points,
+        "at φ_0, …, φ_{count}",
+    ),
 )
 
 
-def _weighted(sum_: _Sum, weights: Weights) -> AnswerFunction:
-    def answer(question: Question) -> Outcome:
-        count = sum_.count(question)
-        shares = weights.get(count, sum_.right(question))
-        parts = [term(question) for term in sum_.terms(count)]
-        return replace(right(question), gradients=tasks.combination(parts, shares))
-
-    return answer
-
-
-def _weights(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, change: Misreading) -> Weights | None:
-    """Return the weights with which a sum gives every answer, by the number of its terms, or None."""
-    if _solved(evidence, telling[:1], sum_, change) is None:
+def _weighted(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, base: AnswerFunction) -> _Found | None:
+    """Return the weights with which a sum gives every answer, by the number of its terms, and the step; or None."""
+    if _solved(evidence, telling[:1], sum_, base) is None:
         return None
     groups: dict[int, list[Observation]] = {}
     for observation in evidence.deciding:
         if returned(observation, none_is_zero=True) is not None:
-            groups.setdefault(sum_.count(change.change(evidence.question(observation))), []).append(observation)
+            groups.setdefault(_count(evidence, observation, sum_, base), []).append(observation)
     found: Weights = {}
     for count, observations in groups.items():
-        weights = _solved(evidence, observations, sum_, change)
+        weights = _solved(evidence, observations, sum_, base)
         if weights is None or not any(weights):
             return None  # nothing at all is no sum
         found[count] = weights
     names = [{observation.problem.name for observation in observations} for observations in groups.values()]
     if all(np.allclose(weights, weights[0]) for weights in found.values()) and max(map(len, names)) == 1:
         return None  # a factor for each problem by itself, which any problem has
-    return found if evidence.matched_by(after(_weighted(sum_, found), change)) else None
+    step = together(sum_.weighted(lambda count: found.get(count, sum_.right(count))), base)
+    return (found, step) if step is not None and evidence.matched_by(step) else None
+
+
+_Found = tuple[Weights, AnswerFunction]
+
+
+def _count(evidence: Evidence, observation: Observation, sum_: _Sum, base: AnswerFunction) -> int:
+    question = evidence.question(observation)
+    return sum_.count(base.change(question) if isinstance(base, Misreading) else question)
 
 
 def _solved(
-    evidence: Evidence, observations: Sequence[Observation], sum_: _Sum, change: Misreading
+    evidence: Evidence, observations: Sequence[Observation], sum_: _Sum, base: AnswerFunction
 ) -> tuple[float, ...] | None:
     """Return the weights nearest to the right ones with which a sum gives some answers, or None."""
-    question = change.change(evidence.question(observations[0]))
-    terms = [after(term, change) for term in sum_.terms(sum_.count(question))]
-    start = np.asarray(sum_.right(question))
+    start = np.asarray(sum_.right(_count(evidence, observations[0], sum_, base)))
+    terms = [term for place in range(len(start)) if (term := together(sum_.term(place), base)) is not None]
+    if len(terms) < len(start):
+        return None  # both choices are one
     rows = [_in_bounds(evidence, observation, terms) for observation in observations]
     if any(row is None for row in rows):
         return None

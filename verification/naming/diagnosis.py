@@ -17,7 +17,13 @@ import numpy as np
 
 from verification.faults import CATALOGUE
 from verification.judging.conventions import Declared
-from verification.naming.algorithms import undeclared, undeclared_under_a_scale, wrong_parts
+from verification.naming.algorithms import (
+    undeclared,
+    undeclared_and_wrong,
+    undeclared_beside,
+    undeclared_under_a_scale,
+    wrong_parts,
+)
 from verification.naming.candidates import (
     Candidate,
     fitted_ones,
@@ -31,7 +37,7 @@ from verification.naming.candidates import (
 from verification.naming.costs import another_cost
 from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.exchanged import explained, put_back
-from verification.naming.further import by_hand, of_models
+from verification.naming.further import of_models
 from verification.naming.parameters import of_parameters
 from verification.naming.wording import Diagnosis, diagnosis_of, several
 from verification.orders import Order
@@ -40,8 +46,9 @@ from verification.orders import Order
 Kind = Callable[[Evidence, Order], Iterable[Candidate]]
 #: From the simplest on.
 KINDS: tuple[Kind, ...] = (
-    wrong_parts, single, undeclared, fitted_ones, by_hand, of_models, lower_precision, in_one_mode, scaled,
-    undeclared_under_a_scale, weighted, paired,
+    wrong_parts, single, undeclared, fitted_ones, of_models, lower_precision, in_one_mode, scaled,
+    undeclared_under_a_scale, undeclared_and_wrong, weighted, paired,
+    undeclared_beside,
 )  # fmt: skip
 
 

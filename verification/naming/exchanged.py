@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from verification.faults.order import right
-from verification.faults.pairing import Pairing, in_answer, pairings, without_gradient
+from verification.faults.pairing import Pairing, exchanged, pairings, without_gradient
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.scaling import joined
@@ -41,7 +41,9 @@ def explained(evidence: Evidence, way: Pairing, found: Sequence[Candidate]) -> l
 
 def _as_it_came(candidate: Candidate, way: Pairing) -> Candidate:
     words = joined(candidate.detail, f"in the answer, {way}")
-    return Candidate((*candidate.faults, _ID), words, in_answer(way, candidate.answer))
+    return Candidate(
+        (*candidate.faults, _ID), words, lambda question: exchanged(way, candidate.answer(question), question)
+    )
 
 
 def _is_misshapen(observation: Observation) -> bool:

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations, islice
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Outcome, Question, order, parameters, scales, state
-from verification.faults.question import Misreading
+from verification.faults import AnswerFunction, Question, jacobians, order, parameters, scales, state
+from verification.faults.place import scaled
+from verification.faults.question import Method, after, together
 from verification.judging.tolerances import norm
 from verification.naming.evidence import NEAR, Evidence, Observation
-from verification.naming.rules import decimal, short_numbers
-from verification.naming.scaling import AS_ASKED, Product, Reading, after, alone, factor_of, is_same_choice, joined
+from verification.naming.rules import decimal, rules, short_numbers
+from verification.naming.scaling import AS_ASKED, Product, Reading, alone, factor_of, is_same_choice, joined
 from verification.naming.steps import MOST_STEPS, step_counts
 from verification.naming.vectors import Named, first_wrong, ratio, returned, vector, wrong_ones
 from verification.orders import Order
@@ -39,6 +40,15 @@ _FACTORS = tuple(
     )
 )  # fmt: skip
 _RATES = tuple(digit * 10.0**k for k in range(-5, 1) for digit in (1, 2, 3, 5))
+_FACTORS_OF_ONE = (0.5, 2.0, 0.1, 10.0, -1.0)  # where a search for that of a single step begins
+#: Variables that code gives a rate of their own, by (name, number of axes) of all that adapt, and the place of one.
+_LEAVES: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
+    "variables with less than two axes": lambda known, place: known[place][1] < 2,
+    "variables with two axes or more": lambda known, place: known[place][1] >= 2,
+    "the last variable": lambda known, place: place == len(known) - 1,
+    "the first variable": lambda _, place: place == 0,
+}
+_EPSILONS = (0.0, 1e-12, 1e-8, 1e-6)  # that people add to a norm
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _STEPS_OF_DIFFERENCES = (1e-2, 1e-3, 1e-4, 1e-1, 1e-5)
 _EACH_TASK = "of each task,"
@@ -73,10 +83,7 @@ def _rates() -> Iterator[Family]:
 
 def _families(step: Order) -> Iterator[Family]:
     yield from _rates()
-    yield Family("G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8))
-    yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
-    used = scales.with_weight_decay_of_used
-    yield Family("G06", "of the variables used, a weight decay of", used, (0.001, 0.1, 1.0))
+    yield from _of_the_loop(step)
     yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
     yield Family("E04", "within a call, a momentum of", _momentum_within_a_call, (0.9, 0.5))
     if step == 2:
@@ -86,6 +93,25 @@ def _families(step: Order) -> Iterator[Family]:
         ):  # fmt: skip
             make = partial(order.by_differences, relative=relative, one_sided=one_sided)
             yield Family("A10", words, make, _STEPS_OF_DIFFERENCES, turn=1e-2)
+
+
+def _of_the_loop(step: Order) -> Iterator[Family]:
+    """Yield rates of some steps or variables, and decays: what is in the inner loop of each task by itself."""
+    yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
+    for words, of_step in (("last", scales.in_the_last_step), ("first", scales.in_the_first_step)):
+        told = f"in the {words} step alone, an effective learning rate of α times"
+        yield Family("G10", told, of_step, _FACTORS_OF_ONE)
+    yield Family("G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8))
+    yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
+    used = scales.with_weight_decay_of_used
+    yield Family("G06", "of the variables used, a weight decay of", used, (0.001, 0.1, 1.0))
+    pull = scales.with_pull
+    yield Family("G06", "of φ − θ, a weight decay of", pull, (0.01, 0.1, 1.0))
+    if step == 2:
+        yield Family("G06", "of φ − θ with θ held, a weight decay of", partial(pull, held=True), (0.01, 0.1, 1.0))
+    for words, has in _LEAVES.items():
+        told = f"for {words} alone, an effective learning rate of α times"
+        yield Family("G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_ONE)
 
 
 def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
@@ -111,7 +137,8 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
         for window in range(3, min(most, MOST_STEPS)):
             yield "A08", f"the last {window}", order.last_steps_only(window)
-    yield from _left_out(evidence)
+        yield from _left_out(evidence, "A01", "the inner gradients held of", jacobians.first_order_of)
+    yield from _left_out(evidence, "F03", "never adapted:", parameters.never_adapted)
 
 
 def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Reading] = (AS_ASKED,)) -> Iterator[Product]:
@@ -133,21 +160,28 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
             yield (*ids, "B12"), joined(detail, words), answer
 
 
-def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
-    """Yield faults of a question with another rate or number of steps, with a factor of each answer left open."""
+def with_a_number(evidence: Evidence, faults: Sequence[Product], step: Order) -> Iterator[Product]:
+    """Yield faults beside another rate, decay or number of steps, with a factor of each answer left open."""
     wrong = wrong_ones(evidence)
     for ids, detail, answer in faults:
         if not all(_is_whole(evidence, one, answer) for one in wrong):
             continue
         for _, words, whole in step_counts(evidence, partial(after, answer), is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), whole
-        for family in _rates():
+        has_its_loop = not isinstance(answer, Method) or answer.one_task is not None
+        for family in _rates() if has_its_loop else chain(_rates(), _of_the_loop(step)):
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
-            value = search(evidence, family, partial(after, answer), is_scaled=True)
+            beside = partial(_together, answer)
+            value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
-                yield (*ids, family.id), words, after(answer, cast(Misreading, family.make(value)))
+                yield (*ids, family.id), words, beside(family.make(value))
+
+
+def _together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction:
+    """Return the step with two faults that are known to be of different choices."""
+    return cast(AnswerFunction, together(one, other))
 
 
 def _is_whole(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> bool:
@@ -175,23 +209,58 @@ def _momentum_within_a_call(mu: float) -> AnswerFunction:
     return state.with_momentum(mu, across_calls=False)
 
 
-def clips_read_off(evidence: Evidence) -> Iterator[Named]:
-    """The clip is the largest entry, or the norm, of an answer that is smaller than the right one."""
+def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iterator[Named]:
+    """The clip is the largest entry, or the norm, of an answer that is smaller than the right one, or a fault's."""
     for name, make, size in (("value", scales.clip_by_value, _largest), ("norm", scales.clip_by_norm, norm)):
         for observation in evidence.deciding:
             got = returned(observation)
+            whole = size(vector(evidence.predict(observation, of)))
             # Smaller by more than float32 can leave: where a clip does not act, its limit cannot be read off.
-            if got is not None and size(got) < 0.999 * size(vector(evidence.right(observation))):
+            if got is not None and size(got) < 0.999 * whole:
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
+                    for added in _EPSILONS:
+                        length = float(f"{size(got) * (1 + added / whole):.6g}")
+                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                     # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
-                    limit = size(got) * (1 + scales.PYTORCH_CLIP / size(vector(evidence.right(observation))))
+                    limit = size(got) * (1 + scales.PYTORCH_CLIP / whole)
                     yield (
                         "G07",
                         f"by norm as in PyTorch, at {limit:.6g}",
                         scales.clip_by_norm(limit, scales.PYTORCH_CLIP),
                     )
                 break
+
+
+def clips_beside(evidence: Evidence, faults: Sequence[Product], step: Order) -> Iterator[Product]:
+    """Yield faults whose answer is clipped, at a limit that is read off, and a multiple of the right one that is."""
+    for ids, detail, answer in faults:
+        if not all(_is_whole(evidence, one, answer) for one in evidence.deciding):
+            continue
+        for id_, words, clip in clips_read_off(evidence, answer):
+            both = together(clip, answer)
+            if id_ not in ids and both is not None:
+                yield (*ids, id_), joined(detail, words), both
+    for words, make, size in (("value", scales.clip_by_value, np.abs), ("norm", scales.clip_by_norm, norm)):
+        limit, factors = _multiple(evidence, size)
+        for rule in islice(rules(factors, step), _BEST):
+            scale = Method(scale=lambda found, question, rule=rule: scaled(found, rule(question)))  # type: ignore[misc]
+            told = joined(*(word for _, word in rule.faults), f"by {words}, at {limit:.6g}")
+            if rule.faults:
+                yield (*(id_ for id_, _ in rule.faults), "G07"), told, _together(scale, make(limit))
+
+
+def _multiple(evidence: Evidence, size: Callable[..., Any]) -> tuple[float, list[tuple[float, Question]]]:
+    """Return the largest size of an answer, and which multiples of the right ones those parts are that are below it."""
+    known = [(one, got) for one in evidence.deciding if (got := returned(one)) is not None]
+    limit = max((float(np.max(size(got), initial=0.0)) for _, got in known), default=0.0)
+    found = []
+    for one, got in known:
+        part = np.broadcast_to(size(got) < 0.999 * limit, got.shape)
+        factor = ratio(got[part], vector(evidence.right(one))[part])
+        if factor:
+            found.append((factor, evidence.question(one)))
+    return limit, found
 
 
 def _largest(gradient: NDArray[Any]) -> float:
@@ -276,20 +345,21 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
     return value
 
 
-def _left_out(evidence: Evidence) -> Iterator[Named]:
-    """Find which variables stayed where they were, for each choice of variables that adapt."""
-    stayed: dict[Adapting, tuple[str, ...]] = {}
+def _left_out(evidence: Evidence, id_: str, words: str, of: Callable[..., AnswerFunction]) -> Iterator[Named]:
+    """Find of which variables something is wrong, for each choice of variables that adapt: what `of` some makes."""
+    found: dict[Adapting, tuple[str, ...]] = {}
     for observation in evidence.deciding:
         key = _adapting(evidence.question(observation))
-        if key not in stayed and not evidence.matches(observation, evidence.right(observation)):
-            found = next((kept for kept in _some(key[1]) if _stay(evidence, observation, kept)), None)
-            if found is None:
+        if key not in found and not evidence.is_right(observation):
+            given = (some for some in _some(key[1]) if evidence.is_given_by(of(*some), observation))
+            some = next(given, None)
+            if some is None:
                 return
-            stayed[key] = found
-    # Where nothing at all adapts, wherever something is wrong, the inner loop is what is wrong.
-    if any(kept != adapting for (_, adapting), kept in stayed.items()):
-        names = ", ".join(dict.fromkeys(name for kept in stayed.values() for name in kept))
-        yield "F03", f"never adapted: {names}", lambda question: _with_left_out(question, stayed)
+            found[key] = some
+    # Where it is so of all that adapt, wherever something is wrong, it is no matter of variables.
+    if any(some != adapting for (_, adapting), some in found.items()):
+        names = ", ".join(dict.fromkeys(name for some in found.values() for name in some))
+        yield id_, f"{words} {names}", lambda question: of(*found.get(_adapting(question), ()))(question)
 
 
 #: The variables of a problem and those of them that adapt.
@@ -304,11 +374,3 @@ def _some(adapting: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Yield every choice of some of the variables, fewest first."""
     for count in range(1, len(adapting) + 1):
         yield from combinations(adapting, count)
-
-
-def _stay(evidence: Evidence, observation: Observation, kept: tuple[str, ...]) -> bool:
-    return evidence.matches(observation, evidence.predict(observation, parameters.never_adapted(*kept)))
-
-
-def _with_left_out(question: Question, stayed: dict[Adapting, tuple[str, ...]]) -> Outcome:
-    return parameters.never_adapted(*stayed.get(_adapting(question), ()))(question)

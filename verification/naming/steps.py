@@ -20,6 +20,7 @@ _STEP_RULES: dict[str, Callable[[int, int], int]] = {
     "K + {c}": lambda steps, c: steps + c,
     "K − {c}, but at least 0": lambda steps, c: max(steps - c, 0),
     "K / {c}, rounded down": lambda steps, c: steps // c,
+    "K / {c}, rounded up": lambda steps, c: -(-steps // c),
 }
 MOST_STEPS = 8  # that are looked for beside K, 2K and 3K
 

@@ -18,12 +18,19 @@ def vector(outcome: Outcome) -> NDArray[Any]:
     return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
 
 
-def returned(observation: Observation, *, none_is_zero: bool = False) -> NDArray[Any] | None:
-    """Return all gradients of an answer in one vector, or None where one is missing or not of its shape."""
+def returned(
+    observation: Observation, *, none_is_zero: bool = False, like: Outcome | None = None
+) -> NDArray[Any] | None:
+    """Return all gradients of an answer in one vector, or None where one is missing or not of its shape.
+
+    The shapes are those of the variables, or those that an outcome has.
+    """
     parts = []
     for chain, given in observation.reply.returned.items():
-        leaf = np.zeros(observation.problem.shape(chain)) if given is None and none_is_zero else given
-        if leaf is None or leaf.shape != observation.problem.shape(chain) or not np.all(np.isfinite(leaf)):
+        expected = like.gradients[chain] if like else None
+        shape = observation.problem.shape(chain) if expected is None else expected.shape
+        leaf = np.zeros(shape) if given is None and none_is_zero else given
+        if leaf is None or leaf.shape != shape or not np.all(np.isfinite(leaf)):
             return None
         parts.append(np.ravel(leaf).astype(np.float64))
     return np.concatenate(parts)
@@ -31,8 +38,11 @@ def returned(observation: Observation, *, none_is_zero: bool = False) -> NDArray
 
 def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
     """Return the c that makes c · predicted nearest to `got`."""
-    square = float(predicted @ predicted)
-    return float(got @ predicted) / square if square else None
+    size = float(np.max(np.abs(predicted), initial=0.0))
+    if not size:
+        return None
+    part = predicted / size  # whose square does not overflow, where an inner loop ran away
+    return float((got / size) @ part) / float(part @ part)
 
 
 def wrong_ones(evidence: Evidence) -> list[Observation]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from verification.reports.tables import print_table, say
 from verification.selftest.holes import FAR, Row, holes
-from verification.selftest.trials import BAD, TrialResult
+from verification.selftest.trials import BAD, Fate, TrialResult
 
 _STYLES = {"named": "green", "correct": "green", "survived": "bold red", "false alarm": "bold red"}
 
@@ -86,8 +86,22 @@ def totals(results: list[TrialResult]) -> list[str]:
             f"{dtype}: {caught} of {len(faults)} faults caught, {count['named']} named right, {count['named wrong']} "
             f"named wrong, {count['not named']} not named, {count['inconclusive']} inconclusive, {count['survived']} "
             f"survived; {count['false alarm']} false alarms on {len(correct)} correct variants."
+            if not all(len(result.trial.faults) == 2 for result in of_dtype)
+            else _total_of_pairs(dtype, count)
         )
     return lines
+
+
+def _total_of_pairs(dtype: str, count: Counter[Fate]) -> str:
+    """Return what became of two faults at once; the part that has a name is of those that differ from one fault."""
+    differing = sum(count.values()) - count["as one"] - count["hidden"]
+    part = f" ({count['named'] / differing:.1%})" if differing else ""
+    return (
+        f"{dtype}: of {sum(count.values())} times two faults at once, {count['as one']} give every answer of one fault "
+        f"and {count['hidden']} the right ones; of the other {differing}, {count['named']} are named right{part}, "
+        f"{count['named wrong']} named wrong, {count['not named']} not named, {count['inconclusive']} inconclusive and "
+        f"{count['survived']} survived."
+    )
 
 
 def to_dict(results: list[TrialResult], rows: list[Row]) -> dict[str, Any]:

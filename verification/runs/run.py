@@ -175,16 +175,23 @@ class Run:
         return tuple(dtype for dtype in self.dtypes if standard.separation(dtype) >= DECIDES)
 
     def _hidden(self, able: Iterable[tuple[Subject, Standard]]) -> str:
-        """Say which answers were not wanted: a declared number may put a built-in problem where rounding hides all."""
-        left = [
-            f"{standard.problem.name} in {dtype}"
-            for _, standard in able
-            for dtype in self.dtypes
-            if dtype not in self.precisions(standard)
-        ]
-        if self.algorithm.is_plain or not left:
+        """Say which answers were not wanted: a declared number may put a built-in problem where rounding hides all.
+
+        Or where there is nothing to answer: an implicit gradient is there at a minimum of the inner problem alone.
+        """
+        left: dict[bool, list[str]] = {False: [], True: []}
+        for _, standard in able:
+            names = [f"{standard.problem.name} in {dtype}" for dtype in self.dtypes]
+            known = [f"{standard.problem.name} in {dtype}" for dtype in self.precisions(standard)]
+            is_nowhere = self.algorithm.implicit is not None and not standard.has_bounds
+            left[is_nowhere] += [name for name in names if name not in known]
+        if self.algorithm.is_plain:
             return ""
-        return f" Not asked, since rounding would hide a mistake there under {self.algorithm}: {', '.join(left)}."
+        why = {
+            False: f"rounding would hide a mistake there under {self.algorithm}",
+            True: f"I + H/λ is not positive definite at φ_K there, and {self.algorithm} has no gradient",
+        }
+        return "".join(f" Not asked, since {why[kind]}: {', '.join(names)}." for kind, names in left.items() if names)
 
     def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""

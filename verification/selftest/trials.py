@@ -7,25 +7,32 @@ float64 that are computed in another way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations, product
 from typing import Any, Literal
 
-from verification.faults import CATALOGUE
+import numpy as np
+
+from verification.faults import AnswerFunction, Fault
+from verification.faults.question import together
 from verification.faults.subject import FaultySubject
-from verification.judge import verify
+from verification.judge import run_of, verify
+from verification.judging.separation import is_shown
 from verification.judging.standard import Standards
-from verification.naming.scaling import under
+from verification.naming.scaling import is_same_choice
 from verification.orders import Order
 from verification.report import Report
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
-#: a correct one that is passed, or accused.
-Fate = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
+#: a correct one that is passed, or accused. Two faults at once may give every answer of one, or the right ones.
+Fate = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm",
+               "as one", "hidden"]  # fmt: skip
 BAD = ("survived", "false alarm")
 
 _SHARING = 10
@@ -33,19 +40,24 @@ _SHARING = 10
 
 @dataclass(frozen=True)
 class Trial:
-    """One subject to try: a fault with its variant, a pair, or a correct variant, in one order and precision."""
+    """One subject to try: a fault with its variant, two faults, or a correct variant, in one order and precision.
+
+    `beside` is the variant of the second fault.
+    """
 
     faults: tuple[str, ...]
     variant: str
     order: Order
     dtype: str
     level: str = "quick"
+    beside: str = ""
 
     @property
     def name(self) -> str:
         """What is tried, in words."""
-        name = " + ".join(self.faults) or "correct"
-        return f"{name} ({self.variant})" if self.variant else name
+        variants = (self.variant, self.beside)
+        forms = [f"{id_} ({variant})" if variant else id_ for id_, variant in zip(self.faults, variants, strict=False)]
+        return " + ".join(forms) or f"correct ({self.variant})"
 
 
 @dataclass(frozen=True)
@@ -70,16 +82,38 @@ def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | 
     return found
 
 
-def pair_trials(orders: tuple[Order, ...]) -> list[Trial]:
-    """Return each structural fault under a sum over tasks, and under a wrong factor."""
+def pair_trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | None = None) -> list[Trial]:
+    """Return every two faults of a lineup that a step can have at once, each in each form.
+
+    What takes 3ᴷ times as long as a right step is left out: naming leaves it out beside others, too.
+    """
+    lineup = lineup or Lineup()
     return [
-        Trial((scale, fault.id), variant, order, "float64")
+        Trial((one.id, other.id), variant, order, dtype, beside=beside)
         for order in orders
-        for fault in CATALOGUE.values()
-        if fault.structural and order in fault.orders
-        for variant in fault.variants
-        for scale in ("D01", "D11")
+        for dtype in dtypes
+        for one, other in combinations(_of(lineup, order, dtype), 2)
+        if not is_same_choice(one.id, other.id)
+        for variant, beside in product(one.variants, other.variants)
+        if together(one.variants[variant], other.variants[beside]) is not None
     ]
+
+
+def _of(lineup: Lineup, order: Order, dtype: str) -> list[Fault]:
+    """Return the faults that can be in an order and a precision; a lower one is no formula to combine with."""
+    able = [fault for fault in lineup.faults.values() if order in fault.orders and dtype in fault.dtypes]
+    return [fault for fault in able if fault.id != "G11" and fault.most_steps == float("inf")]
+
+
+def sample(all_trials: list[Trial], count: int, seed: int) -> list[Trial]:
+    """Return some of the trials by chance, of as many different faults, orders and precisions as there can be."""
+    shuffled = [all_trials[index] for index in np.random.default_rng(seed).permutation(len(all_trials))]
+    seen: Counter[tuple[object, ...]] = Counter()
+    turns = []
+    for place, trial in enumerate(shuffled):
+        turns.append((seen[trial.faults, trial.order], place))
+        seen[trial.faults, trial.order] += 1
+    return [shuffled[place] for _, place in sorted(turns)[:count]]
 
 
 def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> TrialResult:
@@ -92,7 +126,16 @@ def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> Tri
     )  # fmt: skip
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     name = report.diagnosis[0].name if report.diagnosis else ""
-    return TrialResult(trial, _outcome(trial, report), tuple(caught), name)
+    became = _outcome(trial, report)
+    if became == "survived" and len(trial.faults) == 2 and not _is_shown(trial, standards, lineup):
+        became = "hidden"
+    return TrialResult(trial, became, tuple(caught), name)
+
+
+def _is_shown(trial: Trial, standards: Standards, lineup: Lineup) -> bool:
+    """Return whether a problem of the run tells two faults at once from a right step."""
+    asked = run_of((trial.dtype,), (), trial.level, 0, problems=lineup.problems, standards=standards)
+    return is_shown(_planted(trial, lineup), [(one, trial.dtype) for one in asked.standards_of(trial.order)])
 
 
 def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -100,12 +143,17 @@ def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str
         variant: Variant = next(choice for choice in lineup.correct() if choice.name == trial.variant)
         options = {"framework": variant.framework, "kind": variant.kind, "conventions": variant.conventions}
         return variant.make(trial.order), options
-    answer = lineup.faults[trial.faults[-1]].variants[trial.variant]
-    if trial.faults[0] == "D01" and len(trial.faults) == 2:
-        answer = under(lambda question: question.tasks, answer)
-    elif len(trial.faults) == 2:
-        answer = under(lambda _: 0.625, answer)
-    return FaultySubject(answer), {"framework": "numpy", "kind": "problem"}
+    return FaultySubject(_planted(trial, lineup)), {"framework": "numpy", "kind": "problem"}
+
+
+def _planted(trial: Trial, lineup: Lineup) -> AnswerFunction:
+    """Return the answer of a fault, or of two at once."""
+    variants = zip(trial.faults, (trial.variant, trial.beside), strict=False)
+    first, *others = (lineup.faults[id_].variants[variant] for id_, variant in variants)
+    both = together(first, *others) if others else first
+    if both is None:
+        raise ValueError(f"{trial.name}: expected faults of different choices.")
+    return both
 
 
 def _outcome(trial: Trial, report: Report) -> Fate:
@@ -116,6 +164,8 @@ def _outcome(trial: Trial, report: Report) -> Fate:
     if not (report.diagnosis and report.diagnosis[0].convincing):
         return "not named"
     first = report.diagnosis[0]
+    if len(first.faults) < len(trial.faults):
+        return "as one"  # it gives every answer
     # Equal evidence for two names is told as such, and either is right.
     right = set(first.faults) == set(trial.faults) or " + ".join(trial.faults) in first.cannot_tell_from
     return "named" if right else "named wrong"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import hand
 import numpy as np
 import pytest
-from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, grad_q, grad_s, hessian, jacobian, over_tasks, path
+from hand import ALPHA, EXAMPLES, STEPS, TASKS, THETA, B, grad_q, grad_s, hessian, jacobian, over_tasks, path
 
 from verification.faults import CATALOGUE, order, pose
 from verification.faults.pairing import Pairing, in_update
@@ -103,6 +104,26 @@ def accumulating(t):
     return phi, total, jacobian
 
 
+def at_rates(t, *factors):
+    """φ_{k+1} = φ_k − c_k α∇S(φ_k)."""
+    points = [THETA]
+    for factor in factors:
+        points.append(points[-1] - factor * ALPHA * grad_s(points[-1], t))
+    return points
+
+
+def jacobian_at_rates(t, *factors):
+    product = np.eye(2)
+    for factor, phi in zip(factors, at_rates(t, *factors), strict=False):
+        product = product @ jacobian([phi], rate=factor * ALPHA)
+    return product
+
+
+def stepped_on_query(t):
+    """B03: φ_K − α∇S(φ_K) on the query data."""
+    return path(t)[-1] - ALPHA * grad_s(path(t)[-1], t, hand.QUERY)
+
+
 def one_kept(t):
     """F03: b stays at θ."""
     phi = THETA
@@ -168,10 +189,12 @@ class Row:
 BY_PLACE = "after None was left out"
 IN_ANSWER = ("in the answer, after None was left out", "in the answer, variables as they stand, gradients by name")
 OF_UNUSED = {("F03", "from the first on that has no gradient"), *(("F05", name) for name in (BY_PLACE, *IN_ANSWER))}
+#: Right where all variables have one rate, or all data one Hessian; other tests have them where they are not.
+OF_OTHERS = {("G09", "α H u for H αu"), ("G09", "of the query data")}
 
 
 def rows(fault, *gradients, **others):
-    variants = [name for name in CATALOGUE[fault].variants if (fault, name) not in OF_UNUSED]
+    variants = [name for name in CATALOGUE[fault].variants if (fault, name) not in OF_UNUSED | OF_OTHERS]
     return [Row(gradient, fault, variant, **others) for gradient, variant in zip(gradients, variants, strict=True)]
 
 
@@ -183,25 +206,52 @@ def ends(**changes):
     return lambda t: path(t, **changes)[-1]
 
 
+def by_products(sign, rate, turn):
+    """G09: u ← u ± rate H_k u over the inner steps, back or forth; α is the same for both variables."""
+
+    def of_task(t):
+        u = FIRST[t]
+        for phi in path(t)[:-1][::turn]:
+            u = u + sign * rate * hessian(phi) @ u
+        return u
+
+    return over_tasks(of_task)
+
+
+BY_PRODUCTS = [by_products(*choice) for choice in product((-1, 1), (ALPHA, ALPHA, 1), (-1, 1))]
 AVERAGE = {"average_across_steps": True}
 ROWS = [
-    *rows("A01", RIGHT, order=2),
+    *rows("A01", RIGHT, (second(0) + FIRST[1] + FIRST[2]) / 3, (FIRST[0] + FIRST[1] + second(2)) / 3, order=2),
     *rows("A02", RIGHT, order=2),
     *rows("A03", None, None, None),
-    *rows("A04", over_tasks(second)),
+    *rows("A04", over_tasks(second), (second(0) + FIRST[1] + FIRST[2]) / 3, (FIRST[0] + FIRST[1] + second(2)) / 3),
     *rows("A05", None),
     *rows("A06", None),
     *rows(
         "A08",
         over_tasks(lambda t: (np.eye(2) - ALPHA * hessian(path(t)[-2])) @ FIRST[t]),
         over_tasks(lambda t: jacobian(path(t)[-3:-1]) @ FIRST[t]),
+        over_tasks(lambda t: jacobian(path(t)[1:-1]) @ FIRST[t]),
         order=2,
     ),
     *rows("B01", at(lambda t: THETA)),
     *rows("B02", *[at(ends(steps=STEPS - 1))] * 2),
     *rows("B02", *[over_tasks(lambda t: second(t, path(t, steps=STEPS - 1)))] * 2, order=2),
     *rows("B02", *[over_tasks(lambda t: (THETA - path(t)[-2]) / ALPHA)] * 2, order="reptile"),
-    *rows("B03", at(ends(steps=STEPS + 1))),
+    *rows(
+        "B03",
+        at(ends(steps=STEPS + 1)),
+        at(stepped_on_query),
+        at(lambda t: path(t)[-1] - ALPHA * FIRST[t]),
+    ),
+    Row(
+        over_tasks(
+            lambda t: second(t, path(t, steps=STEPS + 1), path(t)[-1] - ALPHA * grad_s(path(t)[-1], t, hand.QUERY))
+        ),
+        "B03",
+        "on the query data",
+        order=2,
+    ),
     *rows("B12", at(ends(steps=5)), at(ends(steps=2 * STEPS))),
     *rows("B05", at(unrolled)),
     *rows("B06", at(all_at_start)),
@@ -288,7 +338,13 @@ ROWS = [
     *rows("F03", at(one_kept)),
     *rows("F05", *[at(swapped)] * 2),
     *rows("G01", at(ends(rate=0.01))),
-    *rows("G02", at(ends(rate=-ALPHA))),
+    *rows("G02", at(ends(rate=-ALPHA)), at(lambda t: at_rates(t, 1, 1, -1)[-1])),
+    Row(
+        over_tasks(lambda t: jacobian_at_rates(t, 1, 1, -1) @ grad_q(at_rates(t, 1, 1, -1)[-1], t)),
+        "G02",
+        "in the last step alone",
+        order=2,
+    ),
     *rows(
         "G03",
         over_tasks(displacement),
@@ -309,10 +365,47 @@ ROWS = [
         over_tasks(shifted),
         over_tasks(lambda t: jacobian([path(t)[-1]] * STEPS) @ FIRST[t]),
         over_tasks(lambda t: jacobian([THETA] * STEPS) @ FIRST[t]),
+        over_tasks(lambda t: np.linalg.matrix_power(np.eye(2) - ALPHA * B, STEPS) @ FIRST[t]),
+        *(BY_PRODUCTS[place] for place in range(len(BY_PRODUCTS)) if place not in (0, 2)),
+        over_tasks(lambda t: FIRST[t] - ALPHA * sum(hessian(phi) for phi in path(t)[:-1]) @ FIRST[t]),
+        over_tasks(lambda t: jacobian(path(t)[:-2]) @ FIRST[t]),
+        over_tasks(lambda t: jacobian([THETA]) @ FIRST[t]),
+        over_tasks(lambda t: jacobian([THETA]) @ FIRST[t]),
         order=2,
     ),
-    *rows("M07", averaged([0, 1, 1, 1]), averaged([1] * 4), averaged([0, 1 / 3, 1 / 3, 1 / 3]), averaged([1 / 4] * 4)),
-    *rows("G10", at(ends(rate=0.4 * ALPHA)), at(ends(rate=ALPHA / STEPS)), at(ends(rate=ALPHA / TASKS))),
+    *rows(
+        "M07",
+        averaged([0, 1, 1, 1]),
+        averaged([1] * 4),
+        averaged([0, 1 / 3, 1 / 3, 1 / 3]),
+        averaged([1 / 4] * 4),
+        at(lambda t: np.mean(path(t)[1:], axis=0)),
+        at(lambda t: np.mean(path(t), axis=0)),
+    ),
+    Row(
+        over_tasks(
+            lambda t: (
+                np.mean([jacobian(path(t)[:k]) for k in range(STEPS + 1)], axis=0) @ grad_q(np.mean(path(t), axis=0), t)
+            )
+        ),
+        "M07",
+        "at the mean of θ, …, φ_K",
+        order=2,
+    ),
+    *rows(
+        "G10",
+        at(ends(rate=0.4 * ALPHA)),
+        at(ends(rate=ALPHA / STEPS)),
+        at(ends(rate=ALPHA / TASKS)),
+        at(lambda t: at_rates(t, 1, 1 / 2, 1 / 3)[-1]),
+        at(lambda t: at_rates(t, 1, 2**-0.5, 3**-0.5)[-1]),
+    ),
+    Row(
+        over_tasks(lambda t: (THETA - at_rates(t, 1, 1 / 2, 1 / 3)[-1]) / ALPHA),
+        "G10",
+        "over k + 1 in step k",
+        order="reptile",
+    ),
 ]
 #: Their answers are no such vectors; each has a test of its own below.
 APART = {"A10", "D07", "F02", "F04", "F06", "G11"}
@@ -417,7 +510,7 @@ def test_the_formulas_cover_the_catalogue():
     """Every variant of every fault has a formula here, or a test of its own: a new row needs one, too."""
     written = {(row.fault, row.variant) for row in ROWS}
     variants = {(id_, name) for id_, row in CATALOGUE.items() if id_ not in APART for name in row.variants}
-    assert written == variants - OF_UNUSED
+    assert written == variants - OF_UNUSED - OF_OTHERS
     assert set(CATALOGUE) >= APART
 
 

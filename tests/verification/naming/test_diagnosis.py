@@ -12,13 +12,14 @@ from shared import STANDARDS, verify
 
 from verification.faults import CATALOGUE, parameters, scales, state, tasks
 from verification.faults.order import right
+from verification.faults.question import after
 from verification.faults.subject import FaultySubject
 from verification.judge import run_of
 from verification.judging.conventions import NAMES as CONVENTION_NAMES
 from verification.judging.conventions import OWN_COST
 from verification.naming.growth import _growth, family
 from verification.naming.rules import decimal
-from verification.naming.scaling import after, under
+from verification.naming.scaling import under
 from verification.orders import DTYPES
 from verification.subjects import Subject
 

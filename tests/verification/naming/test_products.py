@@ -11,9 +11,10 @@ from shared import verify
 from verification.faults import CATALOGUE, order, place, scales, tasks
 from verification.faults.algorithms import with_update
 from verification.faults.order import right
+from verification.faults.question import after
 from verification.faults.subject import FaultySubject
 from verification.naming.rules import short_numbers, simple
-from verification.naming.scaling import after, under
+from verification.naming.scaling import under
 from verification.oracles.updates import Momentum
 
 pytestmark = pytest.mark.once  # arithmetic
