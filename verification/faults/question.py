@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.faults.work import (
+    Points,
     Product,
     Solved,
     Work,
@@ -68,7 +69,7 @@ def _disturbed(work: Work, rng: np.random.Generator, delta: float) -> Work:
     def derive(costs: Costs, phi: FlatArray) -> FlatArray:
         return off(work.derive(costs, phi))
 
-    def curve(costs: Costs, points: NDArray[Any]) -> list[Product]:
+    def curve(costs: Costs, points: Points) -> list[Product]:
         return [partial(multiply, product) for product in work.curve(costs, points)]
 
     def multiply(product: Product, u: FlatArray) -> FlatArray:

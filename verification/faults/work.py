@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import autograd.numpy as anp
@@ -26,6 +27,12 @@ Points = list[FlatArray]
 #: u ↦ H u, with the Hessian H of a cost at a point.
 Product = Callable[[FlatArray], FlatArray]
 _HESSIAN_STEP = 2.0**-17
+_SHORT = 1024  # bytes that are no longer than a point's digest would be worth
+
+
+def mark(phi: FlatArray) -> bytes:
+    """Return what tells a point from all others: its bytes, or their digest where it is the point of a large model."""
+    return phi.tobytes() if phi.nbytes <= _SHORT else sha256(np.ascontiguousarray(phi).data).digest()
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Work:
 
     view: TaskView
     derive: Callable[[Costs, FlatArray], FlatArray]
-    curve: Callable[[Costs, NDArray[Any]], list[Product]]
+    curve: Callable[[Costs, Points], list[Product]]
     differentiate: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] = grad
     array: Callable[[FlatArray], Any] = np.asarray
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -89,16 +96,16 @@ class Work:
     def inner_products(self, points: Points) -> list[Product]:
         """The maps u ↦ ∇²S(φ) u at each of several points; those that are not known yet in one pass."""
         costs = self.view.inner_costs
-        keys = [("curvature", costs, phi.tobytes()) for phi in points]
+        keys = [("curvature", costs, mark(phi)) for phi in points]
         known = {key: self.memory[key] for key in keys if key in self.memory}  # a memory may forget as it gets more
         missing = {key: phi for key, phi in zip(keys, points, strict=True) if key not in known}
         if missing:
-            known.update(zip(missing, self.curve(costs, np.stack(list(missing.values()))), strict=True))
+            known.update(zip(missing, self.curve(costs, list(missing.values())), strict=True))
             self.memory.update({key: known[key] for key in missing})
         return [known[key] for key in keys]
 
     def _kept(self, what: str, costs: Costs, phi: FlatArray, compute: Callable[[Costs, FlatArray], Any]) -> Any:
-        key = (what, costs, phi.tobytes())  # the costs themselves, not their ids, which are given out again
+        key = (what, costs, mark(phi))  # the costs themselves, not their ids, which are given out again
         if key not in self.memory:
             self.memory[key] = compute(costs, phi)
         return self.memory[key]
@@ -120,8 +127,9 @@ def by_autograd(costs: Costs, phi: FlatArray) -> FlatArray:
     return found
 
 
-def products_by_autograd(costs: Costs, points: NDArray[Any]) -> list[Product]:
-    """Return the Hessian-vector products of costs at points [P, n], by Hessians with all rows in one pass."""
+def products_by_autograd(costs: Costs, at: Points) -> list[Product]:
+    """Return the Hessian-vector products of costs at points, by Hessians with all rows in one pass."""
+    points = np.stack(at)
     count, size = points.shape
     basis = np.tile(np.eye(size, dtype=points.dtype), (count, 1))
     rows: NDArray[Any] = grad(lambda at: anp.sum(grad(lambda inside: anp.sum(costs(inside)))(at) * basis))(
@@ -130,8 +138,9 @@ def products_by_autograd(costs: Costs, points: NDArray[Any]) -> list[Product]:
     return _multiplying(rows.reshape(count, size, size))
 
 
-def products_by_differences(costs: Costs, points: NDArray[Any]) -> list[Product]:
-    """Return the Hessian-vector products of costs at points [P, n] to a relative 1e-10, several times as fast."""
+def products_by_differences(costs: Costs, at: Points) -> list[Product]:
+    """Return the Hessian-vector products of costs at points to a relative 1e-10, several times as fast."""
+    points = np.stack(at)
     count, size = points.shape
     shifts = _HESSIAN_STEP * np.eye(size)
     probes = np.stack([points[:, None] + shifts, points[:, None] - shifts])

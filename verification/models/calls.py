@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -147,9 +148,10 @@ def arguments(request: Request, tasks: Any, model: Any) -> tuple[tuple[Any, ...]
 
 
 def takes(request: Request, what: str) -> bool:
-    """Return whether a step is called with "model" or "tasks"."""
-    markers: dict[str, list[Any]] = {"model": [], "tasks": []}
-    positional, keywords = arguments(request, markers["tasks"], markers["model"])
+    """Return whether a step is called with "model", "tasks" or "inner_steps"."""
+    markers: dict[str, Any] = {"model": [], "tasks": [], "inner_steps": []}
+    marked = replace(request, inner_steps=markers["inner_steps"])
+    positional, keywords = arguments(marked, markers["tasks"], markers["model"])
     return any(value is markers[what] for value in (*positional, *keywords.values()))
 
 

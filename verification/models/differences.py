@@ -5,10 +5,10 @@ with the displacement held fixed. Reptile's displacement is the gradient of noth
 order first derivatives of S, so that a second derivative that an operation has wrong shows here, in code that asks the
 framework for it as much as in the judge.
 
-Central differences at steps h, h/2, h/4, … have errors of order h² until rounding or a kink (ReLU, max pooling) takes
-over. The error estimate is what two neighbouring steps differ by, the least of all pairs: where it is no small part of
-the derivative, the differences decide nothing. Values take an inner loop each, so that no more steps are taken once a
-pair shows the slope of the gradient.
+Central differences at steps h have errors of order h² until rounding takes over at small ones, and kinks (ReLU, max
+pooling) at large ones. The error estimate is what two neighbouring steps differ by, the least of all pairs: where it is
+no small part of the derivative, the differences decide nothing. Values take an inner loop each, so that no more steps
+are taken once a pair shows the slope of the gradient; the smallest, which cross the fewest kinks, come first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from verification.faults import Question
 from verification.faults.work import Work, descend
 from verification.oracles.view import FlatArray
 
-_STEPS = tuple(2.0**-k for k in range(8, 20, 2))  # of ‖θ‖, for a direction of norm ‖θ‖
+#: Of ‖θ‖, for a direction of norm ‖θ‖. A network of four convolutions has a kink in every 2⁻²⁴ of the way.
+_STEPS = tuple(2.0**-k for k in range(28, 8, -2))
 _SETTLED = 1e-4  # an error estimate below this part of the derivative is believed
 _WRONG = 30.0  # times the estimate
 _LEAST = 1e-3  # of the derivative: what is closer is no wrong second derivative
@@ -96,7 +97,7 @@ def _along(objective: Callable[[FlatArray], float], theta: FlatArray, direction:
 
 
 def _slope(along: Callable[[float], float], of_gradient: float) -> Slope:
-    """Return a slope by the differences of two neighbouring steps that differ least, down to where they confirm it."""
+    """Return a slope by the differences of two neighbouring steps that differ least, up to those that confirm it."""
     found: Slope | None = None
     last: float | None = None
     for step in _STEPS:

@@ -53,6 +53,11 @@ def read(
     return gradients if request.gives == "gradients" else _read_back(request, dtype, gradients)
 
 
+def thinned(array: Any, length: int, count: int) -> Any:
+    """Return so many rows of an array that is `length` long, evenly spaced; all of any other."""
+    return array[:: length // count][:count] if array.ndim and len(array) == length else array
+
+
 def reals(arrays: Mapping[str, Any]) -> Gradients | str:
     """Return arrays by name in float64; a sentence where one has no real numbers, which casting would hide."""
     for name, leaf in arrays.items():

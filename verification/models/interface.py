@@ -58,6 +58,9 @@ class Host(Protocol):
     def examples(self, batch: Any) -> int:
         """Return the number of examples of a batch."""
 
+    def fewer(self, batch: Any, count: int) -> Any:
+        """Return a batch with so many of its examples, evenly spaced."""
+
     def costs(self, loss: Callable[..., Any], batch: Any) -> LossCosts:
         """Return a loss on a batch that is cast."""
 

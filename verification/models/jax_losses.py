@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.frameworks.base import optional
+from verification.models.forms import thinned
 from verification.models.interface import Host, LossCosts
 from verification.models.jax_modes import flags_in, other_mode_of
 from verification.models.jax_tracing import Disturbance, Walk, depends_on, precisions_in
@@ -44,6 +45,11 @@ class JaxHost:
     def examples(self, batch: Any) -> int:
         """Return the length of the first array of a batch that has one."""
         return next((len(leaf) for _, leaf in leaves_of(batch)[0] if is_array(leaf) and np.ndim(leaf)), 1)
+
+    def fewer(self, batch: Any, count: int) -> Any:
+        """Return a batch with so many of its examples, evenly spaced."""
+        length = self.examples(batch)
+        return map_arrays(lambda leaf: thinned(leaf, length, count), batch)
 
     def costs(self, loss: Callable[..., Any], batch: Any) -> JaxCosts:
         """Return a loss on a batch that is cast."""

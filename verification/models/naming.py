@@ -2,7 +2,8 @@
 
 The faults are those of the catalogue, written on gradients and Hessian-vector products, and those that only a model
 shows. Comparing takes as long as the step itself, so that cheap comparisons come first: one task before all of them,
-usual numbers (a momentum of 0.9, a clip at 1) before a search, and a search that does not come closer is given up.
+few inner steps before many, usual numbers (a momentum of 0.9, a clip at 1) before a search, and a search that does not
+come closer is given up.
 """
 
 from __future__ import annotations
@@ -51,20 +52,24 @@ _CLOSER = 0.8  # what a step of a search leaves of the distance, at most
 _LEFT = 0.95  # what no number can take away is left, at most
 
 
-def name(observations: list[Observation], smaller: list[Observation], order: Order, precision: str) -> list[Diagnosis]:
+def name(
+    observations: list[Observation], smaller: list[Observation], order: Order, precision_of: Callable[[], str]
+) -> list[Diagnosis]:
     """Return the names of a mistake, best first.
 
     Args:
         observations: what was answered to the problem.
-        smaller: what was answered to one of its tasks alone, where the step takes tasks: cheap to compare with.
+        smaller: what was answered to parts of it, where the step takes tasks: cheap to compare with.
         order: what the step claims to be.
-        precision: the lower precision that some operations came in, or "".
+        precision_of: tells the lower precision that some operations come in, or "".
     """
     kinds = (_single, _read_off, _searched, _scaled)
-    found = diagnose([*observations, *smaller], order, Declared(), kinds)
+    # A second call of a small question shows what a step keeps as well as one of the whole.
+    whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
+    found = diagnose([*whole, *smaller], order, Declared(), kinds)
     if smaller and not any(diagnosis.convincing for diagnosis in found):
         found = diagnose(observations, order, Declared(), kinds)  # a step may be made for its number of tasks
-    if not any(diagnosis.convincing for diagnosis in found) and precision:
+    if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
         return name_precision(observations, order, precision)
     return found or [several("")]
 
@@ -127,16 +132,18 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 def _searched(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield faults with a number that is searched for on the cheapest wrong answer, up to one that explains all.
 
-    In one inner step any two of them may be the same, so that all are looked for.
+    In one inner step any two of them may be the same, so that all are looked for where there is no answer with more.
     """
     first = first_wrong(evidence)
     if first is None:
         return
+    longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for id_, words, make, starts in _searches(evidence, first, order):
         value = _search(evidence, first, make, starts)
         if value is not None:
-            yield Candidate((id_,), f"{words} {value:.6g}", make(value))
-            if first.problem.inner_grad_steps > 1 and evidence.matched_by(make(value)):
+            answer = make(value)
+            yield Candidate((id_,), f"{words} {value:.6g}", answer)
+            if longest > 1 and evidence.matched_by(answer):
                 return
 
 

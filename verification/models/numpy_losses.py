@@ -19,6 +19,7 @@ from autograd import grad
 from numpy.typing import NDArray
 
 from verification.judging.tolerances import norm
+from verification.models.forms import thinned
 from verification.models.interface import Host, LossCosts
 from verification.models.numpy_tracing import Disturbance
 from verification.models.numpy_trees import Path, cast, leaves_of, map_leaves, parameters_in
@@ -54,6 +55,11 @@ class NumpyHost:
     def examples(self, batch: Any) -> int:
         """Return the length of the first array of a batch that has one."""
         return next((len(leaf) for _, leaf in leaves_of(batch) if isinstance(leaf, np.ndarray) and leaf.ndim), 1)
+
+    def fewer(self, batch: Any, count: int) -> Any:
+        """Return a batch with so many of its examples, evenly spaced."""
+        length = self.examples(batch)
+        return map_leaves(lambda _, leaf: thinned(leaf, length, count) if isinstance(leaf, np.ndarray) else leaf, batch)
 
     def costs(self, loss: Callable[..., Any], batch: Any) -> NumpyCosts:
         """Return a loss on a batch that is cast."""

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
-#: Bytes that are kept in any case: everything about a small model.
-_AT_LEAST = 2**26
-
 
 class Recent(dict[Any, Any]):
-    """A memory that forgets its oldest arrays once all of them are larger than `limit` bytes."""
+    """A memory that forgets what was not asked for longest, once its arrays are larger than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = max(limit, _AT_LEAST)
-        self._sizes: OrderedDict[Any, int] = OrderedDict()
+        self._limit = limit
+        self._used = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return an entry, which is then the last one to go."""
+        value = super().pop(key)
+        super().__setitem__(key, value)
+        return value
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        """Keep an array or a number; a function would hold the points that it was made for, and is made again."""
+        if callable(value):
+            return
+        if key in self:
+            self._used -= _size(super().pop(key))
         super().__setitem__(key, value)
-        # The key has the point, of the same size as a gradient there.
-        self._sizes[key] = value.nbytes * 2 if isinstance(value, np.ndarray) else _size(key)
-        while sum(self._sizes.values()) > self._limit and len(self._sizes) > 1:
-            oldest, _ = self._sizes.popitem(last=False)
-            super().__delitem__(oldest)
+        self._used += _size(value)
+        while self._used > self._limit and len(self) > 1:
+            self._used -= _size(super().pop(next(iter(self))))
 
     def __copy__(self) -> Recent:
         """Return the memory itself: two of them would be twice as large."""
@@ -37,5 +42,5 @@ class Recent(dict[Any, Any]):
             self[key] = value
 
 
-def _size(key: Any) -> int:
-    return sum(len(part) for part in key if isinstance(part, bytes)) if isinstance(key, tuple) else 0
+def _size(value: Any) -> int:
+    return value.nbytes if isinstance(value, np.ndarray) else 0

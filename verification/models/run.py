@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,7 +14,7 @@ from verification.faults.work import solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
-from verification.judging.tolerances import Sensitivity, apart, norm
+from verification.judging.tolerances import apart, norm
 from verification.models.calls import ask, precisions, takes
 from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
@@ -22,7 +22,7 @@ from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
 from verification.models.request import Request
-from verification.models.standard import problem_of_request, standard_of
+from verification.models.standard import cut_down, problem_of_request, standard_of
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Conditions, Report, conclude
@@ -294,24 +294,58 @@ class _Run:
             lower = next((name for name in ("float16", "bfloat16") if name in computed), "")
             single = [one for one in observations if one.dtype == "float32"]
             return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
-        smaller: list[Observation] = []
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
-        if (
-            len(request.tasks) > 1
-            and takes(request, "tasks")
-            and not any(f.what == "exception" for c in cases for f in c.findings)
-        ):
-            task = [request.tasks[0]]
-            reply = ask(request, dtype, tasks=task)[0]
-            if reply.returned and not any(finding.what == "exception" for finding in reply.findings):
-                # One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks.
-                one = standard_of(request, host, task, "one task", _times(len(request.tasks), observations[0]))
-                smaller = [Observation(one, dtype, reply)]
-        # Where float32 is let pass among float64, it is no mistake in a step that is meant for it.
-        meant = dtype if request.adapter.is_strict else request.precision
-        below, computed = _LOWER[_LOWER.index(meant) + 1 :], precisions(request, dtype)
-        lower = next((name for name in reversed(below) if name in computed), "")
-        return name(observations, smaller, request.order, lower)
+        raised = any(finding.what == "exception" for case in cases for finding in case.findings)
+        smaller = [] if raised or not takes(request, "tasks") else self._smaller(host, observations[0].standard, dtype)
+
+        def precision() -> str:
+            # Where float32 is let pass among float64, it is no mistake in a step that is meant for it.
+            meant = dtype if request.adapter.is_strict else request.precision
+            below, computed = _LOWER[_LOWER.index(meant) + 1 :], precisions(request, dtype)
+            return next((name for name in reversed(below) if name in computed), "")
+
+        return name(observations, smaller, request.order, precision)
+
+    def _smaller(self, host: Host, standard: Standard, dtype: str) -> list[Observation]:
+        """Return what a step answers to one task alone, and before that to few examples of it in few inner steps.
+
+        These are cheap to compare with, and nearly all mistakes show in one inner step or in two.
+        """
+        request, task = self.request, self.request.tasks[:1]
+        found: list[Observation] = []
+        if len(request.tasks) > 1:
+            one = cut_down(standard, request.inner_steps, "one task")
+            calls = 1 if request.gives == "grad" else 2
+            found += [Observation(one, dtype, *answer) for answer in _answers(request, dtype, task, calls)]
+            if not found:
+                return []
+        few = [tuple(host.fewer(batch, _few(host.examples(batch))) for batch in task[0])]
+        counts = range(1, min(request.inner_steps, _FEW_STEPS + 1)) if takes(request, "inner_steps") else ()
+        steps = max(counts, default=request.inner_steps)
+        try:
+            posed = standard_of(replace(request, inner_steps=steps), host, few, "few examples")
+        except Exception:  # a loss may be made for its number of examples
+            return found
+        if not all(np.all(np.isfinite(leaf)) for leaf in posed.truths(own=False)[0].answer.gradients.values()):
+            return found
+        for count in counts or (steps,):
+            asked = replace(request, inner_steps=count)
+            cut = posed if count == steps else cut_down(posed, count, f"few examples in {count} steps")
+            found += [Observation(cut, dtype, *answer) for answer in _answers(asked, dtype, few, 1)]
+        return found
+
+
+def _answers(request: Request, dtype: str, tasks: Sequence[Any], calls: int) -> Iterator[tuple[Reply, int]]:
+    """Yield what a step answers to another question than the user's, with the calls before, until one raises."""
+    for call, reply in enumerate(ask(request, dtype, tasks=tasks, calls=calls)):
+        if not reply.returned or any(finding.what == "exception" for finding in reply.findings):
+            return
+        yield reply, call
+
+
+def _few(count: int) -> int:
+    """Return how many of so many examples are few: half of them at most, four at most, and two at least."""
+    return min(count, max(2, min(count // 2, 4)))
 
 
 def _differ(first: Reply, second: Reply, share: float) -> bool:
@@ -331,6 +365,7 @@ _RUNNING = (
     "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
     "or the running ones in both."
 )
+_FEW_STEPS = 2
 _ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
 _SNIPPET = "verification.check(step, ...)  # as you called it"
 _NOT_FINITE = Diagnosis(
@@ -354,15 +389,6 @@ _WRONG_DERIVATIVE = Diagnosis(
 
 def _finding(diagnosis: Diagnosis) -> Finding:
     return Finding("gradients", diagnosis.evidence)
-
-
-def _times(count: int, observation: Observation) -> Sensitivity:
-    """Return the sensitivity of a problem, several times as large."""
-    known = observation.standard.sensitivity
-    gradients, sizes = (
-        {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
-    )
-    return Sensitivity(count * known.cost, gradients, {}, sizes)
 
 
 def _depends_on_passes(standard: Standard) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from verification.faults import Question
 from verification.faults.question import Outcome
-from verification.faults.work import Product, Work
+from verification.faults.work import Product, Work, mark
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
@@ -24,7 +24,7 @@ from verification.oracles.view import FlatArray, TaskView
 from verification.problems.answers import Answer
 
 SOURCE = "the definition"
-_DRAWS = 2
+_DRAWS = 4  # of all tasks together
 #: Relative, by the precision that the definition is worked in: far above its rounding. The largest from which no answer
 #: bends is used, since kinks (ReLU, max pooling) that a disturbance of the size of float32's rounding crosses are
 #: crossed in float32 as well; what bends from all of them has no bound.
@@ -32,6 +32,8 @@ _DELTAS = {"float64": (2.0**-20, 2.0**-24, 2.0**-34), "float32": (2.0**-11,)}
 _BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no longer proportional to a disturbance
 _SHARE = 0.25  # of the error of the definition in float32
 _SEED = 20180302
+#: What a question keeps: so many vectors of θ's size, and so many bytes in any case.
+_VECTORS, _KEPT = 4, 2**26
 _OFF = 8.0  # times an error estimate, which is of the size of the error
 
 
@@ -58,7 +60,7 @@ def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name:
 def pose_model(
     request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], disturbance: Any = None
 ) -> Question:
-    """Return the question that a model's problem puts to faults."""
+    """Return the question that a model's problem puts to faults; one that is disturbed is asked once, and forgets."""
 
     def costs(loss: Any, batch: Any) -> LossCosts:
         found = host.costs(loss, batch)
@@ -72,17 +74,18 @@ def pose_model(
     def curve(costs: Any, points: Any) -> list[Product]:
         def product(phi: FlatArray, u: FlatArray) -> FlatArray:
             # ∇²S(φ) u is kept like a gradient: many faults multiply the same vectors.
-            key = ("product", costs, phi.tobytes(), u.tobytes())
-            if key not in memory:
-                request.listener.alive()
-                memory[key] = costs.product(phi, u)
-            found: FlatArray = memory[key]
+            key = ("product", costs, mark(phi), mark(u))
+            if key in memory:
+                found: FlatArray = memory[key]
+                return found
+            request.listener.alive()
+            memory[key] = found = costs.product(phi, u)
             return found
 
         return [partial(product, phi) for phi in points]
 
     theta, inner, outer = problem.flat(problem.theta), problem.mask(problem.adapts), problem.mask(problem.trained)
-    memory: Recent = Recent(8 * theta.nbytes)
+    memory = Recent(max(_KEPT, _VECTORS * theta.nbytes) if disturbance is None else 0)
     works = []
     for task in tasks:
         support, query = (host.cast(batch) for batch in task)
@@ -102,17 +105,41 @@ def pose_model(
     return Question(problem, works, problem.order, posed_in)
 
 
-def standard_of(
-    request: Request, host: Host, tasks: Sequence[Any], name: str, allowance: Sensitivity | None = None
-) -> Standard:
-    """Return everything that is known of a model's problem; measure its sensitivity where there is no allowance."""
+def standard_of(request: Request, host: Host, tasks: Sequence[Any], name: str) -> Standard:
+    """Return everything that is known of a model's problem; its sensitivity is measured."""
     problem = problem_of_request(request, host, tasks, name)
     question = pose_model(request, problem, host, tasks)
     right = Declared().right(question)
     return Standard(
         problem,
         certified=Truth(SOURCE, _answer(right), _errors(request, problem, host, tasks, right)),
-        allowance=allowance or _sensitivity(request, problem, host, tasks, right),
+        allowance=_sensitivity(request, problem, host, tasks, question, right),
+        posed=question,
+    )
+
+
+def cut_down(standard: Standard, steps: int, name: str) -> Standard:
+    """Return the standard of the first task alone, in so many inner steps; what is known of it serves here, too.
+
+    One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks, and in fewer
+    steps by less.
+    """
+    whole, count = standard.question, standard.problem.num_tasks
+    problem = replace(cast(ModelProblem, standard.problem), name=name, num_tasks=1, inner_grad_steps=steps)
+
+    def cut(question: Question) -> Question:
+        works = [work.changed(steps=steps) for work in question.works[:1]]
+        return replace(question, problem=problem, works=works, posed_in=lambda dtype: cut(whole.posed_in(dtype)))
+
+    question, known = cut(whole), standard.sensitivity
+    gradients, sizes = (
+        {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
+    )
+    errors = {chain: count * error for chain, error in standard.truths(own=False)[0].errors.items()}
+    return Standard(
+        problem,
+        certified=Truth(SOURCE, _answer(Declared().right(question)), errors),
+        allowance=Sensitivity(count * known.cost, gradients, {}, sizes),
         posed=question,
     )
 
@@ -136,7 +163,7 @@ def _answer(found: Outcome) -> Answer:
 
 
 def _sensitivity(
-    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome
+    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], question: Question, right: Outcome
 ) -> Sensitivity:
     """Measure how far the answer moves when the result of every operation changes by a relative ±δ.
 
@@ -144,15 +171,20 @@ def _sensitivity(
     well: the gradient of a bias before batch normalisation is what the rounding of a mean leaves, which is the same for
     all examples. Only a run with that rounding shows it, so that the definition is worked in float32, too. One run is
     one sample; a quarter of its error, times C, is sixteen times what it was.
+    The tasks are disturbed independently, each as many times as makes a few samples of all: the mean over T of them
+    moves by the root of the sum of squares, over T.
     Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
     """
     base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
     sizes = {chain: norm(leaf) for chain, leaf in base.items()}
-    for delta in _DELTAS[host.dtype]:
-        found = _moved(request, problem, host, tasks, right, delta)
-        if found is not None:
-            break
-    costs, moves = found or (float("inf"), dict.fromkeys(base, float("inf")))
+    rng, draws = np.random.default_rng(_SEED), -(-_DRAWS // len(tasks))
+    disturbances = {delta: host.disturbance(delta, rng) for delta in _DELTAS[host.dtype]}
+    costs, squares = 0.0, dict.fromkeys(base, 0.0)
+    for task, work in zip(tasks, question.works, strict=True):
+        cost, moved = _moved(request, host, task, replace(question, works=[work]), disturbances, draws)
+        costs += cost**2
+        squares = {chain: square + moved[chain] ** 2 for chain, square in squares.items()}
+    moves = {chain: float(np.sqrt(square)) / len(tasks) for chain, square in squares.items()}
     if host.dtype != "float32":
         rounded = Declared().right(pose_model(request, problem, request.adapter.host(request, "float32"), tasks))
         for chain, leaf in base.items():
@@ -160,24 +192,29 @@ def _sensitivity(
             moves[chain] = max(moves[chain], _SHARE * error)
     read_back = request.outer_learning_rate if request.gives == "parameters" else None
     ends = problem.split(problem.flat(problem.theta) / problem.rates) if request.order == "reptile" else {}
-    for chain in moves:
-        least = norm(problem.theta[chain]) / read_back if read_back else 0.0
-        moves[chain] = max(moves[chain], least, norm(ends[chain]) if chain in ends else 0.0)
-    return Sensitivity(costs, moves, {}, sizes)
+    least = {
+        chain: max(norm(problem.theta[chain]) / read_back if read_back else 0.0, norm(ends.get(chain, 0.0)))
+        for chain in moves
+    }
+    return Sensitivity(float(np.sqrt(costs)) / len(tasks), moves, {}, sizes).at_least(least)
 
 
 def _moved(
-    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome, delta: float
-) -> tuple[float, dict[str, float]] | None:
-    """Return how far the cost and each leaf move per unit of relative change; None where the answer bends."""
-    rng = np.random.default_rng(_SEED)
+    request: Request, host: Host, task: Any, question: Question, disturbances: Mapping[float, Any], draws: int
+) -> tuple[float, dict[str, float]]:
+    """Return how far cost and leaves of one task move per unit of relative change; infinity where the answer bends."""
+    problem, right = cast(ModelProblem, question.problem), Declared().right(question)
     base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
-    moves, cost, total = dict.fromkeys(base, 0.0), 0.0, norm([norm(leaf) for leaf in base.values()])
-    for _ in range(_DRAWS):
-        moved = Declared().right(pose_model(request, problem, host, tasks, host.disturbance(delta, rng)))
-        off = {chain: norm(moved.gradients[chain] - leaf) for chain, leaf in base.items()}
-        if not norm(list(off.values())) <= _BENT * total:  # NaN too
-            return None
-        moves = {chain: max(moves[chain], one / delta) for chain, one in off.items()}
-        cost = max(cost, abs(moved.cost - right.cost) / delta)
-    return cost, moves
+    total = norm([norm(leaf) for leaf in base.values()])
+    for delta, disturbance in disturbances.items():
+        cost, moves = 0.0, dict.fromkeys(base, 0.0)
+        for _ in range(draws):
+            moved = Declared().right(pose_model(request, problem, host, [task], disturbance))
+            off = {chain: norm(moved.gradients[chain] - leaf) for chain, leaf in base.items()}
+            if not norm(list(off.values())) <= _BENT * total:  # NaN too
+                break
+            moves = {chain: max(moves[chain], one / delta) for chain, one in off.items()}
+            cost = max(cost, abs(moved.cost - right.cost) / delta)
+        else:
+            return cost, moves
+    return float("inf"), dict.fromkeys(base, float("inf"))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.frameworks.base import optional
+from verification.models.forms import thinned
 from verification.models.interface import Host, LossCosts
 from verification.models.torch_watch import Disturbance
 from verification.oracles.view import FlatArray
@@ -93,6 +94,11 @@ class TorchHost:
     def examples(self, batch: Any) -> int:
         """Return the length of the first tensor of a batch that has one."""
         return next((len(tensor) for tensor in tensors_in(batch) if tensor.dim()), 1)
+
+    def fewer(self, batch: Any, count: int) -> Any:
+        """Return a batch with so many of its examples, evenly spaced."""
+        length = self.examples(batch)
+        return map_tensors(lambda tensor: thinned(tensor, length, count), batch)
 
     def costs(self, loss: Callable[[Any, Any], Any], batch: Any) -> TorchCosts:
         """Return a loss on a batch that is cast."""

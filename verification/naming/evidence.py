@@ -29,8 +29,8 @@ from verification.subjects import Reply
 #: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
 #: another factor, which nothing here measures: chosen, not derived.
 _MARGIN = 4.0
-#: So many answers of faults on a model are kept: those of the fault that is compared, on all observations.
-_KEPT = 4
+#: So many answers of faults on a model are kept beside those of the fault that is compared on all observations.
+_KEPT = 2
 #: From here on an answer is near a fault's: the fault leaves less than this part of the error unexplained. Chance, or
 #: another fault, leaves most of it.
 NEAR = 1e-3
@@ -122,7 +122,8 @@ class Evidence:
     def right(self, observation: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
         if observation.standard not in self._right:
-            self._right[observation.standard] = self._declared.right(self.question(observation))
+            found = self._declared.right(self.question(observation))
+            self._right[observation.standard] = _compared(found, observation)
         return self._right[observation.standard]
 
     def predict(self, observation: Observation, answer: AnswerFunction) -> Outcome:
@@ -133,9 +134,9 @@ class Evidence:
         # What is fitted or paired for one subject is of no use to the next one.
         key = observation.standard, answer, observation.call
         if key not in self._predicted:
-            while len(self._predicted) >= _KEPT and observation.standard.posed is not None:
+            while len(self._predicted) >= len(self.deciding) + _KEPT and observation.standard.posed is not None:
                 del self._predicted[next(iter(self._predicted))]
-            self._predicted[key] = answer(question)
+            self._predicted[key] = _compared(answer(question), observation)
         return self._declared.of(self._predicted[key], question)
 
     def mismatch(self, observation: Observation, predicted: Outcome, moves: Mapping[str, float] | None = None) -> float:
@@ -228,11 +229,16 @@ class Evidence:
             got = observation.reply.returned.get(chain)
             if got is not None and expected is not None and got.shape != expected.shape:
                 return float("inf")
-            if expected is not None:
-                errors.append(norm(expected if got is None else got - expected))
-                sizes.append(norm(expected))
+            if got is not None or expected is not None:
+                errors.append(norm(got if expected is None else expected if got is None else got - expected))
+                sizes.append(0.0 if expected is None else norm(expected))
         off, size = norm(errors), norm(sizes)
         return off / size if size else off
+
+
+def _compared(predicted: Outcome, observation: Observation) -> Outcome:
+    """Return of a prediction what is compared: φ_K of every task is as large as the gradients of all."""
+    return predicted if observation.reply.adapted is not None else replace(predicted, adapted=[])
 
 
 def _differ(observation: Observation, one: Outcome, other: Outcome) -> bool:

@@ -52,5 +52,7 @@ def precisions(problem: Setting, dtypes: Sequence[str]) -> tuple[str, ...]:
 def cost_of_asking(problem: Setting) -> int:
     """Return roughly how long a fault takes on a problem: cheap ones first, since one mismatch is enough."""
     size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
+    if not problem.is_built_in:
+        return size * problem.num_tasks * problem.inner_grad_steps * problem.examples
     # Problems with fewer than two steps tell little; they come last.
     return size * problem.num_tasks * problem.inner_grad_steps + (10_000 if problem.inner_grad_steps < 2 else 0)

@@ -8,8 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-_FIRST = 2.0**-5
+#: The first steps of the tables: smaller ones where larger ones meet kinks (ReLU, max pooling).
+_FIRST = tuple(2.0**-k for k in (5, 11, 17, 23, 27))
 _LEVELS = 3
+_SURE = 1e-4  # of the derivative: a doubt that no smaller steps are needed for
 
 Value = NDArray[np.float64]
 
@@ -17,15 +19,26 @@ Value = NDArray[np.float64]
 def derivative(function: Callable[[float], float | Value], noise: float) -> tuple[Value, float]:
     """Return d/dε function(ε) at 0 and an estimate of its error, in the 2-norm.
 
-    Central differences with steps 2⁻⁵, 2⁻⁶ and 2⁻⁷, extrapolated over the table of Ridders (1982): column m removes the
+    Central differences with steps h, h/2 and h/4, extrapolated over the table of Ridders (1982): column m removes the
     error term of order h^(2m), and the entry is taken whose distance to the two it was made of, plus noise / h, is
-    least.
+    least. Where that is no small part of the derivative, as where steps of 2⁻⁵ meet kinks, h is made smaller.
 
     Args:
         function: of ε; it returns a number or a vector.
         noise: how far rounding moves one value of the function.
     """
-    steps = _FIRST * 0.5 ** np.arange(_LEVELS)
+    best, least = _extrapolated(function, noise, _FIRST[0])
+    for first in _FIRST[1:]:
+        if not least > _SURE * _norm(best):  # a NaN stays to be seen
+            break
+        value, doubt = _extrapolated(function, noise, first)
+        if doubt < least:
+            best, least = value, doubt
+    return best, least
+
+
+def _extrapolated(function: Callable[[float], float | Value], noise: float, first: float) -> tuple[Value, float]:
+    steps = first * 0.5 ** np.arange(_LEVELS)
     column = [_central(function, float(h)) for h in steps]
     floors = [noise / float(h) for h in steps]
     best, least = column[0], float("inf")

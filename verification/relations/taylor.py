@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,12 @@ class TaylorResult:
         return min(orders, default=float("nan"))
 
 
-_STEPS = 2.0 ** -np.arange(2, 22)
-_WIDEST = _STEPS[0]
-_RIGHT, _WRONG = 1.9, 1.5  # orders: 2 is right and 1 wrong; between them the window has not reached the small steps
+_STEPS = 2.0 ** -np.arange(2, 36)
+_MOSTLY = 20  # of them: no more are needed where the function is smooth
+_RIGHT, _WRONG, _BENT = 1.9, 1.5, 0.5  # orders: 2 or more is right, 1 is wrong, and what is less has met kinks
+_HIGHEST = 4.5  # no remainder falls faster; it has left kinks behind
+_SHOWN = 1e-3  # of a slope: an error that would have shown
+_STEADY = 0.1  # of itself: what the error of a wrong slope changes by from the smallest steps to the next
 _DRAWS = 6
 _SEED = 1715
 
@@ -157,8 +161,12 @@ def taylor_test(
 
     The remainder R(h) = |f(θ + h d) − f(θ) − h g·d| is taken at h = 2⁻², 2⁻³, …, until it drowns in noise; d has the
     length of θ. Noise is the spread of f under relative changes of θ by a rounding unit, and at least a unit of f
-    itself. The verdict is "pass" where the order is 2 or more along every direction, or where no remainder rises
-    above noise that a wrong gradient would have; "fail" where one is 1; otherwise "inconclusive".
+    itself. The verdict is "pass" where the order is 2 or more along every direction, or where the remainder vanishes in
+    noise at steps at which that of a wrong gradient would not; "fail" where one is 1; otherwise "inconclusive".
+
+    A network of rectifiers has kinks in every direction, so that remainders have no order until the steps are smaller
+    than the way to the nearest. An error of the slope is believed only where it is the same from step to step and on
+    both sides of θ.
 
     Args:
         function: f, of a flat vector.
@@ -172,10 +180,17 @@ def taylor_test(
     value = function(point)
     noise = _noise(function, value, point, unit_roundoff, rng)
     length = float(np.linalg.norm(point)) or 1.0
-    lines = [_line(function, value, gradient, point, _towards(rng, point, length), noise) for _ in range(directions)]
-    verdict = worst(_judged(fit, slope, noise) for fit, slope in lines)
+    lines = []
+    for _ in range(directions):
+        direction = _towards(rng, point, length)
+        lines.append(_line(partial(_along, function, point, direction), value, float(gradient @ direction), noise))
+    verdict = worst(verdict for _, verdict in lines)
     fits = tuple(fit for fit, _ in lines)
     return TaylorResult(target, verdict, _said(target, verdict, fits), fits)
+
+
+def _along(function: Callable[[FlatArray], float], point: FlatArray, direction: FlatArray, h: float) -> float:
+    return function(point + h * direction)
 
 
 def _towards(rng: np.random.Generator, point: FlatArray, length: float) -> FlatArray:
@@ -190,34 +205,51 @@ def _noise(
     return float(max(u * abs(value), *(abs(other - value) for other in moved)))
 
 
-def _line(
-    function: Callable[[FlatArray], float],
-    value: float,
-    gradient: FlatArray,
-    point: FlatArray,
-    direction: FlatArray,
-    noise: float,
-) -> tuple[OrderFit, float]:
-    """Return the fitted order along one direction, and g·d."""
-    slope = float(gradient @ direction)
+def _line(along: Callable[[float], float], value: float, slope: float, noise: float) -> tuple[OrderFit, Verdict]:
+    """Return the fitted order along one direction, of slope g·d, and what it says of the gradient."""
     steps: list[float] = []
-    sizes: list[float] = []
+    errors: list[float] = []  # of the slope
     for h in map(float, _STEPS):
         steps.append(h)
-        sizes.append(abs(function(point + h * direction) - value - h * slope))
+        errors.append((along(h) - value) / h - slope)
+        sizes = [h * abs(error) for h, error in zip(steps, errors, strict=True)]
         if all(size <= _ABOVE_NOISE * noise for size in sizes[-2:]):
             break
-    return fit_order(steps, sizes, [2 * noise] * len(steps)), slope
-
-
-def _judged(fit: OrderFit, slope: float, noise: float) -> Verdict:
+        if len(steps) >= _MOSTLY and np.ptp(errors[-_LEAST:]) <= _STEADY * abs(errors[-1]):
+            break
+    fit = fit_order(steps, sizes, [2 * noise] * len(steps))
+    if fit.verdict == "fail":
+        return fit, "fail"
+    floor = _ABOVE_NOISE * 2 * noise
+    # What an error of a thousandth of the slope would be at the step where the remainder is lost in noise.
+    vanishes = sizes[-1] <= floor < _SHOWN * abs(slope) * steps[-1]
     if fit.verdict == "inconclusive":
-        # Nothing above the noise: a slope that is wrong by a thousandth of itself would have shown, or it could not.
-        shows = abs(slope) * 1e-3 * _WIDEST > _ABOVE_NOISE * 2 * noise
-        return "pass" if shows and not fit.window else "inconclusive"
-    if fit.verdict == "fail" or fit.order - fit.error <= _WRONG:
-        return "fail"
-    return "pass" if fit.order + fit.error >= _RIGHT else "inconclusive"
+        return fit, "pass" if vanishes and not fit.window else "inconclusive"
+    is_power = fit.residual <= _STRAIGHT
+    if is_power and fit.order > _BENT and fit.order - fit.error <= _WRONG:
+        return fit, "fail" if _is_wrong(along, value, slope, fit.window, steps, errors, floor) else "inconclusive"
+    if is_power and fit.order + fit.error >= _RIGHT and fit.order - fit.error <= _HIGHEST:
+        return fit, "pass"
+    return fit, "pass" if vanishes else "inconclusive"
+
+
+def _is_wrong(
+    along: Callable[[float], float],
+    value: float,
+    slope: float,
+    window: tuple[float, ...],
+    steps: Sequence[float],
+    errors: Sequence[float],
+    floor: float,
+) -> bool:
+    """Return whether a slope is off by as much on both sides of the point, down to the noise: at a kink it is not."""
+    last = steps.index(window[-1])
+    if last + 1 < len(steps) and window[-1] * abs(errors[last]) > 4 * floor >= 4 * steps[last + 1] * abs(
+        errors[last + 1]
+    ):
+        return False  # half the step left a remainder far below half of it: a kink lies between the two
+    behind = (value - along(-window[-1])) / window[-1] - slope
+    return abs(behind - errors[last]) <= abs(errors[last])
 
 
 def _said(target: str, verdict: Verdict, fits: tuple[OrderFit, ...]) -> str:
@@ -225,6 +257,6 @@ def _said(target: str, verdict: Verdict, fits: tuple[OrderFit, ...]) -> str:
     says: dict[Any, str] = {
         "pass": f"it is the gradient of the {target}",
         "fail": f"it is not the gradient of the {target}, whose remainder would have order 2",
-        "inconclusive": f"rounding hides whether it is the gradient of the {target}",
+        "inconclusive": f"rounding or kinks hide whether it is the gradient of the {target}",
     }
     return f"{says[verdict]} (orders of the remainder: {orders})."

@@ -70,7 +70,6 @@ def test_a_kink_within_the_first_disturbance_does_not_hide_what_is_right(at_star
 
 def test_a_trajectory_that_memory_is_too_small_for(monkeypatch):
     """The points of an inner loop need not all be remembered while their Hessian-vector products are made."""
-    monkeypatch.setattr("verification.models.recent._AT_LEAST", 1)
     monkeypatch.setattr("verification.models.standard.Recent", lambda _: Recent(3 * 13 * 8))
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
