@@ -22,11 +22,13 @@ from verification.orders import Order
 from verification.report import Report
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
+from verification.verdicts import Verdict
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
 #: a correct one that is passed, or accused.
 Fate = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm"]
 BAD = ("survived", "false alarm")
+_OF_CORRECT: dict[Verdict, Fate] = {"pass": "correct", "fail": "false alarm", "inconclusive": "inconclusive"}
 
 _SHARING = 10
 
@@ -50,12 +52,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial: which checks caught it, and what it was named first."""
+    """What became of a trial: which checks caught it, what it was named first, and how many answers were compared."""
 
     trial: Trial
     outcome: Fate
     caught_by: tuple[str, ...]
     name: str
+    answers: int = 0
 
 
 def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | None = None) -> list[Trial]:
@@ -92,7 +95,7 @@ def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> Tri
     )  # fmt: skip
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     name = report.diagnosis[0].name if report.diagnosis else ""
-    return TrialResult(trial, _outcome(trial, report), tuple(caught), name)
+    return TrialResult(trial, _outcome(trial, report), tuple(caught), name, len(report.cases))
 
 
 def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -110,7 +113,7 @@ def _subject(trial: Trial, lineup: Lineup) -> tuple[Callable[..., Any], dict[str
 
 def _outcome(trial: Trial, report: Report) -> Fate:
     if not trial.faults:
-        return "false alarm" if report.verdict == "fail" else "correct"
+        return _OF_CORRECT[report.verdict]
     if report.verdict != "fail":
         return "survived" if report.verdict == "pass" else "inconclusive"
     if not (report.diagnosis and report.diagnosis[0].convincing):
