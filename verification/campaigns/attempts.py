@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
-from verification.campaigns.campaign import CHUNK, SELF_TEST, Campaign
+from verification.campaigns.campaign import CHUNK, CORRECT, SELF_TEST, Campaign
 from verification.campaigns.choices import Choices
 from verification.judge import subject_of, verify
 from verification.judging.separation import is_shown
@@ -24,14 +24,18 @@ from verification.subjects import SubjectError, search
 
 #: The problems of a trial of the self-test: a fault is named from several. A subject gets one at a time.
 _PROBLEMS = 3
+#: In the place of a family: the problem is a corner.
+_CORNER = "corner"
+_KINDS = (*SMOOTH, _CORNER)
 _OF_VERDICT = {"pass": "right", "fail": "wrong", "inconclusive": "undecided"}
 
 
 class Judgement(NamedTuple):
-    """What became of a trial, the name that was given first, and what there is to say."""
+    """What became of a trial, the first name given, how many answers were compared, and what there is to say."""
 
     became: str
     name: str
+    answers: int
     said: str = ""
 
 
@@ -72,7 +76,10 @@ def plan_of(campaign: Campaign, lineup: Lineup | None = None) -> Plan:
     Raises:
         SubjectError: what the campaign tries is not what it was when it began.
     """
-    found = _SelfTest(campaign, lineup or Lineup()) if campaign.subject == SELF_TEST else _Judging(campaign)
+    known = lineup or Lineup()
+    if campaign.subject == CORRECT:
+        known = replace(known, faults={})
+    found = _SelfTest(campaign, known) if campaign.subject in (SELF_TEST, CORRECT) else _Judging(campaign)
     if campaign.source not in ("", found.source):
         raise SubjectError(
             f"{campaign.subject} is not the same here as where the campaign began: a file has changed, or other "
@@ -128,28 +135,34 @@ class _KnownTrial:
     trial: Trial
 
     def drawn(self) -> list[list[int]]:
-        """Return choices for problems of different families, since state is kept by the name of a problem."""
+        """Return choices for problems of different families, since state is kept by the name of a problem.
+
+        Where only correct code is tried, one is a corner: faults are named from problems that are none.
+        """
         found: list[list[int]] = []
         families = list(SMOOTH)
         for index in range(_PROBLEMS):
+            able = [_CORNER] if self.campaign.subject == CORRECT and not index else families
             choices = Choices(rng=self.campaign.chance(self.group, index, 0))
-            family = self.problem(choices, families).family.name
-            families.remove(family)
-            found.append([SMOOTH.index(family), *choices.made[1:]])
+            self.problem(choices, able)
+            found.append([_KINDS.index(able.pop(choices.made[0])), *choices.made[1:]])
         return found
 
-    def problem(self, choices: Choices, families: Sequence[str] = SMOOTH) -> Problem:
-        """Return the problem that choices make, with any options."""
-        return drawn_problem(choices, order=self.trial.order, families=families, dtypes=("float64",), supports=EXTRAS)
+    def problem(self, choices: Choices, kinds: Sequence[str] = _KINDS) -> Problem:
+        """Return the problem that choices make, with any options: of a family, or a corner."""
+        kind, order = choices(kinds), self.trial.order
+        if kind == _CORNER:
+            return drawn_corner(choices, order=order, supports=EXTRAS)
+        return drawn_problem(choices, order=order, families=(kind,), dtypes=("float64",), supports=EXTRAS)
 
     def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
         """Return what became of it; a fault that no problem shows has not survived, but is "hidden"."""
         result = run(self.trial, standards, replace(self.lineup, problems=tuple(problems)))
         if result.outcome != "survived":
-            return Judgement(result.outcome, result.name)
+            return Judgement(result.outcome, result.name, result.answers)
         answer = self.lineup.faults[self.trial.faults[-1]].variants[self.trial.variant]
         posed = [(standards.of(problem, self.trial.order), self.trial.dtype) for problem in problems]
-        return Judgement("survived" if is_shown(answer, posed) else "hidden", "")
+        return Judgement("survived" if is_shown(answer, posed) else "hidden", "", result.answers)
 
 
 @dataclass(frozen=True)
@@ -221,4 +234,5 @@ class _SubjectTrial:
         report = verify(self.function, problems=problems, standards=standards, **self.options)
         names, findings = report.diagnosis[:1], [finding for case in report.cases for finding in case.findings][:1]
         said = "\n".join(map(str, [*names, *findings]))
-        return Judgement(_OF_VERDICT[report.verdict], names[0].name if names else "", said)
+        became = _OF_VERDICT[report.verdict]
+        return Judgement(became, names[0].name if names else "", len(report.cases), said)

@@ -11,8 +11,8 @@ import numpy as np
 
 from verification.orders import DTYPES, ORDERS, Order
 
-#: The subject of the campaign that judges the judge.
-SELF_TEST = "self-test"
+#: In the place of a subject where the judge is judged: by faults and correct code, or by correct code alone.
+SELF_TEST, CORRECT = "self-test", "correct-code"
 #: So many trials in a row share what they can, are taken by one process, and make one line of the journal.
 CHUNK = 10
 #: What must not become of a trial: a false verdict, a wrong answer, or a process that ended.
@@ -25,8 +25,8 @@ class Campaign:
     """A campaign: what is tried, and the seed that its trials follow from.
 
     A trial's problem, options and fault follow from the seed and the trial's number, and from nothing else: so trials
-    can be taken in any order, anywhere, and as often as it takes. `subject` is "self-test", or where a subject is
-    found; `source` is a digest of what is behind that name, and nothing where it is not known.
+    can be taken in any order, anywhere, and as often as it takes. `subject` is "self-test", "correct-code", or where a
+    subject is found; `source` is a digest of what is behind that name, and nothing where it is not known.
     """
 
     subject: str
@@ -59,12 +59,16 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a trial: its number, what was tried, what became of it, and the name that the judge gave it."""
+    """What became of a trial: its number, what was tried, what became of it, and the name that the judge gave it.
+
+    `answers` counts the answers that the judge compared: one for each problem and precision.
+    """
 
     number: int
     what: str
     became: str
     name: str = ""
+    answers: int = 0
 
     @property
     def is_failure(self) -> bool:

@@ -35,7 +35,7 @@ class Trier:
             self._group, self._standards = trial.group, Standards()
             self._problems = [trial.problem(Choices(made)) for made in trial.drawn()]
         judged = trial.judge(self._problems, self._standards)
-        return Record(number, self.about(number), judged.became, judged.name)
+        return Record(number, self.about(number), judged.became, judged.name, judged.answers)
 
     def shrink(self, record: Record) -> Failure:
         """Return a trial that failed on the smallest problem on which it still fails.

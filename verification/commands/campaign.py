@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from verification.campaigns.attempts import plan_of
-from verification.campaigns.campaign import SELF_TEST, Campaign
+from verification.campaigns.campaign import CORRECT, SELF_TEST, Campaign
 from verification.campaigns.cluster import Cluster, require_distributed
 from verification.campaigns.journal import Journal, JournalError
 from verification.campaigns.running import run
@@ -27,7 +27,7 @@ from verification.selftest.lineup import Lineup
 _HELP = """
 Judge SUBJECT on random problems with random options, one for each trial; SUBJECT is as in `refmaml verify`. The word
 `self-test` in its place judges the judge: each trial is then a fault of the catalogue or correct code, by chance, on
-three random problems.
+three random problems. The word `correct-code` tries correct code alone, and one of the three is a corner.
 
 The trials follow from the seed. With --journal they are written down as they are done: a campaign that was broken off,
 however that was, goes on from there, and finds the same. A process that ends with a trial is replaced; a trial that
@@ -36,6 +36,7 @@ ends three in a row is reported. The first failure is shown on the smallest prob
 \b
 Examples:
   refmaml campaign self-test --trials 100000 --seed 7 --journal campaign.jsonl --jobs 8
+  refmaml campaign correct-code --trials 30000
   refmaml campaign mypackage.maml:step --trials 5000
   refmaml campaign subject.py:subject --order 2 --dtype float64 --json campaign.json
   refmaml campaign self-test --trials 100000 --scheduler tcp://10.0.0.1:8786
@@ -93,9 +94,9 @@ def campaign(
     outputs: tuple[Output, ...],
 ) -> None:
     """Judge a subject, or the judge, by random trials."""
-    is_self_test = subject == SELF_TEST
+    is_self_test = subject in (SELF_TEST, CORRECT)
     if is_self_test and (framework or conventions):
-        raise click.UsageError("--framework and --convention are for a SUBJECT, not for the self-test.")
+        raise click.UsageError(f"--framework and --convention are for a SUBJECT, not for {subject}.")
     if len(orders) > 1 and not is_self_test:
         raise click.UsageError("expected one --order for a SUBJECT, but got several.")
     lineup = click.get_current_context().find_object(Lineup)  # None: the whole one

@@ -50,6 +50,7 @@ class Standard:
     allowance: Sensitivity | None = None
     posed: Question | None = None
     _predictions: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
+    _distances: dict[tuple[AnswerFunction, int], float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def generic(self) -> Problem:
@@ -106,7 +107,7 @@ class Standard:
         """Return the standard for gradients that are read back as (θ − θ')/β, with what is known already."""
         least = tolerances.starts_over(self.generic, rate)
         found = replace(self, allowance=self.sensitivity.at_least(least))
-        bounds = ("allowance", "sensitivity", "_separation")
+        bounds = ("allowance", "sensitivity", "_separation", "_distances")
         vars(found).update({name: known for name, known in vars(self).items() if name not in bounds})
         return found
 
@@ -119,6 +120,11 @@ class Standard:
         open; `call` counts the calls before. Bounds are proportional to the unit roundoff, so that one measurement
         serves every precision.
         """
+        if (answer, call) not in self._distances:
+            self._distances[answer, call] = self._distance(answer, call)
+        return self._distances[answer, call] * unit_roundoff("float64") / unit_roundoff(dtype)
+
+    def _distance(self, answer: AnswerFunction, call: int) -> float:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
             wrong = answer(replace(self._rough_question, call=call))
         if wrong.overwritten is not None:
@@ -132,7 +138,7 @@ class Standard:
                 return float("inf")
             bound = tolerances.bound(leaf, self.sensitivity.gradients[chain], "float64")
             ratios.append(over(norm(other - leaf), bound))
-        return max(ratios) * unit_roundoff("float64") / unit_roundoff(dtype)
+        return max(ratios)
 
     def separation(self, dtype: str) -> float:
         """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""

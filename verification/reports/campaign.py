@@ -28,11 +28,17 @@ class Found:
         """The trials that failed."""
         return [trial for trial in self.records if trial.is_failure]
 
+    @property
+    def answers(self) -> int:
+        """How many answers were compared, one for each problem and precision."""
+        return sum(trial.answers for trial in self.records)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything in plain types for JSON."""
         return {
             "campaign": self.campaign.identity,
             "trials": len(self.records),
+            "answers": self.answers,
             "became": _counted(self.records),
             "failures": [asdict(trial) for trial in self.failures],
             "first": None if self.first is None else asdict(self.first),
@@ -42,7 +48,8 @@ class Found:
 def show_campaign(found: Found, console: Console) -> None:
     """Print what became of the trials, the failures, and how to see the first one again."""
     counted = ", ".join(f"{count} {became}" for became, count in _counted(found.records).items())
-    say(f"{len(found.records)} trials of {found.campaign.subject}, seed {found.campaign.seed}: {counted}.", console)
+    trials = f"{len(found.records)} trials of {found.campaign.subject}, seed {found.campaign.seed}"
+    say(f"{trials}: {counted}. They had {found.answers} answers.", console)
     for trial in found.failures[:_SHOWN]:
         say(f"trial {trial.number}: {trial.what}: {trial.became}{f', named {trial.name}' * bool(trial.name)}", console)
     if len(found.failures) > _SHOWN:

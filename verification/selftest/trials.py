@@ -28,12 +28,14 @@ from verification.orders import Order
 from verification.report import Report
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
+from verification.verdicts import Verdict
 
 #: What becomes of a subject: named right, named among equals, named wrong, found but not named, undecided, missed; or
 #: a correct one that is passed, or accused. Two faults at once may give every answer of one, or the right ones.
 Fate = Literal["named", "named wrong", "not named", "inconclusive", "survived", "correct", "false alarm",
                "as one", "hidden"]  # fmt: skip
 BAD = ("survived", "false alarm")
+_OF_CORRECT: dict[Verdict, Fate] = {"pass": "correct", "fail": "false alarm", "inconclusive": "inconclusive"}
 
 _SHARING = 10
 
@@ -62,12 +64,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial: which checks caught it, and what it was named first."""
+    """What became of a trial: which checks caught it, what it was named first, and how many answers were compared."""
 
     trial: Trial
     outcome: Fate
     caught_by: tuple[str, ...]
     name: str
+    answers: int = 0
 
 
 def trials(orders: tuple[Order, ...], dtypes: tuple[str, ...], lineup: Lineup | None = None) -> list[Trial]:
@@ -129,7 +132,7 @@ def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> Tri
     became = _outcome(trial, report)
     if became == "survived" and len(trial.faults) == 2 and not _is_shown(trial, standards, lineup):
         became = "hidden"
-    return TrialResult(trial, became, tuple(caught), name)
+    return TrialResult(trial, became, tuple(caught), name, len(report.cases))
 
 
 def _is_shown(trial: Trial, standards: Standards, lineup: Lineup) -> bool:
@@ -158,7 +161,7 @@ def _planted(trial: Trial, lineup: Lineup) -> AnswerFunction:
 
 def _outcome(trial: Trial, report: Report) -> Fate:
     if not trial.faults:
-        return "false alarm" if report.verdict == "fail" else "correct"
+        return _OF_CORRECT[report.verdict]
     if report.verdict != "fail":
         return "survived" if report.verdict == "pass" else "inconclusive"
     if not (report.diagnosis and report.diagnosis[0].convincing):

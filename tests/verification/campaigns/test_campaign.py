@@ -22,8 +22,10 @@ from verification.commands.cli import main
 from verification.faults import CATALOGUE, Fault
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
+from verification.judging.standard import Standards
 from verification.selftest.correct import Variant
 from verification.selftest.lineup import Lineup
+from verification.selftest.trials import Trial
 from verification.selftest.trials import run as try_out
 from verification.testing import Selection, make_corner, make_problem
 
@@ -175,6 +177,23 @@ def test_a_false_alarm_shrinks_to_one_line():
     assert verify(accused.make(1), framework="numpy", kind="problem", problems=[problem]).verdict == "fail"
 
 
+def test_correct_code_alone():
+    """No fault is tried; each trial has two problems of different families and a corner, and as many answers."""
+    campaign = Campaign("correct-code", seed=3)
+    trials = plan_of(campaign)
+    assert {trials.about(number).partition(" (")[0] for number in range(100)} == {"correct"}
+    drawn = [repr(trials.trial(0).problem(Choices(numbers))) for numbers in trials.trial(0).drawn()]
+    assert [line.partition("(")[0] for line in drawn] == ["make_corner", "make_problem", "make_problem"]
+    assert [(one.became, one.answers) for one in Trier(campaign).attempt(range(2))] == [("correct", 3)] * 2
+
+
+def test_correct_code_on_which_nothing_is_decided_is_not_called_correct():
+    """It is inconclusive: rounding could hide a wrong answer."""
+    tiny = make_problem("quadratic", rate=2.0**-60)
+    given = Lineup({}, lambda: [Variant("plain", lambda _: FaultySubject(right))], (tiny,))
+    assert try_out(Trial((), "plain", 1, "float32"), Standards(), given).outcome == "inconclusive"
+
+
 def test_a_wrong_subject(wrong):
     """A subject that is wrong at K ≥ 2 alone is shown at K = 2, with its name; the report is JSON as well."""
     result = command(f"{wrong}:always_one", "--trials", 12, "--jobs", 1, "--json", wrong.parent / "out.json")
@@ -186,6 +205,8 @@ def test_a_wrong_subject(wrong):
     assert found["became"]["wrong"] == len(found["failures"]) > 1
     assert found["trials"] == sum(found["became"].values()) == 12
     assert found["first"]["problem"] in result.output
+    assert found["answers"] == 24  # of each problem one in each precision
+    assert "They had 24 answers." in result.output
 
 
 def test_a_subject_that_is_wrong_in_a_corner(wrong):

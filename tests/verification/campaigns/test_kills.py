@@ -101,7 +101,7 @@ def test_a_campaign_that_is_killed_finds_the_same(tmp_path, nothing_is_left, kil
     undisturbed = Campaign(f"{tmp_path}/subject.py:step", orders=("reptile",), dtypes=("float64",))
     expected = run(InThisProcess(undisturbed), trials, Journal(None, undisturbed))
     written = [trial for line in journal.read_bytes().splitlines()[1:] for trial in json.loads(line)["trials"]]
-    became = {number: (state, name) for number, _, state, name in written}
+    became = {number: (state, name) for number, _, state, name, _ in written}
     assert became == {record.number: (record.became, record.name) for record in expected}
     assert found["became"] == dict(Counter(record.became for record in expected).most_common())
     assert (found["trials"], len(written)) == (trials, trials)
