@@ -12,7 +12,7 @@ from zlib import crc32
 
 from verification.campaigns.campaign import CHUNK, CORRECT, SELF_TEST, Campaign
 from verification.campaigns.choices import Choices
-from verification.judge import subject_of, verify
+from verification.judge import report_on, subject_of
 from verification.judging.separation import is_shown
 from verification.judging.standard import Standards
 from verification.orders import Order
@@ -231,7 +231,7 @@ class _SubjectTrial:
 
     def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
         """Return the verdict, with the first name and the first finding."""
-        report = verify(self.function, problems=problems, standards=standards, **self.options)
+        report = report_on(self.function, problems, standards, **self.options)
         names, findings = report.diagnosis[:1], [finding for case in report.cases for finding in case.findings][:1]
         said = "\n".join(map(str, [*names, *findings]))
         became = _OF_VERDICT[report.verdict]

@@ -48,6 +48,8 @@ class Run:
     measures_growth: bool = False
     #: Whether the level "full" asks corners.
     asks_corners: bool = True
+    #: Whether a report lists the faults that no problem asked would have shown.
+    lists_overlooked: bool = True
     #: β, where subjects return what their variables became by one outer step.
     outer_rate: float | None = None
 
@@ -195,7 +197,8 @@ class Run:
 
     def overlooked(self, tested: Sequence[Standard], left_out: Sequence[str]) -> list[str]:
         """Return the faults that no problem asked would have shown; a whole level shows every one of them."""
-        if self.problems is None and not left_out and "float64" in self.dtypes and self.outer_rate is None:
+        whole = self.problems is None and not left_out and "float64" in self.dtypes and self.outer_rate is None
+        if whole or not self.lists_overlooked:
             return []
         # A fault of the catalogue shows on problems that are no corners, or on none.
         plain = [standard for standard in tested if not suite.is_corner(standard.problem.name)]

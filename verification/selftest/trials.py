@@ -20,7 +20,7 @@ import numpy as np
 from verification.faults import AnswerFunction, Fault
 from verification.faults.question import together
 from verification.faults.subject import FaultySubject
-from verification.judge import run_of, verify
+from verification.judge import report_on, run_of
 from verification.judging.separation import is_shown
 from verification.judging.standard import Standards
 from verification.naming.scaling import is_same_choice
@@ -123,10 +123,9 @@ def run(trial: Trial, standards: Standards, lineup: Lineup | None = None) -> Tri
     """Try one subject of a lineup, on its problems or on those of the trial's level; standards serve the next trial."""
     lineup = lineup or Lineup()
     subject, options = _subject(trial, lineup)
-    report = verify(
-        subject, order=trial.order, dtypes=(trial.dtype,), level=trial.level, problems=lineup.problems,
-        standards=standards, **options,
-    )  # fmt: skip
+    report = report_on(
+        subject, lineup.problems, standards, order=trial.order, dtypes=(trial.dtype,), level=trial.level, **options
+    )
     caught = dict.fromkeys(finding.what for case in report.cases for finding in case.findings)
     name = report.diagnosis[0].name if report.diagnosis else ""
     became = _outcome(trial, report)
