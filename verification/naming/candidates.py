@@ -8,10 +8,10 @@ then two and a factor. A product is held against the cheapest wrong answer first
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, combinations
+from itertools import chain, combinations, permutations
 
 import numpy as np
 
@@ -141,7 +141,20 @@ def scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         (candidate.faults, candidate.detail, candidate.answer)
         for candidate in chain(combining(evidence, order), (one for one, _ in _telling_pairings(evidence, order)))
     )
-    yield from _under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order)))
+    found = list(_under_scales(evidence, telling, order, (bases, under_a_free_scale(evidence, order))))
+    yield from found
+    yield from _equal_pairs(evidence, order, {id_ for candidate in found for id_ in candidate.faults} - SCALES)
+
+
+def _equal_pairs(evidence: Evidence, order: Order, known: Collection[str]) -> Iterator[Candidate]:
+    """Yield the faults that give with a known one, without any factor, what it gives under one."""
+    able = list(combining(evidence, order))
+    for one, other in permutations(able if known else (), 2):
+        if one.faults[0] in known and not is_same_choice(one.faults[0], other.faults[0]):
+            for both in _both(one.answer, other.answer):
+                if evidence.matched_by(both):
+                    ids = tuple(sorted((*one.faults, *other.faults)))
+                    yield Candidate(ids, joined(one.detail, other.detail), both)
 
 
 def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:

@@ -129,7 +129,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         if family.id == "G07" and (explained or not (smaller or family.words.startswith(_EACH_TASK))):
             continue
         value = search(evidence, family)
-        if value is not None:
+        if value is not None and not (family.id == "G10" and abs(value) < _LEAST):  # what never moves is F03 or B12
             yield family.id, f"{family.words} {decimal(value)}", family.make(value)
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
@@ -287,6 +287,8 @@ def search(
 
     def residual(value: float) -> NDArray[Any]:
         predicted = vector(evidence.predict(probe, beside(family.make(value))))
+        if predicted.size != got.size:
+            return np.full_like(got, np.inf)  # at this number a leaf is lost
         return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
 
     distances = []

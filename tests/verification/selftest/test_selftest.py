@@ -25,7 +25,7 @@ from verification.reports.matrix import is_clean, show_matrix, totals
 from verification.selftest.correct import Variant, variants
 from verification.selftest.holes import REASONS, Row, holes, shown
 from verification.selftest.lineup import Lineup
-from verification.selftest.trials import Trial, TrialResult, pair_trials, run, run_all, trials
+from verification.selftest.trials import Trial, TrialResult, pair_trials, run, run_all, sample, trials
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -89,13 +89,46 @@ def test_reptile_that_averages_the_adapted_weights_first_is_right(dtype):
     assert run(trial, STANDARDS).outcome == "correct"
 
 
-def test_pairs_are_a_scale_and_a_structure():
-    """Every structural fault is tried under a sum over tasks and under a factor, and no scale is."""
-    plan = pair_trials(ORDERS)
-    assert {trial.faults[0] for trial in plan} == {"D01", "D11"}
-    structural = {id_ for id_, fault in CATALOGUE.items() if fault.structural}
-    assert {trial.faults[1] for trial in plan} == structural
-    assert not structural & {"D01", "D02", "D11", "G03"}
+def test_pairs_are_two_faults_of_different_choices():
+    """Every two faults are tried that a step can have at once; no two that make one choice, and none that is slow."""
+    plan = pair_trials((1,), ("float64",))
+    assert len(plan) == len(set(plan))
+    pairs = {trial.faults for trial in plan}
+    assert {("B02", "C01"), ("B06", "D03"), ("D01", "G07"), ("D03", "E01"), ("M07", "E01")} <= pairs
+    assert not pairs & {("B02", "B03"), ("C01", "C03"), ("D03", "D12"), ("B06", "E04")}
+    assert not {id_ for pair in pairs for id_ in pair} & {"B05", "G11"}
+
+
+def test_a_sample_of_pairs_has_every_pair_before_one_twice():
+    """A draw is the same for a seed, another for another one, and goes through different faults first."""
+    plan = pair_trials((1,), ("float64",))
+    different = len({trial.faults for trial in plan})
+    drawn = sample(plan, different, 7)
+    assert len({trial.faults for trial in drawn}) == different
+    assert drawn == sample(plan, different, 7) != sample(plan, different, 8)
+    assert set(sample(plan, 10 * len(plan), 7)) == set(plan)
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("faults", "forms", "order", "became"),
+    [
+        (("B06", "D03"), ("", ""), 1, "named"),
+        (("D03", "E01"), ("", ""), 2, "named"),
+        (("D07", "G10"), ("", ""), 1, "named"),
+        (("C06", "D07"), ("", "kept as an axis of length 1"), "reptile", "named"),
+        (("B07", "D12"), ("", "mean of the means over two workers"), "reptile", "named"),
+        (("M07", "G06"), ("the mean over θ, …, φ_K", ""), 1, "named"),
+        (("D11", "G07"), ("", "by value"), "reptile", "named"),
+        (("A03", "A04"), ("", ""), 1, "as one"),
+        (("B11", "D09"), ("not averaged", "through the inner variables"), 1, "hidden"),
+    ],
+)
+def test_what_becomes_of_two_faults(faults, forms, order, became):
+    """Two faults are both named; what gives every answer of one fault, or is right on all problems, is told as that."""
+    problems = on("bilinear", "one-step", "one-task", "mlp-tanh-mse")
+    result = run(Trial(faults, forms[0], order, "float64", beside=forms[1]), STANDARDS, problems)
+    assert result.outcome == became, result
 
 
 # What becomes of a trial
@@ -112,7 +145,7 @@ def test_a_fault_that_is_named():
 def test_a_pair_that_is_named(scale):
     """A pair counts as named where both of its names are told."""
     standards = on("bilinear", "one-task", "logistic-regression")
-    result = run(Trial((scale, "B03"), "", 1, "float64"), STANDARDS, standards)
+    result = run(Trial(("B03", scale), "", 1, "float64"), STANDARDS, standards)
     assert (result.outcome, set(result.name.split(" + "))) == ("named", {scale, "B03"})
 
 
@@ -213,16 +246,23 @@ def test_the_jobs_of_the_command(jobs, monkeypatch):
 
 
 def test_pairs_are_asked_for(monkeypatch):
-    """`--pairs` chooses the trials that it names."""
+    """`--pairs` tries two faults at once, and says how many are named of those that are no single fault."""
     monkeypatch.setenv("COLUMNS", "160")
-    nothing = on()
-    console = Console(width=160, record=True, file=io.StringIO())
-    show_matrix(
-        [run(trial, STANDARDS, replace(nothing, problems=())) for trial in pair_trials((2,))], console, verbose=True
-    )
-    result = command("--pairs", "--order", "2", "--verbose", given=nothing)
-    assert result.exit_code == 0
-    assert result.output == console.export_text()
+    two = Lineup({id_: CATALOGUE[id_] for id_ in ("A03", "B03", "D01")}, _nobody, ("bilinear", "one-step", "one-task"))
+    arguments = ("--pairs", "--order", "1", "--dtype", "float64", "--jobs", "1", "--verbose")
+    result = command(*arguments, given=two)
+    said = " ".join(result.output.split())
+    assert (result.exit_code, "B03 + D01" in said) == (0, True)
+    assert "of 9 times two faults at once, 6 give every answer of one fault and 0 the right ones;" in said
+    assert "of the other 3, 3 are named right (100.0%)" in said
+    few = command(*arguments, "--sample", "2", "--seed", "1", given=two)
+    assert "of 2 times two faults at once" in " ".join(few.output.split())
+
+
+def test_a_sample_is_of_pairs():
+    """`--sample` without `--pairs` is wrong usage."""
+    result = command("--sample", "3", given=None)
+    assert (result.exit_code, "--sample is for --pairs." in result.output) == (2, True)
 
 
 # What the problems show
