@@ -33,7 +33,7 @@ _BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no lon
 _SHARE = 0.25  # of the error of the definition in float32
 _SEED = 20180302
 #: What a question keeps: so many vectors of θ's size, and so many bytes in any case.
-_VECTORS, _KEPT = 4, 2**26
+_VECTORS, _KEPT = 4, 2**25
 _OFF = 8.0  # times an error estimate, which is of the size of the error
 
 
