@@ -24,7 +24,7 @@ from verification.oracles.view import FlatArray, TaskView
 from verification.problems.answers import Answer
 
 SOURCE = "the definition"
-_DRAWS = 4  # of all tasks together
+_DRAWS = 3  # of all tasks together, at least
 #: Relative, by the precision that the definition is worked in: far above its rounding. The largest from which no answer
 #: bends is used, since kinks (ReLU, max pooling) that a disturbance of the size of float32's rounding crosses are
 #: crossed in float32 as well; what bends from all of them has no bound.
