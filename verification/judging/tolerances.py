@@ -32,6 +32,7 @@ FACTOR = 64.0
 _DRAWS = 4
 _DELTA = 2.0**-20  # far above rounding (2⁻⁵³), far below where the response bends
 _SEED = 20180302
+_SMALLEST = 1e-200  # a sum of squares from which those that vanish would be missed in no digit
 _BENT = 2.0**-6  # a relative response this large is no longer proportional to the disturbance
 
 
@@ -42,7 +43,12 @@ def unit_roundoff(dtype: Any) -> float:
 
 def norm(array: Any) -> float:
     """Return the 2-norm of all entries, NaN or infinity where one is; no square overflows or underflows on the way."""
-    sizes = np.abs(np.asarray(array, np.float64)).ravel()
+    entries = np.asarray(array, np.float64).ravel()
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        square = float(entries @ entries)
+    if _SMALLEST < square < 1 / _SMALLEST:
+        return float(np.sqrt(square))
+    sizes = np.abs(entries)
     largest = float(np.max(sizes, initial=0.0))
     # Squares overflow beyond 1e154 and vanish below 1e-162.
     return float(np.linalg.norm(sizes / largest)) * largest if 0 < largest < float("inf") else largest

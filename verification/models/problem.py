@@ -78,12 +78,20 @@ class ModelProblem:
         return np.concatenate([np.ravel(leaves[name]) for name in self.theta]).astype(np.float64)
 
     def mask(self, chosen: tuple[str, ...]) -> FlatArray:
-        """Return 1 on the coordinates of the chosen parameters and 0 on the others."""
+        """Return 1 on the coordinates of the chosen parameters and 0 on the others; one number where all are chosen."""
+        if set(self.theta) <= set(chosen):
+            return self._everywhere(1.0)
         return self.flat({name: np.full(self.shape(name), float(name in chosen)) for name in self.theta})
 
     @property
     def rates(self) -> FlatArray:
         """α of each coordinate; 1 for a parameter that has none, since it does not adapt."""
         rate = self.inner_learning_rate
+        if not isinstance(rate, Mapping) and set(self.theta) <= set(self.adapts):
+            return self._everywhere(float(rate))
         by_name = rate if isinstance(rate, Mapping) else dict.fromkeys(self.theta, rate)
         return self.flat({name: np.full(self.shape(name), float(by_name.get(name, 1.0))) for name in self.theta})
+
+    def _everywhere(self, value: float) -> FlatArray:
+        """Return a number for each coordinate, without the memory of a vector."""
+        return np.broadcast_to(np.float64(value), sum(leaf.size for leaf in self.theta.values()))

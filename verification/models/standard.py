@@ -24,7 +24,7 @@ from verification.oracles.view import FlatArray, TaskView
 from verification.problems.answers import Answer
 
 SOURCE = "the definition"
-_DRAWS = 4  # of all tasks together
+_DRAWS = 3  # of all tasks together, at least
 #: Relative, by the precision that the definition is worked in: far above its rounding. The largest from which no answer
 #: bends is used, since kinks (ReLU, max pooling) that a disturbance of the size of float32's rounding crosses are
 #: crossed in float32 as well; what bends from all of them has no bound.
@@ -33,7 +33,7 @@ _BENT = 2.0**-4  # of the whole gradient: an answer that moves by more is no lon
 _SHARE = 0.25  # of the error of the definition in float32
 _SEED = 20180302
 #: What a question keeps: so many vectors of θ's size, and so many bytes in any case.
-_VECTORS, _KEPT = 4, 2**26
+_VECTORS, _KEPT = 4, 2**25
 _OFF = 8.0  # times an error estimate, which is of the size of the error
 
 

@@ -47,7 +47,10 @@ class Disturbance:
         count = tensor.numel()
         if not self.signs or self.signs[0].numel() < 2 * count:
             size = max(_SIGNS, 2 * count)
-            self.signs[:] = [torch.from_numpy(1 + self.delta * self.rng.choice([-1.0, 1.0], size))]
+            factors = self.rng.integers(0, 2, size, np.int8).astype(np.float64)
+            factors *= 2 * self.delta
+            factors += 1 - self.delta
+            self.signs[:] = [torch.from_numpy(factors)]
         start = int(self.rng.integers(self.signs[0].numel() - count + 1))
         return self.signs[0][start : start + count].reshape(tensor.shape).to(tensor.dtype)
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 #: The first steps of the tables: smaller ones where larger ones meet kinks (ReLU, max pooling).
 _FIRST = tuple(2.0**-k for k in (5, 11, 17, 23, 27))
 _LEVELS = 3
+_NEAR = 2.0**-26  # a step that lies between kinks, if any does
+_CAUTION = 4.0  # an error estimate of differences is one of its size, and no bound
 _SURE = 1e-4  # of the derivative: a doubt that no smaller steps are needed for
 
 Value = NDArray[np.float64]
@@ -21,18 +23,21 @@ def derivative(function: Callable[[float], float | Value], noise: float) -> tupl
 
     Central differences with steps h, h/2 and h/4, extrapolated over the table of Ridders (1982): column m removes the
     error term of order h^(2m), and the entry is taken whose distance to the two it was made of, plus noise / h, is
-    least. Where that is no small part of the derivative, as where steps of 2⁻⁵ meet kinks, h is made smaller.
+    least. Many kinks together look smooth, with another slope than between them: where one difference with a step of
+    2⁻²⁶ does not confirm the derivative, or its error is no small part of it, h is made smaller.
 
     Args:
         function: of ε; it returns a number or a vector.
         noise: how far rounding moves one value of the function.
     """
     best, least = _extrapolated(function, noise, _FIRST[0])
+    near, floor = _central(function, _NEAR), 2 * noise / _NEAR
     for first in _FIRST[1:]:
-        if not least > _SURE * _norm(best):  # a NaN stays to be seen
+        is_confirmed = _norm(best - near) <= _CAUTION * least + floor
+        if is_confirmed and least <= _SURE * _norm(best):
             break
         value, doubt = _extrapolated(function, noise, first)
-        if doubt < least:
+        if doubt < least or not is_confirmed:
             best, least = value, doubt
     return best, least
 
