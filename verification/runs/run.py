@@ -162,14 +162,15 @@ class Run:
     def vectors_for(self, subject: Subject, order: Order) -> list[VectorStandard]:
         """Return the golden vectors to ask: level full asks them those who are called with problems.
 
-        Steps are asked the relations.
+        Steps are asked the relations. Each vector is asked in one precision, the precisions in turn: some frameworks
+        compile for each of them.
         """
         plainly = self.outer_rate is None and self.algorithm.is_plain and subject.kind == "problem"
         if self.level == "quick" or self.problems is not None or not plainly:
             return []
         return [
             vector
-            for vector in standards_of(order)
+            for vector in standards_of(order, in_turn=True)
             if self.precisions(vector) and subject.can(vector.generic) and _has_numbers(subject, vector)
         ]
 

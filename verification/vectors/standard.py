@@ -16,13 +16,17 @@ from verification.vectors.vector import Vector
 
 @dataclass(frozen=True, eq=False)
 class VectorStandard(Standard):
-    """What replies to a golden vector are held against."""
+    """What replies to a golden vector are held against; `in_turn` says that it is asked in one precision alone."""
 
     vector: Vector = field(kw_only=True)
+    in_turn: bool = False
 
     def precisions(self, dtypes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of some precisions that the vector may be run in."""
-        return tuple(dtype for dtype in dtypes if dtype in self.vector.dtypes)
+        """Return those of some precisions that the vector is asked in."""
+        able = tuple(dtype for dtype in dtypes if dtype in self.vector.dtypes)
+        if not able or not self.in_turn:
+            return able
+        return (able[int(self.vector.id[-1], 16) % len(able)],)  # by a digit of the hash that ends the id
 
     def separation(self, dtype: str) -> float:
         """Return how far the nearest fault that the vector kills is, in bounds; each vector kills one."""
@@ -30,8 +34,8 @@ class VectorStandard(Standard):
         return min((bounds for bounds in apart if bounds > MARGIN), default=float("inf"))
 
 
-def standard_of(vector: Vector) -> VectorStandard:
-    """Return what replies to a vector are held against."""
+def standard_of(vector: Vector, *, in_turn: bool = False) -> VectorStandard:
+    """Return what replies to a vector are held against, in all of its precisions or in one."""
     expected = vector.expected
     answer = Answer(float(expected.cost), dict(expected.gradients), dict(expected.adapted))
     truth = Truth("the certified answer", answer, dict.fromkeys(expected.gradients, 0.0))
@@ -41,9 +45,9 @@ def standard_of(vector: Vector) -> VectorStandard:
         adapted={name: vector.moves("adapted", name) for name in expected.adapted},
         sizes={name: norm(leaf) for name, leaf in expected.gradients.items()},
     )
-    return VectorStandard(vector.to_problem(), certified=truth, allowance=moves, vector=vector)
+    return VectorStandard(vector.to_problem(), certified=truth, allowance=moves, vector=vector, in_turn=in_turn)
 
 
-def standards_of(order: Order) -> list[VectorStandard]:
+def standards_of(order: Order, *, in_turn: bool = False) -> list[VectorStandard]:
     """Return the standards of all golden vectors of an order."""
-    return [standard_of(vector) for vector in golden() if BY_STEP[vector.problem["step"]] == order]
+    return [standard_of(vector, in_turn=in_turn) for vector in golden() if BY_STEP[vector.problem["step"]] == order]
