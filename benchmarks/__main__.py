@@ -27,7 +27,7 @@ from benchmarks.workloads import CURVES, EVERY, WORKLOADS, Workload
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
 _OWN, _ONE = "refmaml.compiled", "one thread"
-_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves", "by-hand", "own-model")
+_PARTS = ("ratios", "conditions", "first-calls", "memory", "curves", "by-hand", "own-model", "isolation")
 #: Milliseconds of other work between two steps.
 _GAPS = (0.0, 0.5, 3.0)
 _WEIGHED = ("many-tasks-1024", "many-tasks-16384")
@@ -54,6 +54,7 @@ def main() -> None:
         "curves": {},
         "by hand": {},
         "own model": {},
+        "isolation": {},
     } | results
     if "by-hand" in parts:
         results["by hand"] = by_hand(options.seconds)
@@ -61,6 +62,10 @@ def main() -> None:
         from benchmarks.own_model import own_model
 
         results["own model"] = own_model()
+    if "isolation" in parts:
+        from benchmarks.isolation import isolation
+
+        results["isolation"] = isolation()
     for workload in EVERY:
         if options.only in workload.name:
             for part in parts:

@@ -17,8 +17,8 @@ from verification.verdicts import Verdict
 UNDECLARED = "it does not declare"
 
 
-#: The group of what a program does beside its answers.
-PROTOCOL = "protocol"
+#: The groups of cases: built-in problems, golden vectors, and what a program does beside its answers.
+PROBLEMS, VECTORS, PROTOCOL = "problems", "vectors", "protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Case:
     worst: float
     separation: float
     snippet: str
-    group: str = "problems"
+    group: str = PROBLEMS
     part: str | None = None
 
     @property

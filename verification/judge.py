@@ -68,7 +68,8 @@ def verify(
         algorithm: what it is meant to compute beside plain MAML, such as "adam" or "momentum(0.9)"; by default its
             attribute `algorithm`, where it has one. `verification.algorithms.INGREDIENTS` lists what there is.
         level: "quick" asks problems that together show every fault of the catalogue; "full" asks all of the built-in
-            problems, the quick ones again with other random numbers, and the relations of a step of order 1 or 2.
+            problems, the quick ones again with other random numbers, corners, and the relations of a step of order 1 or
+            2, or the golden vectors of a problem subject.
         seed: makes those other random numbers.
         problems: what to test on instead, without the relations: names of built-in problems, or problems of one's own.
         progress: called before each problem.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -47,6 +49,14 @@ class _Commands(click.Group):
             name = cmd_name.replace("-", "_")
             self.add_command(getattr(import_module(f"verification.commands.{name}"), name))
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where Ctrl-C ends it, the exit code is that of its signal, and not the one of a failure."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. There is no report.", err=True)
+            raise SystemExit(128 + signal.SIGINT) from None
 
 
 @click.group(cls=_Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})

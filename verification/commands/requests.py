@@ -64,7 +64,7 @@ def requests(context: click.Context, name: str, order: str, dtype: str) -> None:
 
 def _refuse_of_vector(context: click.Context, name: str, step: str, order: str, dtype: str) -> None:
     """Refuse a precision that a vector is not for, and an order that is not its own."""
-    from verification.protocol.vector_cases import golden
+    from verification.vectors import golden
 
     dtypes = golden()[name].dtypes
     if dtype not in dtypes:

@@ -36,8 +36,8 @@ class Framework:
     operation by operation takes long. Code that works in a precision runs within `precision`, which is a setting of
     some frameworks; `preamble` has the lines by which a script of its own makes it, by dtype. `cut` takes rows of an
     array, as a view where the framework has views: what is written into a task's batch is written into the whole.
-    `has_views` says whether arrays can be views of others, and `promotes` whether float32 times float64 is float64, and
-    no error.
+    `has_views` says whether arrays can be views of others, `promotes` whether float32 times float64 is float64, and no
+    error, and `has_subnormals` whether it computes with subnormal numbers, and not with 0 in their place.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Framework:
     precision: Callable[[Any], AbstractContextManager[Any]] = _any_precision
     has_views: bool = False
     promotes: bool = True
+    has_subnormals: bool = True
     preamble: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cut: Callable[[Any, slice], Any] = getitem
 

@@ -2,14 +2,16 @@
 
 JAX has float64 only where its setting `jax_enable_x64` is on, and everything that such arrays go through has to run
 with it: what is made or computed outside is cut to float32. So it is on for as long as something in float64 is made,
-computed or asked for, in this thread alone, and otherwise as the user has it. What the judge has compiled runs a few
-times, and most of the time would go into making it fast: JAX leaves that out meanwhile.
+computed or asked for, in this thread alone, and otherwise as the user has it.
+
+Compilation takes most of the time, and is left as the user has it all the same: with `jax_disable_most_optimizations`
+JAX 0.10.2 gives infinity for a right network's gradient on the CPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -39,15 +41,8 @@ def make() -> Framework:
     """
     jax, jnp = optional("jax", "jax"), optional("jax.numpy", "jax")
 
-    @contextmanager
-    def precision(dtype: Any) -> Iterator[None]:
-        before = jax.config.read("jax_disable_most_optimizations")
-        jax.config.update("jax_disable_most_optimizations", True)
-        try:
-            with enable_x64(True) if np.dtype(dtype) == np.float64 else nullcontext():
-                yield
-        finally:
-            jax.config.update("jax_disable_most_optimizations", before)
+    def precision(dtype: Any) -> AbstractContextManager[Any]:
+        return enable_x64(True) if np.dtype(dtype) == np.float64 else nullcontext()
 
     # Each operation that JAX is asked for alone costs a compilation for each shape, and a dispatch of some 20 µs for
     # each call. So arrays are copied and cut by NumPy: JAX may share the memory of what it gets.
@@ -81,4 +76,7 @@ def make() -> Framework:
         found: Arrays = compiled_gradient(cost)(data, variables)
         return found
 
-    return Framework("jax", jnp, array, to_numpy, gradient, compiled, precision, preamble={"float64": _X64}, cut=cut)
+    return Framework(
+        "jax", jnp, array, to_numpy, gradient, compiled, precision, has_subnormals=False, preamble={"float64": _X64},
+        cut=cut,
+    )  # fmt: skip

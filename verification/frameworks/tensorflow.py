@@ -36,4 +36,5 @@ def make() -> Framework:
         found: Arrays = tape.gradient(value, points, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return found
 
-    return Framework("tensorflow", tnp, array, to_numpy, gradient, promotes=False)
+    # Its threads flush subnormal numbers to zero: tsl/platform/denormal.h.
+    return Framework("tensorflow", tnp, array, to_numpy, gradient, promotes=False, has_subnormals=False)

@@ -50,4 +50,8 @@ def problem_of(definition: Json) -> Problem:
 
 @cache
 def _made(name: str, order: Order, spelled: str) -> Problem:
-    return suite.problem(name, order=order, algorithm=algorithm(spelled))
+    if suite.exists(name):
+        return suite.problem(name, order=order, algorithm=algorithm(spelled))
+    from verification.vectors import golden  # many subjects are asked none
+
+    return golden()[name].to_problem()

@@ -105,9 +105,8 @@ class Host(Partner):
         )  # fmt: skip
 
     def greet(self, child: Child) -> None:
-        """Learn what the subject is; its import says nothing of how long a call takes."""
+        """Learn what the subject is."""
         kind, content = self.exchange(child, "import", {})
-        del self._slowest["import"]
         if kind != "result":
             raise MalformedError(f"expected a result, but got {kind}: {shown(content)}")
         other = content.get("refused") or content.get("missing")
@@ -126,6 +125,8 @@ class Host(Partner):
         """
         try:
             self.request("import")
+            # One that is done already takes no time, which says nothing of how long another process needs for it.
+            del self._slowest["import"]
         except ProgramError as error:
             if not self.given_up:
                 self.give_up(f"it cannot be imported: {error}", late=isinstance(error, LateError))

@@ -25,6 +25,7 @@ from verification.judging.tolerances import apart, bound_of_size, norm, over, un
 from verification.problems.levels import cost_of_asking
 from verification.problems.setting import Setting
 from verification.subjects import Reply
+from verification.vectors.standard import VectorStandard
 
 #: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
 #: another factor, which nothing here measures: chosen, not derived.
@@ -44,8 +45,7 @@ _UNUSED = re.compile("allow_unused|not have been used|unused")
 class Observation:
     """One answer: the problem's standard, the precision it was asked in, and how many calls came before.
 
-    `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about. The
-    problem of a golden vector `is_frozen`: nobody asks it again with another number in it.
+    `overwrote` tells whether the subject changed the caller's arrays, and `wrong` what the findings are about.
     """
 
     standard: Standard
@@ -54,12 +54,16 @@ class Observation:
     call: int = 0
     overwrote: bool = False
     wrong: tuple[str, ...] = ()
-    is_frozen: bool = False
 
     @property
     def problem(self) -> Setting:
         """The problem, in float64."""
         return self.standard.problem
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it is a golden vector, which nobody asks again with another number in it."""
+        return isinstance(self.standard, VectorStandard)
 
 
 _OF_CATALOGUE = frozenset(answer for fault in CATALOGUE.values() for answer in fault.variants.values())

@@ -12,7 +12,7 @@ from verification.problems import corners, suite
 from verification.problems.setting import Setting
 
 #: "quick": built-in problems that together show every fault of the catalogue. "full": all built-in problems, the quick
-#: ones again with other random numbers, the corners, and the relations.
+#: ones again with other random numbers, the corners, and the relations, or for problem subjects the golden vectors.
 LEVELS = ("quick", "full")
 QUICK = (
     "quadratic", "logistic-regression", "mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "average",

@@ -67,7 +67,7 @@ class Problem:
     memory: str = "contiguous"
     #: The key chains of variables that stay in float64 where the others are in float32.
     wide: frozenset[str] = frozenset()
-    #: Whether `suite` makes it under this name; a copy with something replaced is no built-in problem any more.
+    #: Whether `suite`, or a golden vector, makes it under this name; a copy with something replaced is none any more.
     is_built_in: bool = field(default=False, init=False)
     #: The family's name of each variable by key chain, in order; then learned rates, by chains that begin with "rates".
     names: Mapping[str, str] = field(init=False, repr=False)
@@ -90,11 +90,15 @@ class Problem:
 
     def __repr__(self) -> str:
         if self.is_built_in:
-            made = f"{self.name!r}, order={self.order!r}, framework={self.framework.name!r}, dtype={str(self.dtype)!r}"
-            made += "" if self.algorithm.is_plain else f", algorithm={self.algorithm.spelled!r}"
-            return f"verification.problem({made})"
+            return self.spelled(self.framework.name, str(self.dtype))
         about = f"{self.num_tasks} tasks, {self.inner_grad_steps} inner steps, {self.framework.name} {self.dtype}"
         return f"<Problem {self.name!r}: order {self.order}, {about}>"
+
+    def spelled(self, framework: str, dtype: str) -> str:
+        """Return Python that makes a built-in problem again in the arrays of a framework."""
+        algorithm = "" if self.algorithm.is_plain else f", algorithm={self.algorithm.spelled!r}"
+        where = f"order={self.order!r}, framework={framework!r}, dtype={dtype!r}{algorithm}"
+        return f"verification.problem({self.name!r}, {where})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # the signature is IPython's
         printer.text(repr(self))  # Hypothesis and IPython would show every field of a dataclass

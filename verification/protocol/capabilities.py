@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
 
 from verification.orders import BY_STEP, DTYPES
 from verification.problems.families import FAMILIES
-from verification.vectors.layout import Json
+from verification.vectors.layout import Json, has_subnormals
 
 STEPS = tuple(BY_STEP)
 #: What a problem may ask beyond the plainest: docs/protocol.md, section "Capabilities".
@@ -38,7 +35,7 @@ class Capabilities:
         ):
             if value not in declared:
                 return f"the {kind} {value}"
-        if "subnormals" in self.without and _has_subnormals(problem, dtype):
+        if "subnormals" in self.without and has_subnormals(problem, dtype):
             return "subnormal numbers"
         lacking = sorted(needs(problem) - self.options)
         return f"the {'option' if len(lacking) == 1 else 'options'} {' and '.join(lacking)}" if lacking else ""
@@ -60,15 +57,3 @@ def needs(problem: Json) -> frozenset[str]:
         "selections": any(set(names) != every for names in (*problem["inner"], *problem["outer"])),
     }
     return frozenset(name for name, wanted in needed.items() if wanted)
-
-
-def _has_subnormals(problem: Json, dtype: str) -> bool:
-    least = float(np.finfo(dtype).tiny)
-    return any(0.0 < abs(float.fromhex(number)) < least for number in _numbers(problem))
-
-
-def _numbers(layout: Json) -> Iterator[str]:
-    yield from layout["rates"].values()
-    for group in ("variables", "support", "query"):
-        for array in (layout[group] or {}).values():
-            yield from array["values"]

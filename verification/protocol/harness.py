@@ -16,9 +16,8 @@ from verification.processes import LateError, limits
 from verification.protocol.capabilities import EVERYTHING, Capabilities
 from verification.protocol.program import Program
 from verification.protocol.subject import subject_of
-from verification.protocol.vector_cases import golden
 from verification.subjects import TIME, ProgramError, SkippedError, ask
-from verification.vectors import to_problem
+from verification.vectors import golden, to_problem
 from verification.vectors.layout import Json, from_array, to_array
 
 #: Zeros of either sign, numbers that are no decimal fractions, and both ends of the range.

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verification.cases import PROTOCOL, UNDECLARED, Case, broken_case
+from verification.cases import PROBLEMS, PROTOCOL, UNDECLARED, VECTORS, Case, broken_case
 from verification.judge import run_of
 from verification.judging.standard import Standard, Standards
-from verification.judging.tolerances import norm
 from verification.missing import with_missing, with_time
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation, is_thin
@@ -18,20 +17,17 @@ from verification.orders import BY_STEP, DTYPES, Order
 from verification.problems import suite
 from verification.processes import limits
 from verification.protocol.capabilities import EVERYTHING, VALUES, Capabilities
-from verification.protocol.misreadings import misreading
 from verification.protocol.program import Program
 from verification.protocol.subject import ProgramSubject, subject_of
-from verification.protocol.vector_cases import golden, observation, vector_case
 from verification.report import Report, conclude
 from verification.runs.run import Progress, Run
-from verification.subjects import ProgramError, Reply, SkippedError, Subject, SubjectError, unanswered
-from verification.vectors import Vector, from_problem
+from verification.subjects import ProgramError, SkippedError, Subject, SubjectError, unanswered
+from verification.vectors import from_problem, golden
+from verification.vectors.standard import VectorStandard, standards_of
 
-_Answered = tuple[Vector, str, Reply]
 #: How the reason begins for which there is no answer to a problem that a program does not want to do.
 _SKIPPED = "the program skipped it:"
 _MOST_SKIPPED = 0.5  # of the problems that it declares to do: a pass says what it says of most of them
-_EVIDENCE = 24  # vectors that are held against the catalogue, beside the built-in problems that were answered
 
 
 def verify_program(
@@ -124,13 +120,22 @@ def _listed(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Item:
-    """One thing to ask a program: a built-in problem, by its standard, or a vector."""
+    """One thing to ask a program: a problem in a precision, with the group that it is of."""
 
-    name: str
-    order: Order
+    standard: Standard
     dtype: str
-    standard: Standard | None = None
-    vector: Vector | None = None
+
+    @property
+    def name(self) -> str:
+        return self.standard.problem.name
+
+    @property
+    def order(self) -> Order:
+        return self.standard.problem.order
+
+    @property
+    def group(self) -> str:
+        return VECTORS if isinstance(self.standard, VectorStandard) else PROBLEMS
 
 
 @dataclass
@@ -143,7 +148,6 @@ class _Work:
     cases: list[Case] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
-    answered: list[_Answered] = field(default_factory=list)
 
     @property
     def has_failed(self) -> bool:
@@ -151,21 +155,14 @@ class _Work:
 
     def plan(self, orders: list[Order], vectors: bool) -> list[_Item]:
         """Return what to ask, each problem and vector in every precision."""
-        found = [
-            _Item(name=standard.problem.name, order=order, dtype=dtype, standard=standard)
-            for order in orders
-            for standard in self.run.standards_of(order)
+        problems = [standard for order in orders for standard in self.run.standards_of(order)]
+        frozen = [standard for order in orders for standard in standards_of(order)] if vectors else []
+        return [
+            _Item(standard=standard, dtype=dtype)
+            for standard in (*problems, *frozen)
             if self._can(standard.problem.name, from_problem(standard.generic))
-            for dtype in self.run.dtypes
+            for dtype in self.run.precisions(standard)
         ]
-        if not vectors:
-            return found
-        for vector in golden():
-            order = BY_STEP[vector.problem["step"]]
-            if order in orders and self._can(vector.id, vector.problem):
-                dtypes = [dtype for dtype in self.run.dtypes if dtype in vector.dtypes]
-                found += [_Item(name=vector.id, order=order, dtype=dtype, vector=vector) for dtype in dtypes]
-        return found
 
     def _can(self, name: str, layout: dict[str, Any]) -> bool:
         if self.families and layout["family"] not in self.families:
@@ -181,26 +178,16 @@ class _Work:
         shell = snippet(self.subject.name, item.name, item.order, item.dtype)
         if self.subject.program.given_up:
             finding = unanswered(self.subject.program.unsent(), "program")
-            group = "vectors" if item.vector else "problems"
-            case = broken_case(item.name, item.order, item.dtype, finding, snippet=shell, group=group)
+            case = broken_case(item.name, item.order, item.dtype, finding, snippet=shell, group=item.group)
             self.cases.append(case)
             return
         try:
-            case = self._answered_case(item)
+            case, observations = self.run.case(self.subject, item.standard, item.dtype)
         except SkippedError as skipped:
             self.left_out[item.name] = f"{_SKIPPED} {skipped}"
             return
+        self.observations += observations
         self.cases.append(replace(case, snippet=shell))
-
-    def _answered_case(self, item: _Item) -> Case:
-        if item.standard is not None:
-            case, observations = self.run.case(self.subject, item.standard, item.dtype)
-            self.observations += observations
-        else:
-            assert item.vector is not None  # an item has one of the two
-            case, reply = vector_case(self.subject, item.vector, item.order, item.dtype, self.run.declared)
-            self.answered.append((item.vector, item.dtype, reply))
-        return case
 
     def report(self, orders: list[Order]) -> Report:
         """Name the mistakes, stop the program, and conclude."""
@@ -218,7 +205,7 @@ class _Work:
         report = conclude(self.subject, self.cases, names, [], left_out, overlooked, conditions)
         report = replace(
             report, kind="program", framework=program.language, why_left_out=dict(self.left_out), growth=grown,
-            notes=[] if self.has_failed else self._not_shown(orders),
+            notes=[] if self.has_failed else self.run.not_shown(self._tested),
         )  # fmt: skip
         report = with_missing(_with_skipped(report), program)
         if complaint:
@@ -232,68 +219,26 @@ class _Work:
         """
         if self.has_failed:
             return []
-        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems" and not case.is_late}
-        standards = [standard for order in orders for standard in self.run.standards_of(order)]
-        tested = [standard for standard in standards if (standard.problem.name, standard.problem.order) in answered]
-        left_out = [standard.problem.name for standard in standards if standard not in tested]
-        overlooked = self.run.overlooked(tested, left_out) if tested else []
-        killed = {fault.split("/")[0] for vector, dtype, _ in self.answered for fault in vector.kills[dtype]}
-        return [fault for fault in overlooked if fault not in killed]
+        tested = self._tested
+        problems = [standard for order in orders for standard in self.run.standards_of(order)]
+        left_out = [standard.problem.name for standard in problems if standard not in tested]
+        return self.run.overlooked(tested, left_out) if tested else []
 
-    def _not_shown(self, orders: list[Order]) -> list[str]:
-        """Say under which conditions a full run asked no built-in problem: a program is asked no corners."""
-        answered = {(case.problem, case.order) for case in self.cases if case.group == "problems" and not case.is_late}
-        standards = [standard for order in orders for standard in self.run.standards_of(order)]
-        able = [(self.subject, one) for one in standards if (one.problem.name, one.problem.order) in answered]
-        return [f"{note} Golden vectors may have some." for note in self.run.not_shown(able)] if able else []
+    @property
+    def _tested(self) -> list[Standard]:
+        """What was answered in time, orders and vectors apart."""
+        late = {(case.problem, case.order) for case in self.cases if case.is_late}
+        answered = dict.fromkeys(one.standard for one in self.observations)
+        return [one for one in answered if (one.problem.name, one.problem.order) not in late]
 
     def _names(self, order: Order) -> list[Diagnosis]:
         """Name the mistake from the built-in problems and the vectors: a name agrees with both."""
         if not any(case.verdict == "fail" and case.order == order for case in self.cases):
             return []
-        if found := self._misreading(order):
-            return [found]
         mine = [observation for observation in self.observations if observation.problem.order == order]
-        mine += self._seen_on_vectors(order)
         if self.subject.program.given_up:  # it cannot be asked again, which telling a family takes
             return diagnose(mine, order, self.run.declared) if mine and not is_thin(mine) else []
         return self.run.name(self.subject, order, self.cases, mine)
-
-    def _misreading(self, order: Order) -> Diagnosis | None:
-        """Return the mistake in reading that explains all that is wrong, where vectors alone are."""
-        failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail" and case.order == order}
-        wrong = [item for item in self.answered if (item[0].id, item[1]) in failed]
-        return misreading(wrong) if len(wrong) == len(failed) else None
-
-    def _seen_on_vectors(self, order: Order) -> list[Observation]:
-        """Return answers to vectors, wrong ones of all kinds, and right ones that refute as many faults as can be."""
-        failed = {(case.problem, case.dtype) for case in self.cases if case.verdict == "fail"}
-        mine = [item for item in self.answered if _is_evidence(item[0], order) and item[2].returned]
-        mine = [item for item in mine if item[1] == "float64"] or mine  # single precision decides nothing beside it
-        wrong = [item for item in mine if (item[0].id, item[1]) in failed]
-        right = [item for item in mine if (item[0].id, item[1]) not in failed]
-        some = wrong[:: max(1, -(-len(wrong) // (_EVIDENCE // 2)))]
-        return [observation(*item) for item in (*some, *_refuting(right, _EVIDENCE // 2))]
-
-
-def _refuting(right: list[_Answered], most: int) -> list[_Answered]:
-    """Return those right answers first that differ from what the most faults give, beyond those chosen before."""
-    chosen: list[_Answered] = []
-    left, refuted = list(right), set[str]()
-    while left and len(chosen) < most:
-        best = max(left, key=lambda item: len(set(item[0].kills[item[1]]) - refuted))
-        left.remove(best)
-        chosen.append(best)
-        refuted |= set(best[0].kills[best[1]])
-    return chosen
-
-
-def _is_evidence(vector: Vector, order: Order) -> bool:
-    """Return whether a vector is of an order, its rates are not 0, and its numbers can be squared."""
-    if not all(float.fromhex(rate) for rate in vector.problem["rates"].values()):
-        return False  # faults of the rate are told by their factor
-    sizes = [norm(leaf) for leaf in vector.expected.gradients.values()]
-    return BY_STEP[vector.problem["step"]] == order and all(not size or 1e-100 < size < 1e100 for size in sizes)
 
 
 def _with_skipped(report: Report) -> Report:

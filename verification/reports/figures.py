@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from html import escape
 from itertools import pairwise
 
-from verification.cases import Case
+from verification.cases import VECTORS, Case
 from verification.naming.growth import Growth
 
 _ROW = 20  # pixels
@@ -87,7 +87,7 @@ def growth_figure(growth: Growth) -> str:
 
 def _row(case: Case) -> str:
     """Return what the cases of a row share: golden vectors of an order have one together."""
-    words = ["golden vectors" if case.group == "vectors" else case.problem, f"order {case.order}"]
+    words = ["golden vectors" if case.group == VECTORS else case.problem, f"order {case.order}"]
     return ", ".join([*words, *([case.part] if case.part else [])])
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from verification.cases import PROTOCOL, UNDECLARED, Case, distinct
+from verification.cases import PROTOCOL, UNDECLARED, VECTORS, Case, distinct
 from verification.naming.wording import Diagnosis
 from verification.report import Part, Report
 from verification.reports.tables import print_table, say
@@ -238,7 +238,7 @@ def _show_problems(report: Report, console: Console) -> None:
 
 
 def _is_vector(case: Case) -> bool:
-    return case.group == "vectors"
+    return case.group == VECTORS
 
 
 def _row(case: Case) -> tuple[str, str, str]:

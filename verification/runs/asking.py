@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification.cases import Case, verdict_on
+from verification.cases import PROBLEMS, VECTORS, Case, verdict_on
 from verification.judging.comparison import compare, differences
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
@@ -49,7 +49,7 @@ def ask(
     case = Case(
         problem=standard.problem.name, order=standard.problem.order, dtype=dtype,
         verdict=verdict_on(findings, separation), findings=findings, worst=worst, separation=separation,
-        snippet=snippet(subject, standard.problem, dtype),
+        snippet=snippet(subject, standard.problem, dtype), group=VECTORS if observations[0].is_frozen else PROBLEMS,
     )  # fmt: skip
     return case, observations
 
@@ -61,19 +61,11 @@ def _observation(
     return Observation(standard, dtype, reply, call=call, overwrote=bool(changes), wrong=wrong)
 
 
-def _declaration(problem: Setting) -> str:
-    """Return the keyword of a problem whose step is declared to compute more than plain MAML."""
-    if not isinstance(problem, Problem) or problem.algorithm.is_plain:
-        return ""
-    return f", algorithm={problem.algorithm.spelled!r}"
-
-
 def snippet(subject: Subject, problem: Setting, dtype: str) -> str:
     """Return Python that asks the subject the problem again."""
     made = (
-        f"verification.problem({problem.name!r}, order={problem.order!r}, framework={subject.framework!r}, "
-        f"dtype={dtype!r}{_declaration(problem)})"
-        if problem.is_built_in
+        problem.spelled(subject.framework, dtype)
+        if isinstance(problem, Problem) and problem.is_built_in
         else f"...  # your own {problem.name!r}, then .native({subject.framework!r}, {dtype!r})"
     )
     rate = problem.outer_learning_rate

@@ -11,6 +11,7 @@ import numpy as np
 from verification.algorithms import PLAIN, Algorithm
 from verification.cases import Case, Related
 from verification.frameworks import FRAMEWORKS
+from verification.frameworks import framework as framework_named
 from verification.isolation.asking import relations_of
 from verification.judging.conditions import unmet
 from verification.judging.conventions import Declared
@@ -19,7 +20,9 @@ from verification.judging.separation import overlooked
 from verification.judging.standard import DECIDES, Standard, Standards
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Observation, is_thin
+from verification.naming.frozen import telling
 from verification.naming.growth import Growth, family, growth
+from verification.naming.misreadings import misreading
 from verification.naming.wording import Diagnosis, several
 from verification.orders import Order
 from verification.problems import levels, suite
@@ -29,6 +32,8 @@ from verification.report import Conditions, Report, conclude
 from verification.runs.asking import AGAIN, ask
 from verification.runs.reading_back import read_back
 from verification.subjects import Subject, SubjectError
+from verification.vectors.layout import has_subnormals
+from verification.vectors.standard import VectorStandard, standards_of
 
 #: Called with (problems done, problems in all, the problem's name) before each problem and once at the end.
 Progress = Callable[[int, int, str], None]
@@ -76,6 +81,8 @@ class Run:
                 "what an algorithm is for, and without --problem the level has problems for every order."
             )
         able = [(subject, standard) for subject, standard in plan if subject.can(standard.generic)]
+        frozen = [(subject, vector) for subject, order in subjects for vector in self.vectors_for(subject, order)]
+        asked = [*able, *frozen]
         for subject in {id(subject): subject for subject, _ in able}.values():
             subject.require_signatures([standard.generic for other, standard in able if other is subject])
         unable = self.unfit(able)
@@ -84,8 +91,8 @@ class Run:
         show = progress or (lambda *_: None)
         cases: list[Case] = []
         observations: list[Observation] = []
-        for index, (subject, standard) in enumerate(able):
-            show(index, len(able), standard.problem.name)
+        for index, (subject, standard) in enumerate(asked):
+            show(index, len(asked), standard.problem.name)
             for dtype in self.precisions(standard):
                 case, answers = self.case(subject, standard, dtype)
                 cases.append(case)
@@ -94,25 +101,26 @@ class Run:
         if self.outer_rate is None:
             cases, rounding = read_back(cases, observations, self.declared, own=subjects[0][0].is_own)
         failed = any(case.verdict == "fail" for case in cases)
-        show(len(able), len(able), "naming the mistake" if failed else "done" if self.level == "quick" else "relations")
+        left = "naming the mistake" if failed else "done" if self.level == "quick" else "relations"
+        show(len(asked), len(asked), left)
         names = [name for subject, order in subjects for name in self.name(subject, order, cases, observations)]
         related = [result for subject, order in subjects for result in self._related(subject, order)]
         left_out = [standard.problem.name for subject, standard in plan if not subject.can(standard.generic)]
         late = [case.problem for case in cases if case.is_late]
-        tested = [standard for _, standard in able if standard.problem.name not in late]
+        tested = [standard for _, standard in asked if standard.problem.name not in late]
         missed = self.overlooked(tested, [*left_out, *late])
         report = conclude(subjects[0][0], cases, names, related, left_out, missed, self.conditions)
         said = [*rounding, *remarks(cases, observations, names, self.declared)]
         reason = f"{report.reason}{_caution(subjects[0][0], observations)}{self._hidden(able)}"
         growth = self.growth_of(subjects, cases, observations)
-        notes = [] if failed else self.not_shown(able)
+        notes = [] if failed else self.not_shown([standard for _, standard in asked])
         return replace(report, reason=reason, growth=growth, remarks=said, notes=notes)
 
-    def not_shown(self, able: Sequence[tuple[Subject, Standard]]) -> list[str]:
+    def not_shown(self, tested: Sequence[Standard]) -> list[str]:
         """Say under which conditions a full run asked no problem."""
         if self.level == "quick" or self.problems is not None:
             return []
-        said = unmet([(standard, dtype) for _, standard in able for dtype in self.precisions(standard)])
+        said = unmet([(standard, dtype) for standard in tested for dtype in self.precisions(standard)])
         return [said] if said else []
 
     def unfit(self, able: Sequence[tuple[Subject, Standard]]) -> str:
@@ -153,6 +161,21 @@ class Run:
         """Return what to ask a subject of an order: as it declares, with all variables used, or corners plainly."""
         return [self._as_declared(subject, standard, order) for standard in self.standards_of(order)]
 
+    def vectors_for(self, subject: Subject, order: Order) -> list[VectorStandard]:
+        """Return the golden vectors to ask: level full asks them those who are called with problems.
+
+        Steps are asked the relations. Each vector is asked in one precision, the precisions in turn: some frameworks
+        compile for each of them.
+        """
+        plainly = self.outer_rate is None and self.algorithm.is_plain and subject.kind == "problem"
+        if self.level == "quick" or self.problems is not None or not plainly:
+            return []
+        return [
+            vector
+            for vector in standards_of(order, in_turn=True)
+            if self.precisions(vector) and subject.can(vector.generic) and _has_numbers(subject, vector)
+        ]
+
     def _as_declared(self, subject: Subject, standard: Standard, order: Order) -> Standard:
         if not standard.problem.is_built_in:
             return standard
@@ -172,6 +195,8 @@ class Run:
 
     def precisions(self, standard: Standard) -> tuple[str, ...]:
         """Return the precisions to test a problem in."""
+        if isinstance(standard, VectorStandard):
+            return standard.precisions(self.dtypes)
         if self.algorithm.is_plain:
             return levels.precisions(standard.problem, self.dtypes)
         return tuple(dtype for dtype in self.dtypes if standard.separation(dtype) >= DECIDES)
@@ -200,15 +225,22 @@ class Run:
         whole = self.problems is None and not left_out and "float64" in self.dtypes and self.outer_rate is None
         if whole or not self.lists_overlooked:
             return []
+        vectors = [standard for standard in tested if isinstance(standard, VectorStandard)]
+        killed = {
+            fault.split("/")[0]
+            for standard in vectors
+            for dtype in self.precisions(standard)
+            for fault in standard.vector.kills[dtype]
+        }
         # A fault of the catalogue shows on problems that are no corners, or on none.
-        plain = [standard for standard in tested if not suite.is_corner(standard.problem.name)]
+        plain = [one for one in tested if one not in vectors and not suite.is_corner(one.problem.name)]
         by_order = groupby(plain, key=lambda standard: standard.problem.order)
         missed = [
             fault
             for order, standards in by_order
             for fault in overlooked([(standard, dtype) for standard in standards for dtype in self.dtypes], order)
         ]
-        return list(dict.fromkeys(missed))
+        return [fault for fault in dict.fromkeys(missed) if fault not in killed]
 
     def _related(self, subject: Subject, order: Order) -> list[Related]:
         """Ask a step the relations: they change the costs, which a problem subject is not called with."""
@@ -239,11 +271,10 @@ class Run:
         if all(finding.what == "dtype" for case in failing for finding in case.findings):
             return []  # the numbers are right, and a finding says what is not
         mine = [observation for observation in observations if observation.problem.order == order]
-        plain = [one for one in mine if not suite.is_corner(one.problem.name)]
-        if len(plain) < len(mine):
-            if not any(one.wrong for one in plain):
-                return [several("only answers to corners are wrong")]
-            mine = plain  # on which every fault of the catalogue shows
+        outside = _outside_the_catalogue(failing, mine)
+        if outside is not None:
+            return [outside]
+        mine = _evidence(mine)
         # Either a remark says what is wrong, and the numbers are right; or most answers are missing.
         if form_alone(mine, self.declared) or is_thin(mine):
             return []
@@ -256,6 +287,29 @@ class Run:
         if any(finding.what == "second call" for case in failing for finding in case.findings):
             return [replace(diagnosis, evidence=f"{diagnosis.evidence}; {AGAIN}") for diagnosis in found]
         return found
+
+
+def _outside_the_catalogue(failing: Sequence[Case], observations: Sequence[Observation]) -> Diagnosis | None:
+    """Return what is told where a mistake in reading explains all wrong answers, or all of them are to corners."""
+    wrong = [one for one in observations if one.wrong]
+    if {(one.problem.name, one.dtype) for one in wrong} != {(case.problem, case.dtype) for case in failing}:
+        return None  # something was not answered
+    if all(suite.is_corner(one.problem.name) for one in wrong):
+        return several("only answers to corners are wrong")
+    return misreading(wrong)
+
+
+def _evidence(observations: Sequence[Observation]) -> list[Observation]:
+    """Return the answers to hold against the catalogue: every fault of it shows on problems that are no corners."""
+    plain = [one for one in observations if not one.is_frozen and not suite.is_corner(one.problem.name)]
+    return plain + telling([one for one in observations if one.is_frozen])
+
+
+def _has_numbers(subject: Subject, standard: VectorStandard) -> bool:
+    """Return whether a subject's framework computes with the numbers of a vector."""
+    if framework_named(subject.framework).has_subnormals:
+        return True
+    return not any(has_subnormals(standard.vector.problem, dtype) for dtype in standard.vector.dtypes)
 
 
 def _caution(subject: Subject, observations: Sequence[Observation]) -> str:

@@ -284,8 +284,7 @@ def number_of(to_numpy: Callable[[Any], NDArray[Any]], value: Any) -> NDArray[An
         array = to_numpy(value)
     except Exception as error:
         return f"{type(value).__name__}, which is not an array: its conversion raised {described(error)}"
-    if np.issubdtype(array.dtype, np.timedelta64):  # which NumPy counts among the integers
-        return f"{type(value).__name__} of dtype {array.dtype}"
-    if np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer):
-        return array
-    return f"{type(value).__name__} of dtype {array.dtype}"
+    if np.ma.is_masked(value):  # the conversion has numbers there that are none
+        return f"{type(value).__name__} with masked entries"
+    # A letter for each kind: NumPy counts times among the integers.
+    return array if array.dtype.kind in "fiu" else f"{type(value).__name__} of dtype {array.dtype}"

@@ -6,7 +6,7 @@ faults; `check` runs one through a step with the interface of `refmaml.fomaml_st
 
 from verification.vectors.layout import from_problem, to_problem
 from verification.vectors.matrix import KillMatrix, kill_matrix
-from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, load
+from verification.vectors.reader import DATA, SCHEMAS, VectorsError, VectorSet, golden, load
 from verification.vectors.vector import Expected, Vector, check
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "VectorsError",
     "check",
     "from_problem",
+    "golden",
     "kill_matrix",
     "load",
     "to_problem",

@@ -5,7 +5,9 @@ Numbers are C99 hex floats in strings, arrays are flat with their shape, selecti
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,9 +21,22 @@ from verification.problems.problem import Problem
 from verification.problems.trees import leaves
 
 Json: TypeAlias = dict[str, Any]
-Shapes: TypeAlias = dict[str, tuple[int, ...]]
+Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 
 _EMPTY = ("inner_only", "vector", "matrix", "outer_only")  # a quadratic's variables: an absent one has no entries
+
+
+def has_subnormals(layout: Json, dtype: str) -> bool:
+    """Return whether some number of a problem is subnormal in a precision."""
+    least = float(np.finfo(dtype).tiny)
+    return any(0.0 < abs(float.fromhex(number)) < least for number in _numbers(layout))
+
+
+def _numbers(layout: Json) -> Iterator[str]:
+    yield from layout["rates"].values()
+    for group in ("variables", "support", "query"):
+        for array in (layout[group] or {}).values():
+            yield from array["values"]
 
 
 def hex_float(number: float) -> str:
@@ -60,7 +75,7 @@ def to_problem(
     rows = len(next(iter(support.values())))
     problem = Problem(
         name=name,
-        family=family(layout["family"], shapes),
+        family=family(layout["family"], tuple(shapes.items())),
         nest={variable: variable for variable in variables},
         batch={"support": support, "query": query},
         variables=variables,
@@ -80,16 +95,21 @@ def to_problem(
     return problem.native(framework_name, dtype)
 
 
+@cache
 def family(name: str, shapes: Shapes) -> Family:
-    """Return a documented family for variables of these shapes; a gain that is absent counts as 0."""
+    """Return a documented family for variables of these shapes; a gain that is absent counts as 0.
+
+    It is one for all problems of these shapes: some frameworks compile its costs.
+    """
     if name not in FAMILIES:
         raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, but got {name!r}.")
     made = FAMILIES[name]()
-    known = {name: shapes[name] for name in made.shapes if name in shapes}
-    if set(known) != set(shapes):
+    given = dict(shapes)
+    known = {variable: given[variable] for variable in made.shapes if variable in given}
+    if set(known) != set(given):
         takes = ", ".join(made.shapes)
-        raise ValueError(f"variables: expected some of {takes} for {name}, but got {', '.join(shapes)}.")
-    absent = tuple(name for name in made.shapes if name not in shapes)
+        raise ValueError(f"variables: expected some of {takes} for {name}, but got {', '.join(given)}.")
+    absent = tuple(variable for variable in made.shapes if variable not in given)
     return replace(
         made,
         shapes=known,

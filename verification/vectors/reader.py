@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,12 @@ def load(folder: Path | str = DATA) -> VectorSet:
         )
     errata = _parsed(_bytes(folder / "errata.json"), folder / "errata.json")["errata"]
     return VectorSet(manifest, errata, {identity: by_id[identity] for identity in listed})
+
+
+@cache
+def golden() -> VectorSet:
+    """Return the golden vectors of the package, read once."""
+    return load()
 
 
 _REPAIR = "Install the package again, or export the vectors again with: refmaml vectors export DIR"

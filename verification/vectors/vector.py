@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.judging.tolerances import ends_over_rate, norm
+from verification.judging.tolerances import bound_of_size, ends_over_rate, norm
 from verification.problems.problem import Problem
 from verification.subjects.reply import Reply, read
 from verification.vectors.layout import Json, to_array, to_problem
 
-FACTOR = 64
+_LEAST = float(np.finfo(np.float64).smallest_subnormal)
 Part: TypeAlias = Literal["cost", "gradients", "adapted"]
 Arrays: TypeAlias = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class VectorProblem(Problem):
+    """The problem of a golden vector, by its id."""
+
+    def spelled(self, framework: str, dtype: str) -> str:
+        """Return Python that makes it again in the arrays of a framework."""
+        return f"verification.vectors.load()[{self.name!r}].to_problem({framework!r}, {dtype!r})"
 
 
 @dataclass(frozen=True)
@@ -81,14 +90,17 @@ class Vector:
         """Return how far a right answer may be off in the 2-norm: 64 max(u κ ‖x‖, η), and 0 where κ is 0.
 
         u is the unit roundoff of `dtype`; η its smallest subnormal number, which counts for subnormal answers alone.
-        A gradient of Reptile has the rounding of the two ends of its displacement: 64 u ‖θ/α‖ at least.
         """
-        kappa, info = self.condition(part, name), np.finfo(dtype)
+        return bound_of_size(self.moves(part, name), dtype)
+
+    def moves(self, part: Part, name: str | None = None) -> float:
+        """Return κ ‖x‖, how far a part moves per unit of relative change on the way; x may be too small for a double.
+
+        A gradient of Reptile has the rounding of the two ends of its displacement: ‖θ/α‖ at least.
+        """
         value = self.expected.cost if name is None else getattr(self.expected, part)[name]
-        moves = kappa * norm(value)
-        if part == "gradients" and name in self._ends:
-            moves = max(moves, self._ends[name])
-        return FACTOR * max(float(info.eps) / 2 * moves, float(info.smallest_subnormal)) if kappa or moves else 0.0
+        found = self.condition(part, name) * max(norm(value), _LEAST)
+        return max(found, self._ends[name]) if part == "gradients" and name in self._ends else found
 
     @cached_property
     def _ends(self) -> dict[str, float]:
@@ -96,7 +108,10 @@ class Vector:
 
     def to_problem(self, framework: str = "autograd", dtype: str = "float64") -> Problem:
         """Return the problem in the arrays of a framework, to call a step or a subject with."""
-        return to_problem(self.problem, name=self.id, framework_name=framework, dtype=dtype)
+        plain = to_problem(self.problem, name=self.id)
+        found = VectorProblem(**{entry.name: getattr(plain, entry.name) for entry in fields(plain) if entry.init})
+        object.__setattr__(found, "is_built_in", True)
+        return found.native(framework, dtype)
 
     def findings(self, reply: Reply, dtype: str = "float64") -> list[str]:
         """Return a sentence for each part of an answer that is not within its bound."""

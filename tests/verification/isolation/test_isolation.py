@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import implementations
@@ -24,9 +25,12 @@ from verification.isolation.asking import relations_of
 from verification.isolation.carrying import pack_array, packed, unpack_array, unpacked
 from verification.isolation.host import Host
 from verification.isolation.subject import IsolatedSubject
+from verification.judge import run_of
+from verification.problems import levels
 from verification.processes import MalformedError
 from verification.report import conclude
-from verification.subjects import SubjectError
+from verification.subjects import Subject, SubjectError
+from verification.vectors import golden
 
 HERE = Path(__file__).parents[1]
 ASKED = {"framework": "numpy", "dtypes": ("float64",), "problems": ("no-steps",)}
@@ -103,6 +107,75 @@ def test_a_late_answer_leaves_the_verdict_open(tmp_path: Path) -> None:
     assert f"1 of 2 answers is missing. The cause: {cause}. This says nothing of the algorithm." in report.reason
     assert report.reason.endswith("such as --timeout 4.")
     assert "no-steps" not in report.overlooked
+
+
+LATE_TWICE = f"""
+import os, sys; sys.path.insert(0, {str(HERE / "isolation")!r})
+from hostile_subjects import held, right, time
+if os.path.exists("hung"):
+    held(); time.sleep(1000)
+def subject(problem):
+    if problem.name == "one-task":
+        open("hung", "w").close(); held(); time.sleep(1000)
+    return right(problem)
+"""
+
+
+@pytest.mark.once
+def test_an_import_after_a_late_answer_has_its_whole_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_vain: list[float]
+) -> None:
+    """The first import was done when it was asked for, which is no measure of how long a second one takes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(LATE_TWICE, "utf-8")
+    request = {**ASKED, "kind": "problem", "problems": ("no-steps", "one-task", "five-steps")}
+    verify("mine.py:subject", isolated=True, timeout=5.0, **request)
+    assert in_vain == [5.0, 5.0]
+
+
+#: Code that is right where problems have few steps, as all built-in ones do.
+AT_MOST_TEN = f"""
+import dataclasses, sys; sys.path.insert(0, {str(HERE)!r})
+import implementations
+def subject(problem):
+    steps = min(problem.inner_grad_steps, 10)
+    return implementations.numpy_subject(dataclasses.replace(problem, inner_grad_steps=steps))
+"""
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_level_full_asks_a_problem_subject_the_golden_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolated: bool
+) -> None:
+    """A step that stops at ten inner steps fails on vectors alone; the report says where, and Python asks one again."""
+    monkeypatch.setattr(levels, "names", lambda *_: ["quadratic", "seven-steps"])
+    (tmp_path / "mine.py").write_text(AT_MOST_TEN, "utf-8")
+    request = {"framework": "numpy", "dtypes": ("float64",), "isolated": isolated}
+    report = verify(f"{tmp_path / 'mine.py'}:subject", level="full", **request)
+    steps = {vector.id: vector.problem["steps"] for vector in golden()}
+    assert {(case.group, steps[case.problem]) for case in report.failing} == {("vectors", 20)}
+    assert len([case for case in report.cases if case.group == "vectors"]) > 80
+    assert "Right wherever K ≤ 7, and wrong wherever K ≥ 20." in report.remarks
+    found: dict[str, object] = {}
+    exec(report.failing[0].snippet.replace("print(subject(problem))", "answer = subject(problem)"), found)
+    assert isinstance(found["answer"], tuple)
+    quick = verify(f"{tmp_path / 'mine.py'}:subject", **request)
+    assert (quick.verdict, {case.group for case in quick.cases}) == ("pass", {"problems"})
+
+
+def test_a_framework_is_not_asked_numbers_that_it_does_not_compute_with() -> None:
+    """XLA and TensorFlow flush subnormal numbers to zero, which is no mistake of a subject."""
+    run = run_of(("float64", "float32"), (), "full", 0)
+
+    def asked(framework: str) -> set[str]:
+        subject = Subject(implementations.numpy_subject, "problem", framework, "")
+        return {vector.problem.name for vector in run.vectors_for(subject, 1)}
+
+    assert any("subnormal" in name for name in asked("numpy"))
+    if find_spec("jax"):
+        left_out = asked("numpy") - asked("jax")
+        assert left_out
+        assert all("subnormal" in name for name in left_out)
 
 
 LATE_STEP = """
@@ -237,5 +310,5 @@ def test_a_signal_leaves_nothing_running(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         running.send_signal(number)
-        assert running.wait(PATIENCE) == (1 if number == signal.SIGINT else 128 + number)
+        assert running.wait(PATIENCE) == 128 + number
     assert nothing_is_left() == []

@@ -49,7 +49,7 @@ SAID = {
     "truths for a leaf": "but it is ndarray of dtype bool",
     "times for a leaf": "but it is ndarray of dtype timedelta64[s]",
     "a record for a leaf": "but it is ndarray of dtype [('a', '<f8')]",
-    "a masked leaf": "it differs from the reference",
+    "a masked leaf": "but it is MaskedArray with masked entries",
     "a ragged leaf": "but got also 'w1/a/0'",
     "a transposed leaf": "but its shape is (5, 4, 3)",
     "an empty leaf": "but its shape is (0, ",

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verification.judging.tolerances import norm
+from verification.naming.evidence import Observation
+from verification.naming.frozen import vector_of
 from verification.naming.wording import Diagnosis
-from verification.subjects import Reply
 from verification.vectors import Vector
 
 #: What each is, and what to do about it.
@@ -32,10 +33,10 @@ _MISREADINGS = {
 }
 
 
-def misreading(wrong: Sequence[tuple[Vector, str, Reply]]) -> Diagnosis | None:
-    """Return the one mistake in reading whose recorded answers these wrong ones are; None where there is none."""
+def misreading(wrong: Sequence[Observation]) -> Diagnosis | None:
+    """Return the one mistake in reading whose recorded answers all wrong ones are; None where there is none."""
     for id_, (title, advice) in _MISREADINGS.items():
-        if wrong and all(_is_answer_of(id_, *item) for item in wrong):
+        if wrong and all(_is_answer_of(id_, one) for one in wrong):
             count = len(wrong)
             return Diagnosis(
                 faults=(id_,), title=title, formula="", source="docs/vectors.md", advice=advice,
@@ -44,10 +45,11 @@ def misreading(wrong: Sequence[tuple[Vector, str, Reply]]) -> Diagnosis | None:
     return None
 
 
-def _is_answer_of(id_: str, vector: Vector, dtype: str, reply: Reply) -> bool:
-    return any(
-        id_ in faults and set(recorded) == set(reply.returned)
-        and all(_agree(vector, name, leaf, reply.returned[name], dtype) for name, leaf in recorded.items())
+def _is_answer_of(id_: str, observation: Observation) -> bool:
+    vector, returned = vector_of(observation), observation.reply.returned
+    return vector is not None and any(
+        id_ in faults and set(recorded) == set(returned)
+        and all(_agree(vector, name, leaf, returned[name], observation.dtype) for name, leaf in recorded.items())
         for faults, recorded in vector.counterfactuals
     )  # fmt: skip
 
