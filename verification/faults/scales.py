@@ -327,7 +327,11 @@ def displaced(answer: AnswerFunction) -> AnswerFunction:
 def by_rates(found: Outcome, question: Question) -> Outcome:
     """Return an outcome with each gradient times its variable's α."""
     rates = question.problem.split(question.works[0].view.rate)
-    gradients = {chain: None if leaf is None else leaf * rates[chain] for chain, leaf in found.gradients.items()}
+    gradients = {
+        # One number for a variable: a gradient may have come in another shape than that of its own.
+        chain: None if leaf is None else leaf * (rates[chain].flat[0] if rates[chain].size else 1)
+        for chain, leaf in found.gradients.items()
+    }
     return replace(found, gradients=gradients)
 
 

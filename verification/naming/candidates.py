@@ -174,7 +174,7 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     readings: list[Reading] = [(c.faults, c.detail, c.answer) for c, _ in able if isinstance(c.answer, Misreading)]
     others: list[Product] = [(c.faults, c.detail, c.answer) for c, _ in able if not isinstance(c.answer, Misreading)]
-    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others, order))
+    fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
     found = False
     for candidate in _under_scales(evidence, telling, order, (bases, fitted_products)):
         yield candidate

@@ -95,6 +95,11 @@ def _families(step: Order) -> Iterator[Family]:
             yield Family("A10", words, make, _STEPS_OF_DIFFERENCES, turn=1e-2)
 
 
+def _decays() -> Iterator[Family]:
+    yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
+    yield Family("G06", "of φ − θ, a weight decay of", scales.with_pull, (0.01, 0.1, 1.0))
+
+
 def _of_the_loop(step: Order) -> Iterator[Family]:
     """Yield rates of some steps or variables, and decays: what is in the inner loop of each task by itself."""
     yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
@@ -102,13 +107,12 @@ def _of_the_loop(step: Order) -> Iterator[Family]:
         told = f"in the {words} step alone, an effective learning rate of α times"
         yield Family("G10", told, of_step, _FACTORS_OF_ONE)
     yield Family("G06", "γ =", scales.with_decay, (0.999, 0.95, 0.8))
-    yield Family("G06", "a weight decay of", scales.with_weight_decay, (0.001, 0.1, 1.0))
+    yield from _decays()
     used = scales.with_weight_decay_of_used
     yield Family("G06", "of the variables used, a weight decay of", used, (0.001, 0.1, 1.0))
-    pull = scales.with_pull
-    yield Family("G06", "of φ − θ, a weight decay of", pull, (0.01, 0.1, 1.0))
     if step == 2:
-        yield Family("G06", "of φ − θ with θ held, a weight decay of", partial(pull, held=True), (0.01, 0.1, 1.0))
+        held = partial(scales.with_pull, held=True)
+        yield Family("G06", "of φ − θ with θ held, a weight decay of", held, (0.01, 0.1, 1.0))
     for words, has in _LEAVES.items():
         told = f"for {words} alone, an effective learning rate of α times"
         yield Family("G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_ONE)
@@ -160,7 +164,7 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
             yield (*ids, "B12"), joined(detail, words), answer
 
 
-def with_a_number(evidence: Evidence, faults: Sequence[Product], step: Order) -> Iterator[Product]:
+def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Product]:
     """Yield faults beside another rate, decay or number of steps, with a factor of each answer left open."""
     wrong = wrong_ones(evidence)
     for ids, detail, answer in faults:
@@ -169,7 +173,7 @@ def with_a_number(evidence: Evidence, faults: Sequence[Product], step: Order) ->
         for _, words, whole in step_counts(evidence, partial(after, answer), is_scaled=True):
             yield (*ids, "B12"), joined(detail, words), whole
         has_its_loop = not isinstance(answer, Method) or answer.one_task is not None
-        for family in _rates() if has_its_loop else chain(_rates(), _of_the_loop(step)):
+        for family in _rates() if has_its_loop else chain(_rates(), _decays()):
             if any(is_same_choice(family.id, id_) for id_ in ids):
                 continue
             beside = partial(_together, answer)
