@@ -123,7 +123,7 @@ def halved_of_four(model, tasks):
     return halved(model, tasks, 5, rows=4)
 
 
-@pytest.mark.parametrize(("step", "most"), [(halved, 150), (halved_of_four, 700)])
+@pytest.mark.parametrize(("step", "most"), [(halved, 150), (halved_of_four, 600)])
 def test_a_wrong_number_is_found_in_few_products(step, most, monkeypatch):
     """Few examples in few inner steps tell most faults apart; a step that is made for more is compared with those."""
     from verification.models.torch_losses import TorchCosts
