@@ -100,6 +100,52 @@ def test_no_product_is_made_twice(monkeypatch):
     assert set(made.values()) == {1}
 
 
+def halved(model, tasks, inner_steps, rows=0):
+    """Return second-order MAML's gradients at half the inner rate, which is wrong; for so many rows alone, if any."""
+    total, theta = 0.0, dict(model.named_parameters())
+    for support, query in tasks:
+        assert rows in (0, len(support[0]))
+        weights = theta
+        for _ in range(inner_steps):
+            slopes = torch.autograd.grad(loss_of(model, weights, support), list(weights.values()), create_graph=True)
+            weights = {name: w - RATE / 2 * g for (name, w), g in zip(weights.items(), slopes, strict=True)}
+        total = total + loss_of(model, weights, query)
+    return torch.autograd.grad(total / len(tasks), list(theta.values()))
+
+
+def loss_of(model, weights, batch):
+    """Return the loss of a model with other weights."""
+    return loss(lambda x: torch.func.functional_call(model, weights, (x,)), batch)
+
+
+def halved_of_four(model, tasks):
+    """Return the same of five inner steps, by code that is made for four examples."""
+    return halved(model, tasks, 5, rows=4)
+
+
+@pytest.mark.parametrize(("step", "most"), [(halved, 150), (halved_of_four, 600)])
+def test_a_wrong_number_is_found_in_few_products(step, most, monkeypatch):
+    """Few examples in few inner steps tell most faults apart; a step that is made for more is compared with those."""
+    from verification.models.torch_losses import TorchCosts
+
+    rows, product = [], TorchCosts.product
+
+    def counted(self, phi, u):
+        rows.append(len(self.batch[0]))
+        return product(self, phi, u)
+
+    monkeypatch.setattr(TorchCosts, "product", counted)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    tasks = [tuple((torch.randn(4, 2), torch.randn(4, 1)) for _ in range(2)) for _ in range(3)]
+    report = verification.check(
+        step, model=model, inner_loss=loss, tasks=tasks, inner_steps=5, inner_learning_rate=RATE, order=2
+    )
+    assert report.diagnosis[0].name == "G10"
+    assert "times 0.5" in report.diagnosis[0].evidence
+    assert sum(rows) / 4 < most, sum(rows) / 4
+
+
 def test_watching_imports_no_compiler():
     """PyTorch's compiler takes seconds to import, which a step that does not use it is spared."""
     script = (

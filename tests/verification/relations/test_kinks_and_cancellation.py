@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,16 @@ def test_a_wrong_gradient_between_kinks_fails(seed: int, factor: float) -> None:
     """The error of a wrong slope stays where the steps are smaller than the way to the nearest kink."""
     function, point, gradient = rectifiers(seed)
     assert taylor_test(function, factor * gradient, point, target="network").verdict == "fail"
+
+
+@pytest.mark.parametrize("away", [2.0**-8, 2.0**-12, 2.0**-18, 2.0**-22])
+def test_a_kink_near_the_point_is_told_from_a_wrong_slope(away: float) -> None:
+    """Steps that are larger than the way to a kink have a remainder of order 1, as with a wrong slope."""
+    point = np.array([0.7, 1.0, 2.0])
+    gradient = 2 + point / 5
+    result = partial(taylor_test, lambda x: float(np.sum(2 * np.maximum(x - point + away, 0)) + x @ x / 10))
+    assert result(gradient, point, target="kink").verdict == "pass"
+    assert result(2 * gradient, point, target="kink").verdict == "fail"
 
 
 def test_a_gradient_at_a_kink_is_not_accused() -> None:
