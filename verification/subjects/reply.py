@@ -13,10 +13,12 @@ from verification.problems.answers import Arrays, selected
 from verification.problems.problem import RATES, VARIABLES, Problem
 from verification.problems.trees import leaves, paths
 from verification.processes import LateError, ProgramError
-from verification.subjects.exceptions import described
+from verification.subjects.exceptions import described, shortened
 
 #: What a finding is about where the limit of time came before an answer: it says nothing of the answer.
 TIME = "time"
+#: How many leaves that nobody expects are named.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,9 @@ def _arrays(
     given = {chain: leaf for chain, leaf in leaves(value).items() if leaf is not None or chain in shapes}
     extra = [chain for chain in given if chain not in shapes]
     if extra:
-        known = ", ".join(shapes)
-        findings.append(Finding(what, f"expected only the leaves {known}, but got also {', '.join(map(repr, extra))}"))
+        known, some = ", ".join(shapes), ", ".join(shortened(repr(chain), 200) for chain in extra[:_SHOWN])
+        more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
+        findings.append(Finding(what, f"expected only the leaves {known}, but got also {some}{more}"))
     arrays: Arrays = {}
     for chain, shape in shapes.items():
         problem_with_leaf = f"expected an array of shape {shape}, but "
