@@ -156,8 +156,13 @@ class _KnownTrial:
         return drawn_problem(choices, order=order, families=(kind,), dtypes=("float64",), supports=EXTRAS)
 
     def judge(self, problems: Sequence[Problem], standards: Standards) -> Judgement:
-        """Return what became of it; a fault that no problem shows has not survived, but is "hidden"."""
+        """Return what became of it; a fault that no problem shows has not survived, but is "hidden".
+
+        Code that supports none of the problems was "not asked".
+        """
         result = run(self.trial, standards, replace(self.lineup, problems=tuple(problems)))
+        if not result.answers:
+            return Judgement("not asked", "", 0)
         if result.outcome != "survived":
             return Judgement(result.outcome, result.name, result.answers)
         answer = self.lineup.faults[self.trial.faults[-1]].variants[self.trial.variant]

@@ -23,6 +23,7 @@ PROTOCOL = 1
 _NO_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _MOST_AXES = 32
 _LONGEST_AXIS = 2**20
+_MOST_ARRAYS = 1000  # problems have six variables at most
 
 
 def read_start(kind: str, result: Any) -> str:
@@ -68,6 +69,8 @@ def read_answer(result: Json) -> tuple[Any, dict[str, Any], dict[str, Any] | Non
 def _arrays(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError(f"{what}: expected an object of arrays by variable, but got {shown(value)}")
+    if len(value) > _MOST_ARRAYS:
+        raise MalformedError(f"{what}: expected an array for each variable, but got {len(value)} of them")
     return {
         name: None if leaf is None else read_array(leaf, f"{what}, {printable(name)}") for name, leaf in value.items()
     }

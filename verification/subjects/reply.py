@@ -13,10 +13,12 @@ from verification.problems.answers import Arrays, selected
 from verification.problems.problem import RATES, VARIABLES, Problem
 from verification.problems.trees import leaves, paths
 from verification.processes import LateError, ProgramError
-from verification.subjects.exceptions import described
+from verification.subjects.exceptions import described, shortened
 
 #: What a finding is about where the limit of time came before an answer: it says nothing of the answer.
 TIME = "time"
+#: How many leaves that nobody expects are named.
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -104,22 +106,10 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_optio
     given = _by_chain(problem, what, result[1], findings)
     malformed = problem.algorithm.rates is not None and given is None
     gradients = {} if malformed else _arrays(problem, what, given, shapes, findings)
-    adapted = None
-    if len(result) == 3 and result[2] is not None:
-        rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
-        counted = rows if has_options else _rows_given(problem, result[2], rows)
-        shapes = {chain: (counted, *problem.shape(chain)) for chain in leaves(problem.variables)}
-        found = _arrays(problem, "adapted", result[2], shapes, findings)
-        adapted = {chain: leaf[:rows] for chain, leaf in found.items()}
-        findings += _flat(problem, "adapted", result[2])
+    told = len(result) == 3 and result[2] is not None
+    adapted = _adapted(problem, result[2], findings, has_options=has_options) if told else None
     if keeps_dtypes:
-        dtypes = problem.dtypes
-        findings += [
-            Finding("dtype", f"expected {part} of dtype {wanted}, but it is {leaf.dtype}", chain)
-            for part, arrays in ((what, gradients), ("adapted", adapted or {}))
-            for chain, leaf in arrays.items()
-            if leaf.dtype != (wanted := dtypes.get(chain, problem.dtype))
-        ]
+        findings += _of_other_dtypes(problem, {what: gradients, "adapted": adapted or {}})
     given = {} if malformed else leaves(given)
     numbers = {chain: _number(problem, given.get(chain)) for chain in expected}
     returned = {chain: None if isinstance(leaf, str) else leaf for chain, leaf in numbers.items()}
@@ -150,6 +140,27 @@ def read(problem: Problem, result: Any, *, keeps_dtypes: bool = False, has_optio
     }
     by_position = _by_position(problem, result[1]) if malformed and rate is None else {}
     return Reply(cost, gradients, returned, adapted, findings, malformed, reshaped, by_position)
+
+
+def _adapted(problem: Problem, value: Any, findings: list[Finding], *, has_options: bool) -> Arrays:
+    """Return the adapted variables of the tasks that they were asked for, as far as they could be understood."""
+    rows = 1 if problem.options.return_inner_v == "first" else problem.num_tasks
+    counted = rows if has_options else _rows_given(problem, value, rows)
+    shapes = {chain: (counted, *problem.shape(chain)) for chain in leaves(problem.variables)}
+    found = _arrays(problem, "adapted", value, shapes, findings)
+    findings += _flat(problem, "adapted", value)
+    return {chain: leaf[:rows] for chain, leaf in found.items()}
+
+
+def _of_other_dtypes(problem: Problem, parts: Mapping[str, Arrays]) -> list[Finding]:
+    """Return a finding for each leaf that has not the dtype of its variable."""
+    dtypes = problem.dtypes
+    return [
+        Finding("dtype", f"expected {part} of dtype {wanted}, but it is {leaf.dtype}", chain)
+        for part, arrays in parts.items()
+        for chain, leaf in arrays.items()
+        if leaf.dtype != (wanted := dtypes.get(chain, problem.dtype))
+    ]
 
 
 def _rows_given(problem: Problem, value: Any, rows: int) -> int:
@@ -248,8 +259,9 @@ def _arrays(
     given = {chain: leaf for chain, leaf in leaves(value).items() if leaf is not None or chain in shapes}
     extra = [chain for chain in given if chain not in shapes]
     if extra:
-        known = ", ".join(shapes)
-        findings.append(Finding(what, f"expected only the leaves {known}, but got also {', '.join(map(repr, extra))}"))
+        known, some = ", ".join(shapes), ", ".join(shortened(repr(chain), 200) for chain in extra[:_SHOWN])
+        more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
+        findings.append(Finding(what, f"expected only the leaves {known}, but got also {some}{more}"))
     arrays: Arrays = {}
     for chain, shape in shapes.items():
         problem_with_leaf = f"expected an array of shape {shape}, but "

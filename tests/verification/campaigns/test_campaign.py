@@ -187,6 +187,14 @@ def test_correct_code_alone():
     assert [(one.became, one.answers) for one in Trier(campaign).attempt(range(2))] == [("correct", 3)] * 2
 
 
+def test_correct_code_that_supports_no_problem_was_not_asked():
+    """It gives no answer, which is no verdict."""
+    given = Lineup({}, lambda: [Variant("plain", lambda _: lambda problem: None)])
+    trial = plan_of(Campaign("correct-code", orders=(1,)), given).trial(0)
+    judged = trial.judge([make_problem("quadratic", batched=True)], Standards())
+    assert (judged.became, judged.answers) == ("not asked", 0)
+
+
 def test_correct_code_on_which_nothing_is_decided_is_not_called_correct():
     """It is inconclusive: rounding could hide a wrong answer."""
     tiny = make_problem("quadratic", rate=2.0**-60)

@@ -176,6 +176,12 @@ def test_what_is_no_result_is_refused(result: Any) -> None:
     assert not validator("run-result").is_valid(result)
 
 
+def test_a_result_with_arrays_without_end_is_refused() -> None:
+    """No problem has a thousand variables, and each array takes its time to be compared."""
+    with pytest.raises(MalformedError, match="gradients: expected an array for each variable, but got 50000 of them"):
+        read_answer({"cost": "0x0p+0", "gradients": {str(number): None for number in range(50_000)}})
+
+
 @pytest.mark.parametrize("key", list(VALUES))
 def test_capabilities_are_lists_of_known_names(key: str) -> None:
     """Unknown names and what is no list are refused with the key; of the lists only that of options may be empty."""

@@ -391,6 +391,9 @@ def test_leaves_that_nobody_asked_for():
         "expected only the leaves inner_gain, w1, b1, w2, b2, outer_gain, but got also 'momentum', 'more'"
     )
     assert findings(returning(momentum=None)) == []
+    ((_, _, message),) = findings(returning(**{f"extra{number}" * 100: 1.0 for number in range(100)}))
+    assert message.endswith(" and 92 more")
+    assert len(message) < 2000
 
 
 def test_gradients_outside_of_any_container():
