@@ -224,9 +224,6 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
             if got is not None and size(got) < 0.999 * whole:
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
-                    for added in _EPSILONS:
-                        length = float(f"{size(got) * (1 + added / whole):.6g}")
-                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                     # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
                     limit = size(got) * (1 + scales.PYTORCH_CLIP / whole)
                     yield (
@@ -234,6 +231,9 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
                         f"by norm as in PyTorch, at {limit:.6g}",
                         scales.clip_by_norm(limit, scales.PYTORCH_CLIP),
                     )
+                    for added in _EPSILONS:
+                        length = float(f"{size(got) * (1 + added / whole):.6g}")
+                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                 break
 
 
