@@ -52,6 +52,7 @@ _EPSILONS = (0.0, 1e-12, 1e-8, 1e-6)  # that people add to a norm
 _LIMITS = (0.1, 1.0, 10.0, 100.0)  # where a search for a clip begins
 _STEPS_OF_DIFFERENCES = (1e-2, 1e-3, 1e-4, 1e-1, 1e-5)
 _EACH_TASK = "of each task,"
+_SEEN = 2  # problems that a clip of a multiple acts on, and as many that it does not, at least
 _BEST = 3  # starts from which a search goes on, those that come nearest
 _PROMISING = 0.1  # of an answer: from farther away a search does not go on where there are many of them
 _CLOSER, _PATIENCE = 0.9, 3  # a search that comes no closer than this part of the distance, so often, is given up
@@ -223,9 +224,6 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
             if got is not None and size(got) < 0.999 * whole:
                 yield "G07", f"by {name}, at {size(got):.6g}", make(size(got))
                 if name == "norm":
-                    for added in _EPSILONS:
-                        length = float(f"{size(got) * (1 + added / whole):.6g}")
-                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                     # PyTorch multiplies by limit / (‖g‖ + ε), so that ‖got‖ = limit ‖g‖ / (‖g‖ + ε).
                     limit = size(got) * (1 + scales.PYTORCH_CLIP / whole)
                     yield (
@@ -233,6 +231,9 @@ def clips_read_off(evidence: Evidence, of: AnswerFunction = order.right) -> Iter
                         f"by norm as in PyTorch, at {limit:.6g}",
                         scales.clip_by_norm(limit, scales.PYTORCH_CLIP),
                     )
+                    for added in _EPSILONS:
+                        length = float(f"{size(got) * (1 + added / whole):.6g}")
+                        yield "G07", f"to a norm of {length:g}, whatever it is", scales.set_norm(length, added)
                 break
 
 
@@ -258,6 +259,10 @@ def _multiple(evidence: Evidence, size: Callable[..., Any]) -> tuple[float, list
     """Return the largest size of an answer, and which multiples of the right ones those parts are that are below it."""
     known = [(one, got) for one in evidence.deciding if (got := returned(one)) is not None]
     limit = max((float(np.max(size(got), initial=0.0)) for _, got in known), default=0.0)
+    clipped = {one.problem.name for one, got in known if np.max(size(got), initial=0.0) >= 0.999 * limit}
+    whole = {one.problem.name for one, _ in known} - clipped
+    if size is norm and min(len(clipped), len(whole)) < _SEEN:
+        return limit, []  # two numbers explain what two problems have
     found = []
     for one, got in known:
         part = np.broadcast_to(size(got) < 0.999 * limit, got.shape)
