@@ -34,21 +34,8 @@ from verification.models.jax_trees import (
 from verification.models.request import Request
 from verification.models.values import OfValues
 
-#: What the user has for `jax_enable_x64` and `jax_disable_most_optimizations`, while the judge computes.
-_OWN: ContextVar[tuple[bool, bool]] = ContextVar("own")
-
-
-@contextmanager
-def _set(x64: bool, unoptimized: bool) -> Iterator[None]:
-    """Have settings of JAX inside, the first in this thread alone, and what was before afterwards."""
-    jax = optional("jax", "jax")
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", unoptimized)
-    try:
-        with enable_x64(x64):
-            yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+#: What the user has for `jax_enable_x64`, while the judge computes.
+_OWN: ContextVar[bool] = ContextVar("own")
 
 
 class JaxAdapter(OfValues):
@@ -87,19 +74,17 @@ class JaxAdapter(OfValues):
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Have float64 in this thread, and leave out what makes compiled code fast: the judge's runs a few times."""
-        jax = optional("jax", "jax")
-        own = (bool(jax.config.jax_enable_x64), bool(jax.config.read("jax_disable_most_optimizations")))
-        mark = _OWN.set(own)
+        """Have float64 in this thread; code is compiled as the user has it: `verification.frameworks.jax` says why."""
+        mark = _OWN.set(bool(optional("jax", "jax").config.jax_enable_x64))
         try:
-            with _set(True, True):
+            with enable_x64(True):
                 yield
         finally:
             _OWN.reset(mark)
 
     def calling(self, dtype: str) -> AbstractContextManager[None]:
         """Have float64 where that is asked for; else what the user has, whose compiled code is kept for the user."""
-        return _set(True, True) if dtype == "float64" else _set(*_OWN.get())
+        return enable_x64(dtype == "float64" or _OWN.get())
 
     def caller(self, request: Request, dtype: str) -> JaxCaller:
         """Return what calls a request's step in a precision."""
