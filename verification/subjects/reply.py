@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.ma import is_masked  # now, and not in a process whose files a subject limits
 from numpy.typing import NDArray
 
 from verification.problems.answers import Arrays, selected
@@ -296,7 +297,7 @@ def number_of(to_numpy: Callable[[Any], NDArray[Any]], value: Any) -> NDArray[An
         array = to_numpy(value)
     except Exception as error:
         return f"{type(value).__name__}, which is not an array: its conversion raised {described(error)}"
-    if np.ma.is_masked(value):  # the conversion has numbers there that are none
+    if is_masked(value):  # the conversion has numbers there that are none
         return f"{type(value).__name__} with masked entries"
     # A letter for each kind: NumPy counts times among the integers.
     return array if array.dtype.kind in "fiu" else f"{type(value).__name__} of dtype {array.dtype}"

@@ -57,7 +57,8 @@ def test_differences_alone_catch_a_wrong_derivative_of_the_framework(monkeypatch
 
 
 def by_four_points(costs, points):
-    """Return the Hessian-vector products at points [P, n] by central differences of fourth order."""
+    """Return the Hessian-vector products at some points by central differences of fourth order."""
+    points = np.stack(points)
     step, count, size = 2.0**-10, *points.shape
     offsets = step * np.array([1.0, -1.0, 2.0, -2.0])
     probes = points[:, None, None] + offsets[:, None, None] * np.eye(size)
