@@ -33,11 +33,17 @@ _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
 
 def undeclared(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield other updates than the declared one: usual ones, and where none gives the answers, those with a number."""
+    """Yield other updates than the declared one: usual ones, those with a number, and what nobody can declare.
+
+    What is tried last can equal what is tried first: where no gradient is shorter than 1, a clip at 1 normalises it.
+    """
     usual = list(_others(order))
-    yield from usual
-    if not any(evidence.matched_by(candidate.answer) for candidate in usual):
-        yield from _fitted(evidence)
+    unusual = [candidate for candidate in usual if candidate.detail.startswith(NOT_DECLARABLE)]
+    for kind in ([one for one in usual if one not in unusual], _fitted(evidence), unusual):
+        found = list(kind)
+        yield from found
+        if any(evidence.matched_by(candidate.answer) for candidate in found):
+            return
 
 
 def undeclared_under_a_scale(evidence: Evidence, order: Order) -> Iterator[Candidate]:
