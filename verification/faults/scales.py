@@ -327,10 +327,15 @@ def displaced(answer: AnswerFunction) -> AnswerFunction:
 def by_rates(found: Outcome, question: Question) -> Outcome:
     """Return an outcome with each gradient times its variable's α."""
     rates = question.problem.split(question.works[0].view.rate)
+
+    def rate_of(chain: str, leaf: NDArray[Any]) -> Any:
+        rate = rates[chain]
+        if leaf.shape[max(leaf.ndim - rate.ndim, 0) :] == rate.shape:
+            return rate
+        return rate.flat[0] if rate.size else 1  # a fault has changed the shape: one entry of α stands for all
+
     gradients = {
-        # One number for a variable: a gradient may have come in another shape than that of its own.
-        chain: None if leaf is None else leaf * (rates[chain].flat[0] if rates[chain].size else 1)
-        for chain, leaf in found.gradients.items()
+        chain: None if leaf is None else leaf * rate_of(chain, leaf) for chain, leaf in found.gradients.items()
     }
     return replace(found, gradients=gradients)
 

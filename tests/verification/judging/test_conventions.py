@@ -9,6 +9,8 @@ from shared import STANDARDS, verify
 import refmaml
 from verification.faults import Outcome
 from verification.judging.conventions import Declared, convention
+from verification.problems.making import make_corner
+from verification.problems.trees import leaves
 
 BOTH = ("sum-over-points", "average-adapted-points")
 
@@ -93,3 +95,15 @@ def test_a_displacement_per_step(problem, steps):
     assert STANDARDS.of(problem, "reptile").problem.inner_grad_steps == steps
     (found,) = expected_by("reptile-per-step", {"a": np.array([3.0])}, problem, "reptile")
     assert found.tolist() == [3.0 / max(steps, 1)]
+
+
+def test_a_displacement_has_the_rate_of_every_entry():
+    """θ − φ_K is the sum of the inner gradients times α, each entry's own where a variable has an array of them."""
+    problem = make_corner(order="reptile", levels={"form of α": "an array for each leaf"})
+    rates = leaves(problem.inner_learning_rate)
+    assert any(np.ptp(rate) > 0 for rate in rates.values())
+    outcome = Outcome(0.5, {chain: np.ones(rate.shape) for chain, rate in rates.items()})
+    (reading,) = Declared((convention("reptile-displacement"),)).readings
+    found = reading.of(outcome, STANDARDS.of(problem, "reptile").question)
+    for chain, rate in rates.items():
+        np.testing.assert_array_equal(found.gradients[chain], rate)
