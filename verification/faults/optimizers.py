@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from autograd.tracer import getval
@@ -78,6 +78,7 @@ class Normalised(Part):
 
     eps: float = 0.0
     groups: tuple[tuple[int, ...], ...] = ()
+    is_elementwise: ClassVar[bool] = False
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient at a length of 1; 0 where it is 0."""

@@ -4,7 +4,8 @@ A bound is C · u · max(‖x‖, s) for each leaf x of the answer, in the 2-nor
 the leaf's sensitivity: how far it moves, per unit of relative change, when every input, every gradient and every
 iterate on the way is changed by a relative ±δ with random signs. s / ‖x‖ is the leaf's condition number κ in the sense
 of small-sample statistical estimation (Kenney and Laub, 1994), so that the bound is C · u · κ · ‖x‖, and it is 0 for
-a variable that a cost ignores: there a correct answer is 0, exactly. In Reptile it is not: (θ − φ_K)/α has the rounding
+a variable that a cost ignores: there a correct answer is 0, exactly. A cost that does not move, as one of products with
+θ = 0, is rounded all the same, so that κ is at least 1. In Reptile a leaf that is 0 moves: (θ − φ_K)/α has the rounding
 of its ends, u ‖θ‖/α, in whatever order tasks are averaged, so that s is at least ‖θ/α‖ there. So it is with a gradient
 that is read back from what an outer step of rate β made of the variables, (θ − θ')/β: s is at least ‖θ‖/β. A
 subnormal answer is rounded by at least η, the smallest subnormal number, so that the bound is at least C η where it is
@@ -119,7 +120,7 @@ def _starts(problem: Problem, of_view: Callable[[TaskView], NDArray[Any]]) -> di
 
 def bound(value: NDArray[Any], moves: float, dtype: Any, oracle_error: float = 0.0) -> float:
     """Return how far a correct answer of `dtype` may be from `value`, in the 2-norm."""
-    return (bound_of_size(max(norm(value), moves), dtype) if moves else 0.0) + oracle_error
+    return bound_of_size(max(norm(value), moves), dtype) + oracle_error
 
 
 def bound_of_size(size: float, dtype: Any) -> float:

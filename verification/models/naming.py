@@ -63,7 +63,7 @@ def name(
         order: what the step claims to be.
         precision_of: tells the lower precision that some operations come in, or "".
     """
-    kinds = (_single, _read_off, _searched, _scaled)
+    kinds = (_single, _counted, _read_off, _searched, _scaled)
     # A second call of a small question shows what a step keeps as well as one of the whole.
     whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
     found = diagnose([*whole, *smaller], order, Declared(), kinds)
@@ -98,7 +98,6 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
         "of Adam": optimizers.kept(Adam(), across_calls=True),
         "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
     },
-    "B12": {f"inner steps: always {count}": place.with_steps(partial(_always, count)) for count in range(2, 11)},
 }
 
 
@@ -113,6 +112,12 @@ def _candidates(order: Order) -> Iterator[Candidate]:
 
 def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
     yield from _candidates(order)
+
+
+def _counted(_: Evidence, __: Order) -> Iterator[Candidate]:
+    """Yield numbers of steps that never change: they take the longest of all that have no number to fit."""
+    for count in range(2, 11):
+        yield Candidate(("B12",), f"inner steps: always {count}", place.with_steps(partial(_always, count)))
 
 
 def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
@@ -285,7 +290,7 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor on top of another fault."""
     telling = wrong_ones(evidence)
-    for candidate in _candidates(order) if telling else ():
+    for candidate in (*_candidates(order), *_counted(evidence, order)) if telling else ():
         if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "M08", "D10", "B10"):
             base = (candidate.faults, candidate.detail, candidate.answer)
             yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))

@@ -21,6 +21,7 @@ from verification.models.interface import Host, LossCosts, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
+from verification.models.recent import Recent
 from verification.models.request import Request
 from verification.models.standard import cut_down, problem_of_request, standard_of
 from verification.naming.evidence import Observation
@@ -307,31 +308,33 @@ class _Run:
         return name(observations, smaller, request.order, precision)
 
     def _smaller(self, host: Host, standard: Standard, dtype: str) -> list[Observation]:
-        """Return what a step answers to one task alone, and before that to few examples of it in few inner steps.
+        """Return what a step answers to one task alone, and before that to few examples of two in few inner steps.
 
-        These are cheap to compare with, and nearly all mistakes show in one inner step or in two.
+        These are cheap to compare with: nearly all mistakes show in one inner step or in two, of one task or of two.
         """
-        request, task = self.request, self.request.tasks[:1]
+        request = self.request
         found: list[Observation] = []
         if len(request.tasks) > 1:
-            one = cut_down(standard, request.inner_steps, "one task")
+            one = cut_down(standard, 1, request.inner_steps, "one task")
             calls = 1 if request.gives == "grad" else 2
-            found += [Observation(one, dtype, *answer) for answer in _answers(request, dtype, task, calls)]
+            found += [Observation(one, dtype, *answer) for answer in _answers(request, dtype, request.tasks[:1], calls)]
             if not found:
                 return []
-        few = [tuple(host.fewer(batch, _few(host.examples(batch))) for batch in task[0])]
+        few = [tuple(host.fewer(batch, _few(host.examples(batch))) for batch in task) for task in request.tasks[:2]]
         counts = range(1, min(request.inner_steps, _FEW_STEPS + 1)) if takes(request, "inner_steps") else ()
         steps = max(counts, default=request.inner_steps)
         try:
-            posed = standard_of(replace(request, inner_steps=steps), host, few, "few examples")
+            shorter, memory = replace(request, inner_steps=steps), cast(Recent, standard.question.works[0].memory)
+            posed = standard_of(shorter, host, few, "few examples", draws=1, memory=memory)
         except Exception:  # a loss may be made for its number of examples
             return found
         if not all(np.all(np.isfinite(leaf)) for leaf in posed.truths(own=False)[0].answer.gradients.values()):
             return found
-        for count in counts or (steps,):
+        of_one = [(1, count) for count in counts or (steps,)]
+        for tasks, count in dict.fromkeys([*of_one, (len(few), of_one[0][1])]):
             asked = replace(request, inner_steps=count)
-            cut = posed if count == steps else cut_down(posed, count, f"few examples in {count} steps")
-            found += [Observation(cut, dtype, *answer) for answer in _answers(asked, dtype, few, 1)]
+            cut = cut_down(posed, tasks, count, f"few examples of {tasks} in {count} steps")
+            found += [Observation(cut, dtype, *answer) for answer in _answers(asked, dtype, few[:tasks], 1)]
         return found
 
 

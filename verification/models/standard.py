@@ -58,9 +58,17 @@ def problem_of_request(request: Request, host: Host, tasks: Sequence[Any], name:
 
 
 def pose_model(
-    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], disturbance: Any = None
+    request: Request,
+    problem: ModelProblem,
+    host: Host,
+    tasks: Sequence[Any],
+    disturbance: Any = None,
+    memory: Recent | None = None,
 ) -> Question:
-    """Return the question that a model's problem puts to faults; one that is disturbed is asked once, and forgets."""
+    """Return the question that a model's problem puts to faults, with a memory of its own or that of another one.
+
+    A question that is disturbed is asked once, and forgets.
+    """
 
     def costs(loss: Any, batch: Any) -> LossCosts:
         found = host.costs(loss, batch)
@@ -75,17 +83,18 @@ def pose_model(
         def product(phi: FlatArray, u: FlatArray) -> FlatArray:
             # ∇²S(φ) u is kept like a gradient: many faults multiply the same vectors.
             key = ("product", costs, mark(phi), mark(u))
-            if key in memory:
-                found: FlatArray = memory[key]
+            if key in known:
+                found: FlatArray = known[key]
                 return found
             request.listener.alive()
-            memory[key] = found = costs.product(phi, u)
+            known[key] = found = costs.product(phi, u)
             return found
 
         return [partial(product, phi) for phi in points]
 
     theta, inner, outer = problem.flat(problem.theta), problem.mask(problem.adapts), problem.mask(problem.trained)
-    memory = Recent(max(_KEPT, _VECTORS * theta.nbytes) if disturbance is None else 0)
+    limit = max(_KEPT, _VECTORS * theta.nbytes) if disturbance is None else 0
+    known = Recent(limit) if memory is None else memory
     works = []
     for task in tasks:
         support, query = (host.cast(batch) for batch in task)
@@ -97,7 +106,7 @@ def pose_model(
             inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
             outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
         )  # fmt: skip
-        works.append(Work(view, derive, curve, memory=memory))
+        works.append(Work(view, derive, curve, memory=known))
 
     def posed_in(dtype: Any) -> Question:
         return pose_model(request, problem, request.adapter.host(request, np.dtype(dtype).name), tasks)
@@ -105,41 +114,49 @@ def pose_model(
     return Question(problem, works, problem.order, posed_in)
 
 
-def standard_of(request: Request, host: Host, tasks: Sequence[Any], name: str) -> Standard:
-    """Return everything that is known of a model's problem; its sensitivity is measured."""
+def standard_of(
+    request: Request,
+    host: Host,
+    tasks: Sequence[Any],
+    name: str,
+    *,
+    draws: int | None = None,
+    memory: Recent | None = None,
+) -> Standard:
+    """Return everything that is known of a model's problem; its sensitivity is measured, in so many draws a task."""
     problem = problem_of_request(request, host, tasks, name)
-    question = pose_model(request, problem, host, tasks)
+    question = pose_model(request, problem, host, tasks, memory=memory)
     right = Declared().right(question)
     return Standard(
         problem,
         certified=Truth(SOURCE, _answer(right), _errors(request, problem, host, tasks, right)),
-        allowance=_sensitivity(request, problem, host, tasks, question, right),
+        allowance=_sensitivity(request, problem, host, tasks, question, right, draws or -(-_DRAWS // len(tasks))),
         posed=question,
     )
 
 
-def cut_down(standard: Standard, steps: int, name: str) -> Standard:
-    """Return the standard of the first task alone, in so many inner steps; what is known of it serves here, too.
+def cut_down(standard: Standard, tasks: int, steps: int, name: str) -> Standard:
+    """Return the standard of the first tasks, in so many inner steps; what is known of all of them serves here, too.
 
-    One of T tasks moves by at most T times as much as their mean, but for what cancels between tasks, and in fewer
-    steps by less.
+    The mean of t of T tasks moves by at most T/t times as much as that of all, but for what cancels between tasks, and
+    in fewer steps by less.
     """
-    whole, count = standard.question, standard.problem.num_tasks
-    problem = replace(cast(ModelProblem, standard.problem), name=name, num_tasks=1, inner_grad_steps=steps)
+    whole, parts = standard.question, standard.problem.num_tasks / tasks
+    problem = replace(cast(ModelProblem, standard.problem), name=name, num_tasks=tasks, inner_grad_steps=steps)
 
     def cut(question: Question) -> Question:
-        works = [work.changed(steps=steps) for work in question.works[:1]]
+        works = [work.changed(steps=steps) for work in question.works[:tasks]]
         return replace(question, problem=problem, works=works, posed_in=lambda dtype: cut(whole.posed_in(dtype)))
 
     question, known = cut(whole), standard.sensitivity
     gradients, sizes = (
-        {chain: count * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
+        {chain: parts * value for chain, value in leaves.items()} for leaves in (known.gradients, known.sizes)
     )
-    errors = {chain: count * error for chain, error in standard.truths(own=False)[0].errors.items()}
+    errors = {chain: parts * error for chain, error in standard.truths(own=False)[0].errors.items()}
     return Standard(
         problem,
         certified=Truth(SOURCE, _answer(Declared().right(question)), errors),
-        allowance=Sensitivity(count * known.cost, gradients, {}, sizes),
+        allowance=Sensitivity(parts * known.cost, gradients, {}, sizes),
         posed=question,
     )
 
@@ -163,7 +180,13 @@ def _answer(found: Outcome) -> Answer:
 
 
 def _sensitivity(
-    request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], question: Question, right: Outcome
+    request: Request,
+    problem: ModelProblem,
+    host: Host,
+    tasks: Sequence[Any],
+    question: Question,
+    right: Outcome,
+    draws: int,
 ) -> Sensitivity:
     """Measure how far the answer moves when the result of every operation changes by a relative ±δ.
 
@@ -171,13 +194,13 @@ def _sensitivity(
     well: the gradient of a bias before batch normalisation is what the rounding of a mean leaves, which is the same for
     all examples. Only a run with that rounding shows it, so that the definition is worked in float32, too. One run is
     one sample; a quarter of its error, times C, is sixteen times what it was.
-    The tasks are disturbed independently, each as many times as makes a few samples of all: the mean over T of them
-    moves by the root of the sum of squares, over T.
+    The tasks are disturbed independently, each `draws` times: the mean over T of them moves by the root of the sum of
+    squares, over T.
     Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
     """
     base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
     sizes = {chain: norm(leaf) for chain, leaf in base.items()}
-    rng, draws = np.random.default_rng(_SEED), -(-_DRAWS // len(tasks))
+    rng = np.random.default_rng(_SEED)
     disturbances = {delta: host.disturbance(delta, rng) for delta in _DELTAS[host.dtype]}
     costs, squares = 0.0, dict.fromkeys(base, 0.0)
     for task, work in zip(tasks, question.works, strict=True):

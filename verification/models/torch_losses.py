@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verification.faults.work import mark
 from verification.frameworks.base import optional
 from verification.models.forms import thinned
 from verification.models.interface import Host, LossCosts
@@ -80,6 +81,9 @@ class TorchHost:
         self.shapes = {name: tuple(parameter.shape) for name, parameter in self.model.named_parameters()}
         self.sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
         self.buffers = dict(self.model.named_buffers(remove_duplicate=False))
+        #: Parameters and slopes of the points that were last multiplied at, with the graph that leads from one to the
+        #: other: faults multiply many vectors at the same points.
+        self.bent: dict[tuple[TorchCosts, bytes], tuple[dict[str, Any], Any]] = {}
         first = {id(parameter): name for name, parameter in self.model.named_parameters()}
         self.aliases = {
             name: first[id(parameter)]
@@ -181,7 +185,7 @@ class TorchCosts:
         return np.array([self._value(point) for point in points])
 
     def _value(self, phi: FlatArray) -> float:
-        known = self.values.get(phi.tobytes())
+        known = self.values.get(mark(phi))
         return float(self._loss_of(self._leaves(self.array(phi))).detach()) if known is None else known
 
     def array(self, vector: FlatArray) -> Any:
@@ -197,22 +201,44 @@ class TorchCosts:
             value = self._loss_of(leaves)
             found = torch.autograd.grad(value, list(leaves.values()), **_ZEROS)
         self.values.clear()
-        self.values[phi.tobytes()] = float(value.detach())
+        self.values[mark(phi)] = float(value.detach())
         return _numbers(found)
 
     def product(self, phi: FlatArray, u: FlatArray) -> FlatArray:
         """Return ∇²S(φ) u, by differentiating ∇S · u."""
         torch = optional("torch", "torch")
         with self._watched() as disturb:
-            leaves, by = self._fresh(disturb(self.array(phi))), self._leaves(disturb(self.array(u)))
-            slopes = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), create_graph=True, **_ZEROS)
+            leaves, slopes = self._bent_at(phi, disturb)
+            by = self._leaves(disturb(self.array(u)))
             # A slope that no parameter has an effect on has no graph.
             bent = [(slope, part) for slope, part in zip(slopes, by.values(), strict=True) if slope.requires_grad]
             if not bent:
                 return np.zeros_like(u)
             outputs, cotangents = zip(*bent, strict=True)
-            found = torch.autograd.grad(outputs, list(leaves.values()), cotangents, **_ZEROS)
+            found = torch.autograd.grad(
+                outputs, list(leaves.values()), cotangents, retain_graph=self._keeps(phi), **_ZEROS
+            )
         return _numbers(found)
+
+    def _bent_at(self, phi: FlatArray, disturb: Callable[[Any], Any]) -> tuple[dict[str, Any], Any]:
+        """Return parameters at a point and the slopes there, with their graph: that of a former call, where it is kept.
+
+        A disturbance is another one every time, in costs of its own.
+        """
+        torch, known, key = optional("torch", "torch"), self.host.bent, (self, mark(phi))
+        if key in known:
+            return known[key]
+        leaves = self._fresh(disturb(self.array(phi)))
+        slopes = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), create_graph=True, **_ZEROS)
+        if self._keeps(phi):
+            while len(known) >= _GRAPHS:
+                del known[next(iter(known))]
+            known[key] = leaves, slopes
+        return leaves, slopes
+
+    def _keeps(self, phi: FlatArray) -> bool:
+        """Return whether the graph at a point is kept: not one with disturbances, nor that of a large model."""
+        return self.disturbance is None and phi.nbytes <= _LARGE
 
     def uses(self, phi: FlatArray) -> set[str]:
         """Return the names of the parameters that a graph leads from to the loss."""
@@ -284,6 +310,10 @@ class TorchCosts:
 
 _: tuple[type[LossCosts], type[Host]] = (TorchCosts, TorchHost)
 
+
+#: So many graphs are kept, up to so many bytes of parameters: the smallest questions have two inner steps, and a graph
+#: holds several vectors of θ's size.
+_GRAPHS, _LARGE = 2, 2**24
 
 #: For differentiating: what a loss does not use has a derivative of 0.
 _ZEROS = {"allow_unused": True, "materialize_grads": True}

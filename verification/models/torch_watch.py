@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,20 @@ from verification.frameworks.base import optional
 from verification.models.interface import Watch
 
 #: Signs that disturbances are cut from, drawn once: as many again for each operation would take as long as it does.
-_SIGNS = 2**20
+_SIGNS = 2**17
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Disturbance:
-    """A relative change of ±δ, with signs of its own for every operation."""
+    """A relative change of ±δ, with signs of its own for every operation.
+
+    `factors` are 1 ± δ; each operation takes those that follow the last one's, from `start` on.
+    """
 
     delta: float
     rng: np.random.Generator
-    signs: list[Any] = field(default_factory=list)
+    factors: Any = None
+    start: int = 0
 
     @contextmanager
     def mode(self) -> Iterator[None]:
@@ -45,35 +50,58 @@ class Disturbance:
     def _factors(self, tensor: Any) -> Any:
         torch = optional("torch", "torch")
         count = tensor.numel()
-        if not self.signs or self.signs[0].numel() < 2 * count:
-            size = max(_SIGNS, 2 * count)
-            factors = self.rng.integers(0, 2, size, np.int8).astype(np.float64)
+        if self.factors is None or len(self.factors) < 2 * count:
+            factors = self.rng.integers(0, 2, max(_SIGNS, 2 * count), np.int8).astype(np.float64)
             factors *= 2 * self.delta
             factors += 1 - self.delta
-            self.signs[:] = [torch.from_numpy(factors)]
-        start = int(self.rng.integers(self.signs[0].numel() - count + 1))
-        return self.signs[0][start : start + count].reshape(tensor.shape).to(tensor.dtype)
+            self.factors, self.start = torch.from_numpy(factors), 0
+        elif self.start + count > len(self.factors):
+            self.start = int(self.rng.integers(count))  # so that a second time they do not meet the same operations
+        found = self.factors.narrow(0, self.start, count).view(tensor.shape)
+        self.start += count
+        return found if tensor.dtype is found.dtype else found.to(tensor.dtype)
 
     def _after(self, operation: Any, found: Any) -> Any:
         results = found if isinstance(found, tuple) else (found,)
-        returns = operation._schema.returns
-        if len(results) != len(returns):  # a list of tensors: views of one tensor mostly
+        fates = _fates(operation)
+        if len(results) != len(fates):  # a list of tensors: views of one tensor mostly
             return found
-        moved = tuple(self._result(result, known.alias_info) for result, known in zip(results, returns, strict=True))
+        moved = tuple(self._result(result, fate) for result, fate in zip(results, fates, strict=True))
         return moved if isinstance(found, tuple) else moved[0]
 
-    def _result(self, result: Any, alias: Any) -> Any:
-        torch = optional("torch", "torch")
-        # A tensor of PyTorch's that is 0 everywhere has no memory behind it: it stays 0, and must not be written to.
-        if not torch.is_tensor(result) or not result.is_floating_point() or result._is_zerotensor():
+    def _result(self, result: Any, fate: str) -> Any:
+        if fate == _VIEW or not _is_floating(result):
             return result
-        if result.device.type == "meta":
-            return result  # a shape without numbers
-        if alias is None:
-            return self.moved(result)
-        if alias.is_write:
-            return result.mul_(self._factors(result))
-        return result  # a view
+        # A tensor of PyTorch's that is 0 everywhere has no memory behind it: it stays 0, and must not be written to.
+        if result._is_zerotensor() or result.is_meta:  # or a shape without numbers
+            return result
+        return self.moved(result) if fate == _NEW else result.mul_(self._factors(result))
+
+
+_NEW, _WRITTEN, _VIEW = "new", "written", "view"
+
+
+@cache
+def _fates(operation: Any) -> tuple[str, ...]:
+    """Return for each result of an operation whether it is new, an argument that was written to, or a view of one.
+
+    They are kept, since reading a schema takes longer than many an operation on few numbers.
+    """
+    aliases = [known.alias_info for known in operation._schema.returns]
+    return tuple(_NEW if alias is None else _WRITTEN if alias.is_write else _VIEW for alias in aliases)
+
+
+@cache
+def _draws(operation: Any) -> str:
+    """Return the name of an operation that draws random numbers, or nothing for another one."""
+    torch = optional("torch", "torch")
+    name: str = operation._schema.name.removeprefix("aten::")
+    return name if torch.Tag.nondeterministic_seeded in operation.tags else ""
+
+
+def _is_floating(result: Any) -> bool:
+    torch = optional("torch", "torch")
+    return bool(torch.is_tensor(result) and result.is_floating_point())
 
 
 @dataclass
@@ -89,14 +117,18 @@ class TorchWatch(Watch):
             yield
 
     def _after(self, operation: Any, found: Any) -> Any:
-        torch = optional("torch", "torch")
-        name = operation._schema.name.removeprefix("aten::")
-        if torch.Tag.nondeterministic_seeded in operation.tags and name not in self.random:
+        name = _draws(operation)
+        if name and name not in self.random:
             self.random[name] = _place()
         for result in found if isinstance(found, tuple | list) else (found,):
-            if torch.is_tensor(result) and result.is_floating_point():
-                self.precisions.add(str(result.dtype).removeprefix("torch."))
+            if _is_floating(result):
+                self.precisions.add(_name(result.dtype))
         return found
+
+
+@cache
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _place() -> str:

@@ -30,8 +30,8 @@ from verification.vectors.standard import VectorStandard
 #: Times the bound of a right answer. κ and s are measured at the right answer, and a fault amplifies rounding by
 #: another factor, which nothing here measures: chosen, not derived.
 _MARGIN = 4.0
-#: So many answers of faults on a model are kept beside those of the fault that is compared on all observations.
-_KEPT = 2
+#: So many bytes of faults' answers on a model are kept, and two answers in any case.
+_KEPT = 2**27
 #: From here on an answer is near a fault's: the fault leaves less than this part of the error unexplained. Chance, or
 #: another fault, leaves most of it.
 NEAR = 1e-3
@@ -125,10 +125,14 @@ class Evidence:
 
     def right(self, observation: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
-        if observation.standard not in self._right:
+        standard = observation.standard
+        if standard.posed is not None:  # a model, which has no conventions: its truth is the answer to the question
+            known = standard.truths(own=False)[0].answer
+            return Outcome(known.cost, {**known.gradients})
+        if standard not in self._right:
             found = self._declared.right(self.question(observation))
-            self._right[observation.standard] = _compared(found, observation)
-        return self._right[observation.standard]
+            self._right[standard] = _compared(found, observation)
+        return self._right[standard]
 
     def predict(self, observation: Observation, answer: AnswerFunction) -> Outcome:
         """Return what a fault would have answered, under the conventions declared."""
@@ -138,9 +142,12 @@ class Evidence:
         # What is fitted or paired for one subject is of no use to the next one.
         key = observation.standard, answer, observation.call
         if key not in self._predicted:
-            while len(self._predicted) >= len(self.deciding) + _KEPT and observation.standard.posed is not None:
-                del self._predicted[next(iter(self._predicted))]
-            self._predicted[key] = _compared(answer(question), observation)
+            found = _compared(answer(question), observation)
+            if observation.standard.posed is not None:
+                size = sum(leaf.nbytes for leaf in found.gradients.values() if leaf is not None)
+                while len(self._predicted) > 1 and (len(self._predicted) + 1) * size > _KEPT:
+                    del self._predicted[next(iter(self._predicted))]
+            self._predicted[key] = found
         return self._declared.of(self._predicted[key], question)
 
     def mismatch(self, observation: Observation, predicted: Outcome, moves: Mapping[str, float] | None = None) -> float:
@@ -165,7 +172,12 @@ class Evidence:
 
     def matched_by(self, answer: AnswerFunction) -> bool:
         """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
-        return bool(self.deciding) and all(self.is_given_by(answer, observation) for observation in self.deciding)
+        found = bool(self.deciding) and all(self.is_given_by(answer, observation) for observation in self.deciding)
+        if not found:
+            for observation in self.deciding:
+                if observation.standard.posed is not None:  # each of its answers is as large as the model
+                    self._predicted.pop((observation.standard, answer, observation.call), None)
+        return found
 
     def is_given_by(self, answer: AnswerFunction, observation: Observation) -> bool:
         """Return whether a fault gives an answer, to the rounding that right code or the fault itself amplifies."""

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import make_vjp
+from autograd import grad
 from autograd.tracer import getval
 
 Vector: TypeAlias = Any  # [n], or [P, n] for many points at once, in an array namespace
@@ -36,6 +36,8 @@ class Part:
     """
 
     held: bool = False
+    #: Whether each entry goes its own way, so that entries of a large model can be differentiated piece by piece.
+    is_elementwise: ClassVar[bool] = True
 
     @property
     def vectors(self) -> int:
@@ -175,6 +177,7 @@ class ClipByNorm(Part):
     limit: float
     eps: float = 1e-6
     groups: tuple[tuple[int, ...], ...] = ()
+    is_elementwise: ClassVar[bool] = False
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient, shortened where it is too long."""
@@ -205,6 +208,7 @@ class RatesByStep(Part):
     """d = r_k g in step k, and with the last of the factors from there on."""
 
     factors: tuple[Any, ...]
+    is_elementwise: ClassVar[bool] = False  # a factor may be an array
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient times the factor of this step."""
@@ -220,6 +224,7 @@ class LearnedRates(Part):
     """
 
     places: tuple[int, ...]
+    is_elementwise: ClassVar[bool] = False
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient, each entry times its rate."""
@@ -326,10 +331,14 @@ class InnerUpdate:
                 lambda *x, part=part: (part.direction(anp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
                 (*news, into, phi),
                 (back,),
+                piecewise=part.is_elementwise,
             )
             to_news = [disturb(one) + other for one, other in zip(to_news, arriving, strict=True)]
             *to_state, more, there = _vjp(
-                lambda *x, part=part: part.advance(anp, x[:-2], x[-2], x[-1]), (*state, into, phi), tuple(to_news)
+                lambda *x, part=part: part.advance(anp, x[:-2], x[-2], x[-1]),
+                (*state, into, phi),
+                tuple(to_news),
+                piecewise=part.is_elementwise,
             )
             back = disturb(to_g) + disturb(more)
             to_phi = to_phi + here + there
@@ -337,12 +346,26 @@ class InnerUpdate:
         return back, to_phi, tuple(reversed(before))
 
 
-def _vjp(function: Callable[..., Any], arguments: State, back: State) -> list[Any]:
+#: So many entries are differentiated at once where they can be taken apart: what autograd keeps of them is small.
+_PIECE = 2**18
+
+
+def _vjp(function: Callable[..., Any], arguments: State, back: State, *, piecewise: bool) -> list[Any]:
     """Return what arrives at each argument of a function of vectors from what arrives at each of its results."""
     if not back:
         return [np.zeros_like(argument) for argument in arguments]
+    size = np.shape(arguments[0])[-1]
+    if piecewise and size > _PIECE:
+        found = [np.empty_like(argument) for argument in arguments]
+        for start in range(0, size, _PIECE):
+            piece = np.s_[..., start : start + _PIECE]
+            parts = _vjp(function, *(tuple(one[piece] for one in some) for some in (arguments, back)), piecewise=False)
+            for whole, part in zip(found, parts, strict=True):
+                whole[piece] = part
+        return found
 
-    def stacked(rows: Any) -> Any:
-        return anp.stack(list(function(*(rows[index] for index in range(len(arguments))))))
+    def along_back(given: Any) -> Any:
+        results = function(*(given[index] for index in range(len(arguments))))
+        return sum(anp.sum(result * arriving) for result, arriving in zip(results, back, strict=True))
 
-    return list(make_vjp(stacked)(np.stack(arguments))[0](np.stack(back)))
+    return list(grad(along_back)(tuple(arguments)))

@@ -9,13 +9,18 @@ from shared import STANDARDS, verify
 
 import verification
 from verification.judging import tolerances
+from verification.judging.comparison import compare
+from verification.judging.conventions import Declared
+from verification.judging.standard import Standard
 from verification.oracles.propagation import solve
 from verification.orders import DTYPES
 from verification.problems import families, suite
 from verification.problems.answers import assemble
 from verification.problems.families import Family
+from verification.problems.making import make_corner
 from verification.problems.suite import Recipe, problem_from
 from verification.problems.trees import leaves
+from verification.subjects import Reply
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -35,6 +40,25 @@ def test_the_bound_by_hand():
     assert tolerances.bound(value, 10.0, "float64") == 64 * 2.0**-53 * 10
     assert tolerances.bound(value, 10.0, "float32") == 64 * 2.0**-24 * 10
     assert tolerances.bound(value, 2.0, "float64", 0.25) == 64 * 2.0**-53 * 5 + 0.25
+    assert tolerances.bound(value, 0.0, "float64") == 64 * 2.0**-53 * 5  # what does not move is rounded as well
+    assert tolerances.bound(0 * value, 0.0, "float64") == 0
+
+
+def test_a_cost_that_does_not_move_is_rounded_all_the_same():
+    """At θ = 0 the logistic cost is the same number whatever the data: in float32 it is that number rounded."""
+    levels = {
+        "cost": "logistic", "θ": "0", "gradient": "large", "α": "beyond ½", "K": "0", "support examples": "5 or more",
+        "support beside query": "more", "form of α": "an array", "mode": "batched", "containers": "nested",
+        "memory": "one buffer", "unused variables": "in the outer cost",
+    }  # fmt: skip
+    problem = make_corner(levels, seed=11345)
+    known = Standard(problem)
+    assert known.sensitivity.cost == 0
+    single = np.float32(known.truths(own=False)[0].answer.cost)
+    reply = Reply(cost=float(single))
+    findings, worst = compare(known, "float32", reply, known.truths(own=False), Declared())
+    assert not findings
+    assert 0 < worst < 1
 
 
 @pytest.mark.parametrize("name", suite.NAMES)
