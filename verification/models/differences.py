@@ -8,7 +8,8 @@ framework for it as much as in the judge.
 Central differences at steps h have errors of order h² until rounding takes over at small ones, and kinks (ReLU, max
 pooling) at large ones. The error estimate is what two neighbouring steps differ by, the least of all pairs: where it is
 no small part of the derivative, the differences decide nothing. Values take an inner loop each, so that no more steps
-are taken once a pair shows the slope of the gradient; the smallest, which cross the fewest kinks, come first.
+are taken once a pair shows the slope of the gradient, or once pairs differ by more and more; the smallest, which cross
+the fewest kinks, come first.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from verification.faults import Question
 from verification.faults.work import Work, descend
 from verification.oracles.view import FlatArray
 
-#: Of ‖θ‖, for a direction of norm ‖θ‖. A network of four convolutions has a kink in every 2⁻²⁴ of the way.
-_STEPS = tuple(2.0**-k for k in range(28, 8, -2))
+#: Of ‖θ‖, for a direction of norm ‖θ‖. A network of four convolutions has a kink in every 2⁻²⁸ of the way.
+_STEPS = tuple(2.0**-k for k in range(32, 8, -2))
+_RISES = 2  # in a row: what then comes is kinks or curvature, and larger steps have more of both
 _SETTLED = 1e-4  # an error estimate below this part of the derivative is believed
 _WRONG = 30.0  # times the estimate
 _LEAST = 1e-3  # of the derivative: what is closer is no wrong second derivative
@@ -100,12 +102,18 @@ def _slope(along: Callable[[float], float], of_gradient: float) -> Slope:
     """Return a slope by the differences of two neighbouring steps that differ least, up to those that confirm it."""
     found: Slope | None = None
     last: float | None = None
+    rises = 0
     for step in _STEPS:
         value = (along(step) - along(-step)) / (2 * step)
-        if last is not None and (found is None or not abs(value - last) >= found.error):
-            found = Slope(of_gradient, value, abs(value - last))
-            if found.decides and abs(of_gradient - value) <= _LEAST * abs(value):
-                return found
+        if last is not None:
+            if found is None or not abs(value - last) >= found.error:
+                found, rises = Slope(of_gradient, value, abs(value - last)), 0
+                if found.decides and abs(of_gradient - value) <= _LEAST * abs(value):
+                    return found
+            else:
+                rises += 1
+                if rises == _RISES:
+                    break
         last = value
     assert found is not None
     return found

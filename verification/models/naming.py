@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
 from verification.naming.diagnosis import diagnose
-from verification.naming.evidence import Evidence, Observation
+from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.fits import clips_read_off
 from verification.naming.scaling import under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
@@ -114,8 +115,19 @@ def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
     yield from _candidates(order)
 
 
-def _counted(_: Evidence, __: Order) -> Iterator[Candidate]:
-    """Yield numbers of steps that never change: they take the longest of all that have no number to fit."""
+def _counted(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield numbers of steps that never change, where no two answers in different numbers of steps differ.
+
+    They take the longest of all candidates that have no number to fit.
+    """
+    asked: dict[tuple[int, int], list[FlatArray]] = {}
+    for one in evidence.deciding:
+        found = returned(one)
+        if found is not None:
+            asked.setdefault((one.problem.num_tasks, one.problem.rows), []).append(found)
+    pairs = (pair for answers in asked.values() for pair in pairwise(answers))
+    if any(norm(one - other) > NEAR * norm(other) for one, other in pairs):
+        return
     for count in range(2, 11):
         yield Candidate(("B12",), f"inner steps: always {count}", place.with_steps(partial(_always, count)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -223,13 +223,16 @@ def _sensitivity(
 
 
 def _moved(
-    request: Request, host: Host, task: Any, question: Question, disturbances: Mapping[float, Any], draws: int
+    request: Request, host: Host, task: Any, question: Question, disturbances: dict[float, Any], draws: int
 ) -> tuple[float, dict[str, float]]:
-    """Return how far cost and leaves of one task move per unit of relative change; infinity where the answer bends."""
+    """Return how far cost and leaves of one task move per unit of relative change; infinity where the answer bends.
+
+    A change from which it bends is taken out of the `disturbances` for the next task: kinks are as close there.
+    """
     problem, right = cast(ModelProblem, question.problem), Declared().right(question)
     base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
     total = norm([norm(leaf) for leaf in base.values()])
-    for delta, disturbance in disturbances.items():
+    for delta, disturbance in list(disturbances.items()):
         cost, moves = 0.0, dict.fromkeys(base, 0.0)
         for _ in range(draws):
             moved = Declared().right(pose_model(request, problem, host, [task], disturbance))
@@ -240,4 +243,6 @@ def _moved(
             cost = max(cost, abs(moved.cost - right.cost) / delta)
         else:
             return cost, moves
+        if len(disturbances) > 1:
+            del disturbances[delta]
     return float("inf"), dict.fromkeys(base, float("inf"))
