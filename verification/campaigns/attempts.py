@@ -183,7 +183,9 @@ class _Judging:
         search()
         try:
             spec = None if place.endswith(".py") else find_spec(place)
-            return _digest(Path(place if spec is None else spec.origin or "").read_bytes())
+            path = Path(place if spec is None else spec.origin or "")
+            # A pipe is no file, and reading one could take for ever.
+            return _digest(path.read_bytes()) if path.is_file() else ""
         except (ImportError, OSError, ValueError):
             return ""  # where it is used, it is told why it cannot be
 

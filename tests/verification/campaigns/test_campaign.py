@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -243,6 +246,18 @@ def test_wrong_usage(wrong, arguments, says):
     """What cannot be asked is told in a sentence, with exit code 2."""
     result = command(*(argument.format(wrong) for argument in arguments), "--jobs", 1)
     assert (result.exit_code, says in " ".join(result.output.split())) == (2, True), result.output
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_named_pipe_is_no_subject(tmp_path):
+    """Nobody waits for what will never be written into it."""
+    os.mkfifo(tmp_path / "pipe.py")
+    start = "from verification.commands.cli import main; main()"
+    words = ["campaign", f"{tmp_path / 'pipe.py'}:step", "--trials", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", start, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "there is no file" in done.stderr) == (2, True)
 
 
 def test_a_process_that_ends_is_a_failure(wrong):
