@@ -72,7 +72,8 @@ def name(
         found = diagnose(observations, order, Declared(), kinds)  # a step may be made for its number of tasks
     if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
         return name_precision(observations, order, precision)
-    return found or [several("")]
+    answered = any(one.reply.returned for one in observations)
+    return found or ([several("")] if answered else [])  # what raises is no mistake of a formula
 
 
 def name_precision(observations: list[Observation], order: Order, precision: str) -> list[Diagnosis]:

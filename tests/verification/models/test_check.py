@@ -274,7 +274,7 @@ def test_running_statistics_that_the_step_updates():
 
 
 def test_reptile_and_a_step_that_raises():
-    """Reptile's displacement is judged as well; a step that raises fails with what it raised."""
+    """Reptile's displacement is judged as well; a step that raises fails with what it raised, and has no other name."""
 
     def reptile(model, tasks):
         theta = dict(model.named_parameters())
@@ -292,6 +292,8 @@ def test_reptile_and_a_step_that_raises():
     report = check(lambda tasks: 1 / 0, mlp())
     assert report.verdict == "fail"
     assert "ZeroDivisionError" in report.cases[0].findings[0].message
+    assert "ZeroDivisionError" in repr(report)
+    assert report.diagnosis == []
 
 
 def test_a_report_on_a_model_is_valid():
