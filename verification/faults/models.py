@@ -6,7 +6,7 @@ beside (`ModelCosts`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from verification.faults.order import first_for_second, right, second_for_first
 from verification.faults.place import scaled
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, outcome
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task, misread, outcome
 from verification.faults.state import carried_over
 from verification.faults.work import Solved, Work, descend, mean, solve
 from verification.oracles.view import FlatArray
@@ -26,6 +26,9 @@ class ModelCosts(Protocol):
 
     def in_other_mode(self) -> Any:
         """Return the loss with the model in the mode that it is not in."""
+
+    def after(self, passes: Sequence[tuple[Any, FlatArray]]) -> Any:
+        """Return the loss with the running statistics that passes of other losses leave, each at a point."""
 
     def in_lower_precision(self) -> Any:
         """Return the loss under autocast."""
@@ -56,6 +59,38 @@ both_in_other_mode = misread(
         outer_costs=_outer(work).in_other_mode(),
     )
 )
+
+
+def moves_statistics(work: Work) -> bool:
+    """Return whether a pass of the inner loss, in either mode, leaves other running statistics than those before it."""
+    both = (_inner(work), _inner(work).in_other_mode())
+    return any(costs.after([(costs, work.theta)]) is not costs for costs in both)
+
+
+def in_modes(*, inner: bool, outer: bool, carried: bool, stays: bool = False) -> Misreading:
+    """M01: the inner or the outer loss in the other mode, with the running statistics that all passes before left.
+
+    `carried` goes on with those of the task and of the call before, and `stays` with the mode of its outer loss.
+    """
+
+    def change(question: Question) -> Question:
+        passes: list[tuple[Any, FlatArray]] = []
+        works: list[Work] = []
+        for work in question.works * (question.call + 1 if carried else 1):
+            passes = passes if carried else []
+            switched = inner or (stays and bool(works))
+            support = (_inner(work).in_other_mode() if switched else _inner(work)).after(passes)
+            here = work.changed(inner_costs=support)
+            points = descend(here)
+            passes = [*passes, *((support, phi) for phi in points[:-1])]
+            query = (_outer(work).in_other_mode() if outer else _outer(work)).after(passes)
+            passes.append((query, points[-1]))
+            works.append(here.changed(outer_costs=query))
+        return replace(question, works=works[-question.tasks :])
+
+    return Misreading(change)
+
+
 under_autocast = misread(
     lambda work, _: work.changed(
         inner_costs=_inner(work).in_lower_precision(),

@@ -29,6 +29,7 @@ from verification.faults import (
 )
 from verification.faults.algorithms import with_update
 from verification.faults.jacobians import BY_HAND
+from verification.faults.model_catalogue import WITH_STATISTICS
 from verification.faults.order import right
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
@@ -103,17 +104,19 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
 }
 
 
-def _candidates(order: Order) -> Iterator[Candidate]:
+def _candidates(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    works = [evidence.question(one).works[0] for one in evidence.deciding[:1]]
+    known = _SAME if any(map(models.moves_statistics, works)) else _SAME.union(WITH_STATISTICS)
     # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
     for id_, fault in {"M06": ENTRIES["M06"], **CATALOGUE, **MODEL_CATALOGUE}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
             for variant, answer in {**fault.variants, **_FORMS.get(id_, {})}.items():
-                if variant not in _SAME and variant not in BY_HAND:
+                if variant not in known and variant not in BY_HAND:
                     yield Candidate((id_,), variant, answer)
 
 
-def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
-    yield from _candidates(order)
+def _single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    yield from _candidates(evidence, order)
 
 
 def _counted(evidence: Evidence, _: Order) -> Iterator[Candidate]:
@@ -303,7 +306,7 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor on top of another fault."""
     telling = wrong_ones(evidence)
-    for candidate in (*_candidates(order), *_counted(evidence, order)) if telling else ():
+    for candidate in (*_candidates(evidence, order), *_counted(evidence, order)) if telling else ():
         if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "M08", "D10", "B10"):
             base = (candidate.faults, candidate.detail, candidate.answer)
             yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))

@@ -151,6 +151,63 @@ def test_support_loss_in_the_outer_loss():
     assert report.diagnosis[0].name == "C07"
 
 
+def with_statistics():
+    """Return a model with batch normalisation whose running statistics have seen something."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+    model(2 * torch.randn(16, 3) + 1)
+    return model
+
+
+def in_modes(modes, *, copied):
+    """Return a step that switches its model as `modes` (in the inner loop, in the outer loss) says, None leaving it."""
+
+    def step(model, tasks):
+        total = 0
+        for support, query in tasks:
+            learner = copy.deepcopy(model) if copied else model
+            weights = dict(learner.named_parameters())
+
+            def value(batch, mode, weights=weights, learner=learner):
+                if mode is not None:
+                    learner.train(mode)
+                return ((torch.func.functional_call(learner, weights, batch[0]) - batch[1]) ** 2).mean()
+
+            for _ in range(STEPS):
+                slopes = torch.autograd.grad(value(support, modes[0]), list(weights.values()))
+                weights |= {name: w - RATE * g for (name, w), g in zip(weights.items(), slopes, strict=True)}
+            slopes = torch.autograd.grad(value(query, modes[1]), list(weights.values()))
+            total = [slope + before for slope, before in zip(slopes, total or [0] * len(slopes), strict=True)]
+        return [slope / len(tasks) for slope in total]
+
+    return step
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("mode", "modes", "copied", "words"),
+    [
+        (True, (True, False), True, "in the outer loss, with the statistics that the task's own passes left"),
+        (True, (True, False), False, "in the outer loss, with the statistics that all passes left"),
+        (False, (True, False), True, "in the inner loop, with the statistics that the task's own passes left"),
+        (False, (True, False), False, "in the inner loop, with the statistics that all passes left"),
+        (True, (None, False), False, "from the first outer loss on, with the statistics that all passes left"),
+    ],
+)
+def test_the_other_mode_with_statistics_that_passes_left(mode, modes, copied, words):
+    """M01 is named where the running statistics that are read are those that the step's own passes have moved."""
+    report = verification.check(
+        in_modes(modes, copied=copied),
+        model=with_statistics().train(mode),
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=RATE,
+    )
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "M01")
+    assert words in report.diagnosis[0].evidence
+
+
 def test_an_algorithm_that_is_not_meant():
     """First-order MAML where Reptile is meant, and Reptile where MAML is, are named as that."""
 
