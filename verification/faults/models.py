@@ -121,8 +121,11 @@ def _untied(work: Work, question: Question) -> Solved:
 untied = each_task(_untied)
 
 
-def _never_cleared(*, divided: bool) -> AnswerFunction:
-    """D06: one accumulator for both loops and all tasks; the inner steps go along it, and the answer is its end."""
+def _never_cleared(*, divided: bool = False, of_query: bool = False) -> AnswerFunction:
+    """D06: one accumulator for both loops and all tasks; the inner steps go along it, and the answer is its end.
+
+    By T may be divided what comes out, or each query loss.
+    """
 
     def answer(question: Question) -> Outcome:
         total, solved = np.zeros_like(question.works[0].theta), []
@@ -131,7 +134,7 @@ def _never_cleared(*, divided: bool) -> AnswerFunction:
             for _ in range(work.view.steps):
                 total = total + work.inner_gradient(phi)
                 phi = phi - work.alpha * total
-            total = total + work.full_outer_gradient(phi)
+            total = total + work.full_outer_gradient(phi) / (question.tasks if of_query else 1)
             solved.append(Solved(work.outer_cost(phi), total, phi))
         gradient = total * question.works[0].view.outer_mask / (question.tasks if divided else 1)
         return outcome(question, mean([found.cost for found in solved]), gradient, [found.adapted for found in solved])
@@ -139,8 +142,9 @@ def _never_cleared(*, divided: bool) -> AnswerFunction:
     return answer
 
 
-never_cleared = _never_cleared(divided=False)
+never_cleared = _never_cleared()
 never_cleared_mean = _never_cleared(divided=True)
+never_cleared_mean_of_query = _never_cleared(of_query=True)
 
 
 # Data of one loop, or of one task, where those of another belong

@@ -8,7 +8,7 @@ come closer is given up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -96,7 +96,9 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
     "D06": {
         "in the inner steps too, of all tasks": models.never_cleared,
         "in the inner steps too, of all tasks, divided by T": models.never_cleared_mean,
+        "in the inner steps too, of all tasks, the query losses divided by T": models.never_cleared_mean_of_query,
     },
+    "G10": {"the two rates of parameters exchanged": scales.with_rates_exchanged},
     "E04": {
         "of Adam": optimizers.kept(Adam(), across_calls=True),
         "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
@@ -146,6 +148,9 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
+    beta = first.problem.outer_learning_rate
+    if beta is not None:
+        yield Candidate(("G01",), f"an inner learning rate of {beta:g}", scales.with_rate(beta))
     yield from _outer_decay(evidence, first)
     yield from _never_adapted(evidence, first)
 
@@ -183,7 +188,25 @@ def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
 Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
 
+#: Parameters that code gives a rate of their own, by the names of all that adapt and the axes of each.
+_PARTS: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
+    "parameters with less than two axes": lambda known, place: known[place][1] < 2,
+    "parameters with two axes or more": lambda known, place: known[place][1] >= 2,
+    "the last module": lambda known, place: _module(known[place][0]) == _module(known[-1][0]),
+    "the first module": lambda known, place: _module(known[place][0]) == _module(known[0][0]),
+}
+_FACTORS_OF_PARTS = (2.0, 0.5, 10.0, 0.1)  # where a search for their factor begins
+
+
+def _module(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
+
+
 def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[Search]:
+    work = evidence.question(first).works[0]
+    rates = np.unique(work.view.rate[work.view.inner_mask != 0])
+    if rates.size > 1:
+        yield "G10", "for all parameters, an inner learning rate of", scales.with_rate, tuple(rates)
     yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _nearest_rates(evidence, first)
     yield "G06", "a weight decay of", scales.with_weight_decay, (0.01,)
     yield "G06", "γ =", scales.with_decay, (0.99,)
@@ -192,7 +215,6 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M04", "as a moving average, μ =", lambda mu: with_update(Momentum(mu=mu, dampening=mu)), (0.7,)
     for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", optimizers.AdaGrad())):
         yield "M05", f"{name} at a rate of", partial(optimizers.at_rate, part), (1e-3, 1e-2)
-    work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
     size, largest = norm(slope), float(np.max(np.abs(slope)))
     leaves = [norm(leaf) for leaf in evidence.question(first).problem.split(slope).values()]
@@ -213,6 +235,9 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M02", "by value, at", clips.with_clipped_entries, values
     if order == 2:
         yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
+    for part, has in _PARTS.items():
+        told = f"for {part} alone, an effective learning rate of α times"
+        yield "G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_PARTS
 
 
 #: What α is multiplied by where a scale of the loss, a wrong count or a wrong rate is left in.

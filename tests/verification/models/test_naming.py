@@ -93,7 +93,20 @@ def normalize(learner):
         parameter.grad *= 5 / size
 
 
+def faster(chosen, factor):
+    """Return what multiplies the inner gradients of parameters that are chosen by their names."""
+
+    def hook(learner):
+        for name, parameter in learner.named_parameters():
+            if chosen(name):
+                parameter.grad *= factor
+
+    return hook
+
+
 WRONG = {
+    "biases": (wrong(hook=faster(lambda name: "bias" in name, 2)), "G10", "less than two axes alone, an effective"),
+    "head": (wrong(hook=faster(lambda name: "2." in name, 10)), "G10", "for the last module alone, an effective"),
     "clip": (
         wrong(hook=lambda m: nn.utils.clip_grad_norm_(m.parameters(), 0.37)),
         "M02",
@@ -149,6 +162,62 @@ def test_support_loss_in_the_outer_loss():
         step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
     )
     assert report.diagnosis[0].name == "C07"
+
+
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [(lambda _: 0.3, "for all parameters, an inner learning rate of 0.3"),
+     (lambda _: 0.2, "for all parameters, an inner learning rate of 0.2"),
+     (lambda name: 0.3 if "bias" in name else 0.1, "the two rates of parameters exchanged")],
+)  # fmt: skip
+def test_other_rates_than_those_by_parameter(used, words):
+    """G10 is named where all parameters have one rate, be it one of those meant or not, and where two are exchanged."""
+
+    def optimizer(learner):
+        return torch.optim.SGD([{"params": [leaf], "lr": used(name)} for name, leaf in learner.named_parameters()])
+
+    rates = {name: 0.1 if "bias" in name else 0.3 for name, _ in mlp().named_parameters()}
+    report = verification.check(
+        wrong(optimizer=optimizer), model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=rates,
+    )  # fmt: skip
+    assert report.diagnosis[0].name == "G10"
+    assert words in report.diagnosis[0].evidence
+
+
+def test_an_outer_rate_in_the_inner_loop():
+    """G01 is named where the inner loop has the outer rate that is declared, however unusual it is."""
+
+    def step(model, tasks):
+        slopes = wrong(optimizer=sgd(0.0123))(model, tasks)
+        with torch.no_grad():
+            for parameter, slope in zip(model.parameters(), slopes, strict=True):
+                parameter.sub_(0.0123 * slope)
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE,
+        gives="parameters", outer_learning_rate=0.0123,
+    )  # fmt: skip
+    assert report.diagnosis[0].name == "G01"
+
+
+def test_an_accumulator_that_nobody_clears():
+    """D06 is named where nothing clears `.grad` of a model and each query loss is divided by the number of tasks."""
+
+    def step(model, tasks):
+        start = copy.deepcopy(model.state_dict())
+        for support, query in tasks:
+            model.load_state_dict(start)
+            optimizer = torch.optim.SGD(model.parameters(), 0.1)
+            for _ in range(STEPS):
+                loss(model, support).backward()
+                optimizer.step()
+            (loss(model, query) / len(tasks)).backward()
+        model.load_state_dict(start)
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=0.1, gives="grad"
+    )
+    assert report.diagnosis[0].name == "D06"
 
 
 def with_statistics():
