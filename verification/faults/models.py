@@ -101,6 +101,16 @@ everything_adapted = misread(lambda work, _: work.changed(inner_mask=np.ones_lik
 all_trained_adapted = misread(lambda work, _: work.changed(inner_mask=work.view.outer_mask))
 
 
+def _first_order_of_held(work: Work, question: Question) -> Solved:
+    found = solve(work, question.order)
+    gradient = np.where(work.view.inner_mask == 0, work.outer_gradient(found.adapted), found.gradient)
+    return replace(found, gradient=gradient)
+
+
+#: A01: the features that the inner loop reads are detached, so that second order reaches what adapts alone.
+first_order_of_held = each_task(_first_order_of_held)
+
+
 def _untied(work: Work, question: Question) -> Solved:
     """Adapt each copy of a tied parameter by its own part of the gradient; the outer gradient is their sum."""
     copies = _inner(work).copies

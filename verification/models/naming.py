@@ -30,17 +30,19 @@ from verification.faults import (
 from verification.faults.algorithms import with_update
 from verification.faults.jacobians import BY_HAND
 from verification.faults.model_catalogue import WITH_STATISTICS
-from verification.faults.order import right
+from verification.faults.order import first_for_second, right
+from verification.faults.question import after, together
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
+from verification.naming.combinations import combined
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.fits import clips_read_off
-from verification.naming.scaling import under_a_scale
+from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under, under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
-from verification.oracles.updates import Adam, Momentum, RMSProp
+from verification.oracles.updates import Adam, Momentum, Part, RMSProp, WeightDecay
 from verification.oracles.view import FlatArray
 from verification.orders import Order
 
@@ -65,12 +67,12 @@ def name(
         order: what the step claims to be.
         precision_of: tells the lower precision that some operations come in, or "".
     """
-    kinds = (_single, _counted, _read_off, _searched, _scaled)
+    plain = (_single, _counted, _read_off, _searched, _two_in_the_loop, _scaled)
     # A second call of a small question shows what a step keeps as well as one of the whole.
     whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
-    found = diagnose([*whole, *smaller], order, Declared(), kinds)
+    found = diagnose([*whole, *smaller], order, Declared(), (*plain, _between, _of_first_order))
     if smaller and not any(diagnosis.convincing for diagnosis in found):
-        found = diagnose(observations, order, Declared(), kinds)  # a step may be made for its number of tasks
+        found = diagnose(observations, order, Declared(), plain)  # a step may be made for its number of tasks
     if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
         return name_precision(observations, order, precision)
     answered = any(one.reply.returned for one in observations)
@@ -93,6 +95,7 @@ def _always(count: int, _: int) -> int:
 
 #: Forms of the catalogue's own faults that code on models has.
 _FORMS: dict[str, dict[str, AnswerFunction]] = {
+    "A01": {"for the parameters that do not adapt": models.first_order_of_held},
     "D06": {
         "in the inner steps too, of all tasks": models.never_cleared,
         "in the inner steps too, of all tasks, divided by T": models.never_cleared_mean,
@@ -148,6 +151,8 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
+    for id_, detail, answer in clips_read_off(_of_one_task(evidence)):
+        yield Candidate((id_,), f"of each task, {detail}", tasks.each_alone(answer))
     beta = first.problem.outer_learning_rate
     if beta is not None:
         yield Candidate(("G01",), f"an inner learning rate of {beta:g}", scales.with_rate(beta))
@@ -235,8 +240,8 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M02", "by value, at", clips.with_clipped_entries, values
     if order == 2:
         yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
-    for part, has in _PARTS.items():
-        told = f"for {part} alone, an effective learning rate of α times"
+    for chosen, has in _PARTS.items():
+        told = f"for {chosen} alone, an effective learning rate of α times"
         yield "G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_PARTS
 
 
@@ -326,6 +331,81 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
     for group in (one_dimensional, *groups):
         if group and len(group) < len(names):
             yield Candidate(("F03",), f"never adapted: {', '.join(group)}", parameters.never_adapted(*group))
+
+
+def _two_in_the_loop(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield pairs in the inner loop that come as one: of a loss that both loops multiply, and of one optimizer."""
+    first = first_wrong(evidence)
+    pairs: tuple[tuple[tuple[str, ...], str, Callable[[float], AnswerFunction], tuple[float, ...]], ...] = (
+        (("D11", "G10"), "both losses times", _with_both_losses, (0.5, 2.0)),
+        (("G06", "M04"), "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)),
+        (("G06", "M05"), "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)),
+    )
+    for ids, words, make, starts in pairs if first else ():
+        value = _search(evidence, first, make, starts) if first else None
+        if value is not None:
+            yield Candidate(ids, f"{words} {value:.6g}", make(value))
+
+
+def _with_both_losses(factor: float) -> AnswerFunction:
+    return under(lambda _: factor, scales.with_scaled_loss(factor))
+
+
+def _decaying(part: Part, strength: float) -> AnswerFunction:
+    return with_update(WeightDecay(strength=strength), part)
+
+
+def _of_one_task(evidence: Evidence) -> Evidence:
+    return evidence.of(one for one in evidence.observations if one.problem.num_tasks == 1)
+
+
+def _between(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield what is wrong between tasks, or weights of them and of steps, beside what answers to one task show."""
+    alone, telling = _of_one_task(evidence), wrong_ones(evidence)
+    probe = next((one for one in telling if one.problem.num_tasks > 1), None)
+    if probe is None or any(map(_has_few_numbers, evidence.deciding)):
+        return
+    inside: list[Product] = [AS_ASKED]
+    if wrong_ones(alone):
+        kinds = (_single, _counted, _read_off, _searched)
+        shown = ([one for one in kind(alone, order) if alone.matched_by(one.answer)] for kind in kinds)
+        inside = [(one.faults, one.detail, one.answer) for one in next(filter(None, shown), [])]
+    found = False
+    for base in inside:
+        for candidate in (
+            *(Candidate(*product) for product in under_a_scale(evidence, telling, base, order)),
+            *(_beside(evidence, base, order)),
+        ):
+            if evidence.is_given_by(candidate.answer, probe):
+                yield candidate
+                found = True
+    if not found:
+        yield from (Candidate(*product) for product in combined(evidence, order, inside))
+
+
+def _beside(evidence: Evidence, base: Product, order: Order) -> Iterator[Candidate]:
+    """Yield all faults of other choices beside one."""
+    ids, detail, answer = base
+    for other in _candidates(evidence, order) if ids else ():
+        both = None if is_same_choice(other.faults[0], ids[0]) else together(other.answer, answer)
+        if both is not None:
+            yield Candidate(tuple(sorted((*ids, *other.faults))), joined(detail, other.detail), both)
+
+
+def _has_few_numbers(observation: Observation) -> bool:
+    """Return whether weights of tasks and of steps could be met by chance: those of a tiny model."""
+    got, terms = returned(observation), observation.problem.num_tasks + observation.problem.inner_grad_steps
+    return got is None or got.size < 2 * terms + 2
+
+
+def _of_first_order(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield faults of first order where second order is meant: the two mistakes that come together most often."""
+    first = first_wrong(evidence)
+    if order != 2 or first is None:
+        return
+    for other in (*_candidates(evidence, 1), *_never_adapted(evidence, first)):
+        if not is_same_choice(other.faults[0], "A01"):
+            yield Candidate(("A01", *other.faults), other.detail, after(other.answer, first_for_second))
 
 
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:

@@ -114,6 +114,16 @@ WRONG = {
     ),
     "clip of each leaf": (wrong(hook=clip_leaves), "M02", "each leaf by norm as in PyTorch, at 0.2"),
     "normalized": (wrong(hook=normalize), "M02", "set to a norm of 5"),
+    "half of both losses": (
+        wrong(inner=lambda m, b: loss(m, b) / 2, outer=lambda m, b: loss(m, b) / 2),
+        "D11 + G10",
+        "both losses times 0.5",
+    ),
+    "momentum and decay": (
+        wrong(optimizer=sgd(momentum=0.9, weight_decay=0.01)),
+        "G06 + M04",
+        "a weight decay of 0.01",
+    ),
     "Nesterov": (wrong(optimizer=sgd(momentum=0.8, nesterov=True)), "M04", "Nesterov's, μ = 0.8"),
     "dampened": (wrong(optimizer=sgd(momentum=0.9, dampening=0.1)), "M04", "dampened by 0.1"),
     "Adam at a rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.004)), "M05", "Adam at a rate of 0.004"),
@@ -164,6 +174,94 @@ def test_support_loss_in_the_outer_loss():
     assert report.diagnosis[0].name == "C07"
 
 
+def by_task(step, reduce):
+    """Return a step that puts the answers of `step` to each task together otherwise than by their mean."""
+
+    def whole(model, tasks):
+        return [reduce(list(leaves)) for leaves in zip(*(step(model, [task]) for task in tasks), strict=True)]
+
+    return whole
+
+
+def running(leaves):
+    """Divide a running total by the number of tasks at each of them."""
+    total = 0
+    for leaf in leaves:
+        total = (total + leaf) / len(leaves)
+    return total
+
+
+def clipped(leaves):
+    """Return the mean of gradients of which each parameter's entries are cut at each task."""
+    return sum(leaf.clamp(-0.05, 0.05) for leaf in leaves) / len(leaves)
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize(
+    ("step", "name", "words"),
+    [
+        (by_task(wrong(), running), "D12", "of 3 tasks"),
+        (by_task(wrong(), clipped), "G07", "of each task, by value, at 0.05"),
+        (by_task(wrong(steps=1), lambda leaves: leaves[-1]), "B02 + D03", ""),
+        (by_task(wrong(optimizer=sgd(0.07 * RATE)), sum), "D01 + G10", "α times 0.07"),
+        (by_task(wrong(optimizer=sgd(momentum=0.8)), running), "D12 + M04", "μ = 0.8"),
+    ],
+)
+def test_a_mistake_between_tasks(step, name, words):
+    """What is done with the tasks' answers is named by itself, and beside a mistake that one task alone shows."""
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
+    )
+    assert sorted(report.diagnosis[0].name.split(" + ")) == sorted(name.split(" + "))
+    assert words in report.diagnosis[0].evidence
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (wrong(optimizer=sgd(momentum=0.9)), "A01 + M04"),
+        (wrong(steps=STEPS + 1), "A01 + B03"),
+        (wrong(hook=faster(lambda name: "bias" in name, 0)), "A01 + F03"),
+    ],
+)
+def test_first_order_beside_another_mistake(step, name):
+    """Where second order is meant, a first-order step with one more mistake is named with both."""
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE, order=2
+    )
+    assert report.diagnosis[0].name == name
+
+
+def test_features_that_are_detached():
+    """A01 is named where second order reaches the head alone, because the inner loop reads detached features."""
+    model = mlp()
+
+    def step(model, tasks):
+        total = 0
+        for (x, y), (query, target) in tasks:
+            features, weights = model[:2](x).detach(), list(model[2].parameters())
+            for _ in range(STEPS):
+                value = ((nn.functional.linear(features, *weights) - y) ** 2).mean()
+                slopes = torch.autograd.grad(value, weights, create_graph=True)
+                weights = [w - RATE * slope for w, slope in zip(weights, slopes, strict=True)]
+            total += ((nn.functional.linear(model[:2](query), *weights) - target) ** 2).mean() / len(tasks)
+        return torch.autograd.grad(total, list(model.parameters()))
+
+    report = verification.check(
+        step,
+        model=model,
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=RATE,
+        order=2,
+        adapts="2",
+    )
+    assert report.diagnosis[0].name == "A01"
+    assert "for the parameters that do not adapt" in report.diagnosis[0].evidence
+
+
 @pytest.mark.parametrize(
     ("used", "words"),
     [(lambda _: 0.3, "for all parameters, an inner learning rate of 0.3"),
@@ -178,8 +276,13 @@ def test_other_rates_than_those_by_parameter(used, words):
 
     rates = {name: 0.1 if "bias" in name else 0.3 for name, _ in mlp().named_parameters()}
     report = verification.check(
-        wrong(optimizer=optimizer), model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=rates,
-    )  # fmt: skip
+        wrong(optimizer=optimizer),
+        model=mlp(),
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=rates,
+    )
     assert report.diagnosis[0].name == "G10"
     assert words in report.diagnosis[0].evidence
 
