@@ -67,12 +67,15 @@ def name(
         order: what the step claims to be.
         precision_of: tells the lower precision that some operations come in, or "".
     """
-    plain = (_single, _counted, _read_off, _searched, _two_in_the_loop, _scaled)
+    usual = (_single, _counted, _read_off, _searched)
     # A second call of a small question shows what a step keeps as well as one of the whole.
     whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
-    found = diagnose([*whole, *smaller], order, Declared(), (*plain, _between, _of_first_order))
+    rarer = (_rarely_searched, _scaled, _between, _of_first_order)
+    found = diagnose([*whole, *smaller], order, Declared(), (*usual, *rarer))
     if smaller and not any(diagnosis.convincing for diagnosis in found):
-        found = diagnose(observations, order, Declared(), plain)  # a step may be made for its number of tasks
+        found = diagnose(
+            observations, order, Declared(), (*usual, _scaled)
+        )  # a step may be made for its number of tasks
     if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
         return name_precision(observations, order, precision)
     answered = any(one.reply.returned for one in observations)
@@ -161,19 +164,30 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 
 def _searched(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield faults with a number that is searched for on the cheapest wrong answer, up to one that explains all.
+    """Yield faults with a number that is searched for on the cheapest wrong answer."""
+    first = first_wrong(evidence)
+    if first is not None:
+        yield from _found(evidence, first, _searches(evidence, first, order))
+
+
+def _rarely_searched(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield another rate of some parameters, and pairs that come as one: of a scaled loss, and of one optimizer."""
+    first = first_wrong(evidence)
+    if first is not None:
+        yield from _found(evidence, first, _rare_searches())
+
+
+def _found(evidence: Evidence, first: Observation, searches: Iterator[Search]) -> Iterator[Candidate]:
+    """Yield what is found by searches, up to one that explains all.
 
     In one inner step any two of them may be the same, so that all are looked for where there is no answer with more.
     """
-    first = first_wrong(evidence)
-    if first is None:
-        return
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
-    for id_, words, make, starts in _searches(evidence, first, order):
+    for ids, words, make, starts in searches:
         value = _search(evidence, first, make, starts)
         if value is not None:
             answer = make(value)
-            yield Candidate((id_,), f"{words} {value:.6g}", answer)
+            yield Candidate(tuple(ids.split(" + ")), f"{words} {value:.6g}", answer)
             if longest > 1 and evidence.matched_by(answer):
                 return
 
@@ -190,6 +204,7 @@ def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
         yield Candidate(("M08",), f"a weight decay of {strength:.6g}", models.with_outer_decay(strength))
 
 
+#: The ids of faults, words for their number, the answer with it, and where its search begins.
 Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
 
@@ -200,7 +215,6 @@ _PARTS: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
     "the last module": lambda known, place: _module(known[place][0]) == _module(known[-1][0]),
     "the first module": lambda known, place: _module(known[place][0]) == _module(known[0][0]),
 }
-_FACTORS_OF_PARTS = (2.0, 0.5, 10.0, 0.1)  # where a search for their factor begins
 
 
 def _module(parameter: str) -> str:
@@ -240,9 +254,23 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M02", "by value, at", clips.with_clipped_entries, values
     if order == 2:
         yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
-    for chosen, has in _PARTS.items():
-        told = f"for {chosen} alone, an effective learning rate of α times"
-        yield "G10", told, partial(scales.of_some_leaves, has), _FACTORS_OF_PARTS
+
+
+def _rare_searches() -> Iterator[Search]:
+    for part, has in _PARTS.items():
+        told = f"for {part} alone, an effective learning rate of α times"
+        yield "G10", told, partial(scales.of_some_leaves, has), (2.0, 0.5, 10.0, 0.1)
+    yield "D11 + G10", "both losses times", _with_both_losses, (0.5, 2.0)
+    yield "G06 + M04", "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)
+    yield "G06 + M05", "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)
+
+
+def _with_both_losses(factor: float) -> AnswerFunction:
+    return under(lambda _: factor, scales.with_scaled_loss(factor))
+
+
+def _decaying(part: Part, strength: float) -> AnswerFunction:
+    return with_update(WeightDecay(strength=strength), part)
 
 
 #: What α is multiplied by where a scale of the loss, a wrong count or a wrong rate is left in.
@@ -331,28 +359,6 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
     for group in (one_dimensional, *groups):
         if group and len(group) < len(names):
             yield Candidate(("F03",), f"never adapted: {', '.join(group)}", parameters.never_adapted(*group))
-
-
-def _two_in_the_loop(evidence: Evidence, _: Order) -> Iterator[Candidate]:
-    """Yield pairs in the inner loop that come as one: of a loss that both loops multiply, and of one optimizer."""
-    first = first_wrong(evidence)
-    pairs: tuple[tuple[tuple[str, ...], str, Callable[[float], AnswerFunction], tuple[float, ...]], ...] = (
-        (("D11", "G10"), "both losses times", _with_both_losses, (0.5, 2.0)),
-        (("G06", "M04"), "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)),
-        (("G06", "M05"), "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)),
-    )
-    for ids, words, make, starts in pairs if first else ():
-        value = _search(evidence, first, make, starts) if first else None
-        if value is not None:
-            yield Candidate(ids, f"{words} {value:.6g}", make(value))
-
-
-def _with_both_losses(factor: float) -> AnswerFunction:
-    return under(lambda _: factor, scales.with_scaled_loss(factor))
-
-
-def _decaying(part: Part, strength: float) -> AnswerFunction:
-    return with_update(WeightDecay(strength=strength), part)
 
 
 def _of_one_task(evidence: Evidence) -> Evidence:
