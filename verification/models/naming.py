@@ -375,7 +375,7 @@ def _between(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     if wrong_ones(alone):
         kinds = (_single, _counted, _read_off, _searched)
         shown = ([one for one in kind(alone, order) if alone.matched_by(one.answer)] for kind in kinds)
-        inside = [(one.faults, one.detail, one.answer) for one in next(filter(None, shown), [])]
+        inside += [(one.faults, one.detail, one.answer) for one in next(filter(None, shown), [])]
     found = False
     for base in inside:
         for candidate in (

@@ -201,6 +201,7 @@ def clipped(leaves):
     ("step", "name", "words"),
     [
         (by_task(wrong(), running), "D12", "of 3 tasks"),
+        (by_task(wrong(), lambda leaves: sum(leaf / 2 ** (k + 1) for k, leaf in enumerate(leaves))), "D12", "0.125"),
         (by_task(wrong(), clipped), "G07", "of each task, by value, at 0.05"),
         (by_task(wrong(steps=1), lambda leaves: leaves[-1]), "B02 + D03", ""),
         (by_task(wrong(optimizer=sgd(0.07 * RATE)), sum), "D01 + G10", "α times 0.07"),
