@@ -157,6 +157,8 @@ class Report:
     def __repr__(self) -> str:
         lines = [f"{self.verdict.upper()}  {self.about}", self.reason]
         lines += [*map(str, self.diagnosis), *self.remarks]
+        if not any(found.convincing for found in self.diagnosis):  # such as an exception: it is to be seen all the same
+            lines += [f"{found.what}: {found.message}" for case in self.failing[:1] for found in case.findings[:1]]
         if self.left_out:
             lines.append(f"Not tested: {', '.join(dict.fromkeys(self.left_out))}.")
         return "\n".join(lines)

@@ -30,6 +30,18 @@ def _clips(*, alias: bool) -> dict[str, AnswerFunction]:
     return by_norm | by_value
 
 
+#: The other mode with the running statistics that passes left: with a copy of the model for each task, and with one.
+WITH_STATISTICS: dict[str, AnswerFunction] = {
+    f"{words}, with the statistics that {left} left": models.in_modes(
+        inner=not outer, outer=outer, carried=carried, stays=stays
+    )
+    for words, outer, stays in (
+        ("in the outer loss", True, False),
+        ("in the inner loop", False, False),
+        ("from the first outer loss on", True, True),
+    )
+    for left, carried in (("the task's own passes", False), ("all passes", True))
+}
 _ADAPTIVE: dict[str, AnswerFunction] = {
     "": with_update(Adam()),
     "AdamW": with_update(Adam(), WeightDecay(strength=0.01)),
@@ -54,7 +66,7 @@ def _faults() -> list[Fault]:
               "none confirmed", "batch normalisation or dropout",
               "Call model.train() or model.eval() where the losses of the definition have it, and nowhere else.",
               {"in the outer loss": models.outer_in_other_mode, "in the inner loop": models.inner_in_other_mode,
-               "in both": models.both_in_other_mode}, EVERY),
+               "in both": models.both_in_other_mode, **WITH_STATISTICS}, EVERY),
         Fault("M02", "inner gradient clipped", "φ_{k+1} = φ_k − α clip(∇S(φ_k))", "none confirmed",
               "an inner gradient above the limit", "Take the clip out of the inner loop.",
               _clips(alias=False), EVERY),

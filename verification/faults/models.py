@@ -6,7 +6,7 @@ beside (`ModelCosts`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from verification.faults.order import first_for_second, right, second_for_first
 from verification.faults.place import scaled
-from verification.faults.question import AnswerFunction, Outcome, Question, each_task, misread, outcome
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, each_task, misread, outcome
 from verification.faults.state import carried_over
 from verification.faults.work import Solved, Work, descend, mean, solve
 from verification.oracles.view import FlatArray
@@ -26,6 +26,9 @@ class ModelCosts(Protocol):
 
     def in_other_mode(self) -> Any:
         """Return the loss with the model in the mode that it is not in."""
+
+    def after(self, passes: Sequence[tuple[Any, FlatArray]]) -> Any:
+        """Return the loss with the running statistics that passes of other losses leave, each at a point."""
 
     def in_lower_precision(self) -> Any:
         """Return the loss under autocast."""
@@ -56,6 +59,38 @@ both_in_other_mode = misread(
         outer_costs=_outer(work).in_other_mode(),
     )
 )
+
+
+def moves_statistics(work: Work) -> bool:
+    """Return whether a pass of the inner loss, in either mode, leaves other running statistics than those before it."""
+    both = (_inner(work), _inner(work).in_other_mode())
+    return any(costs.after([(costs, work.theta)]) is not costs for costs in both)
+
+
+def in_modes(*, inner: bool, outer: bool, carried: bool, stays: bool = False) -> Misreading:
+    """M01: the inner or the outer loss in the other mode, with the running statistics that all passes before left.
+
+    `carried` goes on with those of the task and of the call before, and `stays` with the mode of its outer loss.
+    """
+
+    def change(question: Question) -> Question:
+        passes: list[tuple[Any, FlatArray]] = []
+        works: list[Work] = []
+        for work in question.works * (question.call + 1 if carried else 1):
+            passes = passes if carried else []
+            switched = inner or (stays and bool(works))
+            support = (_inner(work).in_other_mode() if switched else _inner(work)).after(passes)
+            here = work.changed(inner_costs=support)
+            points = descend(here)
+            passes = [*passes, *((support, phi) for phi in points[:-1])]
+            query = (_outer(work).in_other_mode() if outer else _outer(work)).after(passes)
+            passes.append((query, points[-1]))
+            works.append(here.changed(outer_costs=query))
+        return replace(question, works=works[-question.tasks :])
+
+    return Misreading(change)
+
+
 under_autocast = misread(
     lambda work, _: work.changed(
         inner_costs=_inner(work).in_lower_precision(),
@@ -64,6 +99,16 @@ under_autocast = misread(
 )
 everything_adapted = misread(lambda work, _: work.changed(inner_mask=np.ones_like(work.theta)))
 all_trained_adapted = misread(lambda work, _: work.changed(inner_mask=work.view.outer_mask))
+
+
+def _first_order_of_held(work: Work, question: Question) -> Solved:
+    found = solve(work, question.order)
+    gradient = np.where(work.view.inner_mask == 0, work.outer_gradient(found.adapted), found.gradient)
+    return replace(found, gradient=gradient)
+
+
+#: A01: the features that the inner loop reads are detached, so that second order reaches what adapts alone.
+first_order_of_held = each_task(_first_order_of_held)
 
 
 def _untied(work: Work, question: Question) -> Solved:
@@ -86,8 +131,11 @@ def _untied(work: Work, question: Question) -> Solved:
 untied = each_task(_untied)
 
 
-def _never_cleared(*, divided: bool) -> AnswerFunction:
-    """D06: one accumulator for both loops and all tasks; the inner steps go along it, and the answer is its end."""
+def _never_cleared(*, divided: bool = False, of_query: bool = False) -> AnswerFunction:
+    """D06: one accumulator for both loops and all tasks; the inner steps go along it, and the answer is its end.
+
+    By T may be divided what comes out, or each query loss.
+    """
 
     def answer(question: Question) -> Outcome:
         total, solved = np.zeros_like(question.works[0].theta), []
@@ -96,7 +144,7 @@ def _never_cleared(*, divided: bool) -> AnswerFunction:
             for _ in range(work.view.steps):
                 total = total + work.inner_gradient(phi)
                 phi = phi - work.alpha * total
-            total = total + work.full_outer_gradient(phi)
+            total = total + work.full_outer_gradient(phi) / (question.tasks if of_query else 1)
             solved.append(Solved(work.outer_cost(phi), total, phi))
         gradient = total * question.works[0].view.outer_mask / (question.tasks if divided else 1)
         return outcome(question, mean([found.cost for found in solved]), gradient, [found.adapted for found in solved])
@@ -104,8 +152,9 @@ def _never_cleared(*, divided: bool) -> AnswerFunction:
     return answer
 
 
-never_cleared = _never_cleared(divided=False)
+never_cleared = _never_cleared()
 never_cleared_mean = _never_cleared(divided=True)
+never_cleared_mean_of_query = _never_cleared(of_query=True)
 
 
 # Data of one loop, or of one task, where those of another belong

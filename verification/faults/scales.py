@@ -47,6 +47,17 @@ def with_rate(rate: float) -> AnswerFunction:
     return misread(change)
 
 
+def _exchanged(work: Work, _: Question) -> Work:
+    known = np.unique(work.view.rate[work.view.inner_mask != 0])
+    if known.size != 2:
+        return work
+    return at_rate(work, np.where(work.view.rate == known[0], known[1], known[0]) / work.view.rate)
+
+
+#: G10: each variable at the rate of the others, where there are two.
+with_rates_exchanged = misread(_exchanged)
+
+
 def with_scaled_loss(factor: float) -> AnswerFunction:
     """G10, G02: α_eff = cα."""
     return misread(lambda work, _: at_rate(work, factor))

@@ -52,6 +52,23 @@ divided_twice = _times(lambda question: 1 / question.tasks)
 not_cleared = _times(lambda question: question.call + 1)
 
 
+def each_alone(answer: AnswerFunction) -> AnswerFunction:
+    """Return the mean over tasks of what a fault makes of each alone: what it does at the end comes before the mean."""
+
+    def mean_of(question: Question) -> Outcome:
+        parts = [answer(replace(question, works=[work])) for work in question.works]
+        gradients = {chain: _mean([part.gradients[chain] for part in parts]) for chain in parts[0].gradients}
+        adapted = [phi for part in parts for phi in part.adapted]
+        return Outcome(sum(part.cost for part in parts) / len(parts), gradients, adapted)
+
+    return mean_of
+
+
+def _mean(leaves: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    known = [leaf for leaf in leaves if leaf is not None]
+    return sum(known[1:], start=known[0]) / len(leaves) if known else None
+
+
 def _only(task: int, divisor: Callable[[Question], int]) -> Method:
     def reduction(question: Question, solved: list[Solved]) -> Outcome:
         found, gradient = combined(question, solved), solved[task].gradient

@@ -7,7 +7,7 @@ it is traced has them as constants, and is compiled for each task.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,6 +106,10 @@ class JaxCosts:
         """Return the loss with model and loss in the mode that they are not in; the loss itself where none says so."""
         known = self.host.flags or other_mode_of(self.loss)
         return self._variant("switched", replace(self, switched=True, memory={})) if known else self
+
+    def after(self, passes: Sequence[Any]) -> JaxCosts:  # noqa: ARG002
+        """Return the loss itself: nothing is left behind by a function."""
+        return self
 
     def in_lower_precision(self) -> JaxCosts:
         """Return the loss of parameters and data in bfloat16."""

@@ -40,8 +40,13 @@ def problem_of(
     if isinstance(inner_steps, bool) or not isinstance(inner_steps, int) or inner_steps < 0:
         raise ValueError(f"inner_steps: expected a whole number from 0 up, but got {inner_steps!r}.")
     pairs = list(tasks)
-    if not pairs or not all(isinstance(task, tuple | list) and len(task) == 2 for task in pairs):
-        raise ValueError("tasks: expected pairs (support, query), one for each task and at least one.")
+    odd = next((task for task in pairs if not (isinstance(task, tuple | list) and len(task) == 2)), None)
+    if not pairs or odd is not None:
+        got = f" of {len(odd)}" if isinstance(odd, tuple | list) else ""
+        raise ValueError(
+            "tasks: expected pairs (support, query), one for each task and at least one"
+            f"{f', but got a {type(odd).__name__}{got}' if pairs else ''}."
+        )
     if gives not in (None, *adapter.gives):
         raise ValueError(f"gives: expected one of {', '.join(map(repr, adapter.gives))}, but got {gives!r}.")
     if outer_learning_rate is not None and not outer_learning_rate > 0:

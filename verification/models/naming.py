@@ -8,7 +8,7 @@ come closer is given up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -29,17 +29,20 @@ from verification.faults import (
 )
 from verification.faults.algorithms import with_update
 from verification.faults.jacobians import BY_HAND
-from verification.faults.order import right
+from verification.faults.model_catalogue import WITH_STATISTICS
+from verification.faults.order import first_for_second, right
+from verification.faults.question import after, together
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
+from verification.naming.combinations import combined
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.fits import clips_read_off
-from verification.naming.scaling import under_a_scale
+from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under, under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
-from verification.oracles.updates import Adam, Momentum, RMSProp
+from verification.oracles.updates import Adam, Momentum, Part, RMSProp, WeightDecay
 from verification.oracles.view import FlatArray
 from verification.orders import Order
 
@@ -64,15 +67,19 @@ def name(
         order: what the step claims to be.
         precision_of: tells the lower precision that some operations come in, or "".
     """
-    kinds = (_single, _counted, _read_off, _searched, _scaled)
+    usual = (_single, _counted, _read_off, _searched)
     # A second call of a small question shows what a step keeps as well as one of the whole.
     whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
-    found = diagnose([*whole, *smaller], order, Declared(), kinds)
+    rarer = (_rarely_searched, _scaled, _between, _of_first_order)
+    found = diagnose([*whole, *smaller], order, Declared(), (*usual, *rarer))
     if smaller and not any(diagnosis.convincing for diagnosis in found):
-        found = diagnose(observations, order, Declared(), kinds)  # a step may be made for its number of tasks
+        found = diagnose(
+            observations, order, Declared(), (*usual, _scaled)
+        )  # a step may be made for its number of tasks
     if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
         return name_precision(observations, order, precision)
-    return found or [several("")]
+    answered = any(one.reply.returned for one in observations)
+    return found or ([several("")] if answered else [])  # what raises is no mistake of a formula
 
 
 def name_precision(observations: list[Observation], order: Order, precision: str) -> list[Diagnosis]:
@@ -91,10 +98,13 @@ def _always(count: int, _: int) -> int:
 
 #: Forms of the catalogue's own faults that code on models has.
 _FORMS: dict[str, dict[str, AnswerFunction]] = {
+    "A01": {"for the parameters that do not adapt": models.first_order_of_held},
     "D06": {
         "in the inner steps too, of all tasks": models.never_cleared,
         "in the inner steps too, of all tasks, divided by T": models.never_cleared_mean,
+        "in the inner steps too, of all tasks, the query losses divided by T": models.never_cleared_mean_of_query,
     },
+    "G10": {"the two rates of parameters exchanged": scales.with_rates_exchanged},
     "E04": {
         "of Adam": optimizers.kept(Adam(), across_calls=True),
         "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
@@ -102,17 +112,19 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
 }
 
 
-def _candidates(order: Order) -> Iterator[Candidate]:
+def _candidates(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    works = [evidence.question(one).works[0] for one in evidence.deciding[:1]]
+    known = _SAME if any(map(models.moves_statistics, works)) else _SAME.union(WITH_STATISTICS)
     # Parameters that come back unchanged point to an optimizer of others rather than to a gradient of 0.
     for id_, fault in {"M06": ENTRIES["M06"], **CATALOGUE, **MODEL_CATALOGUE}.items():
         if order in fault.orders and id_ not in _NOT_HERE:
             for variant, answer in {**fault.variants, **_FORMS.get(id_, {})}.items():
-                if variant not in _SAME and variant not in BY_HAND:
+                if variant not in known and variant not in BY_HAND:
                     yield Candidate((id_,), variant, answer)
 
 
-def _single(_: Evidence, order: Order) -> Iterator[Candidate]:
-    yield from _candidates(order)
+def _single(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    yield from _candidates(evidence, order)
 
 
 def _counted(evidence: Evidence, _: Order) -> Iterator[Candidate]:
@@ -142,24 +154,40 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     )
     for id_, detail, answer in clips_read_off(evidence):
         yield Candidate((id_,), detail, answer)
+    for id_, detail, answer in clips_read_off(_of_one_task(evidence)):
+        yield Candidate((id_,), f"of each task, {detail}", tasks.each_alone(answer))
+    beta = first.problem.outer_learning_rate
+    if beta is not None:
+        yield Candidate(("G01",), f"an inner learning rate of {beta:g}", scales.with_rate(beta))
     yield from _outer_decay(evidence, first)
     yield from _never_adapted(evidence, first)
 
 
 def _searched(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield faults with a number that is searched for on the cheapest wrong answer, up to one that explains all.
+    """Yield faults with a number that is searched for on the cheapest wrong answer."""
+    first = first_wrong(evidence)
+    if first is not None:
+        yield from _found(evidence, first, _searches(evidence, first, order))
+
+
+def _rarely_searched(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield another rate of some parameters, and pairs that come as one: of a scaled loss, and of one optimizer."""
+    first = first_wrong(evidence)
+    if first is not None:
+        yield from _found(evidence, first, _rare_searches())
+
+
+def _found(evidence: Evidence, first: Observation, searches: Iterator[Search]) -> Iterator[Candidate]:
+    """Yield what is found by searches, up to one that explains all.
 
     In one inner step any two of them may be the same, so that all are looked for where there is no answer with more.
     """
-    first = first_wrong(evidence)
-    if first is None:
-        return
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
-    for id_, words, make, starts in _searches(evidence, first, order):
+    for ids, words, make, starts in searches:
         value = _search(evidence, first, make, starts)
         if value is not None:
             answer = make(value)
-            yield Candidate((id_,), f"{words} {value:.6g}", answer)
+            yield Candidate(tuple(ids.split(" + ")), f"{words} {value:.6g}", answer)
             if longest > 1 and evidence.matched_by(answer):
                 return
 
@@ -176,10 +204,28 @@ def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
         yield Candidate(("M08",), f"a weight decay of {strength:.6g}", models.with_outer_decay(strength))
 
 
+#: The ids of faults, words for their number, the answer with it, and where its search begins.
 Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
 
+#: Parameters that code gives a rate of their own, by the names of all that adapt and the axes of each.
+_PARTS: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
+    "parameters with less than two axes": lambda known, place: known[place][1] < 2,
+    "parameters with two axes or more": lambda known, place: known[place][1] >= 2,
+    "the last module": lambda known, place: _module(known[place][0]) == _module(known[-1][0]),
+    "the first module": lambda known, place: _module(known[place][0]) == _module(known[0][0]),
+}
+
+
+def _module(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
+
+
 def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[Search]:
+    work = evidence.question(first).works[0]
+    rates = np.unique(work.view.rate[work.view.inner_mask != 0])
+    if rates.size > 1:
+        yield "G10", "for all parameters, an inner learning rate of", scales.with_rate, tuple(rates)
     yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _nearest_rates(evidence, first)
     yield "G06", "a weight decay of", scales.with_weight_decay, (0.01,)
     yield "G06", "γ =", scales.with_decay, (0.99,)
@@ -188,7 +234,6 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M04", "as a moving average, μ =", lambda mu: with_update(Momentum(mu=mu, dampening=mu)), (0.7,)
     for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", optimizers.AdaGrad())):
         yield "M05", f"{name} at a rate of", partial(optimizers.at_rate, part), (1e-3, 1e-2)
-    work = evidence.question(first).works[0]
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
     size, largest = norm(slope), float(np.max(np.abs(slope)))
     leaves = [norm(leaf) for leaf in evidence.question(first).problem.split(slope).values()]
@@ -209,6 +254,23 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M02", "by value, at", clips.with_clipped_entries, values
     if order == 2:
         yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
+
+
+def _rare_searches() -> Iterator[Search]:
+    for part, has in _PARTS.items():
+        told = f"for {part} alone, an effective learning rate of α times"
+        yield "G10", told, partial(scales.of_some_leaves, has), (2.0, 0.5, 10.0, 0.1)
+    yield "D11 + G10", "both losses times", _with_both_losses, (0.5, 2.0)
+    yield "G06 + M04", "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)
+    yield "G06 + M05", "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)
+
+
+def _with_both_losses(factor: float) -> AnswerFunction:
+    return under(lambda _: factor, scales.with_scaled_loss(factor))
+
+
+def _decaying(part: Part, strength: float) -> AnswerFunction:
+    return with_update(WeightDecay(strength=strength), part)
 
 
 #: What α is multiplied by where a scale of the loss, a wrong count or a wrong rate is left in.
@@ -299,10 +361,63 @@ def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate
             yield Candidate(("F03",), f"never adapted: {', '.join(group)}", parameters.never_adapted(*group))
 
 
+def _of_one_task(evidence: Evidence) -> Evidence:
+    return evidence.of(one for one in evidence.observations if one.problem.num_tasks == 1)
+
+
+def _between(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield what is wrong between tasks, or weights of them and of steps, beside what answers to one task show."""
+    alone, telling = _of_one_task(evidence), wrong_ones(evidence)
+    probe = next((one for one in telling if one.problem.num_tasks > 1), None)
+    if probe is None or any(map(_has_few_numbers, evidence.deciding)):
+        return
+    inside: list[Product] = [AS_ASKED]
+    if wrong_ones(alone):
+        kinds = (_single, _counted, _read_off, _searched)
+        shown = ([one for one in kind(alone, order) if alone.matched_by(one.answer)] for kind in kinds)
+        inside += [(one.faults, one.detail, one.answer) for one in next(filter(None, shown), [])]
+    found = False
+    for base in inside:
+        for candidate in (
+            *(Candidate(*product) for product in under_a_scale(evidence, telling, base, order)),
+            *(_beside(evidence, base, order)),
+        ):
+            if evidence.is_given_by(candidate.answer, probe):
+                yield candidate
+                found = True
+    if not found:
+        yield from (Candidate(*product) for product in combined(evidence, order, inside))
+
+
+def _beside(evidence: Evidence, base: Product, order: Order) -> Iterator[Candidate]:
+    """Yield all faults of other choices beside one."""
+    ids, detail, answer = base
+    for other in _candidates(evidence, order) if ids else ():
+        both = None if is_same_choice(other.faults[0], ids[0]) else together(other.answer, answer)
+        if both is not None:
+            yield Candidate(tuple(sorted((*ids, *other.faults))), joined(detail, other.detail), both)
+
+
+def _has_few_numbers(observation: Observation) -> bool:
+    """Return whether weights of tasks and of steps could be met by chance: those of a tiny model."""
+    got, terms = returned(observation), observation.problem.num_tasks + observation.problem.inner_grad_steps
+    return got is None or got.size < 2 * terms + 2
+
+
+def _of_first_order(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield faults of first order where second order is meant: the two mistakes that come together most often."""
+    first = first_wrong(evidence)
+    if order != 2 or first is None:
+        return
+    for other in (*_candidates(evidence, 1), *_never_adapted(evidence, first)):
+        if not is_same_choice(other.faults[0], "A01"):
+            yield Candidate(("A01", *other.faults), other.detail, after(other.answer, first_for_second))
+
+
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield a factor on top of another fault."""
     telling = wrong_ones(evidence)
-    for candidate in (*_candidates(order), *_counted(evidence, order)) if telling else ():
+    for candidate in (*_candidates(evidence, order), *_counted(evidence, order)) if telling else ():
         if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "M08", "D10", "B10"):
             base = (candidate.faults, candidate.detail, candidate.answer)
             yield from (Candidate(*product) for product in under_a_scale(evidence, telling, base, order))

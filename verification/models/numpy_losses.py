@@ -9,7 +9,7 @@ rounding or a kink takes over. The error estimate is what two neighbouring ones 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -113,6 +113,10 @@ class NumpyCosts:
 
     def in_other_mode(self) -> NumpyCosts:
         """Return the loss itself."""
+        return self
+
+    def after(self, passes: Sequence[Any]) -> NumpyCosts:  # noqa: ARG002
+        """Return the loss itself: nothing is left behind by a function."""
         return self
 
     def in_lower_precision(self) -> NumpyCosts:

@@ -170,13 +170,17 @@ class _Run:
             problem_of_request(self.request, host, self.request.tasks, PROBLEM)
         except Exception as error:
             if own == "float64":
-                raise SubjectError(f"the losses cannot be computed: they raised {described(error)}.") from error
+                raise SubjectError(
+                    f"the losses cannot be computed: they raised {described(error).rstrip('.')}."
+                ) from error
             why = {"float64": f"the losses do not work in float64 ({type(error).__name__}: {error})"}
             host = self.request.adapter.host(self.request, own)
             try:
                 problem_of_request(self.request, host, self.request.tasks, PROBLEM)
             except Exception as cause:
-                raise SubjectError(f"the losses cannot be computed: they raised {described(cause)}.") from cause
+                raise SubjectError(
+                    f"the losses cannot be computed: they raised {described(cause).rstrip('.')}."
+                ) from cause
             return host, (own,), why
         if self.request.is_recorded:
             return host, (own,), {}

@@ -80,10 +80,16 @@ class TorchCaller:
                 for name, before in self.before.items()
                 if name in now
             }
+        # Of the parameters that the caller's optimizer holds, whatever the model is made of now.
+        left = {name: parameter.grad for name, parameter in self.objects.items()}
+        is_empty = all(leaf is None for leaf in left.values())
+        if self.request.gives == "grad" and not is_empty:
+            return left
+        found = _by_name(self.request, result)
         if self.request.gives == "grad":
-            # Of the parameters that the caller's optimizer holds, whatever the model is made of now.
-            return {name: parameter.grad for name, parameter in self.objects.items()}
-        return _by_name(self.request, result)
+            is_there = isinstance(found, dict) and found
+            return 'expected gradients in `.grad`, but it returned them (gives="gradients")' if is_there else left
+        return found if is_empty or isinstance(found, dict) else f'{found}, and it filled `.grad` (gives="grad")'
 
 
 def _by_name(request: Request, result: Any) -> dict[str, Any] | str:

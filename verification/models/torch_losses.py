@@ -132,7 +132,8 @@ class TorchCosts:
     """One loss on one batch, as costs [P] of points [P, n].
 
     `training` puts the model into training or evaluation mode, None leaves it as it is; `lower` computes under
-    autocast; `untied` takes a vector with the further copies of tied parameters at its end.
+    autocast; `untied` takes a vector with the further copies of tied parameters at its end; `buffers` are others than
+    those of the start.
     """
 
     host: TorchHost
@@ -141,6 +142,7 @@ class TorchCosts:
     training: bool | None = None
     lower: bool = False
     untied: bool = False
+    buffers: Mapping[str, Any] | None = None
     disturbance: Disturbance | None = None
     memory: dict[Any, TorchCosts] = field(default_factory=dict, repr=False)
     #: The value where the gradient was taken last, which is mostly wanted next.
@@ -151,6 +153,19 @@ class TorchCosts:
     def in_other_mode(self) -> TorchCosts:
         """Return the loss with the model in the mode that it is not in."""
         return self._variant(training=not self.host.model.training)
+
+    def after(self, passes: Sequence[tuple[TorchCosts, FlatArray]]) -> TorchCosts:
+        """Return the loss with the buffers that passes of losses leave, each at a point; itself where nothing moves."""
+        key = tuple((costs, mark(phi)) for costs, phi in passes)
+        if not passes or not self.host.buffers:
+            return self
+        if key not in self.memory:
+            torch, before, buffers = optional("torch", "torch"), self._buffers(), self._buffers()
+            for costs, phi in passes:
+                costs._loss_of(costs._leaves(costs.array(phi)), buffers)
+            moved = any(not torch.equal(buffers[name], buffer) for name, buffer in before.items())
+            self.memory[key] = replace(self, buffers=buffers, memory={}, values={}) if moved else self
+        return self.memory[key]
 
     def in_lower_precision(self) -> TorchCosts:
         """Return the loss under autocast."""
@@ -273,8 +288,9 @@ class TorchCosts:
         return before != float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
 
     def _buffers(self) -> dict[str, Any]:
-        copies = {id(buffer): buffer.clone() for buffer in self.host.buffers.values()}
-        return {name: copies[id(buffer)] for name, buffer in self.host.buffers.items()}
+        known = self.host.buffers if self.buffers is None else self.buffers
+        copies = {id(buffer): buffer.clone() for buffer in known.values()}
+        return {name: copies[id(buffer)] for name, buffer in known.items()}
 
     def _loss_of(self, leaves: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Any:
         torch = optional("torch", "torch")

@@ -114,8 +114,10 @@ class Evidence:
         return self._shorter[steps]
 
     def of(self, observations: Iterable[Observation]) -> Evidence:
-        """Return the evidence of other answers, under the same conventions."""
-        return Evidence(observations, self._declared)
+        """Return the evidence of other answers, under the same conventions; what is known of their problems stays."""
+        found = Evidence(observations, self._declared)
+        found._questions = self._questions
+        return found
 
     def question(self, observation: Observation) -> Question:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""

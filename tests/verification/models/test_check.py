@@ -274,7 +274,7 @@ def test_running_statistics_that_the_step_updates():
 
 
 def test_reptile_and_a_step_that_raises():
-    """Reptile's displacement is judged as well; a step that raises fails with what it raised."""
+    """Reptile's displacement is judged as well; a step that raises fails with what it raised, and has no other name."""
 
     def reptile(model, tasks):
         theta = dict(model.named_parameters())
@@ -292,6 +292,8 @@ def test_reptile_and_a_step_that_raises():
     report = check(lambda tasks: 1 / 0, mlp())
     assert report.verdict == "fail"
     assert "ZeroDivisionError" in report.cases[0].findings[0].message
+    assert "ZeroDivisionError" in repr(report)
+    assert report.diagnosis == []
 
 
 def test_a_report_on_a_model_is_valid():
@@ -313,6 +315,7 @@ def test_a_report_on_a_model_is_valid():
         ({"order": 3}, ValueError, "order: expected one of 1, 2, 'reptile', but got 3"),
         ({"inner_steps": -1}, ValueError, "inner_steps: expected a whole number from 0 up, but got -1"),
         ({"tasks": []}, ValueError, "tasks: expected pairs"),
+        ({"tasks": [(0, 1, 2, 3)]}, ValueError, "at least one, but got a tuple of 4."),
         ({"gives": "nothing"}, ValueError, "gives: expected one of 'gradients', 'grad', 'parameters'"),
         ({"gives": "parameters"}, ValueError, "outer_learning_rate: expected the rate of the outer step"),
         ({"outer_learning_rate": 0}, ValueError, "outer_learning_rate: expected a number above 0, but got 0"),
@@ -329,6 +332,23 @@ def test_what_a_problem_must_be(about, error, words):
     """A problem that cannot be judged is refused in a sentence that says what was expected."""
     with pytest.raises(error, match=words):
         check(maml, about.pop("model", mlp()), **about)
+
+
+@pytest.mark.parametrize(("gives", "other"), [("grad", "gradients"), ("gradients", "grad")])
+def test_gradients_in_the_other_place(gives, other):
+    """Where the gradients are in the other place than is said, the report says in which, and names no mistake."""
+
+    def step(model, tasks):
+        gradients = maml(model, tasks)
+        if other == "gradients":
+            return gradients
+        for name, leaf in gradients.items():
+            model.get_parameter(name).grad = leaf
+        return None
+
+    report = check(step, mlp(), gives=gives)
+    assert (report.verdict, [found.name for found in report.diagnosis]) == ("fail", ["several"])
+    assert f'(gives="{other}")' in repr(report)
 
 
 def test_a_step_that_requires_something_else():

@@ -93,7 +93,20 @@ def normalize(learner):
         parameter.grad *= 5 / size
 
 
+def faster(chosen, factor):
+    """Return what multiplies the inner gradients of parameters that are chosen by their names."""
+
+    def hook(learner):
+        for name, parameter in learner.named_parameters():
+            if chosen(name):
+                parameter.grad *= factor
+
+    return hook
+
+
 WRONG = {
+    "biases": (wrong(hook=faster(lambda name: "bias" in name, 2)), "G10", "less than two axes alone, an effective"),
+    "head": (wrong(hook=faster(lambda name: "2." in name, 10)), "G10", "for the last module alone, an effective"),
     "clip": (
         wrong(hook=lambda m: nn.utils.clip_grad_norm_(m.parameters(), 0.37)),
         "M02",
@@ -101,6 +114,16 @@ WRONG = {
     ),
     "clip of each leaf": (wrong(hook=clip_leaves), "M02", "each leaf by norm as in PyTorch, at 0.2"),
     "normalized": (wrong(hook=normalize), "M02", "set to a norm of 5"),
+    "half of both losses": (
+        wrong(inner=lambda m, b: loss(m, b) / 2, outer=lambda m, b: loss(m, b) / 2),
+        "D11 + G10",
+        "both losses times 0.5",
+    ),
+    "momentum and decay": (
+        wrong(optimizer=sgd(momentum=0.9, weight_decay=0.01)),
+        "G06 + M04",
+        "a weight decay of 0.01",
+    ),
     "Nesterov": (wrong(optimizer=sgd(momentum=0.8, nesterov=True)), "M04", "Nesterov's, μ = 0.8"),
     "dampened": (wrong(optimizer=sgd(momentum=0.9, dampening=0.1)), "M04", "dampened by 0.1"),
     "Adam at a rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.004)), "M05", "Adam at a rate of 0.004"),
@@ -149,6 +172,213 @@ def test_support_loss_in_the_outer_loss():
         step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
     )
     assert report.diagnosis[0].name == "C07"
+
+
+def by_task(step, reduce):
+    """Return a step that puts the answers of `step` to each task together otherwise than by their mean."""
+
+    def whole(model, tasks):
+        return [reduce(list(leaves)) for leaves in zip(*(step(model, [task]) for task in tasks), strict=True)]
+
+    return whole
+
+
+def running(leaves):
+    """Divide a running total by the number of tasks at each of them."""
+    total = 0
+    for leaf in leaves:
+        total = (total + leaf) / len(leaves)
+    return total
+
+
+def clipped(leaves):
+    """Return the mean of gradients of which each parameter's entries are cut at each task."""
+    return sum(leaf.clamp(-0.05, 0.05) for leaf in leaves) / len(leaves)
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize(
+    ("step", "name", "words"),
+    [
+        (by_task(wrong(), running), "D12", "of 3 tasks"),
+        (by_task(wrong(), lambda leaves: sum(leaf / 2 ** (k + 1) for k, leaf in enumerate(leaves))), "D12", "0.125"),
+        (by_task(wrong(), clipped), "G07", "of each task, by value, at 0.05"),
+        (by_task(wrong(steps=1), lambda leaves: leaves[-1]), "B02 + D03", ""),
+        (by_task(wrong(optimizer=sgd(0.07 * RATE)), sum), "D01 + G10", "α times 0.07"),
+        (by_task(wrong(optimizer=sgd(momentum=0.8)), running), "D12 + M04", "μ = 0.8"),
+    ],
+)
+def test_a_mistake_between_tasks(step, name, words):
+    """What is done with the tasks' answers is named by itself, and beside a mistake that one task alone shows."""
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE
+    )
+    assert sorted(report.diagnosis[0].name.split(" + ")) == sorted(name.split(" + "))
+    assert words in report.diagnosis[0].evidence
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (wrong(optimizer=sgd(momentum=0.9)), "A01 + M04"),
+        (wrong(steps=STEPS + 1), "A01 + B03"),
+        (wrong(hook=faster(lambda name: "bias" in name, 0)), "A01 + F03"),
+    ],
+)
+def test_first_order_beside_another_mistake(step, name):
+    """Where second order is meant, a first-order step with one more mistake is named with both."""
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE, order=2
+    )
+    assert report.diagnosis[0].name == name
+
+
+def test_features_that_are_detached():
+    """A01 is named where second order reaches the head alone, because the inner loop reads detached features."""
+    model = mlp()
+
+    def step(model, tasks):
+        total = 0
+        for (x, y), (query, target) in tasks:
+            features, weights = model[:2](x).detach(), list(model[2].parameters())
+            for _ in range(STEPS):
+                value = ((nn.functional.linear(features, *weights) - y) ** 2).mean()
+                slopes = torch.autograd.grad(value, weights, create_graph=True)
+                weights = [w - RATE * slope for w, slope in zip(weights, slopes, strict=True)]
+            total += ((nn.functional.linear(model[:2](query), *weights) - target) ** 2).mean() / len(tasks)
+        return torch.autograd.grad(total, list(model.parameters()))
+
+    report = verification.check(
+        step,
+        model=model,
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=RATE,
+        order=2,
+        adapts="2",
+    )
+    assert report.diagnosis[0].name == "A01"
+    assert "for the parameters that do not adapt" in report.diagnosis[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("used", "words"),
+    [(lambda _: 0.3, "for all parameters, an inner learning rate of 0.3"),
+     (lambda _: 0.2, "for all parameters, an inner learning rate of 0.2"),
+     (lambda name: 0.3 if "bias" in name else 0.1, "the two rates of parameters exchanged")],
+)  # fmt: skip
+def test_other_rates_than_those_by_parameter(used, words):
+    """G10 is named where all parameters have one rate, be it one of those meant or not, and where two are exchanged."""
+
+    def optimizer(learner):
+        return torch.optim.SGD([{"params": [leaf], "lr": used(name)} for name, leaf in learner.named_parameters()])
+
+    rates = {name: 0.1 if "bias" in name else 0.3 for name, _ in mlp().named_parameters()}
+    report = verification.check(
+        wrong(optimizer=optimizer),
+        model=mlp(),
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=rates,
+    )
+    assert report.diagnosis[0].name == "G10"
+    assert words in report.diagnosis[0].evidence
+
+
+def test_an_outer_rate_in_the_inner_loop():
+    """G01 is named where the inner loop has the outer rate that is declared, however unusual it is."""
+
+    def step(model, tasks):
+        slopes = wrong(optimizer=sgd(0.0123))(model, tasks)
+        with torch.no_grad():
+            for parameter, slope in zip(model.parameters(), slopes, strict=True):
+                parameter.sub_(0.0123 * slope)
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=RATE,
+        gives="parameters", outer_learning_rate=0.0123,
+    )  # fmt: skip
+    assert report.diagnosis[0].name == "G01"
+
+
+def test_an_accumulator_that_nobody_clears():
+    """D06 is named where nothing clears `.grad` of a model and each query loss is divided by the number of tasks."""
+
+    def step(model, tasks):
+        start = copy.deepcopy(model.state_dict())
+        for support, query in tasks:
+            model.load_state_dict(start)
+            optimizer = torch.optim.SGD(model.parameters(), 0.1)
+            for _ in range(STEPS):
+                loss(model, support).backward()
+                optimizer.step()
+            (loss(model, query) / len(tasks)).backward()
+        model.load_state_dict(start)
+
+    report = verification.check(
+        step, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=STEPS, inner_learning_rate=0.1, gives="grad"
+    )
+    assert report.diagnosis[0].name == "D06"
+
+
+def with_statistics():
+    """Return a model with batch normalisation whose running statistics have seen something."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+    model(2 * torch.randn(16, 3) + 1)
+    return model
+
+
+def in_modes(modes, *, copied):
+    """Return a step that switches its model as `modes` (in the inner loop, in the outer loss) says, None leaving it."""
+
+    def step(model, tasks):
+        total = 0
+        for support, query in tasks:
+            learner = copy.deepcopy(model) if copied else model
+            weights = dict(learner.named_parameters())
+
+            def value(batch, mode, weights=weights, learner=learner):
+                if mode is not None:
+                    learner.train(mode)
+                return ((torch.func.functional_call(learner, weights, batch[0]) - batch[1]) ** 2).mean()
+
+            for _ in range(STEPS):
+                slopes = torch.autograd.grad(value(support, modes[0]), list(weights.values()))
+                weights |= {name: w - RATE * g for (name, w), g in zip(weights.items(), slopes, strict=True)}
+            slopes = torch.autograd.grad(value(query, modes[1]), list(weights.values()))
+            total = [slope + before for slope, before in zip(slopes, total or [0] * len(slopes), strict=True)]
+        return [slope / len(tasks) for slope in total]
+
+    return step
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("mode", "modes", "copied", "words"),
+    [
+        (True, (True, False), True, "in the outer loss, with the statistics that the task's own passes left"),
+        (True, (True, False), False, "in the outer loss, with the statistics that all passes left"),
+        (False, (True, False), True, "in the inner loop, with the statistics that the task's own passes left"),
+        (False, (True, False), False, "in the inner loop, with the statistics that all passes left"),
+        (True, (None, False), False, "from the first outer loss on, with the statistics that all passes left"),
+    ],
+)
+def test_the_other_mode_with_statistics_that_passes_left(mode, modes, copied, words):
+    """M01 is named where the running statistics that are read are those that the step's own passes have moved."""
+    report = verification.check(
+        in_modes(modes, copied=copied),
+        model=with_statistics().train(mode),
+        inner_loss=loss,
+        tasks=TASKS,
+        inner_steps=STEPS,
+        inner_learning_rate=RATE,
+    )
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "M01")
+    assert words in report.diagnosis[0].evidence
 
 
 def test_an_algorithm_that_is_not_meant():
