@@ -10,9 +10,17 @@ import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
-from verification.faults.optimizers import NOT_DECLARABLE, DampenedMomentum
+from verification.faults.optimizers import (
+    DAMPENED,
+    DAMPENED_BY,
+    DAMPENED_BY_ITSELF,
+    NOT_DECLARABLE,
+    WITHIN,
+    DampenedMomentum,
+    within,
+)
 from verification.faults.question import Misreading, after, together
-from verification.faults.work import Work
+from verification.faults.work import Work, descend
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate, combining, whole
 from verification.naming.evidence import Evidence, Observation
@@ -28,6 +36,7 @@ _KEPT = {
 }
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
 _MOMENTUMS, _RHOS, _STRENGTHS, _DAMPENINGS = (0.8, 0.3), (0.95, 0.5), (0.02,), (0.4, 0.7)
+_SHARES = (0.9, 0.5, 0.2)  # of the largest entry of a point, where a search for a limit of the weights begins
 _STEPS = 12  # of a search
 _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
@@ -162,7 +171,13 @@ def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
         yield f"nesterov({{}}{flag})", partial(_with, Momentum, "mu", held=held, nesterov=True), _MOMENTUMS
         yield f"rmsprop({{}}{flag})", partial(_with, RMSProp, "rho", held=held), _RHOS
     dampened = partial(_with, DampenedMomentum, "dampening", mu=0.9)
-    yield "momentum(0.9) dampened by {} as in PyTorch", dampened, _DAMPENINGS
+    yield DAMPENED, dampened, _DAMPENINGS
+    yield DAMPENED_BY_ITSELF, _dampened_by_itself, _MOMENTUMS
+    for tau, words in DAMPENED_BY.items():
+        yield words, partial(_with, DampenedMomentum, "mu", dampening=tau), _MOMENTUMS
+    if work.view.update is None:
+        largest = float(max(np.max(np.abs(phi), initial=0.0) for phi in descend(work)))
+        yield WITHIN, within, tuple(share * largest for share in _SHARES)
     yield from _beside_the_declared(work, first, lengths, entries)
 
 
@@ -178,6 +193,10 @@ def _beside_the_declared(
         yield f"weight-decay({{}}) + {declared}", partial(decay, after=parts), _STRENGTHS
     yield f"clip-by-norm({{}}) + {declared}", partial(_with, ClipByNorm, "limit", after=parts), lengths
     yield f"clip-by-value({{}}) + {declared}", partial(_with, ClipByValue, "limit", after=parts), entries
+
+
+def _dampened_by_itself(mu: float) -> AnswerFunction:
+    return with_update(DampenedMomentum(mu=mu, dampening=mu))
 
 
 def _with(

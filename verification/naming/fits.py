@@ -104,6 +104,7 @@ def _decays() -> Iterator[Family]:
 def _of_the_loop(step: Order) -> Iterator[Family]:
     """Yield rates of some steps or variables, and decays: what is in the inner loop of each task by itself."""
     yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
+    yield Family("G10", "an effective learning rate of α γᵗ⁻¹ in task t, γ =", scales.falling_by_task, (0.9, 0.5, 2.0))
     for words, of_step in (("last", scales.in_the_last_step), ("first", scales.in_the_first_step)):
         told = f"in the {words} step alone, an effective learning rate of α times"
         yield Family("G10", told, of_step, _FACTORS_OF_ONE)
