@@ -135,6 +135,8 @@ def within(limit: float) -> AnswerFunction:
 
 
 _ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY = "AdaGrad", "the ", "momentum(0.9) dampened", "a momentum of"
+#: O02: a velocity that is a moving average of the gradients.
+DAMPED = "damped, m ← μm + (1−μ)g"
 #: Weights within a limit, and a dampened momentum, with the number that is fitted.
 WITHIN = "the weights clipped to ±{} after each step"
 DAMPENED = f"{_DAMPENED} by {{}} as in PyTorch"

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Question, jacobians, order, parameters, scales, state
+from verification.faults import AnswerFunction, Question, jacobians, order, parameters, place, scales, state
 from verification.faults.place import scaled
 from verification.faults.question import Method, after, together
 from verification.judging.tolerances import norm
@@ -139,6 +139,9 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
             yield family.id, f"{family.words} {decimal(value)}", family.make(value)
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
+    # No problem of level quick shows these two: its inner costs fall from step to step.
+    yield "B12", "up to the lowest support cost", place.lowest_support_cost
+    yield "B12", "up to the lowest support cost after a step", place.lowest_support_cost_of_adapted
     if step == 2:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
         for window in range(3, min(most, MOST_STEPS)):

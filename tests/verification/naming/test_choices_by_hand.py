@@ -135,7 +135,6 @@ CASES = {
     "clip 0.3": (_step(move=lambda v: anp.clip(v, -0.3, 0.3)), BOTH, {"O01"}, "weights clipped to ±0.3 after"),
     "best query": (_step(end=_lowest(1)), BOTH, {"B12"}, "up to the lowest query cost"),
     "best query after a step": (_step(end=_lowest(1, 1)), BOTH, {"B12"}, "up to the lowest query cost after a step"),
-    "best support": (_step(end=_lowest(0)), BOTH, {"B12"}, "up to the lowest support cost"),
     "softmax": (_step(weights=_softmax), BOTH, {"D12"}, "by the softmax of their losses"),
     "softmax of −L": (_step(weights=lambda x: _softmax(-x)), BOTH, {"D12"}, "by the softmax of their negative losses"),
     "T softmax": (_step(weights=lambda x: len(x) * _softmax(x)), (1,), {"D01", "D12"}, "by the softmax of their losses"),
@@ -146,6 +145,7 @@ CASES = {
     "dampened": (_step(update=_dampened(0.8, 0.8)), BOTH, {"O01"}, "a momentum of 0.8 dampened by 0.8"),
     "dampened by 0.1": (_step(update=_dampened(0.7, 0.1)), BOTH, {"O01"}, "a momentum of 0.7 dampened by 0.1"),
     "average": (_step(update=_moving_average(0.7)), BOTH, {"O01", "O02"}, "momentum(0.7)"),
+    "clip 0.37": (_step(move=lambda v: anp.clip(v, -0.37, 0.37)), BOTH, {"O01"}, "clipped to ±0.37 after"),
 }  # fmt: skip
 
 
