@@ -126,9 +126,9 @@ def within(limit: float) -> AnswerFunction:
 
     def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
         adapts = work.view.inner_mask != 0
-        for phi, product in zip(reversed(points), reversed(work.inner_products(points)), strict=True):
+        for phi, curved in zip(reversed(points), reversed(work.inner_products(points)), strict=True):
             u = np.where(adapts & (np.abs(moved(work, phi)) > limit), 0, u)
-            u = u - product(work.alpha * u)
+            u = u - curved(work.alpha * u)
         return u
 
     return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))

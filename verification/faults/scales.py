@@ -36,7 +36,6 @@ _NORM = 0.25
 
 def with_rate(rate: float) -> AnswerFunction:
     """G01: another inner rate, one for every variable and problem; what divides by α still has the right one."""
-
     return misread(lambda work, _: _with_factor(work, rate / work.view.rate))
 
 

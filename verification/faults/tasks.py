@@ -90,28 +90,28 @@ def weighted_by_losses(weights: Callable[[FlatArray], FlatArray]) -> Method:
 
 
 def _softmax(losses: FlatArray) -> FlatArray:
-    parts: FlatArray = np.exp(losses - losses.max())
-    return parts / parts.sum()
+    parts = np.exp(losses - losses.max())
+    return np.asarray(parts / parts.sum())
 
 
 def _softmax_differentiated(losses: FlatArray) -> FlatArray:
     """∂/∂Q_t of Σ w Q, where the graph goes through w = softmax Q."""
     shares = _softmax(losses)
-    return shares * (1 + losses - shares @ losses)
+    return np.asarray(shares * (1 + losses - shares @ losses))
 
 
 def _in_proportion(losses: FlatArray) -> FlatArray:
-    return losses / losses.sum()
+    return np.asarray(losses / losses.sum())
 
 
 def _in_proportion_differentiated(losses: FlatArray) -> FlatArray:
     """∂/∂Q_t of Σ Q²/Σ Q."""
     total = losses.sum()
-    return 2 * losses / total - losses @ losses / total**2
+    return np.asarray(2 * losses / total - losses @ losses / total**2)
 
 
 def _highest_alone(losses: FlatArray) -> FlatArray:
-    return (np.arange(len(losses)) == np.argmax(losses)).astype(losses.dtype)
+    return np.asarray(np.eye(len(losses))[np.argmax(losses)])
 
 
 #: D12: the weights that code makes of the losses.

@@ -1,4 +1,4 @@
-"""Steps by hand that do otherwise with tasks, with the weights, or with the point at the end, are named by what it is."""
+"""Steps by hand that do otherwise with tasks, weights, or the point at the end, are named by what they do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PROBLEMS = ("mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "fiv
 def _step(*, rate=None, update=None, move=None, end=None, middle=False, weights=None):
     """Return a step of first or second order by autograd, right where nothing is said.
 
-    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction; `move` what becomes of the weights
-    after each inner step; `end(points, support, query)` the point of the outer gradient, with the two costs of a task;
-    `middle` takes it at the mean of the ends of all tasks; `weights(losses)` are those of the tasks.
+    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction; `move` what becomes of the
+    weights after each inner step; `end(points, support, query)` the point of the outer gradient, with the two costs of
+    a task; `middle` takes it at the mean of the ends of all tasks; `weights(losses)` are those of the tasks.
     """
 
     def subject(problem):
@@ -137,7 +137,7 @@ CASES = {
     "best query after a step": (_step(end=_lowest(1, 1)), BOTH, {"B12"}, "up to the lowest query cost after a step"),
     "softmax": (_step(weights=_softmax), BOTH, {"D12"}, "by the softmax of their losses"),
     "softmax of −L": (_step(weights=lambda x: _softmax(-x)), BOTH, {"D12"}, "by the softmax of their negative losses"),
-    "T softmax": (_step(weights=lambda x: len(x) * _softmax(x)), (1,), {"D01", "D12"}, "by the softmax of their losses"),
+    "T softmax": (_step(weights=lambda x: len(x) * _softmax(x)), (1,), {"D01", "D12"}, "the softmax of their losses"),
     "L/ΣL": (_step(weights=lambda losses: losses / np.sum(losses)), BOTH, {"D12"}, "by loss over the sum of losses"),
     "the worst": (_step(weights=lambda x: 1.0 * (x == np.max(x))), BOTH, {"D12"}, "the task with the highest loss"),
     "float32": (_step(end=_rounded(np.float32)), BOTH, {"G11"}, "φ_K alone, in single precision"),
