@@ -44,7 +44,7 @@ def _faults() -> list[Fault]:
               "K ≥ 2, for damping K ≥ 1",
               "Compare the velocity with the declared formula: refmaml algorithms shows it.",
               {"Nesterov's for heavy ball, or the other way": algorithms.other_momentum,
-               "damped, m ← μm + (1−μ)g": algorithms.dampened,
+               optimizers.DAMPED: algorithms.dampened,
                "the same but for m = g in the first step, as in PyTorch": optimizers.dampened_as_in_pytorch}, EVERY),
         Fault("O03", "bias correction left out, or of another step", "m/(√v + ε) for m̂/(√v̂ + ε)", "none confirmed",
               "K ≥ 1",

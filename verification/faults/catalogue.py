@@ -125,7 +125,9 @@ def _place() -> list[Fault]:
         Fault("B12", "another number of inner steps than K", "∇Q(φ_k), k ≠ K",
               "AntreasAntoniou/HowToTrainYourMAMLPytorch#28", "any problem",
               "Take the number of inner steps from the argument, and not from another setting.",
-              {"inner steps: always 5": place.always_five_steps, "inner steps: 2 K": place.twice_the_steps}, EVERY),
+              {"inner steps: always 5": place.always_five_steps, "inner steps: 2 K": place.twice_the_steps,
+               "up to the lowest query cost": place.lowest_query_cost,
+               "up to the lowest query cost after a step": place.lowest_query_cost_of_adapted}, EVERY),
         Fault("B11", "average over steps leaves θ out, or divides by the wrong count",
               "1/K Σ_{k=1..K}, or the sum", "ivy averages K+1 points, MAML++ weights them",
               "K ≥ 2 and average_across_steps",
@@ -141,7 +143,8 @@ def _place() -> list[Fault]:
               {"the sum over φ_1, …, φ_K": place.sum_of_adapted, "the sum over θ, …, φ_K": place.sum_of_all,
                "the mean over φ_1, …, φ_K": place.mean_of_adapted, "the mean over θ, …, φ_K": place.mean_of_all,
                "at the mean of φ_1, …, φ_K": place.at_mean_of_adapted,
-               "at the mean of θ, …, φ_K": place.at_mean_of_all}),
+               "at the mean of θ, …, φ_K": place.at_mean_of_all,
+               "at the mean of φ_K over the tasks": place.at_mean_over_tasks}),
     ]  # fmt: skip
 
 
@@ -218,7 +221,7 @@ def _tasks() -> list[Fault]:
               "Weight every task by 1/T. A mean of means over groups of unequal size does not, and a last, incomplete "
               "micro-batch counts too.",
               {"mean of the means over two workers": tasks.mean_of_means,
-               "last micro-batch of 2 left out": tasks.last_group_left_out}, EVERY),
+               "last micro-batch of 2 left out": tasks.last_group_left_out, **tasks.BY_LOSSES}, EVERY),
     ]  # fmt: skip
 
 
@@ -294,15 +297,17 @@ def _scales() -> list[Fault]:
               {"": scales.hessian_shifted, "at φ_K": scales.hessian_at_end, "at θ": scales.hessian_at_start,
                "of the query data": scales.hessian_of_query, "of the outer cost": scales.hessian_of_outer_cost,
                **jacobians.BY_HAND}, (2,)),
-        Fault("G10", "scaled loss or rate in the inner step", "α_eff = cα, or c_k α in step k", "none confirmed",
-              "K ≥ 1",
+        Fault("G10", "scaled loss or rate in the inner step", "α_eff = cα, c_k α in step k, or c_t α in task t",
+              "none confirmed", "K ≥ 1",
               "Unscale the loss before the inner gradient is taken, and take every step at the rate α.",
               {"": scales.scaled_loss, "over K": scales.loss_over_steps, "over T": scales.loss_over_tasks,
                "over k + 1 in step k": scales.over_step_count,
-               "over √(k + 1) in step k": scales.over_root_of_step_count}, EVERY),
+               "over √(k + 1) in step k": scales.over_root_of_step_count,
+               "over t in task t": scales.over_task_count, "times t in task t": scales.times_task_count}, EVERY),
         Fault("G11", "a lower precision inside", "error of that precision", "no public source known",
               "float64 problem, tight bound", "Keep every tensor in the dtype of the variables.",
-              {"": scales.single_precision, "half precision": scales.half_precision}, EVERY, dtypes=("float64",)),
+              {"": scales.single_precision, "half precision": scales.half_precision,
+               **scales.ENDS_IN_LOWER_PRECISION}, EVERY, dtypes=("float64",)),
     ]  # fmt: skip
 
 

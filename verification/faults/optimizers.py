@@ -13,9 +13,10 @@ import numpy as np
 from autograd.tracer import getval
 
 from verification.faults import algorithms
-from verification.faults.question import AnswerFunction, Misreading, Question, misread
-from verification.faults.work import Work
+from verification.faults.question import AnswerFunction, Misreading, Question, each_task, misread
+from verification.faults.work import Points, Work, solve
 from verification.oracles.updates import Adam, InnerUpdate, Momentum, Part, RatesByStep, State, Vector
+from verification.oracles.view import FlatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +110,40 @@ def normalised_by_leaf(eps: float, *, held: bool) -> Misreading:
     return misread(change)
 
 
-_ADAGRAD, _OF_GRADIENT, _DAMPENED = "AdaGrad", "the ", "momentum(0.9) dampened"
+def within(limit: float) -> AnswerFunction:
+    """O01: φ_{k+1} = clip(φ_k − α∇S, −c, c), in each entry that adapts; what is clipped passes no gradient."""
+
+    def moved(work: Work, phi: FlatArray) -> FlatArray:
+        found: FlatArray = phi - work.alpha * work.inner_gradient(phi)
+        return found
+
+    def descending(work: Work) -> Points:
+        points, adapts = [work.theta], work.view.inner_mask != 0
+        for _ in range(work.view.steps):
+            free = moved(work, points[-1])
+            points.append(np.where(adapts, np.clip(free, -limit, limit), free))
+        return points
+
+    def pulling_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        adapts = work.view.inner_mask != 0
+        for phi, curved in zip(reversed(points), reversed(work.inner_products(points)), strict=True):
+            u = np.where(adapts & (np.abs(moved(work, phi)) > limit), 0, u)
+            u = u - curved(work.alpha * u)
+        return u
+
+    return each_task(lambda work, question: solve(work, question.order, descend=descending, pull_back=pulling_back))
+
+
+_ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY = "AdaGrad", "the ", "momentum(0.9) dampened", "a momentum of"
+#: O02: a velocity that is a moving average of the gradients.
+DAMPED = "damped, m ← μm + (1−μ)g"
+#: Weights within a limit, and a dampened momentum, with the number that is fitted.
+WITHIN = "the weights clipped to ±{} after each step"
+DAMPENED = f"{_DAMPENED} by {{}} as in PyTorch"
+DAMPENED_BY_ITSELF = f"{_OF_ANY} {{0}} dampened by {{0}} as in PyTorch"
+DAMPENED_BY = {tau: f"{_OF_ANY} {{}} dampened by {tau:g} as in PyTorch" for tau in (0.1, 0.5, 0.9)}
 #: How the words begin for what cannot be declared.
-NOT_DECLARABLE = (_ADAGRAD, _OF_GRADIENT, _DAMPENED)
+NOT_DECLARABLE = (_ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY)
 _EPSILONS = {0.0: "", **{eps: f" + {eps:g}" for eps in (1e-12, 1e-10, 1e-8, 1e-6)}}
 
 
@@ -130,7 +162,8 @@ def _undeclarable() -> dict[str, AnswerFunction]:
         found[f"the gradient of each leaf over its norm{words}"] = normalised_by_leaf(eps, held=held)
     for tau in (0.9, 0.1, 0.5):
         part = DampenedMomentum(mu=0.9, dampening=tau)
-        found[f"{_DAMPENED} by {tau:g} as in PyTorch"] = algorithms.with_update(part)
+        found[DAMPENED.format(f"{tau:g}")] = algorithms.with_update(part)
+    found[WITHIN.format("0.5")] = within(0.5)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from verification.faults import order
-from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread
+from verification.faults.question import AnswerFunction, Method, OneTask, Outcome, Question, each_task, misread, rightly
 from verification.faults.work import Points, Solved, Work, descend, mean, pull_back, solve
 from verification.oracles.view import Costs, FlatArray
 
@@ -28,6 +28,23 @@ one_step_more = with_steps(lambda steps: steps + 1)
 always_five_steps = with_steps(lambda _: 5)
 twice_the_steps = with_steps(lambda steps: 2 * steps)
 afresh_each_step = with_steps(lambda steps: min(steps, 1))
+
+
+def _up_to_the_lowest(cost: Callable[[Work, FlatArray], Any], first: int) -> AnswerFunction:
+    """B12: the one of φ_first, …, φ_K at which a cost is lowest, in place of φ_K."""
+
+    def change(work: Work, _: Question) -> Work:
+        start = min(first, work.view.steps)
+        costs = [cost(work, phi) for phi in descend(work)[start:]]
+        return work.changed(steps=start + int(np.argmin(costs)))
+
+    return misread(change)
+
+
+lowest_query_cost = _up_to_the_lowest(Work.outer_cost, 0)
+lowest_query_cost_of_adapted = _up_to_the_lowest(Work.outer_cost, 1)
+lowest_support_cost = _up_to_the_lowest(Work.inner_cost, 0)
+lowest_support_cost_of_adapted = _up_to_the_lowest(Work.inner_cost, 1)
 
 
 def _from_theta(work: Work) -> Points:
@@ -191,6 +208,23 @@ def _at_mean(first: int) -> AnswerFunction:
 
 
 at_mean_of_all, at_mean_of_adapted = _at_mean(0), _at_mean(1)
+
+
+def _at_mean_over_tasks(_: OneTask, question: Question) -> list[Solved]:
+    paths = [descend(work) for work in question.works]
+    middle = mean([points[-1] for points in paths])
+    slopes = [work.full_outer_gradient(middle) for work in question.works]
+    if question.order == 2:
+        slope = mean(slopes)
+        slopes = [pull_back(work, points[:-1], slope) for work, points in zip(question.works, paths, strict=True)]
+    return [
+        Solved(work.outer_cost(middle), slope * work.view.outer_mask, points[-1])
+        for work, slope, points in zip(question.works, slopes, paths, strict=True)
+    ]
+
+
+#: M07: ∇Q of every task at the mean of φ_K over tasks; at second order by the mean of their Jacobians.
+at_mean_over_tasks = Method(one_task=rightly, between=_at_mean_over_tasks)
 
 
 def _and_one_more(costs: Callable[[Work], Costs]) -> AnswerFunction:

@@ -36,15 +36,16 @@ _NORM = 0.25
 
 def with_rate(rate: float) -> AnswerFunction:
     """G01: another inner rate, one for every variable and problem; what divides by α still has the right one."""
+    return misread(lambda work, _: _with_factor(work, rate / work.view.rate))
 
-    def change(work: Work, _: Question) -> Work:
-        factor = np.asarray(rate / work.view.rate, work.theta.dtype)
-        if work.view.update is None:
-            return at_rate(work, factor)
-        # An update may give the same direction whatever multiplies the gradient: the rate comes after it.
-        return work.changed(update=InnerUpdate((*work.view.update.parts, RatesByStep(factors=(factor,)))))
 
-    return misread(change)
+def _with_factor(work: Work, factor: Any) -> Work:
+    """Return a task at a multiple of its rate, whatever its update makes of a gradient."""
+    if work.view.update is None:
+        return at_rate(work, factor)
+    # An update may give the same direction whatever multiplies the gradient: the rate comes after it.
+    factors = (np.asarray(factor, work.theta.dtype),)
+    return work.changed(update=InnerUpdate((*work.view.update.parts, RatesByStep(factors=factors))))
 
 
 def _exchanged(work: Work, _: Question) -> Work:
@@ -90,7 +91,25 @@ def falling(share: float) -> Misreading:
     return with_rates_by_step(lambda steps: [share**k for k in range(steps)])
 
 
+def with_rates_by_task(factors: Callable[[int], Sequence[float]]) -> Misreading:
+    """G10: task t at the rate c_t α, with the factors of T tasks."""
+
+    def change(question: Question) -> Question:
+        shares = factors(question.tasks)
+        works = [_with_factor(work, share) for work, share in zip(question.works, shares, strict=True)]
+        return replace(question, works=works)
+
+    return Misreading(change)
+
+
+def falling_by_task(share: float) -> Misreading:
+    """G10: the rate α γᵗ⁻¹ in task t, as of a scheduler that each task moves on."""
+    return with_rates_by_task(lambda tasks: [share**t for t in range(tasks)])
+
+
 another_rate = with_rate(OUTER_RATE)
+over_task_count = with_rates_by_task(lambda tasks: [1 / (t + 1) for t in range(tasks)])
+times_task_count = with_rates_by_task(lambda tasks: [t + 1.0 for t in range(tasks)])
 over_step_count = with_rates_by_step(lambda steps: [1 / (k + 1) for k in range(steps)])
 over_root_of_step_count = with_rates_by_step(lambda steps: [(k + 1) ** -0.5 for k in range(steps)])
 last_ascent = in_the_last_step(-1.0)
@@ -328,6 +347,30 @@ def half_precision(question: Question) -> Outcome:
 def single_precision(question: Question) -> Outcome:
     """G11: everything in float32, whatever the variables are."""
     return right(question.posed_in(np.float32))
+
+
+def _end_in(dtype: Any) -> AnswerFunction:
+    """G11: the outer gradient at φ_K rounded to a lower precision, where averaged at every φ_k; the loop is right."""
+
+    def descending(work: Work) -> Points:
+        points = descend(work)
+        with np.errstate(over="ignore"):
+            return [*points[:-1], points[-1].astype(dtype).astype(points[-1].dtype)]
+
+    def one_task(work: Work, question: Question) -> Solved:
+        if question.order == "reptile" or not work.view.average:
+            return solve(work, question.order, descend=descending)
+        parts = [one_task(work.changed(steps=k, average=False), question) for k in range(work.view.steps + 1)]
+        return Solved(mean([part.cost for part in parts]), mean([part.gradient for part in parts]), parts[-1].adapted)
+
+    return each_task(one_task)
+
+
+#: G11: what a formula gives, while the errors of all other lower precisions are known by their size alone.
+ENDS_IN_LOWER_PRECISION: dict[str, AnswerFunction] = {
+    "φ_K alone, in single precision": _end_in(np.float32),
+    "φ_K alone, in half precision": _end_in(np.float16),
+}
 
 
 def displaced(answer: AnswerFunction) -> AnswerFunction:

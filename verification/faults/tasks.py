@@ -93,6 +93,55 @@ def weighted(weights: Callable[[int], Sequence[float]]) -> Method:
     return Method(reduction=reduction)
 
 
+def weighted_by_losses(weights: Callable[[FlatArray], FlatArray]) -> Method:
+    """D12: Σ_t w_t g_t, with weights that follow from the outer costs of the tasks."""
+
+    def reduction(question: Question, solved: list[Solved]) -> Outcome:
+        losses = np.array([part.cost for part in solved], np.float64)
+        with np.errstate(all="ignore"):  # a loss may be infinite, or all of them 0
+            shares = weights(losses).tolist()
+            cost = float(losses @ shares)
+        return replace(weighted(lambda _: shares).reduction(question, solved), cost=cost)  # type: ignore[misc]
+
+    return Method(reduction=reduction)
+
+
+def _softmax(losses: FlatArray) -> FlatArray:
+    parts = np.exp(losses - losses.max())
+    return np.asarray(parts / parts.sum())
+
+
+def _softmax_differentiated(losses: FlatArray) -> FlatArray:
+    """∂/∂Q_t of Σ w Q, where the graph goes through w = softmax Q."""
+    shares = _softmax(losses)
+    return np.asarray(shares * (1 + losses - shares @ losses))
+
+
+def _in_proportion(losses: FlatArray) -> FlatArray:
+    return np.asarray(losses / losses.sum())
+
+
+def _in_proportion_differentiated(losses: FlatArray) -> FlatArray:
+    """∂/∂Q_t of Σ Q²/Σ Q."""
+    total = losses.sum()
+    return np.asarray(2 * losses / total - losses @ losses / total**2)
+
+
+def _highest_alone(losses: FlatArray) -> FlatArray:
+    return np.asarray(np.eye(len(losses))[np.argmax(losses)])
+
+
+#: D12: the weights that code makes of the losses.
+BY_LOSSES: dict[str, AnswerFunction] = {
+    "by the softmax of their losses": weighted_by_losses(_softmax),
+    "by the softmax of their losses, differentiated": weighted_by_losses(_softmax_differentiated),
+    "by the softmax of their negative losses": weighted_by_losses(lambda losses: _softmax(-losses)),
+    "by loss over the sum of losses": weighted_by_losses(_in_proportion),
+    "by loss over the sum of losses, differentiated": weighted_by_losses(_in_proportion_differentiated),
+    "the task with the highest loss alone": weighted_by_losses(_highest_alone),
+}
+
+
 def combination(parts: Sequence[Outcome], shares: Sequence[float]) -> dict[str, NDArray[Any] | None]:
     """Return Σ_i c_i g_i of several outcomes, leaf by leaf; None where one of them has no gradient."""
     gradients: dict[str, NDArray[Any] | None] = {}

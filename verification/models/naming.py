@@ -89,7 +89,7 @@ def name_precision(observations: list[Observation], order: Order, precision: str
 
 def _lower(precision: str) -> Iterator[Candidate]:
     answer = models.under_autocast if precision == "bfloat16" else ENTRIES["G11"].variants[""]
-    yield Candidate(("G11",), precision, answer)
+    yield Candidate(("G11",), precision, answer, by_size=True)
 
 
 def _always(count: int, _: int) -> int:

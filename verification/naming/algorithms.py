@@ -10,15 +10,24 @@ import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
-from verification.faults.optimizers import NOT_DECLARABLE, DampenedMomentum
+from verification.faults.optimizers import (
+    DAMPED,
+    DAMPENED,
+    DAMPENED_BY,
+    DAMPENED_BY_ITSELF,
+    NOT_DECLARABLE,
+    WITHIN,
+    DampenedMomentum,
+    within,
+)
 from verification.faults.question import Misreading, after, together
-from verification.faults.work import Work
+from verification.faults.work import Work, descend
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate, combining, whole
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import factor_of, joined, under_a_scale
-from verification.naming.vectors import first_wrong, returned, vector
+from verification.naming.vectors import returned, vector, wrong_ones
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
 from verification.orders import Order
 
@@ -28,6 +37,9 @@ _KEPT = {
 }
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
 _MOMENTUMS, _RHOS, _STRENGTHS, _DAMPENINGS = (0.8, 0.3), (0.95, 0.5), (0.02,), (0.4, 0.7)
+#: Limits of the weights that people write, and shares of the largest entry of a point where a search for others begins.
+_LIMITS = tuple(digit * 10.0**k for k in (0, -1, 1, -2) for digit in (1, 5, 2, 3))
+_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
 _STEPS = 12  # of a search
 _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
@@ -88,6 +100,7 @@ def undeclared_beside(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 def undeclared_and_wrong(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield usual updates that were not declared, in which a part is wrong: Adam whose count of steps is stuck."""
+    yield from _moving_averages(evidence)
     for candidate in _others(order):
         for id_ in ("O02", "O03", "O04", "O06"):
             fault = ALGORITHM_CATALOGUE[id_]
@@ -95,6 +108,18 @@ def undeclared_and_wrong(evidence: Evidence, order: Order) -> Iterator[Candidate
                 if isinstance(candidate.answer, Misreading) and evidence.deciding:
                     both = after(answer, candidate.answer)
                     yield Candidate((*candidate.faults, id_), joined(candidate.detail, variant), both)
+
+
+def _moving_averages(evidence: Evidence) -> Iterator[Candidate]:
+    """Yield a moving average of the gradients with any μ: the momentum that O02 calls damped."""
+    first = _telling(evidence)
+    for value, make in _found(evidence, first, _moving_average, _MOMENTUMS) if first else ():
+        declared = _other(f"momentum({value})", make)
+        yield Candidate(("O01", "O02"), joined(declared.detail, DAMPED), make)
+
+
+def _moving_average(mu: float) -> AnswerFunction:
+    return with_update(Momentum(mu=mu, dampening=mu))
 
 
 def _other(spelled: str, answer: AnswerFunction) -> Candidate:
@@ -106,19 +131,31 @@ def _other(spelled: str, answer: AnswerFunction) -> Candidate:
 
 
 def _fitted(evidence: Evidence) -> Iterator[Candidate]:
-    first = first_wrong(evidence)
+    first = _telling(evidence)
     if first is None:
         return
     for spelled, make, starts in _searches(evidence, first):
-        found = (_value(evidence, first, make, start) for start in starts)
-        value = next((value for value in found if value is not None), None)
-        if value is None:
-            continue
-        # The search ends within the bound of one answer; the number that somebody wrote is right on all.
-        for number in dict.fromkeys((*short_numbers(value), value)):
-            if evidence.matches(first, evidence.predict(first, make(number))):
-                yield _other(spelled.format(f"{number:.6g}"), make(number))
-                break
+        for number, answer in _found(evidence, first, make, starts):
+            yield _other(spelled.format(number), answer)
+
+
+def _telling(evidence: Evidence) -> Observation | None:
+    """Return the cheapest wrong answer that is not 0: where every weight is clipped, no limit of them shows."""
+    answers = ((one, returned(one)) for one in wrong_ones(evidence))
+    return next((one for one, got in answers if got is not None and np.any(got)), None)
+
+
+def _found(
+    evidence: Evidence, first: Observation, make: Callable[[float], AnswerFunction], starts: tuple[float, ...]
+) -> Iterator[tuple[str, AnswerFunction]]:
+    """Yield the number with which an update gives the first wrong answer, where one of the starts leads to it."""
+    found = (_value(evidence, first, make, start) for start in starts)
+    value = next((value for value in found if value is not None), None)
+    # The search ends within the bound of one answer; the number that somebody wrote is right on all.
+    for number in () if value is None else dict.fromkeys((*short_numbers(value), value)):
+        if evidence.matches(first, evidence.predict(first, make(number))):
+            yield f"{number:.6g}", make(number)
+            return
 
 
 def _value(
@@ -162,7 +199,14 @@ def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
         yield f"nesterov({{}}{flag})", partial(_with, Momentum, "mu", held=held, nesterov=True), _MOMENTUMS
         yield f"rmsprop({{}}{flag})", partial(_with, RMSProp, "rho", held=held), _RHOS
     dampened = partial(_with, DampenedMomentum, "dampening", mu=0.9)
-    yield "momentum(0.9) dampened by {} as in PyTorch", dampened, _DAMPENINGS
+    yield DAMPENED, dampened, _DAMPENINGS
+    yield DAMPENED_BY_ITSELF, _dampened_by_itself, _MOMENTUMS
+    for tau, words in DAMPENED_BY.items():
+        yield words, partial(_with, DampenedMomentum, "mu", dampening=tau), _MOMENTUMS
+    if work.view.update is None:
+        largest = float(max(np.max(np.abs(phi), initial=0.0) for phi in descend(work)))
+        limits = (*(limit for limit in _LIMITS if limit < largest), *(share * largest for share in _SHARES))
+        yield WITHIN, within, limits
     yield from _beside_the_declared(work, first, lengths, entries)
 
 
@@ -178,6 +222,10 @@ def _beside_the_declared(
         yield f"weight-decay({{}}) + {declared}", partial(decay, after=parts), _STRENGTHS
     yield f"clip-by-norm({{}}) + {declared}", partial(_with, ClipByNorm, "limit", after=parts), lengths
     yield f"clip-by-value({{}}) + {declared}", partial(_with, ClipByValue, "limit", after=parts), entries
+
+
+def _dampened_by_itself(mu: float) -> AnswerFunction:
+    return with_update(DampenedMomentum(mu=mu, dampening=mu))
 
 
 def _with(

@@ -15,7 +15,7 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing
+from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing, scales
 from verification.faults.order import right
 from verification.faults.question import Method, Misreading, after, together
 from verification.naming.combinations import combined
@@ -35,16 +35,21 @@ from verification.naming.vectors import vector, wrong_ones
 from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
+_ALONE = (("F05",), ("G11",))  # pairings are combined where they tell something, a lower precision with nothing
 _ON_EACH_SIDE = 2  # problems that show a mistake to be in one part alone, and as many that show it not elsewhere
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fault, or several at once, with the answers they give; `detail` names the variants or the fitted values."""
+    """A fault, or several at once, with the answers they give; `detail` names the variants or the fitted values.
+
+    `by_size` is a lower precision, which the size of the errors tells, and no formula.
+    """
 
     faults: tuple[str, ...]
     detail: str
     answer: AnswerFunction
+    by_size: bool = False
 
     @property
     def most_steps(self) -> float:
@@ -53,11 +58,15 @@ class Candidate:
 
 
 def candidates(order: Order) -> Iterator[Candidate]:
-    """Yield every variant of every fault that a step of this order can have; no formula gives a lower precision."""
+    """Yield every variant of every fault that a step of this order can have.
+
+    No formula gives a lower precision, but for that of φ_K alone.
+    """
     for fault in CATALOGUE.values():
-        if order in fault.orders and fault.id != "G11":
+        if order in fault.orders:
             for variant, answer in fault.variants.items():
-                yield Candidate((fault.id,), variant, answer)
+                if fault.id != "G11" or variant in scales.ENDS_IN_LOWER_PRECISION:
+                    yield Candidate((fault.id,), variant, answer)
 
 
 def pairings(order: Order) -> Iterator[Candidate]:
@@ -94,7 +103,8 @@ def lower_precision(evidence: Evidence, _: Order) -> Iterator[Candidate]:
     """Yield a lower precision, which no formula gives, where the numbers show one."""
     found = precision_of(evidence)
     if found:
-        yield Candidate(("G11",), found, CATALOGUE["G11"].variants["" if found == SINGLE else "half precision"])
+        answer = CATALOGUE["G11"].variants["" if found == SINGLE else "half precision"]
+        yield Candidate(("G11",), found, answer, by_size=True)
 
 
 def _of_parameters(order: Order) -> Iterator[Candidate]:
@@ -223,7 +233,7 @@ def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):
-        if candidate.faults != ("F05",) and not _is_scale(candidate) and longest <= candidate.most_steps:
+        if candidate.faults not in _ALONE and not _is_scale(candidate) and longest <= candidate.most_steps:
             yield candidate
 
 

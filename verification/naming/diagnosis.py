@@ -130,8 +130,8 @@ def _beside_the_gradients(evidence: Evidence) -> str:
 
 def _explains(evidence: Evidence, candidate: Candidate) -> bool:
     """Return whether a candidate gives every answer that was seen, and is not right on all of them."""
-    if candidate.faults == ("G11",):
-        return True  # told by the size of the errors, not by their values
+    if candidate.by_size:
+        return True
     evidence = evidence.up_to(candidate.most_steps)
     if not evidence.matched_by(candidate.answer):
         return False

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Question, jacobians, order, parameters, scales, state
+from verification.faults import AnswerFunction, Question, jacobians, order, parameters, place, scales, state
 from verification.faults.place import scaled
 from verification.faults.question import Method, after, together
 from verification.judging.tolerances import norm
@@ -104,6 +104,7 @@ def _decays() -> Iterator[Family]:
 def _of_the_loop(step: Order) -> Iterator[Family]:
     """Yield rates of some steps or variables, and decays: what is in the inner loop of each task by itself."""
     yield Family("G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0))
+    yield Family("G10", "an effective learning rate of α γᵗ⁻¹ in task t, γ =", scales.falling_by_task, (0.9, 0.5, 2.0))
     for words, of_step in (("last", scales.in_the_last_step), ("first", scales.in_the_first_step)):
         told = f"in the {words} step alone, an effective learning rate of α times"
         yield Family("G10", told, of_step, _FACTORS_OF_ONE)
@@ -138,6 +139,9 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
             yield family.id, f"{family.words} {decimal(value)}", family.make(value)
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
+    # No problem of level quick shows these two: its inner costs fall from step to step.
+    yield "B12", "up to the lowest support cost", place.lowest_support_cost
+    yield "B12", "up to the lowest support cost after a step", place.lowest_support_cost_of_adapted
     if step == 2:
         most = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
         for window in range(3, min(most, MOST_STEPS)):

@@ -100,6 +100,7 @@ _CLAIMS = {
     "F02": "gives the right gradients with None for zeros",
     "F04": "gives the gradient for the other set of variables",
     "F05": "equals permuted updates",
+    "G11": "equals the right answer in a lower precision",
     "O01": "equals another inner update",
 }
 
@@ -113,11 +114,11 @@ def diagnosis_of(evidence: Evidence, candidate: Candidate, others: tuple[str, ..
     count, error, left_open = len(errors), max(errors), len(predicted) - len(errors)
     shown = [observation for observation in evidence.deciding if evidence.shows(observation, candidate.answer)]
     sentence = f"{_claim(rows)} on {count} of {count} answers, to {error:.1g}"
-    if "G11" in candidate.faults:
+    if candidate.by_size:
         sentence = f"right to {candidate.detail}, but not further, on {count} of {count} answers"
-    if candidate.detail and "G11" not in candidate.faults:
+    if candidate.detail and not candidate.by_size:
         sentence += f" ({candidate.detail})"
-    if len(shown) < count and "G11" not in candidate.faults:
+    if len(shown) < count and not candidate.by_size:
         sentence += f"; {len(shown)} of them distinguish it from the right answer"
     if left_open:
         sentence += f"; {left_open} more, where arrays of unequal shapes meet, do not count"

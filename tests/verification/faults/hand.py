@@ -28,7 +28,7 @@ SUPPORT = np.array(
 QUERY = np.array([[[1.5, -0.5], [-0.25, 2.0]], [[0.5, 1.25], [2.0, -1.0]], [[-1.5, 0.5], [0.75, 0.25]]])
 
 
-def _costs(matrix, cube):
+def cost_of(matrix, cube):
     def costs(xp, data, v):
         both = xp.concatenate([v["a"], v["b"]], axis=1)
         off = both[:, None, :] - data["x"]
@@ -38,7 +38,7 @@ def _costs(matrix, cube):
     return costs
 
 
-FAMILY = Family("by hand", "", {"a": (1,), "b": (1,)}, _costs(A, CUBE), _costs(B, 0.0))
+FAMILY = Family("by hand", "", {"a": (1,), "b": (1,)}, cost_of(A, CUBE), cost_of(B, 0.0))
 
 
 def problem(order=1, *, steps=STEPS, family=FAMILY, **options):

@@ -140,6 +140,22 @@ def swapped(t):
     return phi
 
 
+def loss(v, t):
+    """Q."""
+    off = v - hand.QUERY[t]
+    return 0.5 * np.mean(np.sum(off * (off @ B), axis=1))
+
+
+LOSSES = np.array([loss(path(t)[-1], t) for t in range(TASKS)])
+SOFTMAX, SOFTMIN = (np.exp(sign * LOSSES) / np.exp(sign * LOSSES).sum() for sign in (1, -1))
+#: ∂w_s/∂Q_t of the softmax.
+TURN = np.diag(SOFTMAX) - np.outer(SOFTMAX, SOFTMAX)
+
+
+def weighing(weights):
+    return sum(weight * FIRST[t] for t, weight in enumerate(weights))
+
+
 def averaged(weights):
     return over_tasks(lambda t: sum(w * grad_q(phi, t) for w, phi in zip(weights, path(t), strict=True)))
 
@@ -189,8 +205,15 @@ class Row:
 BY_PLACE = "after None was left out"
 IN_ANSWER = ("in the answer, after None was left out", "in the answer, variables as they stand, gradients by name")
 OF_UNUSED = {("F03", "from the first on that has no gradient"), *(("F05", name) for name in (BY_PLACE, *IN_ANSWER))}
-#: Right where all variables have one rate, or all data one Hessian; other tests have them where they are not.
-OF_OTHERS = {("G09", "α H u for H αu"), ("G09", "of the query data")}
+#: Right where all variables have one rate, all data one Hessian, the outer cost is quadratic, or falls in every step;
+#: other tests have them where they are not.
+OF_OTHERS = {
+    ("G09", "α H u for H αu"),
+    ("G09", "of the query data"),
+    ("B12", "up to the lowest query cost"),
+    ("B12", "up to the lowest query cost after a step"),
+    ("M07", "at the mean of φ_K over the tasks"),
+}
 
 
 def rows(fault, *gradients, **others):
@@ -328,7 +351,17 @@ ROWS = [
     ),
     *rows("D09", both_paths(0.75), both_paths(0.25), options={"three_parameters": True}),
     *rows("D11", 0.375 * RIGHT),
-    *rows("D12", FIRST[0] / 4 + FIRST[1] / 2 + FIRST[2] / 4, (FIRST[0] + FIRST[1]) / 3),
+    *rows(
+        "D12",
+        FIRST[0] / 4 + FIRST[1] / 2 + FIRST[2] / 4,
+        (FIRST[0] + FIRST[1]) / 3,
+        weighing(SOFTMAX),
+        weighing(SOFTMAX + LOSSES @ TURN),
+        weighing(SOFTMIN),
+        weighing(LOSSES / LOSSES.sum()),
+        weighing(2 * LOSSES / LOSSES.sum() - (LOSSES**2).sum() / LOSSES.sum() ** 2),
+        FIRST[int(np.argmax(LOSSES))],
+    ),
     *rows("E01", carried(), carried()),
     Row(carried(through=True), "E01", "as one descent", order=2),
     Row(carried_displacement(), "E01", "as one descent", order="reptile"),
@@ -399,6 +432,8 @@ ROWS = [
         at(ends(rate=ALPHA / TASKS)),
         at(lambda t: at_rates(t, 1, 1 / 2, 1 / 3)[-1]),
         at(lambda t: at_rates(t, 1, 2**-0.5, 3**-0.5)[-1]),
+        at(lambda t: path(t, rate=ALPHA / (t + 1))[-1]),
+        at(lambda t: path(t, rate=ALPHA * (t + 1))[-1]),
     ),
     Row(
         over_tasks(lambda t: (THETA - at_rates(t, 1, 1 / 2, 1 / 3)[-1]) / ALPHA),
@@ -593,6 +628,49 @@ def test_half_precision_inside():
     found = np.concatenate(list(CATALOGUE["G11"].variants["half precision"](pose(hand.problem())).gradients.values()))
     np.testing.assert_array_equal(found.astype(np.float16), found)
     assert 2.0**-15 < np.linalg.norm(found - RIGHT) / np.linalg.norm(RIGHT) < 2.0**-6
+
+
+def test_the_lowest_query_cost_ends_the_loop():
+    """B12: of seven steps task 2 takes five; where θ is best, there are none, or at least one."""
+    whole, after = (CATALOGUE["B12"].variants[f"up to the lowest query cost{words}"] for words in ("", " after a step"))
+    ends_at = [int(np.argmin([loss(phi, t) for phi in path(t, steps=7)])) for t in range(TASKS)]
+    assert ends_at == [7, 5, 7]
+    for answer in (whole, after):
+        found = np.concatenate(list(answer(pose(hand.problem(steps=7))).gradients.values()))
+        np.testing.assert_allclose(found, at(lambda t: path(t, steps=ends_at[t])[-1]), rtol=1e-13)
+    question = suite_question("one-step")
+    none, one, right = (answer(question).gradients["w1"] for answer in (whole, after, order.right))
+    np.testing.assert_array_equal(one, right)
+    assert np.linalg.norm(none - right) > 1e-3 * np.linalg.norm(right)
+
+
+def test_the_outer_gradient_at_the_mean_over_tasks():
+    """M07: mean ∇Q at the mean of φ_K over the tasks, and at second order the mean of their Jacobians times that."""
+    curved = replace(hand.FAMILY, outer_costs=hand.cost_of(B, hand.CUBE))
+    middle = over_tasks(lambda t: path(t)[-1])
+    first = at(lambda t: middle) + hand.CUBE / 2 * middle**2
+    for step, expected in ((1, first), (2, over_tasks(lambda t: jacobian(path(t)[:-1])) @ first)):
+        answer = CATALOGUE["M07"].variants["at the mean of φ_K over the tasks"]
+        found = answer(pose(hand.problem(step, family=curved))).gradients
+        np.testing.assert_allclose(np.concatenate(list(found.values())), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("variant", "dtype"), [("single", np.float32), ("half", np.float16)])
+def test_a_rounded_end_leaves_the_loop_as_it_is(variant, dtype):
+    """G11: ∇Q at φ_K in a lower precision; averaged, at every φ_k in it, and the Jacobians are those of the loop."""
+    answer = CATALOGUE["G11"].variants[f"φ_K alone, in {variant} precision"]
+
+    def rounded(phi):
+        return phi.astype(dtype).astype(np.float64)
+
+    def gradients(order, **options):
+        return np.concatenate(list(answer(pose(hand.problem(order, **options))).gradients.values()))
+
+    np.testing.assert_allclose(gradients(1), at(lambda t: rounded(path(t)[-1])), rtol=1e-13)
+    through = over_tasks(lambda t: second(t, at=rounded(path(t)[-1])))
+    np.testing.assert_allclose(gradients(2), through, rtol=1e-13)
+    every = over_tasks(lambda t: np.mean([grad_q(rounded(phi), t) for phi in path(t)], axis=0))
+    np.testing.assert_allclose(gradients(1, **AVERAGE), every, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("fault", "order"), [("E02", 1), ("A02", 2)])
