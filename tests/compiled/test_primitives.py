@@ -32,6 +32,8 @@ ELEMENTWISE = {
     "fmax": lambda x: anp.fmax(x, 0.2), "fmin": lambda x: anp.fmin(x, 0.2), "hypot": lambda x: anp.hypot(x, 0.5),
     "arctan2": lambda x: anp.arctan2(x, 0.5), "logaddexp": lambda x: anp.logaddexp(x, 0.3),
     "logaddexp2": lambda x: anp.logaddexp2(x, 0.3), "clip": lambda x: anp.clip(x, -0.5, 0.6),
+    "clip below": lambda x: anp.clip(x, 0, None), "clip above": lambda x: anp.clip(x, a_min=None, a_max=0.2),
+    "comparisons with None": lambda x: x * (x != None) + (x == None),  # noqa: E711 - what is tested
     "where": lambda x: anp.where(x > 0.1, x * x, anp.exp(x)), "comparisons": lambda x: x * (x <= 0.3) * (x != 0.1),
     "logic": lambda x: x * anp.logical_and(x > -1, anp.logical_not(x > 0.5)), "isfinite": lambda x: x * anp.isfinite(x),
     "ones_like": lambda x: x * anp.ones_like(x) + anp.zeros_like(x), "astype": lambda x: x.astype(x.dtype) * 2,

@@ -62,9 +62,12 @@ def test_the_bound_stands_between_right_and_wrong(measured):
 
 
 def test_the_faintest_fault_at_each_precision(measured):
-    """In double precision it is arithmetic in single; in single, where that is none, a mean over near points."""
+    """In double precision it is the end alone in single; in single, where that is none, a rate over the task's number."""
     by_dtype = {dtype: {setting.faintest.by for setting in measured if setting.dtype == dtype} for dtype in DTYPES}
-    assert by_dtype == {"float64": {"G11"}, "float32": {"M07 (the mean over θ, …, φ_K)"}}
+    assert by_dtype == {
+        "float64": {"G11 (φ_K alone, in single precision)"},
+        "float32": {"G10 (over t in task t)"},
+    }
 
 
 def test_a_fault_in_the_inner_rate_is_as_faint_as_the_rate_is_small(measured):
@@ -144,7 +147,7 @@ def test_a_bound_far_too_wide_is_noticed(measured):
     (sentence,) = calibration.objections([double, single])
     assert sentence.startswith("logistic-regression, order 1, K = 1, α = 0.000976562, float64: expected every fault")
     assert "outside the bound of 1e+09 units" in sentence
-    assert "but G11 is " in sentence
+    assert "but G11 (φ_K alone, in single precision) is " in sentence
     assert sentence.endswith("Narrow the bound, or add this fault to those that the judge uses for the separation.")
 
 
