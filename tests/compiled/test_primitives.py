@@ -61,6 +61,10 @@ ARRAYS = {
     "diff": lambda x: anp.diff(x) ** 2,
     "norm": alg.norm, "norm of rows": lambda x: alg.norm(x, axis=1),
     "norm of order 3": lambda x: alg.norm(x, 3, axis=0),
+    "Fortran's order": lambda x: x.ravel("F") * anp.arange(12.0),
+    "flattened": lambda x: x.flatten("F") * x.T.ravel("F"),
+    "Fortran's order by keyword": lambda x: anp.ravel(x, order="F") * anp.arange(12.0),
+    "reshaped in Fortran's order": lambda x: anp.reshape(x, (2, 6), "F") * anp.arange(12.0).reshape(2, 6),
     "reshape": lambda x: anp.reshape(x, (2, 6)) ** 2, "ravel": lambda x: anp.ravel(x.T) * anp.arange(12.0),
     "transpose": lambda x: x.T @ x, "swapaxes": lambda x: anp.swapaxes(x, 0, 1) * anp.arange(3.0),
     "moveaxis": lambda x: anp.moveaxis(x, 0, 1) ** 2, "expand_dims": lambda x: anp.expand_dims(x, 1) * x,
@@ -190,6 +194,7 @@ INTEGERS = {
     "large cumsum": lambda n, p: anp.cumsum(n + 2**60) - 2**60 * np.arange(1, 7),
     "isfinite": lambda n, p: anp.isfinite(n), "isnan": lambda n, p: anp.isnan(n), "pad": lambda n, p: anp.pad(
         n, 1, mode="constant"), "nan_to_num": lambda n, p: anp.nan_to_num(n), "where": lambda n, p: anp.where(p, n, -n),
+    "with more axes": lambda n, p: anp.array([n[0, 0], n[0, 1]], ndmin=3) * n[0],
     "diag": lambda n, p: anp.diag(n[0, 0]), "triu": lambda n, p: anp.triu(n[0]), "diff": lambda n, p: anp.diff(n),
     "stack": lambda n, p: anp.stack([n, n * n]), "roll": lambda n, p: anp.roll(n, 1)[..., 0] * 3,
     "compare": lambda n, p: (n > 2) * n + (n == 3), "exp": lambda n, p: anp.exp(n), "norm": lambda n, p: alg.norm(n[0]),

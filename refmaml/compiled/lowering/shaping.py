@@ -30,12 +30,21 @@ for _name in _VIEWS:
     rule(getattr(anp, _name))(_view(getattr(np, _name)))
 
 
-@rule(anp.reshape, anp.ravel)
-def reshape(call: Call, x: Any, *args: Any, order: Any = None, **options: Any) -> Value:
-    """Reshape in C order."""
-    if order not in (None, "C"):
-        call.refuse("order='C'")
-    return call.b.reshape(call.value(x), call.shape)
+@rule(anp.reshape)
+def reshape(call: Call, x: Any, shape: Any = None, order: Any = None, **options: Any) -> Value:
+    """Read the entries in C or Fortran order, and write them in the same."""
+    return ravel(call, x, order)
+
+
+@rule(anp.ravel)
+def ravel(call: Call, x: Any, order: Any = None) -> Value:
+    """Read the entries in C order, or in Fortran's, which is that of the transposed array."""
+    value = call.value(x)
+    if order in (None, "C"):
+        return call.b.reshape(value, call.shape)
+    if order != "F":
+        call.refuse("order='C' or order='F': the others depend on how an array lies in memory")
+    return call.b.view(call.b.reshape(call.b.view(value, np.transpose), call.shape[::-1]), np.transpose)
 
 
 @rule(anp.diag)
@@ -90,11 +99,12 @@ def concatenate(call: Call, axis: int, *args: Any) -> Value:
 
 @rule(anp.array_from_args)
 def array(call: Call, array_args: Any, array_kwargs: Any, *args: Any) -> Value:
-    """np.array of a list of boxes: stack along a new leading axis."""
+    """np.array of a list of boxes: stack along a new leading axis, after as many as `ndmin` asks for."""
     values = [call.value(arg, call.dtype) for arg in args]
-    strides = contiguous(call.shape)
+    shape = (len(values), *values[0].shape)
+    strides = contiguous(shape)
     places = [(position * strides[0], strides[1:]) for position in range(len(values))]
-    return call.b.assemble(values, places, call.shape)
+    return call.b.reshape(call.b.assemble(values, places, shape), call.shape)
 
 
 @rule(anp.pad)

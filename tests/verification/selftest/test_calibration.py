@@ -62,7 +62,7 @@ def test_the_bound_stands_between_right_and_wrong(measured):
 
 
 def test_the_faintest_fault_at_each_precision(measured):
-    """In double precision it is the end alone in single; in single, where that is none, a rate over the task's number."""
+    """In double precision it is the end alone in single; in single, where that is none, a rate over a task's place."""
     by_dtype = {dtype: {setting.faintest.by for setting in measured if setting.dtype == dtype} for dtype in DTYPES}
     assert by_dtype == {
         "float64": {"G11 (φ_K alone, in single precision)"},
