@@ -33,12 +33,17 @@ for _name in _VIEWS:
 @rule(anp.reshape)
 def reshape(call: Call, x: Any, shape: Any = None, order: Any = None, **options: Any) -> Value:
     """Read the entries in C or Fortran order, and write them in the same."""
-    return ravel(call, x, order)
+    return _in_order(call, x, order)
 
 
 @rule(anp.ravel)
 def ravel(call: Call, x: Any, order: Any = None) -> Value:
-    """Read the entries in C order, or in Fortran's, which is that of the transposed array."""
+    """Read the entries in C or Fortran order."""
+    return _in_order(call, x, order)
+
+
+def _in_order(call: Call, x: Any, order: Any) -> Value:
+    """Return x in the shape of the call; Fortran's order is that of the transposed array."""
     value = call.value(x)
     if order in (None, "C"):
         return call.b.reshape(value, call.shape)
