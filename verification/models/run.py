@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -21,9 +21,9 @@ from verification.models.interface import Host, LossCosts, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
-from verification.models.recent import Recent
 from verification.models.request import Request
-from verification.models.standard import cut_down, problem_of_request, standard_of
+from verification.models.smaller import answers_to_smaller
+from verification.models.standard import problem_of_request, standard_of
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Conditions, Report, conclude
@@ -301,7 +301,8 @@ class _Run:
             return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
         raised = any(finding.what == "exception" for case in cases for finding in case.findings)
-        smaller = [] if raised or not takes(request, "tasks") else self._smaller(host, observations[0].standard, dtype)
+        asked = not raised and takes(request, "tasks")
+        smaller = answers_to_smaller(request, host, observations[0].standard, dtype) if asked else []
 
         def precision() -> str:
             # Where float32 is let pass among float64, it is no mistake in a step that is meant for it.
@@ -310,49 +311,6 @@ class _Run:
             return next((name for name in reversed(below) if name in computed), "")
 
         return name(observations, smaller, request.order, precision)
-
-    def _smaller(self, host: Host, standard: Standard, dtype: str) -> list[Observation]:
-        """Return what a step answers to one task alone, and before that to few examples of two in few inner steps.
-
-        These are cheap to compare with: nearly all mistakes show in one inner step or in two, of one task or of two.
-        """
-        request = self.request
-        found: list[Observation] = []
-        if len(request.tasks) > 1:
-            one = cut_down(standard, 1, request.inner_steps, "one task")
-            calls = 1 if request.gives == "grad" else 2
-            found += [Observation(one, dtype, *answer) for answer in _answers(request, dtype, request.tasks[:1], calls)]
-            if not found:
-                return []
-        few = [tuple(host.fewer(batch, _few(host.examples(batch))) for batch in task) for task in request.tasks[:2]]
-        counts = range(1, min(request.inner_steps, _FEW_STEPS + 1)) if takes(request, "inner_steps") else ()
-        steps = max(counts, default=request.inner_steps)
-        try:
-            shorter, memory = replace(request, inner_steps=steps), cast(Recent, standard.question.works[0].memory)
-            posed = standard_of(shorter, host, few, "few examples", draws=1, memory=memory)
-        except Exception:  # a loss may be made for its number of examples
-            return found
-        if not all(np.all(np.isfinite(leaf)) for leaf in posed.truths(own=False)[0].answer.gradients.values()):
-            return found
-        of_one = [(1, count) for count in counts or (steps,)]
-        for tasks, count in dict.fromkeys([*of_one, (len(few), of_one[0][1])]):
-            asked = replace(request, inner_steps=count)
-            cut = cut_down(posed, tasks, count, f"few examples of {tasks} in {count} steps")
-            found += [Observation(cut, dtype, *answer) for answer in _answers(asked, dtype, few[:tasks], 1)]
-        return found
-
-
-def _answers(request: Request, dtype: str, tasks: Sequence[Any], calls: int) -> Iterator[tuple[Reply, int]]:
-    """Yield what a step answers to another question than the user's, with the calls before, until one raises."""
-    for call, reply in enumerate(ask(request, dtype, tasks=tasks, calls=calls)):
-        if not reply.returned or any(finding.what == "exception" for finding in reply.findings):
-            return
-        yield reply, call
-
-
-def _few(count: int) -> int:
-    """Return how many of so many examples are few: half of them at most, four at most, and two at least."""
-    return min(count, max(2, min(count // 2, 4)))
 
 
 def _differ(first: Reply, second: Reply, share: float) -> bool:
@@ -372,7 +330,6 @@ _RUNNING = (
     "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
     "or the running ones in both."
 )
-_FEW_STEPS = 2
 _ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
 _SNIPPET = "verification.check(step, ...)  # as you called it"
 _NOT_FINITE = Diagnosis(

@@ -8,7 +8,7 @@ import pytest
 from autograd import grad
 from autograd.misc import flatten
 from implementations import map_leaves
-from shared import verify
+from shared import assert_named, verify_by_autograd
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -93,10 +93,7 @@ CASES = {
 
 def test_the_step_that_the_others_are_made_from_is_right():
     """With nothing chosen otherwise it passes, in both orders."""
-    for order in (1, 2):
-        assert (
-            verify(_step(), order=order, framework="autograd", dtypes=("float64",), problems=PROBLEMS).verdict == "pass"
-        )
+    assert {verify_by_autograd(_step(), order, PROBLEMS).verdict for order in (1, 2)} == {"pass"}
 
 
 @pytest.mark.sampled(6)
@@ -104,7 +101,5 @@ def test_the_step_that_the_others_are_made_from_is_right():
 def test_a_choice_is_named(name, order):
     """The first name has what was chosen, in the words for it."""
     subject, _, faults, words = CASES[name]
-    report = verify(subject, order=order, framework="autograd", dtypes=("float64",), problems=PROBLEMS)
-    first = report.diagnosis[0]
-    assert set(first.faults) == (faults if (name, order) != ("one task", 1) else {"A04"}), first
-    assert words in first.evidence
+    faults = faults if (name, order) != ("one task", 1) else {"A04"}
+    assert_named(verify_by_autograd(subject, order, PROBLEMS), faults, words)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from autograd import grad
 from autograd.misc import flatten
-from shared import verify
+from shared import assert_named, verify_by_autograd
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -151,9 +151,7 @@ CASES = {
 
 def test_the_step_that_the_others_are_made_from_is_right():
     """With nothing done otherwise it passes, in both orders."""
-    for order in BOTH:
-        found = verify(_step(), order=order, framework="autograd", dtypes=("float64",), problems=PROBLEMS)
-        assert found.verdict == "pass"
+    assert {verify_by_autograd(_step(), order, PROBLEMS).verdict for order in BOTH} == {"pass"}
 
 
 @pytest.mark.sampled(8)
@@ -161,7 +159,4 @@ def test_the_step_that_the_others_are_made_from_is_right():
 def test_what_is_done_otherwise_is_named(name, order):
     """The first name has what was done, in the words for it."""
     subject, _, faults, words = CASES[name]
-    report = verify(subject, order=order, framework="autograd", dtypes=("float64",), problems=PROBLEMS)
-    first = report.diagnosis[0]
-    assert set(first.faults) == faults, first
-    assert words in first.evidence
+    assert_named(verify_by_autograd(subject, order, PROBLEMS), faults, words)
