@@ -42,13 +42,15 @@ class Standard:
 
     `certified` is an answer that was worked out elsewhere, such as a golden vector's: it then stands in place of the
     reference and of the oracles. `allowance` likewise is a sensitivity that need not be measured, and `posed` a
-    question that is put already. A model of somebody's own comes with all three.
+    question that is put already. A model of somebody's own comes with all three, and with a `part` of itself that is
+    asked first for the separation: a mistake in that part alone is of the same size or smaller, and is found faster.
     """
 
     problem: Setting
     certified: Truth | None = None
     allowance: Sensitivity | None = None
     posed: Question | None = None
+    part: Standard | None = None
     _predictions: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
     _distances: dict[tuple[AnswerFunction, int], float] = field(default_factory=dict, init=False, repr=False)
 
@@ -142,6 +144,9 @@ class Standard:
 
     def separation(self, dtype: str) -> float:
         """Return the distance, in bounds, from the right gradients to the nearest that a central fault gives."""
+        of_part = 0.0 if self.part is None else self.part.separation(dtype)
+        if of_part >= DECIDES:
+            return of_part
         return self._separation * unit_roundoff("float64") / unit_roundoff(dtype)
 
     @property

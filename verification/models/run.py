@@ -23,7 +23,7 @@ from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
 from verification.models.request import Request
 from verification.models.smaller import answers_to_smaller
-from verification.models.standard import problem_of_request, standard_of
+from verification.models.standard import problem_of_request, standard_of, with_part
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
 from verification.report import Conditions, Report, conclude
@@ -123,7 +123,7 @@ class _Run:
         self._next("the definition")
         host, dtypes, why = self._host()
         request.listener.precisions(dtypes)
-        standard = standard_of(request, host, request.tasks, PROBLEM)
+        standard = with_part(standard_of(request, host, request.tasks, PROBLEM))
         problem = standard.problem
         request.unused.update(set(problem.ignored_by_inner) & set(problem.ignored_by_outer))
         right = standard.truths(own=False)[0].answer

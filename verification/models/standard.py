@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from verification.faults import Question
-from verification.faults.question import Outcome
-from verification.faults.work import Product, Work, mark
+from verification.faults.question import Outcome, combined
+from verification.faults.work import Product, Solved, Work, mark, solve
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
@@ -126,11 +126,12 @@ def standard_of(
     """Return everything that is known of a model's problem; its sensitivity is measured, in so many draws a task."""
     problem = problem_of_request(request, host, tasks, name)
     question = pose_model(request, problem, host, tasks, memory=memory)
-    right = Declared().right(question)
+    solved = [solve(work, question.order) for work in question.works]
+    right = combined(question, solved)
     return Standard(
         problem,
         certified=Truth(SOURCE, _answer(right), _errors(request, problem, host, tasks, right)),
-        allowance=_sensitivity(request, problem, host, tasks, question, right, draws or -(-_DRAWS // len(tasks))),
+        allowance=_sensitivity(request, problem, host, tasks, question, solved, draws or -(-_DRAWS // len(tasks))),
         posed=question,
     )
 
@@ -161,6 +162,16 @@ def cut_down(standard: Standard, tasks: int, steps: int, name: str) -> Standard:
     )
 
 
+def with_part(standard: Standard) -> Standard:
+    """Return the standard with that of its first task as the part that tells the separation.
+
+    A mistake in one task alone is hardly ever further off than one in all of them, and takes a T-th of the time.
+    """
+    if standard.problem.num_tasks == 1:
+        return standard
+    return replace(standard, part=cut_down(standard, 1, standard.problem.inner_grad_steps, "the first task"))
+
+
 def _errors(
     request: Request, problem: ModelProblem, host: Host, tasks: Sequence[Any], right: Outcome
 ) -> dict[str, float]:
@@ -185,7 +196,7 @@ def _sensitivity(
     host: Host,
     tasks: Sequence[Any],
     question: Question,
-    right: Outcome,
+    solved: list[Solved],
     draws: int,
 ) -> Sensitivity:
     """Measure how far the answer moves when the result of every operation changes by a relative ±δ.
@@ -198,13 +209,14 @@ def _sensitivity(
     squares, over T.
     Parameters that are read back have the rounding of θ over β, and Reptile's displacement that of θ over α.
     """
-    base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
+    base = _answer(combined(question, solved)).gradients
     sizes = {chain: norm(leaf) for chain, leaf in base.items()}
     rng = np.random.default_rng(_SEED)
     disturbances = {delta: host.disturbance(delta, rng) for delta in _DELTAS[host.dtype]}
     costs, squares = 0.0, dict.fromkeys(base, 0.0)
-    for task, work in zip(tasks, question.works, strict=True):
-        cost, moved = _moved(request, host, task, replace(question, works=[work]), disturbances, draws)
+    for task, solution in zip(tasks, solved, strict=True):
+        right = combined(question, [solution])
+        cost, moved = _moved(request, host, problem, task, right, disturbances, draws)
         costs += cost**2
         squares = {chain: square + moved[chain] ** 2 for chain, square in squares.items()}
     moves = {chain: float(np.sqrt(square)) / len(tasks) for chain, square in squares.items()}
@@ -223,14 +235,19 @@ def _sensitivity(
 
 
 def _moved(
-    request: Request, host: Host, task: Any, question: Question, disturbances: dict[float, Any], draws: int
+    request: Request,
+    host: Host,
+    problem: ModelProblem,
+    task: Any,
+    right: Outcome,
+    disturbances: dict[float, Any],
+    draws: int,
 ) -> tuple[float, dict[str, float]]:
     """Return how far cost and leaves of one task move per unit of relative change; infinity where the answer bends.
 
     A change from which it bends is taken out of the `disturbances` for the next task: kinks are as close there.
     """
-    problem, right = cast(ModelProblem, question.problem), Declared().right(question)
-    base = {chain: leaf for chain, leaf in right.gradients.items() if leaf is not None}
+    base = _answer(right).gradients
     total = norm([norm(leaf) for leaf in base.values()])
     for delta, disturbance in list(disturbances.items()):
         cost, moves = 0.0, dict.fromkeys(base, 0.0)
