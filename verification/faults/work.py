@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
+from weakref import ReferenceType, ref
 
 import autograd.numpy as anp
 import numpy as np
@@ -30,9 +32,28 @@ _HESSIAN_STEP = 2.0**-17
 _SHORT = 1024  # bytes that are no longer than a point's digest would be worth
 
 
+#: Digests of points that are still there, by their ids, with the points; making one takes longer than an addition.
+_digests: dict[int, tuple[ReferenceType[FlatArray], bytes]] = {}
+
+
 def mark(phi: FlatArray) -> bytes:
-    """Return what tells a point from all others: its bytes, or their digest where it is the point of a large model."""
-    return phi.tobytes() if phi.nbytes <= _SHORT else sha256(np.ascontiguousarray(phi).data).digest()
+    """Return what tells a point from all others: its bytes, or their digest where it is the point of a large model.
+
+    A point that has a digest can no longer be written to.
+    """
+    if phi.nbytes <= _SHORT:
+        return phi.tobytes()
+    known = _digests.get(id(phi))
+    if known is None or known[0]() is not phi:
+        phi.flags.writeable = False
+        gone = partial(_forget, id(phi))
+        known = _digests[id(phi)] = ref(phi, gone), sha256(np.ascontiguousarray(phi).data).digest()
+    return known[1]
+
+
+def _forget(number: int, gone: ReferenceType[FlatArray]) -> None:
+    if _digests.get(number, (None,))[0] is gone:  # another point may have its number by now
+        del _digests[number]
 
 
 @dataclass(frozen=True)
