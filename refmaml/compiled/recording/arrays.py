@@ -24,7 +24,7 @@ from autograd.tracer import Box, box_type_mappings, trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, of_library, user_line
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, selecting
+from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, refuse_options, selecting
 from refmaml.compiled.recording.tape import SPOILED, refuse_stale
 
 _CREATORS = (
@@ -76,6 +76,8 @@ class MadeArray(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what NumPy does; `x += data` writes."""
         out = kwargs.pop("out", (None,))[0]
+        refuse_options(f"numpy.{ufunc.__name__}", kwargs, user_line(2))
+        kwargs = {name: x.view(np.ndarray) if isinstance(x, MadeArray) else x for name, x in kwargs.items()}
         if not any(map(is_recorded, (*inputs, out))):
             plain = tuple(x.view(np.ndarray) if isinstance(x, MadeArray) else x for x in inputs)
             if out is None:
