@@ -1,6 +1,7 @@
 """What a refusal says to write instead is compiled, and is the same cost."""
 
 import autograd.numpy as anp
+import autograd.scipy.special as asp
 import numpy as np
 import pytest
 from problems import assert_same_answer
@@ -195,6 +196,21 @@ COSTS = {
         lambda b, v: {k: k + 1.0 for k in range(4)}[b["n"][0]] * v["s"],
         r"dict.*np\.take\(np\.array\(table\), x\)",
         lambda b, v: anp.take(np.array([1.0, 2.0, 3.0, 4.0]), b["n"][0]) * v["s"],
+    ),
+    "logsumexp": (
+        lambda b, v: asp.logsumexp(b["x"] * v["w"], axis=1, b=anp.abs(b["x"])),
+        r"b=.*logsumexp\(x, axis, b\)",
+        lambda b, v: asp.logsumexp(b["x"] * v["w"], 1, anp.abs(b["x"])),
+    ),
+    "weights of counts": (
+        lambda b, v: anp.bincount(b["n"], weights=b["y"], minlength=4) * v["t"][:, 0],
+        r"bincount: .*weights=.*np\.bincount\(x, w, k\)",
+        lambda b, v: np.bincount(b["n"], b["y"], 4) * v["t"][:, 0],
+    ),
+    "counts of any length": (
+        lambda b, v: anp.sum(anp.bincount(b["n"]) ** 2) * v["s"],
+        rf"bincount.*{LENGTH}.*minlength=k",
+        lambda b, v: anp.sum(anp.bincount(b["n"], minlength=4) ** 2) * v["s"],
     ),
     "two masks": (
         lambda b, v: anp.sum((b["x"] * v["w"])[b["p"], b["n"][b["y"] < 9]][:0]) + v["s"],
