@@ -35,6 +35,39 @@ class CompilationFallback(UserWarning):
     """A step was computed by the reference, since its cost function could not be compiled."""
 
 
+#: What to write where a result would have a shape that depends on data.
+_WHOLE = (
+    "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x[mask]), divide by np.sum(mask) for the mean, and write "
+    "(mask[:, None] * x).T @ x for x[mask].T @ x[mask]"
+)
+#: What to write in the place of an option, by its name.
+_WITHOUT = {
+    "where": (
+        "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x, where=mask), divide by np.sum(mask) for the mean, and "
+        "write np.max(np.where(mask, x, -np.inf)) for the largest"
+    ),
+    "initial": "Write np.sum(x) + a for np.sum(x, initial=a), and np.maximum(np.max(x), a) for np.max(x, initial=a)",
+    "b": "Write logsumexp(x, axis, b) for logsumexp(x, axis, b=b)",
+    "weights": (
+        "Write np.sum(w * x) / np.sum(w) for np.average(x, weights=w), and np.bincount(x, w, k) for "
+        "np.bincount(x, weights=w, minlength=k)"
+    ),
+}
+
+
+def without(option: str) -> str:
+    """Return the words that say what to write in the place of an option."""
+    return f"{_WITHOUT.get(option, 'Give it by its position, or leave it out')}, or pass on_unsupported='reference'"
+
+
+def shape_of_data(what: str, line: str, advice: str = _WHOLE) -> ValueDependence:
+    """Return the error for a result whose shape depends on data."""
+    return ValueDependence(
+        f"{what}: how many elements the result has depends on data{at(line)}, and the shapes of a compiled cost do "
+        f"not. {advice}, or pass on_unsupported='reference'."
+    )
+
+
 #: Files of functions that call the user's while they trace: what called them is no part of the trace.
 _tracers: set[str] = set()
 

@@ -144,12 +144,28 @@ def _logarithms(b, v):
     return anp.sum(anp.log(kept)) / kept.size + anp.sum(anp.max(kept, axis=0) * anp.min(kept, axis=0))
 
 
+def _labels_of_two_axes(b, v):
+    x = b["x"][0][:4, :3]
+    chosen, labels = x > 0, 1 * (x > 1) + b["p"][0, 0]
+    return anp.sum((x[:, :, None] * v["t"][:, :, None] ** np.arange(1.0, 4.0))[chosen, labels[chosen]] ** 2)
+
+
 SELECTIONS = {
     "mean": lambda b, v: anp.mean((b["x"][0] * v["w"])[b["p"][0]] ** 2), "gaps": _gaps, "logarithms": _logarithms,
     "elements": lambda b, v: anp.sum(anp.exp((b["x"][0] * v["w"])[b["x"][0] > 0])),
     "of results": lambda b, v: anp.sum(anp.sin(v["w"])[anp.sin(v["w"]) > 0] ** 3) * b["x"][0, 0, 0],
     "means of rows": lambda b, v: anp.sum(anp.mean((b["x"][0] * v["w"])[b["p"][0]], axis=1) ** 2),
     "columns": lambda b, v: anp.sum((b["x"][0] * v["w"])[b["p"][0]][:, 1:].mean(axis=0) ** 2) * 2.0,
+    "some columns": lambda b, v: anp.sum((b["x"][0] * v["w"])[b["p"][0], 1:] ** 2),
+    "one column": lambda b, v: anp.sum(anp.sin(b["x"][0] * v["w"])[b["p"][0], -1]),
+    "a label of each": lambda b, v: (
+        anp.sum(anp.tanh(b["x"][0] * v["w"])[b["p"][0], b["n"][0][b["p"][0]]]) / anp.sum(b["p"][0])),
+    "a label of each of two axes": _labels_of_two_axes,
+    "rows of a table": lambda b, v: anp.sum(v["t"][b["n"][0][b["p"][0]]] ** 2 * b["x"][0, :, :3][b["p"][0]]),
+    "after a number": lambda b, v: anp.sum((v["w"][0, 0] * b["x"][0][b["p"][0]] - b["x"][0, 0, 0]) ** 2
+        * (b["x"][0, 0, 0] < b["x"][0][b["p"][0]])),
+    "two conditions": lambda b, v: (
+        anp.sum((b["x"][0][b["p"][0]] > -1) & ~(b["x"][0][b["p"][0]] > 1) | False) * v["w"][0, 0]),
 }  # fmt: skip
 
 
@@ -171,6 +187,11 @@ UNKNOWN = {
     "two masks": lambda b, v: anp.sum(v["w"][b["p"][0]] * b["x"][0][b["x"][0, :, 0] > 0]),
     "cumulative": lambda b, v: anp.sum(anp.cumsum(v["w"][b["p"][0]])),
     "one of them": lambda b, v: anp.sum(v["w"][b["p"][0]][0] ** 2),
+    "labels by another mask": lambda b, v: anp.sum(v["w"][b["p"][0], b["n"][0][b["x"][0, :, 0] > 0]]),
+    "a truth value of each": lambda b, v: anp.sum(v["w"][(b["n"][0] > 1)[b["p"][0]]]),
+    "with another array": lambda b, v: anp.sum(anp.maximum(v["w"][0, 0], b["x"][0][b["p"][0]])),
+    "deviation": lambda b, v: anp.std(v["w"][b["p"][0]]),
+    "transposed": lambda b, v: anp.sum(v["w"][b["p"][0]].T),
 }
 
 

@@ -106,6 +106,35 @@ CASES = {
         lambda b, v: np.sum(np.searchsorted(np.array([0.0, 1.0]), b["x"][0])) * np.sum(v["w"]),
         [{"x": row(0.5, 2.0)}, {"x": row(0.5, onp.nan)}],
     ),
+    "counts of what is too large or negative": (
+        lambda b, v: np.sum(np.bincount(b["l"][0], minlength=3) ** 2) * np.sum(v["w"]),
+        [{"l": row(0, 1, 2)}, {"l": row(0, 1, 5)}, {"l": row(0, 2, -1)}],
+    ),
+    "exponents that wrap or are negative": (
+        lambda b, v: np.sum(2 ** b["l"][0] // 3 + np.power(-3, b["l"][0])) * np.sum(v["w"]),
+        [{"l": row(0, 1, 2)}, {"l": row(62, 63, 3)}, {"l": row(0, 64, 100)}, {"l": row(0, 1, -1)}],
+    ),
+    "elements by a mask and labels, of which others do not count": (
+        lambda b, v: np.sum(v["w"][:3, None][b["x"][0] > 0, b["l"][0][b["x"][0] > 0]] ** 2),
+        [
+            {"x": row(*signs), "l": row(*labels)}
+            for signs, labels in [((1, -1, 1), (0, 7, -1)), ((-1, -1, -1), (9, 9, 9)), ((1, 1, 1), (0, 1, 0))]
+        ],
+    ),
+    "interpolation with infinities": (
+        lambda b, v: np.interp(b["x"][0], onp.array([-1.0, 0.0, 2.0]), b["f"][0]) @ v["w"],
+        [
+            {"x": row(*places), "f": row(*values)}
+            for places, values in [
+                ((0.0, 1.0, -5.0, 7.0), (1.0, 2.0, 3.0)), ((0.0, 2.0, -1.0, 0.5), (onp.inf, 1.0, 2.0)),
+                ((onp.inf, 1.0, 1.0, 1.5), (1.0, onp.inf, onp.inf)), ((-0.5, -0.5, -0.5, -0.5), (-onp.inf, 1.0, 1.0)),
+            ]
+        ],
+    ),
+    "the middle of fewer numbers": (
+        lambda b, v: (np.nanmedian(b["x"][0]) + np.nanmax(b["x"][0])) * np.sum(v["w"]),
+        [{"x": row(0.0, 1.0, -5.0, 7.0)}, {"x": row(onp.nan, 1.0, onp.nan, 4.0)}, {"x": row(*[onp.nan] * 3, 2.0)}],
+    ),
 }  # fmt: skip
 
 
@@ -120,6 +149,7 @@ def answer(module, cost, batch):
     return float(value), *gradients["w"].tolist()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of infinities
 @pytest.mark.parametrize("name", CASES)
 def test_no_later_batch_gives_another_answer(name):
     """On each batch in turn the answer is the reference's, or the cost is refused from the first batch on."""

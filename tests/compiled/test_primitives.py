@@ -230,7 +230,8 @@ REFUSED = {
     "and": lambda n, p: n & 3, "or of both": lambda n, p: p | n,
     "bits": lambda n, p: n << 1, "not": lambda n, p: ~n, "bitwise_or": lambda n, p: anp.bitwise_or(n, 1),
     "in place": lambda n, p: operator.ior(p, p), "and a plain array": lambda n, p: np.array(3) & n,
-    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7, "split of NumPy": lambda n, p: np.block([n, n]),
+    "floor_divide of floats": lambda n, p: (n / 2.0) // 0.7,
+    "choice of NumPy": lambda n, p: np.choose(abs(n) % 2, [n, -n]),
 }  # fmt: skip
 
 

@@ -58,7 +58,8 @@ for _names, _fn in ((("max", "amax"), "max"), (("min", "amin"), "min")):
 
 
 def _logical(fn: str) -> Any:
-    def lowered(call: Call, x: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Value:
+    def lowered(call: Call, x: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Value:
+        call.only(options)
         return reduced(call, fn, call.b.cast(truth(call, x), INT64), axis)
 
     def as_truth(call: Call, *args: Any, **options: Any) -> Value:
@@ -81,8 +82,11 @@ def mean_of(call: Call, value: Value, axis: Any, dtype: DType) -> Value:
 
 
 @rule(anp._primitive_mean)
-def mean(call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Value:
+def mean(
+    call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Value:
     """Sum, then divide."""
+    call.only(options)
     return call.b.reshape(mean_of(call, call.value(x, call.dtype), axis, call.dtype), call.shape)
 
 
@@ -96,17 +100,21 @@ def _variance(call: Call, x: Any, axis: Any, ddof: int) -> Value:
 
 @rule(anp._primitive_var)
 def var(
-    call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False
-) -> Value:
+    call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False,
+    **options: Any,
+) -> Value:  # fmt: skip
     """The mean square of the distance from the mean."""
+    call.only(options)
     return _variance(call, x, axis, ddof)
 
 
 @rule(anp._primitive_std)
 def std(
-    call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False
-) -> Value:
+    call: Call, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False,
+    **options: Any,
+) -> Value:  # fmt: skip
     """The square root of the variance."""
+    call.only(options)
     return call.b.map("sqrt", _variance(call, x, axis, ddof), dtype=call.dtype)
 
 

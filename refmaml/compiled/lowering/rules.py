@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from refmaml.compiled.errors import UnsupportedPrimitive, at
+from refmaml.compiled.errors import UnsupportedPrimitive, at, without
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value
 from refmaml.compiled.recording.boxes import held, shape_and_dtype
 from refmaml.compiled.recording.tape import Entry, name_of
@@ -57,9 +57,9 @@ class Call:
         """Return the result itself, where it depends on shapes and constants only."""
         return held(self._entry.value)
 
-    def refuse(self, expected: str) -> None:
-        """Raise `UnsupportedPrimitive`, saying what was expected."""
-        raise UnsupportedPrimitive(f"{name_of(self._entry.fun)}: expected {expected}{at(self._entry.line)}.")
+    def refuse(self, expected: str, advice: str = "Pass on_unsupported='reference'") -> None:
+        """Raise `UnsupportedPrimitive`, saying what was expected and what to do."""
+        raise UnsupportedPrimitive(f"{name_of(self._entry.fun)}: expected {expected}{at(self._entry.line)}. {advice}.")
 
     def value(self, arg: Any, dtype: DType | None = None) -> Value:
         """Return an argument as a value; a number of Python takes `dtype`, as NumPy's promotion has it."""
@@ -79,4 +79,4 @@ class Call:
         """Refuse keyword arguments that differ from what the rule takes for granted."""
         for name, given in options.items():
             if name not in defaults or (given is not defaults[name] and given != defaults[name]):
-                self.refuse(f"no option {name}={given!r}")
+                self.refuse(f"no option {name}={'an array' if np.ndim(given) else repr(given)}", without(name))

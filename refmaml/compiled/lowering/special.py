@@ -51,17 +51,33 @@ def polygamma(call: Call, n: Any, x: Any) -> Value:
 
 @rule(asp.logsumexp)
 def logsumexp(call: Call, x: Any, axis: Any = None, b: Any = None, keepdims: Any = False, **options: Any) -> Value:
-    """Log Σ exp(x), shifted by the maximum; a maximum that is not finite shifts nothing."""
+    """Log Σ b exp(x), shifted by the maximum; a maximum that is not finite shifts nothing."""
     call.only(options, return_sign=False)
-    if b is not None and not (np.isscalar(b) and b == 1):
-        call.refuse("b=None")
     value, dtype = call.value(x, call.dtype), call.dtype
+    if b is None:
+        return call.b.reshape(_log_of_sum(call, value, None, axes_of(value, axis)), call.shape)
+    weights = call.value(b, dtype)
+    shape = np.broadcast_shapes(value.shape, weights.shape)
+    value, weights = call.b.broadcast(value, shape), call.b.broadcast(weights, shape)
     axes = axes_of(value, axis)
+    # A weight of 0 leaves out what may be the maximum, or NaN; where nothing finite is left SciPy shifts nothing.
+    there = call.b.map("not_equal", weights, call.value(0, dtype), dtype=BOOL)
+    some = call.b.map("where", there, value, call.value(-np.inf, dtype), dtype=dtype)
+    shifted = _log_of_sum(call, some, weights, axes)
+    exponentials = call.b.map("multiply", weights, call.b.map("exp", value, dtype=dtype), dtype=dtype)
+    plain = call.b.map("log", call.b.reduce("sum", exponentials, axes), dtype=dtype)
+    finite = call.b.map("isfinite", shifted, dtype=BOOL)
+    return call.b.reshape(call.b.map("where", finite, shifted, plain, dtype=dtype), call.shape)
+
+
+def _log_of_sum(call: Call, value: Value, weights: Value | None, axes: tuple[int, ...]) -> Value:
+    dtype = call.dtype
     kept = tuple(1 if position in axes else size for position, size in enumerate(value.shape))
     top = call.b.reshape(call.b.reduce("max", value, axes), kept)
     finite = call.b.map("isfinite", top, dtype=BOOL)
     shift = call.b.map("where", finite, top, call.value(0, dtype), dtype=dtype)
-    shifted = call.b.map("exp", call.b.map("subtract", value, shift, dtype=dtype), dtype=dtype)
-    total = call.b.map("log", call.b.reduce("sum", shifted, axes), dtype=dtype)
-    result = call.b.map("add", total, call.b.reshape(shift, total.shape), dtype=dtype)
-    return call.b.reshape(result, call.shape)
+    terms = call.b.map("exp", call.b.map("subtract", value, shift, dtype=dtype), dtype=dtype)
+    if weights is not None:
+        terms = call.b.map("multiply", weights, terms, dtype=dtype)
+    total = call.b.map("log", call.b.reduce("sum", terms, axes), dtype=dtype)
+    return call.b.map("add", total, call.b.reshape(shift, total.shape), dtype=dtype)

@@ -24,13 +24,15 @@ from autograd.tracer import Box, box_type_mappings, trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, of_library, user_line
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, selecting
+from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, refuse_options, selecting
+from refmaml.compiled.recording.pasting import Pasting
 from refmaml.compiled.recording.tape import SPOILED, refuse_stale
 
 _CREATORS = (
     "zeros", "ones", "full", "empty", "eye", "identity", "array", "asarray", "arange", "linspace", "zeros_like",
     "ones_like", "empty_like",
 )  # fmt: skip
+_PASTING = ("r_", "c_")
 
 
 def made(array: Any) -> Any:
@@ -76,6 +78,8 @@ class MadeArray(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what NumPy does; `x += data` writes."""
         out = kwargs.pop("out", (None,))[0]
+        refuse_options(f"numpy.{ufunc.__name__}", kwargs, user_line(2))
+        kwargs = {name: x.view(np.ndarray) if isinstance(x, MadeArray) else x for name, x in kwargs.items()}
         if not any(map(is_recorded, (*inputs, out))):
             plain = tuple(x.view(np.ndarray) if isinstance(x, MadeArray) else x for x in inputs)
             if out is None:
@@ -239,7 +243,7 @@ def _making(name: str, original: Callable[..., Any], thread: int) -> Callable[..
         if threading.get_ident() != thread or of_library(file) or "-packages" in file:
             return original(*args, **kwargs)
         first = args[0] if args else None
-        if of_shape_alone and _is_data(first):
+        if of_shape_alone and (_is_data(first) or (type(first) is RecordBox and hasattr(original, "fun"))):
             args = (held(first), *args[1:])
         if of_arrays and _is_data(first) and not hasattr(original, "fun"):
             dtype = kwargs.get("dtype")
@@ -264,10 +268,12 @@ def _making(name: str, original: Callable[..., Any], thread: int) -> Callable[..
 @contextmanager
 def making_arrays() -> Iterator[None]:
     """Have the functions that make arrays give `MadeArray`s to the code of users on this thread."""
-    places = [(module, name) for module in (autograd.numpy, np) for name in _CREATORS]
+    places = [(module, name) for module in (autograd.numpy, np) for name in (*_CREATORS, *_PASTING)]
     before = [getattr(module, name) for module, name in places]
+    thread = threading.get_ident()
     for (module, name), original in zip(places, before, strict=True):
-        setattr(module, name, _making(name, original, threading.get_ident()))
+        pasting = name in _PASTING
+        setattr(module, name, Pasting(original, thread, name == "c_") if pasting else _making(name, original, thread))
     box_type_mappings[MadeArray] = RecordBox
     try:
         yield

@@ -10,6 +10,7 @@ a recording would then hold for these numbers only.
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
 import autograd
@@ -29,10 +30,18 @@ from autograd.tracer import (
     trace_primitives_map,
 )  # fmt: skip
 
-from refmaml.compiled.errors import UnsupportedPrimitive, ValueDependence, at, user_line
+from refmaml.compiled.errors import (
+    UnsupportedPrimitive,
+    ValueDependence,
+    at,
+    of_library,
+    shape_of_data,
+    user_line,
+    without,
+)
 from refmaml.compiled.recording import indices
 from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
-from refmaml.compiled.recording.selections import selected
+from refmaml.compiled.recording.selections import Selection, selected
 from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, refuse_stale
 from refmaml.containers import children
 
@@ -66,14 +75,22 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
         others = [arg for place, arg in enumerate(args) if place not in argnums]
         if isinstance(value, np.ndarray) and any(value is arg for arg in (*others, *kwargs.values())):
             raise writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
+        if type(value) is Selection:
+            raise shape_of_data(f"{name_of(fun)} of another array and x[mask]", line)
         recorded = [_constant(arg, fun, line) for arg in args]
+        refuse_options(name_of(fun), kwargs, line)
         fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
         definition = definition_of(fun)
         if definition is not None:
             given = list(args)
             for argnum, parent in zip(argnums, parents, strict=True):
                 given[argnum] = new_box(args[argnum], self.tape.trace, parent)
-            found = definition(*given, **kwargs)
+            try:
+                found = definition(*given, **kwargs)
+            except TypeError as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise
+                found = NotImplemented  # it has no such parameter
             if found is not NotImplemented:
                 self.ref = _defined(self.tape, fun, found, value, line)
                 return
@@ -131,8 +148,28 @@ def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
     return ref
 
 
+def refuse_options(name: str, options: dict[str, Any], line: str) -> None:
+    """Refuse options that depend on data: autograd follows arguments by their position alone."""
+    for option, value in options.items():
+        if type(value) in Box.types:
+            raise ValueDependence(
+                f"{name}: expected only its positional array arguments to depend on data or variables, but its option "
+                f"{option}= does{at(line)}. {without(option)}."
+            )
+
+
+def _refuse_options_of_a_primitive(line: str) -> None:
+    """Refuse such options where a function of NumPy's meets one, called by autograd's wrapper of it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and of_library(frame.f_code.co_filename):
+        if frame.f_code in _WRAPPERS:
+            refuse_options(name_of(frame.f_locals["f_raw"]), frame.f_locals["kwargs"], line)
+        frame = frame.f_back
+
+
 def _refuse(what: str, advice: str = "Compute it with autograd.numpy, or in a batch function") -> NoReturn:
     line = user_line(2)
+    _refuse_options_of_a_primitive(line)
     raise ValueDependence(
         f"the cost function reads a value while it is traced: {what}{at(line)}. The compiled answer would hold for "
         f"this value only. {advice}, or pass on_unsupported='reference'."
@@ -189,13 +226,16 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         _refuse("float(x)")
 
     def __int__(self) -> int:
-        _refuse("int(x)")
+        _refuse("int(x)", "Write w[label] for w[int(label)], and x.astype(int) for int(x)")
 
     def __complex__(self) -> complex:
         _refuse("complex(x)")
 
     def __index__(self) -> int:
-        _refuse("x as the index of a list or the length of a range", "Write np.take(np.array(table), x) for table[x]")
+        _refuse(
+            "x as the index of a list, the length of a range or the bound of a slice",
+            "Write np.take(np.array(table), x) for table[x], and np.where(np.arange(n) < k, x, 0.0) for x[:k]",
+        )
 
     def __round__(self, ndigits: int = 0) -> int:
         _refuse("round(x)")
@@ -207,7 +247,7 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         )
 
     def __str__(self) -> str:
-        _refuse("its text")
+        _refuse("its text (print, or the key of a dict)", "Write np.take(np.array(table), x) for table[x]")
 
     __repr__ = __str__
 
@@ -216,11 +256,11 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def item(self, *index: int) -> Any:
         """Refuse ndarray.item."""
-        _refuse("x.item()")
+        _refuse("x.item()", "Write w[label] for w[label.item()], and x for x.item()")
 
     def tolist(self) -> Any:
         """Refuse ndarray.tolist."""
-        _refuse("x.tolist()")
+        _refuse("x.tolist()", "Write w[labels] for w[labels.tolist()]")
 
     def __pow__(self, other: Any) -> Any:
         """Do what ndarray's operator does: the square root of data, also where np.power(x, 0.5) is another function."""
@@ -235,15 +275,27 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         """Read a part; what the index has of data is recorded as data."""
         if isinstance(index, list) and any(map(is_recorded, index)):
             index = anp.array(index)
+        if type(index) is Selection:
+            return index.picked(self)
         if not any(map(is_recorded, index if isinstance(index, tuple) else (index,))):
             return _plain_getitem(self, index)
         template, parts = indices.split(index, is_recorded)
-        if len(template) == 1 and shape_and_dtype(parts[0])[1].kind == "b" and parts[0].ndim:
-            mask = parts[0]
-            return selected(self, mask, _identity(mask._node.tape, mask._node.ref))
+        if isinstance(template[0], indices.Part) and shape_and_dtype(parts[0])[1].kind == "b" and parts[0].ndim:
+            found = self._selected(parts[0], template[1:])
+            if found is not None:
+                return found
         if any(shape_and_dtype(part)[1].kind not in "iu" for part in parts):
             raise selecting()
         return indices.indexed(self, template, *parts)
+
+    def _selected(self, mask: Any, rest: tuple[Any, ...]) -> Selection | None:
+        """Return self[mask, *rest] where `rest` is the same for every row, or selected by the mask too."""
+        identity = _identity(mask._node.tape, mask._node.ref)
+        if len(rest) == 1 and type(rest[0]) is Selection and self.shape[: mask.ndim] == mask.shape:
+            return rest[0].picked(anp.reshape(self, (-1, *self.shape[mask.ndim :])), identity)
+        if not all(item is None or item is Ellipsis or type(item) in (slice, int) for item in rest):
+            return None
+        return selected(self[(slice(None),) * mask.ndim + rest] if rest else self, mask, identity)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
@@ -260,11 +312,17 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
             "batch function, or pass on_unsupported='reference'."
         )
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Record a call of one of NumPy's elementwise functions."""
+        _refuse_options_of_a_primitive(user_line(2))
+        refuse_options(f"numpy.{ufunc.__name__}", kwargs, user_line(2))
+        return ArrayBox.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
+        refuse_options(name_of(func), kwargs, user_line(2))
         own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
-        given = [arg for group in args for arg in (group if isinstance(group, list | tuple) else [group])]
-        data = not any(type(arg) is RecordBox and type(arg._held) is RecordBox for arg in given)
+        data = not is_variable(args)
         # NumPy chooses among boxes as among other objects, and that is how autograd's own form of `select` works.
         if own is not None and (data or func is np.select):
             found = own(*args, **kwargs)
@@ -303,11 +361,7 @@ def _identity(tape: Tape, ref: Ref) -> Any:
 
 def selecting() -> ValueDependence:
     """Return the error for an index of truth values."""
-    return ValueDependence(
-        f"x[mask]: how many elements the mask selects depends on data{at(user_line(3))}, and the shapes of a compiled "
-        "cost do not. Write np.sum(np.where(mask, x, 0.0)) for np.sum(x[mask]), and divide by np.sum(mask) for the "
-        "mean, or pass on_unsupported='reference'."
-    )
+    return shape_of_data("x[mask]", user_line(3))
 
 
 def writing(advice: str) -> ValueDependence:
@@ -324,6 +378,13 @@ def held(box: Any) -> Any:
     while type(box) in Box.types:
         box = box._held if type(box) is RecordBox else box._value
     return box
+
+
+def is_variable(thing: Any) -> bool:
+    """Tell whether something is a variable, or has one in it, where the reference has a box of autograd's."""
+    if isinstance(thing, list | tuple):
+        return any(map(is_variable, thing))
+    return type(thing) is RecordBox and type(thing._held) is RecordBox
 
 
 def shape_and_dtype(value: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

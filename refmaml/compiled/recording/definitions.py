@@ -18,7 +18,7 @@ from autograd.scipy import integrate, signal
 from autograd.scipy import linalg as scipy_linalg
 from autograd.tracer import isbox
 
-from refmaml.compiled.errors import UnsupportedPrimitive, at, of_library, user_line
+from refmaml.compiled.errors import UnsupportedPrimitive, at, of_library, shape_of_data, user_line
 from refmaml.compiled.recording.indices import Part, Space, indexed, placed, split
 from refmaml.supplements import along_axis
 
@@ -177,6 +177,43 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return anp.sum(anp.logical_or(a <= v, last), axis=-1)
 
 
+# ----- Results whose length depends on data -----
+
+
+def _of_unknown_length(name: str, advice: str) -> Definition:
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise shape_of_data(name, user_line(), advice)
+
+    return refuse
+
+
+_PLACES = (
+    "Write np.where(mask, a, b), or np.sum(np.where(mask, x, 0.0)) for a sum of x at these places, and divide by "
+    "np.sum(mask) for the mean"
+)
+_VALUES = "Write a loop over range(k) with the mask labels == k in the place of these values"
+for _name in ("nonzero", "flatnonzero", "argwhere", "extract", "compress"):
+    defined(getattr(anp, _name))(_of_unknown_length(_name, _PLACES))
+for _name in ("unique", "union1d", "intersect1d", "setdiff1d", "setxor1d"):
+    defined(getattr(anp, _name))(_of_unknown_length(_name, _VALUES))
+
+
+@defined(autograd.numpy._original_where if hasattr(autograd.numpy, "_original_where") else anp.where)
+def places(*args: Any) -> Any:
+    """Refuse np.where(condition), which has another length on other data; the form with three arguments has a rule."""
+    if len(args) == 3:
+        return NotImplemented
+    raise shape_of_data("where(mask)", user_line(), _PLACES)
+
+
+@defined(anp.repeat)
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Refuse numbers of repetitions that are data."""
+    if isbox(repeats):
+        raise shape_of_data("repeat", user_line(), "Write np.sum(n * x) for np.sum(np.repeat(x, n))")
+    return NotImplemented
+
+
 # ----- Arithmetic that NumPy composes -----
 
 
@@ -235,7 +272,11 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def _without_nan(reduction: Any) -> Definition:
-    def found(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    def found(
+        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+    ) -> Any:
+        if options:
+            return NotImplemented
         there = anp.logical_not(anp.isnan(a))
         return reduction(where(there, a, 0.0), there, axis, keepdims is True)
 

@@ -12,6 +12,7 @@ from autograd.numpy import numpy_wrapper as anp
 from refmaml.compiled.errors import UnsupportedPrimitive, at, user_line
 from refmaml.compiled.recording import weak
 from refmaml.compiled.recording.boxes import RecordBox, shape_and_dtype, writing
+from refmaml.compiled.recording.selections import Selection
 
 
 def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
@@ -100,3 +101,13 @@ def _of_number(symbol: str) -> Callable[[Any], Any]:
 
 for _symbol in weak.UNARY:
     setattr(RecordBox, f"__{_symbol}__", _of_number(_symbol))
+
+
+def _after_a_selection(name: str) -> Callable[[Any, Any], Any]:
+    """Leave an operation with x[mask] to that one."""
+    plain = getattr(RecordBox, name)
+    return lambda self, other: NotImplemented if type(other) is Selection else plain(self, other)
+
+
+for _symbol in (*weak.BINARY, "matmul", "lt", "le", "gt", "ge", "eq", "ne", "and", "or"):
+    setattr(RecordBox, f"__{_symbol}__", _after_a_selection(f"__{_symbol}__"))

@@ -12,7 +12,7 @@ from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import box_type_mappings, new_box, notrace_primitives, toposort, trace_stack
 
 from refmaml.compiled.errors import UnsupportedPrimitive, trace_begins_in, user_line
-from refmaml.compiled.recording import locks, operators  # noqa: F401 - the latter gives boxes their operators
+from refmaml.compiled.recording import functions, locks, operators  # noqa: F401 - two of them extend tables
 from refmaml.compiled.recording.arrays import making_arrays
 from refmaml.compiled.recording.boxes import RecordBox, RecordNode, shape_and_dtype
 from refmaml.compiled.recording.derivatives import added, compact_derivatives

@@ -17,14 +17,10 @@ from autograd.extend import defvjp, primitive
 from autograd.numpy import numpy_wrapper as anp
 from autograd.tracer import trace_primitives_map
 
-from refmaml.compiled.errors import ValueDependence, at, user_line
+from refmaml.compiled.errors import ValueDependence, shape_of_data, user_line
 from refmaml.compiled.recording.definitions import defined, read
 
 where = autograd.numpy.where
-_ADVICE = (
-    "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x[mask]), and divide by np.sum(mask) for the mean, or pass "
-    "on_unsupported='reference'."
-)
 
 
 def _reduced(reduction: Callable[..., Any]) -> Any:
@@ -126,6 +122,15 @@ class Selection:
     def __array__(self, *_args: Any, **_options: Any) -> Any:
         raise _unknown("x[mask] as a plain array")
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise _unknown("a write into x[mask]")
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what else an array has."""
+        if name.startswith("_"):
+            raise AttributeError(f"'Selection' object has no attribute {name!r}", name=name, obj=self)
+        raise _unknown(f"x[mask].{name}")
+
     def __getitem__(self, index: Any) -> Any:
         """Read a part that has all rows."""
         items = index if isinstance(index, tuple) else (index,)
@@ -135,6 +140,12 @@ class Selection:
 
     def _of(self, whole: Any) -> Selection:
         return Selection(whole, self.mask, self._identity)
+
+    def picked(self, x: Any, identity: Any = None) -> Selection:
+        """Return x[ids[mask]], or x[mask, ids[mask]] where `identity` is that of the mask."""
+        if self.dtype.kind not in "iu" or (identity is not None and (identity != self._identity or self.ndim != 1)):
+            raise _unknown("an index that a mask selects")
+        return self._of(x[self.whole] if identity is None else x[np.arange(len(self.whole)), self.whole])
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Compute an elementwise function, of this and of numbers or selections by the same mask; or a product."""
@@ -199,10 +210,7 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def _unknown(what: str) -> ValueDependence:
-    return ValueDependence(
-        f"{what}: how many elements a mask selects depends on data{at(user_line(2))}, and the shapes of a compiled "
-        f"cost do not. {_ADVICE}"
-    )
+    return shape_of_data(what, user_line(2))
 
 
 def _binary(ufunc: Any, swapped: bool) -> Callable[[Any, Any], Any]:
@@ -214,7 +222,7 @@ def _binary(ufunc: Any, swapped: bool) -> Callable[[Any, Any], Any]:
 _OPERATORS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power, "mod": np.mod,
     "matmul": np.matmul, "floordiv": np.floor_divide, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and, "or": np.bitwise_or,
 }  # fmt: skip
 for _symbol, _ufunc in _OPERATORS.items():
     setattr(Selection, f"__{_symbol}__", _binary(_ufunc, swapped=False))
@@ -226,6 +234,7 @@ def _unary(ufunc: Any) -> Callable[[Any], Any]:
 
 
 setattr(Selection, "__neg__", _unary(np.negative))  # noqa: B010 - mypy knows no such method
+setattr(Selection, "__invert__", _unary(np.invert))  # noqa: B010 - mypy knows no such method
 setattr(Selection, "__abs__", _unary(np.absolute))  # noqa: B010 - mypy knows no such method
 
 
