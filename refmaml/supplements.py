@@ -2,7 +2,7 @@
 
 For each function y = f(x) here, the vector-Jacobian product is g ↦ (∂y/∂x)ᵀ g, written with functions that autograd
 differentiates, so that it has a derivative of every order. `numpy.ogrid` and `numpy.mgrid`, which make constants, get
-their place in `autograd.numpy` too.
+their place in `autograd.numpy` too. Where autograd ignores an argument, its derivative is refused.
 """
 
 # ruff: noqa: ARG001 - a derivative has the parameters of the function that it is for, needed or not
@@ -13,7 +13,8 @@ from typing import Any
 
 import autograd.numpy
 import numpy as np
-from autograd.extend import defvjp, vspace
+from autograd.core import primitive_vjps
+from autograd.extend import defvjp, defvjp_argnums, vspace
 from autograd.numpy import linalg
 from autograd.numpy import numpy_wrapper as anp
 from autograd.numpy.numpy_vjps import untake
@@ -110,6 +111,36 @@ def _norm(ans: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = 
         return lambda g: anp.reshape(g / ans, shape) * x
     return lambda g: anp.reshape(g / ans ** (ord - 1), shape) * x * anp.abs(x) ** (ord - 2)
 
+
+#: What the derivatives of reductions know. They take more, such as `where`, but are then those of another function:
+#: that of np.sum(x, where=mask) is 1 everywhere in autograd 1.9.1.
+_KNOWN = {"axis", "dtype", "keepdims"}
+_REDUCTIONS = {
+    **dict.fromkeys(("mean", "max", "min", "amax", "amin"), _KNOWN),
+    **dict.fromkeys(("sum", "prod"), _KNOWN | {"initial"}),
+    **dict.fromkeys(("var", "std"), _KNOWN | {"ddof"}),
+}
+
+
+def _refusing_others(name: str, known: set[str], pull_back: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the derivative of a reduction, which raises NotImplementedError for an argument that it would ignore."""
+
+    def guarded(argnums: Any, ans: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        ignored = ", ".join(sorted(kwargs.keys() - known))
+        if ignored:
+            raise NotImplementedError(
+                f"{name}: expected only {', '.join(sorted(known))} where it is differentiated, but got {ignored}, "
+                f"which autograd's derivative ignores. Write np.{name}(np.where(mask, x, …)) for where=mask."
+            )
+        return pull_back(argnums, ans, args, kwargs)
+
+    return guarded
+
+
+for _function, _pull_back in list(primitive_vjps.items()):
+    _name = getattr(_function, "__name__", "")
+    if _name in _REDUCTIONS:
+        defvjp_argnums(_function, _refusing_others(_name, _REDUCTIONS[_name], _pull_back))
 
 defvjp(anp.take, _take, argnums=(0,))
 defvjp(anp.take_along_axis, _take_along_axis, argnums=(0,))

@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import grad
 from autograd.test_util import check_grads
 
 import refmaml
@@ -63,3 +64,34 @@ def test_grids_are_made_by_autograd_numpy_too():
     """`ogrid` and `mgrid` are NumPy's."""
     assert np.array_equal(anp.ogrid[:3, :2][1], np.ogrid[:3, :2][1])
     assert np.array_equal(anp.mgrid[:3], np.mgrid[:3])
+
+
+MASK = np.array([True, False, True, True])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {"where": MASK}) for name in ("sum", "prod", "mean", "var", "std")),
+        *((name, {"where": MASK, "initial": 0.0}) for name in ("max", "min", "amax", "amin")),
+        ("max", {"initial": 9.0}), ("min", {"initial": -9.0}),
+    ],
+)  # fmt: skip
+def test_an_argument_that_a_derivative_would_ignore_is_refused(name, options):
+    """Their derivatives in autograd are those of the function without it."""
+    # autograd 1.9.0 had a TypeError of its own for some of them.
+    with pytest.raises((NotImplementedError, TypeError), match=r"where|initial"):
+        grad(lambda x: anp.sum(getattr(anp, name)(x, axis=-1, **options)))(X)
+
+
+@pytest.mark.parametrize(
+    "reduce",
+    [
+        lambda x: anp.sum(x, axis=0, keepdims=True, initial=2.0) ** 2, lambda x: anp.std(x, axis=-1, ddof=1),
+        lambda x: anp.var(x, 1, ddof=0), lambda x: anp.max(x, axis=0, keepdims=True), anp.mean,
+        lambda x: anp.prod(x, axis=1), lambda x: anp.amin(x) ** 2, lambda x: x.mean(axis=0) * x.std(),
+    ],
+)  # fmt: skip
+def test_reductions_keep_the_derivatives_that_they_have(reduce):
+    """What a derivative knows it still takes."""
+    check_grads(reduce, modes=["rev"], order=2)(X)
