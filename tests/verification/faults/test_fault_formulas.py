@@ -16,6 +16,7 @@ from verification.faults import CATALOGUE, order, pose
 from verification.faults.pairing import Pairing, in_update
 from verification.faults.question import pose_in
 from verification.faults.subject import FaultySubject
+from verification.faults.work import mark
 from verification.problems import suite
 from verification.problems.options import Selection
 
@@ -744,3 +745,18 @@ def test_a_faulty_subject_writes_into_the_callers_variables():
     left = np.concatenate(list(changed.variables.values()))
     np.testing.assert_allclose(left, path(TASKS - 1)[-1], rtol=1e-13)
     np.testing.assert_array_equal(np.concatenate(list(kept.variables.values())), THETA)
+
+
+@pytest.mark.parametrize("size", [3, 3000])
+def test_points_are_told_apart_by_their_numbers(size):
+    """Equal points have equal marks, others have not; a large one cannot change behind its mark."""
+    point = np.arange(float(size))
+    other = point.copy()
+    assert mark(point) == mark(other) == mark(point)
+    other = other + np.eye(1, size)[0] * 2.0**-40
+    assert mark(point) != mark(other)
+    if size > 3:
+        with pytest.raises(ValueError, match="read-only"):
+            point[0] = 1.0
+    del point
+    assert mark(np.full(size, 2.0)) == mark(np.full(size, 2.0))  # perhaps where the first point was

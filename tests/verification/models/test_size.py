@@ -100,7 +100,7 @@ def test_no_product_is_made_twice(monkeypatch):
     assert set(made.values()) == {1}
 
 
-def halved(model, tasks, inner_steps, rows=0):
+def halved(model, tasks, inner_steps, rows=0, factor=0.5):
     """Return second-order MAML's gradients at half the inner rate, which is wrong; for so many rows alone, if any."""
     total, theta = 0.0, dict(model.named_parameters())
     for support, query in tasks:
@@ -108,7 +108,7 @@ def halved(model, tasks, inner_steps, rows=0):
         weights = theta
         for _ in range(inner_steps):
             slopes = torch.autograd.grad(loss_of(model, weights, support), list(weights.values()), create_graph=True)
-            weights = {name: w - RATE / 2 * g for (name, w), g in zip(weights.items(), slopes, strict=True)}
+            weights = {name: w - RATE * factor * g for (name, w), g in zip(weights.items(), slopes, strict=True)}
         total = total + loss_of(model, weights, query)
     return torch.autograd.grad(total / len(tasks), list(theta.values()))
 
@@ -116,6 +116,11 @@ def halved(model, tasks, inner_steps, rows=0):
 def loss_of(model, weights, batch):
     """Return the loss of a model with other weights."""
     return loss(lambda x: torch.func.functional_call(model, weights, (x,)), batch)
+
+
+def right(model, tasks, inner_steps):
+    """Return second-order MAML's gradients."""
+    return halved(model, tasks, inner_steps, factor=1.0)
 
 
 def halved_of_four(model, tasks):
@@ -144,6 +149,40 @@ def test_a_wrong_number_is_found_in_few_products(step, most, monkeypatch):
     assert report.diagnosis[0].name == "G10"
     assert "times 0.5" in report.diagnosis[0].evidence
     assert sum(rows) / 4 < most, sum(rows) / 4
+
+
+def test_a_right_step_is_judged_in_few_products(monkeypatch):
+    """The definition is worked once, however little is remembered, and mistakes are told from it on one task."""
+    from verification.models.torch_losses import TorchCosts
+
+    made, product = Counter(), TorchCosts.product
+
+    def counted(self, phi, u):
+        made["disturbed" if self.disturbance else self.host.dtype] += 1
+        return product(self, phi, u)
+
+    monkeypatch.setattr(TorchCosts, "product", counted)
+    monkeypatch.setattr("verification.models.standard.Recent", lambda _: Recent(3 * 13 * 8))
+    tasks, steps = [tuple((torch.randn(4, 2), torch.randn(4, 1)) for _ in range(2)) for _ in range(8)], 3
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    report = verification.check(
+        right, model=model, inner_loss=loss, tasks=tasks, inner_steps=steps, inner_learning_rate=RATE, order=2
+    )
+    assert report.verdict == "pass"
+    assert made["disturbed"] == made["float32"] == 8 * steps
+    # One task more, where mistakes are told, of four kinds and the right answer; and one for the differences.
+    assert made["float64"] <= (8 + 5 * 2 + 1) * steps, made
+
+
+def test_a_first_task_that_shows_nothing_leaves_it_to_the_others():
+    """Where all inputs are 0, as in a padded task, each mistake gives the right answer."""
+    model = torch.nn.Linear(2, 1, bias=False)
+    nothing = (torch.zeros(3, 2), torch.zeros(3, 1))
+    report = verification.check(
+        right, model=model, inner_loss=loss, tasks=[(nothing, nothing), *TASKS], inner_steps=2,
+        inner_learning_rate=RATE, order=2,
+    )  # fmt: skip
+    assert report.verdict == "pass"
 
 
 def test_watching_imports_no_compiler():
