@@ -87,7 +87,7 @@ class Standard:
 
     @cached_property
     def _oracles(self) -> list[Truth]:
-        return from_oracles(self.generic)
+        return from_oracles(self.generic, self.sensitivity.cost)
 
     @cached_property
     def question(self) -> Question:

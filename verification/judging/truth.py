@@ -47,14 +47,17 @@ def from_reference(problem: Problem) -> Truth:
     return Truth("the reference", answer, dict.fromkeys(present, 0.0))
 
 
-def from_oracles(problem: Problem) -> list[Truth]:
-    """Return what each oracle says that can: none of them shares code with `refmaml`."""
+def from_oracles(problem: Problem, moves: float = 0.0) -> list[Truth]:
+    """Return what each oracle says that can: none of them shares code with `refmaml`.
+
+    `moves` is by how much the cost moves per unit of relative change on the way; differences have its rounding.
+    """
     if not problem.algorithm.is_plain:
         unrolled = by_unrolling(problem)
-        return [_by_differences(problem), unrolled] if problem.algorithm.is_smooth else [unrolled]
+        return [_by_differences(problem, moves), unrolled] if problem.algorithm.is_smooth else [unrolled]
     found = [by_definition(problem)]
     if not _is_large_corner(problem):
-        found.insert(0, _by_differences(problem))
+        found.insert(0, _by_differences(problem, moves))
     views = problem.views(np)
     if all(closed_form.applies(view) for view in views):
         found.append(_solved("closed form", problem, [closed_form.solve(view, problem.order) for view in views]))
@@ -72,8 +75,9 @@ def by_unrolling(problem: Problem) -> Truth:
     return _solved("the unrolled loop", problem, [unrolled.solve(view, problem.order) for view in problem.views(anp)])
 
 
-def _by_differences(problem: Problem) -> Truth:
-    solutions = [finite_differences.solve(view, problem.order) for view in problem.views(np)]
+def _by_differences(problem: Problem, moves: float) -> Truth:
+    views = problem.views(np)  # the cost of one task moves by no more than that of all together, their mean times T
+    solutions = [finite_differences.solve(view, problem.order, len(views) * moves) for view in views]
     return _solved("finite differences", problem, solutions)
 
 

@@ -25,8 +25,12 @@ _HALVINGS = 7
 Points = NDArray[np.float64]  # [P, n]
 
 
-def solve(view: TaskView, order: Order) -> Solution:
-    """Return the solution of a task; it must have been made for the namespace `numpy`."""
+def solve(view: TaskView, order: Order, moves: float = 0.0) -> Solution:
+    """Return the solution of a task; it must have been made for the namespace `numpy`.
+
+    `moves` is by how much the cost moves per unit of relative change of what is computed on the way to it: terms that
+    cancel in the cost leave their rounding there.
+    """
     iterates = _iterates(view, view.theta[None])
     phi = iterates[-1][0]
     if order == "reptile":
@@ -35,9 +39,9 @@ def solve(view: TaskView, order: Order) -> Solution:
     else:
         costs, weights = view.outer_costs, outer_weights(view)
         if order == 2:
-            gradient, error = _through_the_loop(view, weights)
+            gradient, error = _through_the_loop(view, weights, moves)
         elif view.update and view.update.learns_rates:
-            gradient, error = _through_the_loop(view, weights, held=iterates)
+            gradient, error = _through_the_loop(view, weights, moves, held=iterates)
         else:
             gradient, error = _first_order(view, iterates, weights)
     cost = float(sum(weight * costs(iterates[k])[0] for k, weight in weights))
@@ -84,21 +88,24 @@ def _rounding(gradient: FlatArray, view: TaskView) -> FlatArray:
 
 
 def _through_the_loop(
-    view: TaskView, weights: Weights, held: list[Points] | None = None
+    view: TaskView, weights: Weights, moves: float, held: list[Points] | None = None
 ) -> tuple[FlatArray, FlatArray]:
     def meta_objective(theta: Points) -> FlatArray:
         iterates = _iterates(view, theta, held)
         return np.asarray(np.sum([weight * view.outer_costs(iterates[k]) for k, weight in weights], axis=0))
 
-    gradient, error = extrapolated_gradient(meta_objective, view.theta)
+    gradient, error = extrapolated_gradient(meta_objective, view.theta, moves)
     return gradient * view.outer_mask, error * view.outer_mask
 
 
-def extrapolated_gradient(function: Callable[[Points], FlatArray], point: FlatArray) -> tuple[FlatArray, FlatArray]:
+def extrapolated_gradient(
+    function: Callable[[Points], FlatArray], point: FlatArray, moves: float = 0.0
+) -> tuple[FlatArray, FlatArray]:
     """Return the gradient of `function` at `point` and an estimate of its absolute error, coordinate by coordinate.
 
     Column m of Ridders' table removes the error term of order h^(2m); an entry's error estimate is its distance to
-    both neighbours it was made of, plus the rounding of the differences, u |f| / h amplified by the extrapolation.
+    both neighbours it was made of, plus the rounding of the differences, u max(|f|, `moves`) / h amplified by the
+    extrapolation, where `moves` is by how much f moves per unit of relative change of the terms that it is made of.
     """
     size, largest = point.size, float(np.max(np.abs(point), initial=0.0))
     # By a power of two, so that points of size 1 have the same steps whatever their numbers are.
@@ -108,7 +115,7 @@ def extrapolated_gradient(function: Callable[[Points], FlatArray], point: FlatAr
     probes = np.stack([point + shifts, point - shifts]).reshape(-1, size)
     values = function(probes).reshape(2, _HALVINGS, size)
     column = (values[0] - values[1]) / (2 * steps[:, None])
-    noise = 2 * _U * np.max(np.abs(values)) / steps[:, None] * np.ones(size)
+    noise = 2 * _U * max(float(np.max(np.abs(values))), moves) / steps[:, None] * np.ones(size)
     best, error = column[0], np.full(size, np.inf)
     for m in range(1, _HALVINGS):
         factor = 4.0**m

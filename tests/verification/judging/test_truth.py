@@ -10,8 +10,9 @@ from shared import STANDARDS
 
 from verification.algorithms import algorithm
 from verification.judging import truth
-from verification.judging.standard import Standards
+from verification.judging.standard import Standard, Standards
 from verification.problems import levels, suite
+from verification.problems.making import make_corner
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -113,3 +114,18 @@ def test_bounds_are_new_where_gradients_are_read_back(name):
     assert wider.separation("float32") < 0.5 * standard.separation("float32")
     for chain, moves in standard.sensitivity.gradients.items():
         assert wider.sensitivity.gradients[chain] > 2 * moves
+
+
+def test_differences_know_what_cancels_in_a_cost():
+    """Found by random problems: the logits of a corner are sums of large terms, and its cost is small beside these."""
+    corner = {
+        "cost": "logistic", "leaves": "4 or more", "axes of a leaf": "4", "gradient": "large", "α": "0", "T": "3",
+        "support examples": "1", "query examples": "1", "form of α": "an array for each leaf", "containers": "nested",
+        "inner selection": "some", "outer selection": "all but some", "mode": "batched", "K": "6 or more",
+        "support beside query": "as many", "cost functions": "one for both loops", "calls before": "none",
+    }  # fmt: skip
+    differences, jacobians = Standard(make_corner(corner, seed=62966, order=2)).truths(own=True)
+    assert (differences.source, jacobians.source) == (DIFFERENCES, JACOBIANS)
+    for chain, exact in jacobians.answer.gradients.items():
+        off = np.linalg.norm(differences.answer.gradients[chain] - exact)
+        assert off <= differences.errors[chain] + jacobians.errors[chain]

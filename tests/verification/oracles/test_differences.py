@@ -60,6 +60,14 @@ def test_noise_in_the_function_is_no_part_of_the_answer():
     assert error[0] > 1e-8
 
 
+def test_terms_that_cancel_in_the_function_leave_their_rounding():
+    """Of p² + 10⁶ − 10⁶ the rounding is that of 10⁶: two neighbours in the table that agree by chance mean nothing."""
+    points = np.random.default_rng(1).uniform(0.5, 1.0, 300)
+    found = [extrapolated_gradient(lambda p: (p[:, 0] ** 2 + 1e6) - 1e6, np.array([x]), moves=1e6) for x in points]
+    assert all(abs(gradient[0] - 2 * x) <= error[0] for x, (gradient, error) in zip(points, found, strict=True))
+    assert max(error[0] for _, error in found) < 256 * U * 1e6
+
+
 def test_values_that_are_not_finite_leave_an_infinite_estimate():
     """Where the function is NaN nothing is known, and the estimate says so."""
     _, error = extrapolated_gradient(lambda p: np.full(len(p), np.nan), np.array([1.0, 2.0]))
