@@ -9,6 +9,7 @@ import numpy as np
 
 from verification.models.interface import Gradients, LowerPrecisionError
 from verification.models.request import Request
+from verification.subjects import SubjectError
 
 #: Kinds of arrays: booleans, complex numbers, times, objects, texts.
 _NO_REALS = "bcmMOSU"
@@ -31,6 +32,7 @@ def read(
 
     Raises:
         LowerPrecisionError: the result came in float32 where all was given in float64.
+        SubjectError: two parts of a tuple have the form of the model, and either may be the gradients.
     """
     candidates = [result]
     if isinstance(result, tuple):  # (loss, gradients), (gradients, auxiliary), (parameters, state, …)
@@ -42,6 +44,12 @@ def read(
     if not formed:
         return str(found[0])
     fitting = [one for one in formed if all(_fits(leaf, shapes[name]) for name, leaf in one.items())]
+    # A model that is one number has the form of a loss.
+    if request.gives == "gradients" and len(fitting) > 1 and fitting[0] is not found[0] and any(shapes.values()):
+        raise SubjectError(
+            f"step: expected one container of gradients, but {len(fitting)} parts of the tuple that it returned have "
+            "the form of the model, such as adapted parameters. Return the gradients alone, or beside a loss."
+        )
     chosen = (fitting or formed)[0]
     arrays = {name: None if leaf is None else np.asarray(leaf) for name, leaf in chosen.items()}
     gradients = reals(arrays)
