@@ -139,7 +139,7 @@ class _Run:
         self._next("the step")
         cases, observations = self._cases(standard, dtypes, why)
         self._next("whether it is repeatable")
-        random = self._randomness(cases) if cases else ""
+        random = self._randomness(observations) if observations else ""
         if self._rounds(cases, observations):
             why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
             cases = cases[1:]
@@ -298,10 +298,12 @@ class _Run:
             single = _first_gradients(pose_model(request, cast(ModelProblem, standard.problem), host, request.tasks))
         return any(norm(one - other) > _RANDOM["float32"] * norm(one) for one, other in zip(known, single, strict=True))
 
-    def _randomness(self, cases: list[Case]) -> str:
+    def _randomness(self, observations: list[Observation]) -> str:
         """Say where random numbers come from that change the answer, or nothing where they do not."""
-        dtype, drawn = cases[0].dtype, self.watch.random
-        if not drawn and any(case.verdict == "fail" for case in cases):
+        first, drawn = observations[0], self.watch.random
+        dtype = first.dtype
+        again = [one.reply for one in observations if one.call and one.dtype == dtype]
+        if not drawn and any(_differ(first.reply, reply, _RANDOM[dtype]) for reply in again):
             drawn = dict.fromkeys(sorted(draws(self.request, dtype)), "what was compiled before")
         if not drawn:
             return ""
