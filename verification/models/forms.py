@@ -85,7 +85,7 @@ def _by_name(
     """Return the leaves of a container by name: of the model's form or that of a part of it, by name, or in order."""
     leaves = list(leaves_of(result))
     found = {paths[path]: leaf for path, leaf in leaves if path in paths}
-    stem = _stem([path for path, name in paths.items() if name in shapes])
+    stem = _stem([path[:-1] for path, name in paths.items() if name in shapes])  # one array alone may be a loss
     for above in (stem[:count] for count in range(len(stem) + 1)):
         within = {paths[(*above, *path)]: leaf for path, leaf in leaves if (*above, *path) in paths}
         if shapes.keys() <= within.keys():
@@ -99,7 +99,7 @@ def _by_name(
 
 
 def _stem(paths: Sequence[Any]) -> tuple[Any, ...]:
-    """Return what some paths begin with in common: where the part of the model is that has all of them."""
+    """Return what some paths begin with in common: where the container is that has all of them."""
     levels = takewhile(lambda keys: all(key == keys[0] for key in keys), zip(*paths, strict=False))
     return tuple(keys[0] for keys in levels)
 
