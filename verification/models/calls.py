@@ -96,6 +96,15 @@ def _limits_put_back() -> Iterator[None]:
 
 def precisions(request: Request, dtype: str) -> set[str]:
     """Return the precisions that the operations of a step come in, as far as its framework can tell."""
+    return _looked_at(request, dtype, lambda caller: caller.precisions)
+
+
+def draws(request: Request, dtype: str) -> set[str]:
+    """Return which operations of a step draw random numbers, where watching a call does not show it."""
+    return _looked_at(request, dtype, lambda caller: caller.draws)
+
+
+def _looked_at(request: Request, dtype: str, look: Callable[[Caller], Callable[..., set[str]]]) -> set[str]:
     adapter = request.adapter
     with adapter.kept(request), adapter.calling(dtype):
         caller = adapter.caller(request, dtype)
@@ -104,7 +113,7 @@ def precisions(request: Request, dtype: str) -> set[str]:
         positional, keywords = arguments(request, caller.cast(request.tasks), caller.model)
         request.listener.alive()
         try:
-            return caller.precisions(request.step, positional, keywords)
+            return look(caller)(request.step, positional, keywords)
         except BaseException as error:  # it raised when it was judged, too
             if isinstance(error, KeyboardInterrupt) and not request.listener.is_elsewhere:
                 raise

@@ -86,6 +86,7 @@ def _slopes(
         # Half random, half along the gradient: across it, a derivative is nearly 0 and decides nothing.
         noise = rng.standard_normal(theta.size) * mask
         along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
+        along = along if np.any(along) else noise  # of one number, the two may cancel
         direction = size * along / np.linalg.norm(along)
         slope = _slope(partial(_along, objective, theta, direction), float(gradient @ direction))
         yield slope

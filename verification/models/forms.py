@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
 from verification.models.interface import Gradients, LowerPrecisionError
 from verification.models.request import Request
+from verification.subjects import SubjectError
 
 #: Kinds of arrays: booleans, complex numbers, times, objects, texts.
 _NO_REALS = "bcmMOSU"
@@ -31,6 +33,7 @@ def read(
 
     Raises:
         LowerPrecisionError: the result came in float32 where all was given in float64.
+        SubjectError: two parts of a tuple have the form of the model, and either may be the gradients.
     """
     candidates = [result]
     if isinstance(result, tuple):  # (loss, gradients), (gradients, auxiliary), (parameters, state, …)
@@ -42,6 +45,12 @@ def read(
     if not formed:
         return str(found[0])
     fitting = [one for one in formed if all(_fits(leaf, shapes[name]) for name, leaf in one.items())]
+    # A model that is one number has the form of a loss.
+    if request.gives == "gradients" and len(fitting) > 1 and fitting[0] is not found[0] and any(shapes.values()):
+        raise SubjectError(
+            f"step: expected one container of gradients, but {len(fitting)} parts of the tuple that it returned have "
+            "the form of the model, such as adapted parameters. Return the gradients alone, or beside a loss."
+        )
     chosen = (fitting or formed)[0]
     arrays = {name: None if leaf is None else np.asarray(leaf) for name, leaf in chosen.items()}
     gradients = reals(arrays)
@@ -73,16 +82,26 @@ def _fits(leaf: Any, shape: tuple[int, ...]) -> bool:
 def _by_name(
     result: Any, shapes: Mapping[str, Any], leaves_of: Leaves, paths: Mapping[Any, str]
 ) -> dict[str, Any] | str:
-    """Return the leaves of a container of the model's form, or of one by name or in order, by name."""
-    found = {paths[path]: leaf for path, leaf in leaves_of(result) if path in paths}
-    if shapes.keys() <= found.keys():
-        return {name: found[name] for name in shapes}
+    """Return the leaves of a container by name: of the model's form or that of a part of it, by name, or in order."""
+    leaves = list(leaves_of(result))
+    found = {paths[path]: leaf for path, leaf in leaves if path in paths}
+    stem = _stem([path[:-1] for path, name in paths.items() if name in shapes])  # one array alone may be a loss
+    for above in (stem[:count] for count in range(len(stem) + 1)):
+        within = {paths[(*above, *path)]: leaf for path, leaf in leaves if (*above, *path) in paths}
+        if shapes.keys() <= within.keys():
+            return {name: within[name] for name in shapes}
     if isinstance(result, Mapping) and shapes.keys() <= result.keys():
         return {name: result[name] for name in shapes}
-    if isinstance(result, list | tuple) and len(result) == len(shapes) == len(list(leaves_of(result))):
+    if isinstance(result, list | tuple) and len(result) == len(shapes) == len(leaves):
         return dict(zip(shapes, result, strict=True))
     missing = ", ".join(name for name in shapes if name not in found)
     return f"expected a container in the form of the model, but {missing} is missing in what came"
+
+
+def _stem(paths: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what some paths begin with in common: where the container is that has all of them."""
+    levels = takewhile(lambda keys: all(key == keys[0] for key in keys), zip(*paths, strict=False))
+    return tuple(keys[0] for keys in levels)
 
 
 def _read_back(request: Request, dtype: str, ends: Gradients) -> Gradients:

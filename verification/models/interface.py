@@ -118,6 +118,9 @@ class Caller(Protocol):
     def precisions(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
         """Return the precisions that the operations of a call come in, as far as that can be seen."""
 
+    def draws(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
+        """Return which operations of a call draw random numbers, where watching one does not show it."""
+
 
 class LowerPrecisionError(Exception):
     """A step that works in float32 alone, whatever it is given."""

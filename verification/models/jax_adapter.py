@@ -21,7 +21,7 @@ from verification.models import python_state
 from verification.models.forms import read
 from verification.models.interface import Adapter, Gradients, Parts, Watch
 from verification.models.jax_losses import JaxHost
-from verification.models.jax_tracing import precisions_in
+from verification.models.jax_tracing import names_in, precisions_in
 from verification.models.jax_trees import (
     fresh,
     is_array,
@@ -129,6 +129,13 @@ class JaxCaller:
 
     def precisions(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
         """Return the precisions in the step's equations; none where it cannot be traced."""
+        return precisions_in(self._equations(step, positional, keywords))
+
+    def draws(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> set[str]:
+        """Return what draws random numbers among the step's equations: what is compiled calls no function again."""
+        return names_in(self._equations(step, positional, keywords)) & _DRAWING
+
+    def _equations(self, step: Callable[..., Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         jax = optional("jax", "jax")
         leaves, form = jax.tree_util.tree_flatten((positional, keywords))
         spots = [spot for spot, leaf in enumerate(leaves) if is_array(leaf)]
@@ -140,7 +147,7 @@ class JaxCaller:
             args, named = jax.tree_util.tree_unflatten(form, given)
             return [leaf for _, leaf in leaves_of(step(*args, **named))[0] if is_array(leaf)]
 
-        return precisions_in(jax.make_jaxpr(called)(*(leaves[spot] for spot in spots)).jaxpr)
+        return jax.make_jaxpr(called)(*(leaves[spot] for spot in spots)).jaxpr
 
 
 @dataclass
@@ -171,6 +178,8 @@ class JaxWatch(Watch):
         self.random |= python_state.drawn_since(others, self.step)
 
 
+#: The operations that draw.
+_DRAWING = {"random_bits", "random_gamma", "rng_bit_generator", "rng_uniform", "threefry2x32"}
 #: What makes keys and draws nothing.
 _OF_KEYS = {"PRNGKey", "clone", "fold_in", "key", "key_data", "key_impl", "split", "wrap_key_data"}
 

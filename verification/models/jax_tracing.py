@@ -180,6 +180,12 @@ def precisions_in(jaxpr: Any) -> set[str]:
     return found.union(*(precisions_in(inner) for one in jaxpr.eqns for inner in _inner(one)))
 
 
+def names_in(jaxpr: Any) -> set[str]:
+    """Return the names of the operations of equations."""
+    found = {one.primitive.name for one in jaxpr.eqns}
+    return found.union(*(names_in(inner) for one in jaxpr.eqns for inner in _inner(one)))
+
+
 def depends_on(jaxpr: Any, wanted: Sequence[bool]) -> list[bool]:
     """Return which inputs of equations those of their outputs that are wanted depend on."""
     needed = {one for one, is_wanted in zip(jaxpr.outvars, wanted, strict=True) if is_wanted and _is_variable(one)}

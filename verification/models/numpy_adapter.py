@@ -93,6 +93,10 @@ class NumpyCaller:
         """Return nothing: NumPy does not tell."""
         return set()
 
+    def draws(self, step: Any, positional: Any, keywords: Any) -> set[str]:  # noqa: ARG002
+        """Return nothing: watching shows all."""
+        return set()
+
 
 @dataclass
 class NumpyWatch(Watch):

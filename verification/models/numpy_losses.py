@@ -178,6 +178,11 @@ class NumpyCosts:
         return self.loss(self.host.model(vector), self._batch())
 
     def _check(self, value: Any) -> None:
+        if not isinstance(value, np.ndarray | np.generic | float | int):
+            raise TypeError(
+                f"the loss: expected a number of NumPy's, but it returned {type(value).__name__}. A model of NumPy "
+                'arrays whose losses are JAX code is one of JAX: framework="jax"'
+            )
         if np.size(value) != 1 or np.asarray(value).dtype.kind != "f":
             raise TypeError(f"the loss: expected a scalar, but it returned an array of shape {np.shape(value)}.")
 

@@ -10,22 +10,25 @@ from typing import Any, cast
 import numpy as np
 
 from verification.cases import Case
+from verification.faults.question import Question
 from verification.faults.work import solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import apart, norm
-from verification.models.calls import ask, precisions, takes
+from verification.models.calls import ask, draws, precisions, takes
 from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision
+from verification.models.problem import ModelProblem
 from verification.models.request import Request
 from verification.models.smaller import answers_to_smaller
-from verification.models.standard import problem_of_request, standard_of, with_part
+from verification.models.standard import pose_model, problem_of_request, standard_of, with_part
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
+from verification.oracles.view import FlatArray
 from verification.report import Conditions, Report, conclude
 from verification.subjects import Finding, Reply, Subject, SubjectError, described, load_object, search
 from verification.verdicts import Verdict
@@ -136,10 +139,16 @@ class _Run:
         self._next("the step")
         cases, observations = self._cases(standard, dtypes, why)
         self._next("whether it is repeatable")
-        random = self._randomness(cases[0].dtype) if cases else ""
+        random = self._randomness(observations) if observations else ""
         if self._rounds(cases, observations):
             why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
             cases = cases[1:]
+        elif not random and self._fails_by_other_losses(standard, cases):
+            if len(cases) > 1:
+                why["float32"] = _OTHER_LOSSES
+                cases = [case for case in cases if case.dtype != "float32"]
+            else:
+                random = f"In float32, the only precision that the step is judged in, {_OTHER_LOSSES}."
         if not random and any(case.verdict == "fail" for case in cases) and _depends_on_passes(standard):
             random = _RUNNING
         failed = any(case.verdict == "fail" for case in cases)
@@ -275,9 +284,27 @@ class _Run:
             compare(standard, "float32", one.reply, standard.truths(own=False), Declared())[0] for one in doubles
         )
 
-    def _randomness(self, dtype: str) -> str:
+    def _fails_by_other_losses(self, standard: Standard, cases: list[Case]) -> bool:
+        """Return whether float32 alone fails, where the losses themselves are others as the user's program has them.
+
+        In JAX a key gives other random numbers in float32 than in float64, in which the definition is computed.
+        """
+        request = self.request
+        if request.adapter.is_strict or [case.dtype for case in cases if case.verdict == "fail"] != ["float32"]:
+            return False
+        known = _first_gradients(standard.question)
+        host = request.adapter.host(request, "float32")
+        with request.adapter.calling("float32"):
+            single = _first_gradients(pose_model(request, cast(ModelProblem, standard.problem), host, request.tasks))
+        return any(norm(one - other) > _RANDOM["float32"] * norm(one) for one, other in zip(known, single, strict=True))
+
+    def _randomness(self, observations: list[Observation]) -> str:
         """Say where random numbers come from that change the answer, or nothing where they do not."""
-        drawn = self.watch.random
+        first, drawn = observations[0], self.watch.random
+        dtype = first.dtype
+        again = [one.reply for one in observations if one.call and one.dtype == dtype]
+        if not drawn and any(_differ(first.reply, reply, _RANDOM[dtype]) for reply in again):
+            drawn = dict.fromkeys(sorted(draws(self.request, dtype)), "what was compiled before")
         if not drawn:
             return ""
         calls = 1 if self.request.adapter.seeded else 2
@@ -313,6 +340,11 @@ class _Run:
         return name(observations, smaller, request.order, precision)
 
 
+def _first_gradients(question: Question) -> list[FlatArray]:
+    """Return the gradients of the losses of all tasks at θ."""
+    return [slope(work.theta) for work in question.works for slope in (work.inner_gradient, work.full_outer_gradient)]
+
+
 def _differ(first: Reply, second: Reply, share: float) -> bool:
     """Return whether gradients differ by more than a share of their size.
 
@@ -329,6 +361,10 @@ _RUNNING = (
     "A loss reads buffers that a forward pass changes, such as running statistics: which of their values are right is "
     "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
     "or the running ones in both."
+)
+_OTHER_LOSSES = (
+    "the losses are others there than in float64, in which the right gradient is computed, as where they draw random "
+    "numbers: the same key gives others in float32"
 )
 _ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
 _SNIPPET = "verification.check(step, ...)  # as you called it"
@@ -347,7 +383,8 @@ _WRONG_DERIVATIVE = Diagnosis(
     evidence="",
     source="tensorflow/tensorflow#7403",
     advice="Look for a custom derivative, or an operation whose backward is not itself differentiable; compare a "
-    "gradient of your own with differences.",
+    "gradient of your own with differences. Where a loss stops a gradient on purpose (stop_gradient, detach), no "
+    "difference of its values can confirm it: put the numbers that it holds into the batches for the check.",
 )
 
 

@@ -32,7 +32,7 @@ def answers_to_smaller(request: Request, host: Host, standard: Standard, dtype: 
         found += [Observation(one, dtype, *answer) for answer in _answers(request, dtype, request.tasks[:1], calls)]
         if not found:
             return []
-    few = [tuple(host.fewer(batch, _few(host.examples(batch))) for batch in task) for task in request.tasks[:2]]
+    few = [_like(task, [host.fewer(batch, _few(host.examples(batch))) for batch in task]) for task in request.tasks[:2]]
     counts = range(1, min(request.inner_steps, _FEW_STEPS + 1)) if takes(request, "inner_steps") else ()
     steps = max(counts, default=request.inner_steps)
     try:
@@ -56,6 +56,11 @@ def _answers(request: Request, dtype: str, tasks: Sequence[Any], calls: int) -> 
         if not reply.returned or any(finding.what == "exception" for finding in reply.findings):
             return
         yield reply, call
+
+
+def _like(task: Any, batches: Sequence[Any]) -> Any:
+    """Return batches in a pair of the kind of a task, whose names a step may use."""
+    return type(task)(*batches) if hasattr(task, "_fields") else tuple(batches)
 
 
 def _few(count: int) -> int:

@@ -71,6 +71,10 @@ class TorchCaller:
             step(*positional, **keywords)
         return watch.precisions
 
+    def draws(self, step: Any, positional: Any, keywords: Any) -> set[str]:  # noqa: ARG002  # frameworks differ in need
+        """Return nothing: watching shows all."""
+        return set()
+
     def _found(self, result: Any) -> dict[str, Any] | str:
         if self.request.gives == "parameters":
             now = dict(self.model.named_parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -165,6 +166,10 @@ def test_variables_that_are_not_trained():
             lambda params, batch: of_flax({"params": params, "batch_stats": stats}, batch)))}  # fmt: skip
 
     assert check(step, model=variables, inner_loss=of_flax, trains="params").verdict == "pass"
+    for gradients in (lambda found: found["params"], lambda found: (jnp.zeros(()), found["params"])):
+        report = check(lambda *given, of=gradients: of(step(*given)), model=variables, inner_loss=of_flax,
+                       trains="params")  # fmt: skip
+        assert report.verdict == "pass"
 
 
 def of_names(params, batch):
@@ -208,6 +213,43 @@ def test_other_containers_of_gradients():
     assert "two.b, two.w is missing" in report.cases[0].findings[0].message
 
 
+def test_two_parts_of_a_tuple_in_the_form_of_the_model():
+    """Adapted parameters beside the gradients are not taken for these: which of two is meant, the author has to say."""
+    with pytest.raises(SubjectError, match="2 parts of the tuple that it returned have the form of the model"):
+        check(lambda params, tasks: (right(params, tasks), params))
+
+
+class Task(NamedTuple):
+    """A pair of batches whose names a step uses."""
+
+    support: Any
+    query: Any
+
+
+#: How many examples a step got: of the module, since what a function holds is put back.
+SEEN = set()
+
+
+def test_tasks_with_names():
+    """A step that reads its tasks by name is asked about few examples, too."""
+
+    def step(params, tasks):
+        SEEN.update(len(task.support[0]) for task in tasks)
+        return right(params, [(task.query, task.query) for task in tasks])
+
+    report = check(step, tasks=[Task(*task) for task in TASKS])
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "C04")
+    assert sorted(SEEN) == [2, 4]
+
+
+def test_arrays_of_numpy_in_losses_of_jax():
+    """A model of NumPy arrays is NumPy's, unless its framework is named, and the message says so."""
+    model = tree_map(np.asarray, MODEL)
+    with pytest.raises(SubjectError, match='framework="jax"'):
+        check(right, model=model)
+    assert check(right, model=model, framework="jax").verdict == "pass"
+
+
 # What cannot be decided, or in float32 alone
 
 
@@ -230,6 +272,52 @@ def test_a_key_that_changes_is_reported_with_its_place():
         return tree_map(lambda leaf: leaf + 0 * jax.random.normal(jax.random.key(1)), right(params, tasks))
 
     assert check(unused).verdict == "pass"
+
+
+def keyed_loss(params, batch):
+    """Return a loss with dropout, whose key is part of the batch."""
+    x, y, key = batch
+    return loss(params, (x * jax.random.bernoulli(key, 0.7, x.shape), y))
+
+
+KEYED = [tuple((*batch, jax.random.PRNGKey(7 * spot)) for batch in task) for spot, task in enumerate(TASKS)]
+
+
+def test_losses_that_draw_from_a_fixed_key():
+    """A key gives other numbers in float32 than in float64, where the definition is: a right step is not accused."""
+    step = partial(fomaml, gradient=jax.grad(keyed_loss))
+    report = check(step, inner_loss=keyed_loss, tasks=KEYED)
+    assert (report.verdict, [case.dtype for case in report.cases]) == ("pass", ["float64"])
+    assert "the same key gives others in float32" in report.why_left_out["float32"]
+    report = check(lambda tasks: step(MODEL, tasks), inner_loss=keyed_loss, tasks=KEYED)
+    assert (report.verdict, report.diagnosis) == ("inconclusive", [])
+    assert "the same key gives others in float32" in report.reason
+    report = check(lambda params, tasks: step(params, [(query, query) for _, query in tasks]), inner_loss=keyed_loss,
+                   tasks=KEYED)  # fmt: skip
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "C04")
+
+
+def test_a_key_of_a_step_that_was_compiled_before():
+    """What is compiled calls none of the functions that draw, and is known by its operations."""
+
+    class Trainer:
+        def __init__(self):
+            self.key = jax.random.key(3)
+
+        @partial(jax.jit, static_argnums=0)
+        def dropped(self, key, phi, batch):
+            kept = jax.random.bernoulli(key, 0.7, batch[0].shape)
+            return jax.grad(loss)(phi, (batch[0] * kept, batch[1]))
+
+        def step(self, tasks):
+            self.key, drawn = jax.random.split(self.key)
+            return fomaml(MODEL, tasks, gradient=partial(self.dropped, drawn))
+
+    trainer = Trainer()
+    trainer.step(TASKS)
+    report = check(trainer.step)
+    assert (report.verdict, report.diagnosis) == ("inconclusive", [])
+    assert "random_bits in what was compiled before" in report.reason
 
 
 def test_random_numbers_of_numpy_are_reported():

@@ -151,6 +151,28 @@ def test_products_by_a_complex_step():
     np.testing.assert_array_equal(found, host.off_by_errors().costs(network.loss, support).product(phi, u))
 
 
+def test_a_model_of_one_number():
+    """A direction of differences is ±1 there, and half of it random: what cancels is no direction."""
+
+    def step(scale, tasks):
+        slopes = []
+        for support, query in tasks:
+            phi = scale
+            for _ in range(2):
+                phi = phi - 0.1 * grad(error)(phi, support)
+            slopes.append(grad(error)(phi, query))
+        return sum(slopes) / len(slopes)
+
+    def error(scale, batch):
+        return anp.mean((scale * anp.sin(batch[0]) - batch[1][:, :1]) ** 2)
+
+    for start in (0.7, -3.0, 3.0):
+        report = verification.check(
+            step, model=np.array(start), inner_loss=error, tasks=TASKS, inner_steps=2, inner_learning_rate=0.1
+        )
+        assert report.verdict == "pass"
+
+
 def test_a_gradient_that_is_wrong_is_found():
     """A gradient function that is not the loss's is what is wrong, whatever a step makes of it."""
 
