@@ -116,8 +116,7 @@ def _norm(ans: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = 
 #: that of np.sum(x, where=mask) is 1 everywhere in autograd 1.9.1.
 _KNOWN = {"axis", "dtype", "keepdims"}
 _REDUCTIONS = {
-    **dict.fromkeys(("mean", "max", "min", "amax", "amin"), _KNOWN),
-    **dict.fromkeys(("sum", "prod"), _KNOWN | {"initial"}),
+    **dict.fromkeys(("sum", "prod", "mean", "max", "min", "amax", "amin"), _KNOWN),
     **dict.fromkeys(("var", "std"), _KNOWN | {"ddof"}),
 }
 
