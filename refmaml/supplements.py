@@ -112,6 +112,14 @@ def _norm(ans: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = 
     return lambda g: anp.reshape(g / ans ** (ord - 1), shape) * x * anp.abs(x) ** (ord - 2)
 
 
+#: What to write in the place of an option of reductions, by its name.
+REWRITES = {
+    "where": (
+        "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x, where=mask), divide by np.sum(mask) for the mean, and "
+        "write np.max(np.where(mask, x, -np.inf)) for the largest"
+    ),
+    "initial": "Write np.sum(x) + a for np.sum(x, initial=a), and np.maximum(np.max(x), a) for np.max(x, initial=a)",
+}
 #: What the derivatives of reductions know. They take more, such as `where`, but are then those of another function:
 #: that of np.sum(x, where=mask) is 1 everywhere in autograd 1.9.1.
 _KNOWN = {"axis", "dtype", "keepdims"}
@@ -125,11 +133,12 @@ def _refusing_others(name: str, known: set[str], pull_back: Callable[..., Any]) 
     """Return the derivative of a reduction, which raises NotImplementedError for an argument that it would ignore."""
 
     def guarded(argnums: Any, ans: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        ignored = ", ".join(sorted(kwargs.keys() - known))
+        ignored = sorted(kwargs.keys() - known)
         if ignored:
+            advice = [f"{REWRITES[option]}." for option in ignored if option in REWRITES] or ["Leave it out."]
             raise NotImplementedError(
-                f"{name}: expected only {', '.join(sorted(known))} where it is differentiated, but got {ignored}, "
-                f"which autograd's derivative ignores. Write np.{name}(np.where(mask, x, …)) for where=mask."
+                f"{name}: expected only {', '.join(sorted(known))} where it is differentiated, but got "
+                f"{', '.join(ignored)}, which autograd's derivative ignores. {' '.join(advice)}"
             )
         return pull_back(argnums, ans, args, kwargs)
 

@@ -10,6 +10,8 @@ import autograd
 import numpy
 import scipy
 
+from refmaml.supplements import REWRITES
+
 _OWN = sys.modules[__name__.partition(".")[0]]  # the whole package, wherever in it this module is
 _LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(library.__file__ or "")) + os.sep for library in (autograd, numpy, scipy, _OWN)
@@ -42,11 +44,7 @@ _WHOLE = (
 )
 #: What to write in the place of an option, by its name.
 _WITHOUT = {
-    "where": (
-        "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x, where=mask), divide by np.sum(mask) for the mean, and "
-        "write np.max(np.where(mask, x, -np.inf)) for the largest"
-    ),
-    "initial": "Write np.sum(x) + a for np.sum(x, initial=a), and np.maximum(np.max(x), a) for np.max(x, initial=a)",
+    **REWRITES,
     "b": "Write logsumexp(x, axis, b) for logsumexp(x, axis, b=b)",
     "weights": (
         "Write np.sum(w * x) / np.sum(w) for np.average(x, weights=w), and np.bincount(x, w, k) for "

@@ -43,7 +43,7 @@ class Standard:
     `certified` is an answer that was worked out elsewhere, such as a golden vector's: it then stands in place of the
     reference and of the oracles. `allowance` likewise is a sensitivity that need not be measured, and `posed` a
     question that is put already. A model of somebody's own comes with all three, and with a `part` of itself that is
-    asked first for the separation: a mistake in that part alone is of the same size or smaller, and is found faster.
+    asked first for the separation: a mistake in that part alone is hardly ever further off, and is found faster.
     """
 
     problem: Setting

@@ -76,7 +76,9 @@ def by_unrolling(problem: Problem) -> Truth:
 
 
 def _by_differences(problem: Problem, moves: float) -> Truth:
-    views = problem.views(np)  # the cost of one task moves by no more than that of all together, their mean times T
+    # Independent roundings: the mean of T costs moves by the root of the sum of their squares, over T, so that none of
+    # them moves by more than T times that.
+    views = problem.views(np)
     solutions = [finite_differences.solve(view, problem.order, len(views) * moves) for view in views]
     return _solved("finite differences", problem, solutions)
 

@@ -78,7 +78,7 @@ class MadeArray(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what NumPy does; `x += data` writes."""
         out = kwargs.pop("out", (None,))[0]
-        refuse_options(f"numpy.{ufunc.__name__}", kwargs, user_line(2))
+        refuse_options(f"numpy.{ufunc.__name__}", kwargs)
         kwargs = {name: x.view(np.ndarray) if isinstance(x, MadeArray) else x for name, x in kwargs.items()}
         if not any(map(is_recorded, (*inputs, out))):
             plain = tuple(x.view(np.ndarray) if isinstance(x, MadeArray) else x for x in inputs)

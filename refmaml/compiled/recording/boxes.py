@@ -148,28 +148,28 @@ def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:
     return ref
 
 
-def refuse_options(name: str, options: dict[str, Any], line: str) -> None:
+def refuse_options(name: str, options: dict[str, Any], line: str = "") -> None:
     """Refuse options that depend on data: autograd follows arguments by their position alone."""
     for option, value in options.items():
         if type(value) in Box.types:
             raise ValueDependence(
                 f"{name}: expected only its positional array arguments to depend on data or variables, but its option "
-                f"{option}= does{at(line)}. {without(option)}."
+                f"{option}= does{at(line or user_line())}. {without(option)}."
             )
 
 
-def _refuse_options_of_a_primitive(line: str) -> None:
+def _refuse_options_of_a_primitive() -> None:
     """Refuse such options where a function of NumPy's meets one, called by autograd's wrapper of it."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and of_library(frame.f_code.co_filename):
         if frame.f_code in _WRAPPERS:
-            refuse_options(name_of(frame.f_locals["f_raw"]), frame.f_locals["kwargs"], line)
+            refuse_options(name_of(frame.f_locals["f_raw"]), frame.f_locals["kwargs"])
         frame = frame.f_back
 
 
 def _refuse(what: str, advice: str = "Compute it with autograd.numpy, or in a batch function") -> NoReturn:
     line = user_line(2)
-    _refuse_options_of_a_primitive(line)
+    _refuse_options_of_a_primitive()
     raise ValueDependence(
         f"the cost function reads a value while it is traced: {what}{at(line)}. The compiled answer would hold for "
         f"this value only. {advice}, or pass on_unsupported='reference'."
@@ -314,13 +314,13 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Record a call of one of NumPy's elementwise functions."""
-        _refuse_options_of_a_primitive(user_line(2))
-        refuse_options(f"numpy.{ufunc.__name__}", kwargs, user_line(2))
+        _refuse_options_of_a_primitive()
+        refuse_options(f"numpy.{ufunc.__name__}", kwargs)
         return ArrayBox.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
-        refuse_options(name_of(func), kwargs, user_line(2))
+        refuse_options(name_of(func), kwargs)
         own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
         data = not is_variable(args)
         # NumPy chooses among boxes as among other objects, and that is how autograd's own form of `select` works.
