@@ -2,13 +2,12 @@
 
 The faults are those of the catalogue, written on gradients and Hessian-vector products, and those that only a model
 shows. Comparing takes as long as the step itself, so that cheap comparisons come first: one task before all of them,
-few inner steps before many, usual numbers (a momentum of 0.9, a clip at 1) before a search, and a search that does not
-come closer is given up.
+few inner steps before many, usual numbers (a momentum of 0.9, a clip at 1) before a search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -19,7 +18,6 @@ from verification.faults import (
     ENTRIES,
     MODEL_CATALOGUE,
     AnswerFunction,
-    clips,
     models,
     optimizers,
     parameters,
@@ -27,22 +25,22 @@ from verification.faults import (
     scales,
     tasks,
 )
-from verification.faults.algorithms import with_update
 from verification.faults.jacobians import BY_HAND
 from verification.faults.model_catalogue import WITH_STATISTICS
 from verification.faults.order import first_for_second, right
 from verification.faults.question import after, together
 from verification.judging.conventions import Declared
 from verification.judging.tolerances import norm
+from verification.models.searches import rarely_searched, searched
 from verification.naming.candidates import Candidate
 from verification.naming.combinations import combined
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.fits import clips_read_off
-from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under, under_a_scale
+from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
-from verification.oracles.updates import Adam, Momentum, Part, RMSProp, WeightDecay
+from verification.oracles.updates import Adam
 from verification.oracles.view import FlatArray
 from verification.orders import Order
 
@@ -51,9 +49,6 @@ _NOT_HERE = frozenset({"B11", "C02", "D09", "G11", "F04", "B05"})
 #: Variants that give on a model what another of the same fault gives, or what needs batched mode; those by hand would
 #: take as many products with Hessians again as all others.
 _SAME = frozenset({"N of the first array", "and the gradient times T", "α over T", "α and the gradient over T"})
-_STEPS = 8  # of a search
-_CLOSER = 0.8  # what a step of a search leaves of the distance, at most
-_LEFT = 0.95  # what no number can take away is left, at most
 
 
 def name(
@@ -67,10 +62,10 @@ def name(
         order: what the step claims to be.
         precision_of: tells the lower precision that some operations come in, or "".
     """
-    usual = (_single, _counted, _read_off, _searched)
+    usual = (_single, _counted, _read_off, searched)
     # A second call of a small question shows what a step keeps as well as one of the whole.
     whole = [one for one in observations if not one.call or not any(other.call for other in smaller)]
-    rarer = (_rarely_searched, _scaled, _between, _of_first_order)
+    rarer = (rarely_searched, _scaled, _between, _of_first_order)
     found = diagnose([*whole, *smaller], order, Declared(), (*usual, *rarer))
     if smaller and not any(diagnosis.convincing for diagnosis in found):
         found = diagnose(
@@ -163,35 +158,6 @@ def _read_off(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     yield from _never_adapted(evidence, first)
 
 
-def _searched(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield faults with a number that is searched for on the cheapest wrong answer."""
-    first = first_wrong(evidence)
-    if first is not None:
-        yield from _found(evidence, first, _searches(evidence, first, order))
-
-
-def _rarely_searched(evidence: Evidence, _: Order) -> Iterator[Candidate]:
-    """Yield another rate of some parameters, and pairs that come as one: of a scaled loss, and of one optimizer."""
-    first = first_wrong(evidence)
-    if first is not None:
-        yield from _found(evidence, first, _rare_searches())
-
-
-def _found(evidence: Evidence, first: Observation, searches: Iterator[Search]) -> Iterator[Candidate]:
-    """Yield what is found by searches, up to one that explains all.
-
-    In one inner step any two of them may be the same, so that all are looked for where there is no answer with more.
-    """
-    longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
-    for ids, words, make, starts in searches:
-        value = _search(evidence, first, make, starts)
-        if value is not None:
-            answer = make(value)
-            yield Candidate(tuple(ids.split(" + ")), f"{words} {value:.6g}", answer)
-            if longest > 1 and evidence.matched_by(answer):
-                return
-
-
 def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
     """Yield the weight decay λ of an outer step, for which the answer is g + λθ."""
     got, question = returned(first), evidence.question(first)
@@ -202,141 +168,6 @@ def _outer_decay(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
     strength = ratio(got - vector(evidence.right(first)), along)
     if strength:
         yield Candidate(("M08",), f"a weight decay of {strength:.6g}", models.with_outer_decay(strength))
-
-
-#: The ids of faults, words for their number, the answer with it, and where its search begins.
-Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
-
-
-#: Parameters that code gives a rate of their own, by the names of all that adapt and the axes of each.
-_PARTS: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
-    "parameters with less than two axes": lambda known, place: known[place][1] < 2,
-    "parameters with two axes or more": lambda known, place: known[place][1] >= 2,
-    "the last module": lambda known, place: _module(known[place][0]) == _module(known[-1][0]),
-    "the first module": lambda known, place: _module(known[place][0]) == _module(known[0][0]),
-}
-
-
-def _module(parameter: str) -> str:
-    return parameter.rpartition(".")[0]
-
-
-def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[Search]:
-    work = evidence.question(first).works[0]
-    rates = np.unique(work.view.rate[work.view.inner_mask != 0])
-    if rates.size > 1:
-        yield "G10", "for all parameters, an inner learning rate of", scales.with_rate, tuple(rates)
-    yield "G10", "an effective learning rate of α times", scales.with_scaled_loss, _nearest_rates(evidence, first)
-    yield "G06", "a weight decay of", scales.with_weight_decay, (0.01,)
-    yield "G06", "γ =", scales.with_decay, (0.99,)
-    yield "M04", "μ =", tasks.with_momentum, (0.7,)
-    yield "M04", "Nesterov's, μ =", lambda mu: with_update(Momentum(mu=mu, nesterov=True)), (0.7,)
-    yield "M04", "as a moving average, μ =", lambda mu: with_update(Momentum(mu=mu, dampening=mu)), (0.7,)
-    for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", optimizers.AdaGrad())):
-        yield "M05", f"{name} at a rate of", partial(optimizers.at_rate, part), (1e-3, 1e-2)
-    slope = work.inner_gradient(work.theta) * work.view.inner_mask
-    size, largest = norm(slope), float(np.max(np.abs(slope)))
-    leaves = [norm(leaf) for leaf in evidence.question(first).problem.split(slope).values()]
-    graphs: tuple[clips.Graph, ...] = ("the factor", "the clip", "nothing") if order == 2 else ("the factor",)
-    limits = (0.9 * size, 0.3 * size, 0.09 * size)
-    for graph in graphs:
-        id_ = "A07" if graph == "nothing" else "M02"
-        by_norm, by_leaf = (partial(make, graph=graph) for make in (clips.with_clipped_norm, clips.with_clipped_leaves))
-        yield id_, "by norm as in PyTorch, at", partial(by_norm, added=scales.PYTORCH_CLIP), limits
-        yield id_, "by norm, at", by_norm, limits
-        yield id_, "set to a norm of", partial(clips.with_set_norm, graph=graph), (0.9 * size,)
-        for words, added in (
-            ("each leaf by norm as in PyTorch, at", scales.PYTORCH_CLIP),
-            ("each leaf by norm, at", 0.0),
-        ):
-            yield id_, words, partial(by_leaf, added=added), (0.9 * max(leaves), 0.3 * max(leaves))
-    values = tuple(share * largest for share in (0.8, 0.5, 0.25, 0.1))
-    yield "M02", "by value, at", clips.with_clipped_entries, values
-    if order == 2:
-        yield "A07", "by value, at", partial(clips.with_clipped_entries, graph="nothing"), values
-
-
-def _rare_searches() -> Iterator[Search]:
-    for part, has in _PARTS.items():
-        told = f"for {part} alone, an effective learning rate of α times"
-        yield "G10", told, partial(scales.of_some_leaves, has), (2.0, 0.5, 10.0, 0.1)
-    yield "D11 + G10", "both losses times", _with_both_losses, (0.5, 2.0)
-    yield "G06 + M04", "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)
-    yield "G06 + M05", "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)
-
-
-def _with_both_losses(factor: float) -> AnswerFunction:
-    return under(lambda _: factor, scales.with_scaled_loss(factor))
-
-
-def _decaying(part: Part, strength: float) -> AnswerFunction:
-    return with_update(WeightDecay(strength=strength), part)
-
-
-#: What α is multiplied by where a scale of the loss, a wrong count or a wrong rate is left in.
-_FACTORS = (
-    *(2.0**power for power in (16, 15, 12, 10, 8, 4, 3, 2, 1, -1, -2, -3, -4, -8, -10, -16)),
-    *(digit * 10.0**power for power in range(-5, 5) for digit in (1, 2, 3, 5)),
-    *(-(10.0**power) for power in range(-2, 3)),
-)
-_STRIDE = 4  # between the factors that are compared first
-
-
-def _nearest_rates(evidence: Evidence, first: Observation) -> tuple[float, ...]:
-    """Return the usual factors of α that come nearest to an answer: of every fourth, and those around the nearest."""
-    got, question = returned(first), evidence.question(first)
-    if got is None:
-        return ()
-
-    def distance(factor: float) -> float:
-        with np.errstate(all="ignore"):  # at a large rate a loss may overflow
-            found = norm(vector(scales.with_scaled_loss(factor)(question)) - got)
-        return found if np.isfinite(found) else float("inf")
-
-    factors = sorted(_FACTORS)
-    spots = {spot: distance(factors[spot]) for spot in range(0, len(factors), _STRIDE)}
-    for spot in sorted(spots, key=spots.__getitem__)[:2]:
-        around = range(max(spot - _STRIDE + 1, 0), min(spot + _STRIDE, len(factors)))
-        spots.update({other: distance(factors[other]) for other in around if other not in spots})
-    return tuple(factors[spot] for spot in sorted(spots, key=spots.__getitem__)[:2] if np.isfinite(spots[spot]))
-
-
-def _search(
-    evidence: Evidence, observation: Observation, make: Callable[[float], AnswerFunction], starts: tuple[float, ...]
-) -> float | None:
-    """Return the value at which a fault gives this answer, or None.
-
-    It is Gauss-Newton from the nearest of the starts, while that comes closer and may come much closer: of the residual
-    r only the part along the slope d goes with the value, so that ‖r‖ sin(r, d) is left.
-    """
-    got = returned(observation)
-    if got is None or not starts:
-        return None
-    question, last = evidence.question(observation), float("inf")
-
-    def residual_at(value: float) -> FlatArray:
-        found: FlatArray = vector(make(value)(question)) - got
-        return found
-
-    with np.errstate(all="ignore"):
-        known = {start: residual_at(start) for start in starts}
-    value = min(known, key=lambda start: float(np.nan_to_num(norm(known[start]), nan=np.inf)))
-    for _ in range(_STEPS):
-        with np.errstate(all="ignore"):
-            residual = known[value] if value in known else residual_at(value)
-            distance = norm(residual)
-            if evidence.is_given_by(make(value), observation):
-                return value
-            if not distance <= _CLOSER * last:
-                return None
-            step = 1e-6 * max(abs(value), 1e-3)
-            slope = (residual_at(value + step) - residual) / step
-            square = float(slope @ slope)
-        move = float(residual @ slope) / square if np.isfinite(square) and square else 0.0
-        if distance**2 - move**2 * square > _LEFT**2 * distance**2:
-            return None
-        value, last = value - float(np.clip(move, -abs(value), abs(value))), distance
-    return None
 
 
 def _never_adapted(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
@@ -373,7 +204,7 @@ def _between(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         return
     inside: list[Product] = [AS_ASKED]
     if wrong_ones(alone):
-        kinds = (_single, _counted, _read_off, _searched)
+        kinds = (_single, _counted, _read_off, searched)
         shown = ([one for one in kind(alone, order) if alone.matched_by(one.answer)] for kind in kinds)
         inside += [(one.faults, one.detail, one.answer) for one in next(filter(None, shown), [])]
     found = False

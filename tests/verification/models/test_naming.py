@@ -112,6 +112,16 @@ WRONG = {
         "M02",
         "by norm as in PyTorch, at 0.37",
     ),
+    "biases that hardly move": (
+        wrong(hook=faster(lambda name: "bias" in name, 0.001)),
+        "G10",
+        "axes alone, an effective learning rate of α times 0.001",
+    ),
+    "clip by a small value": (
+        wrong(hook=lambda m: nn.utils.clip_grad_value_(m.parameters(), 0.01)),
+        "M02",
+        "by value, at 0.01",
+    ),
     "clip of each leaf": (wrong(hook=clip_leaves), "M02", "each leaf by norm as in PyTorch, at 0.2"),
     "normalized": (wrong(hook=normalize), "M02", "set to a norm of 5"),
     "half of both losses": (
@@ -119,6 +129,12 @@ WRONG = {
         "D11 + G10",
         "both losses times 0.5",
     ),
+    "eight times both losses": (
+        wrong(inner=lambda m, b: 8 * loss(m, b), outer=lambda m, b: 8 * loss(m, b)),
+        "D11 + G10",
+        "both losses times 8",
+    ),
+    "strong decay": (wrong(optimizer=sgd(weight_decay=1.5)), "G06", "a weight decay of 1.5"),
     "momentum and decay": (
         wrong(optimizer=sgd(momentum=0.9, weight_decay=0.01)),
         "G06 + M04",
@@ -127,6 +143,7 @@ WRONG = {
     "Nesterov": (wrong(optimizer=sgd(momentum=0.8, nesterov=True)), "M04", "Nesterov's, μ = 0.8"),
     "dampened": (wrong(optimizer=sgd(momentum=0.9, dampening=0.1)), "M04", "dampened by 0.1"),
     "Adam at a rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.004)), "M05", "Adam at a rate of 0.004"),
+    "Adam at a high rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.5)), "M05", "Adam at a rate of 0.5"),
     "AdamW": (wrong(optimizer=adaptive(torch.optim.AdamW)), "M05", "AdamW"),
     "RMSprop": (wrong(optimizer=adaptive(torch.optim.RMSprop)), "M05", "RMSprop"),
     "AdaGrad": (wrong(optimizer=adaptive(torch.optim.Adagrad)), "M05", "AdaGrad"),
