@@ -13,7 +13,7 @@ from verification.faults import Outcome
 from verification.judging import tolerances
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
-from verification.judging.tolerances import Sensitivity, apart, norm, over, unit_roundoff
+from verification.judging.tolerances import Sensitivity, apart, norm, over, smallest, unit_roundoff
 from verification.judging.truth import Truth
 from verification.subjects import Finding, Reply
 
@@ -127,7 +127,7 @@ def _finding(part: _Part, dtype: str, source: str) -> Finding:
     """Return what there is to say of a part where it is wrong."""
     error, size = part.error, norm(part.expected)
     # Rounding to a subnormal number has a least unit of its own.
-    unit = max(unit_roundoff(dtype) * (size or 1.0), float(np.finfo(dtype).smallest_subnormal))
+    unit = max(unit_roundoff(dtype) * (size or 1.0), smallest(dtype))
     units, allowed = error / unit, part.bound(dtype) / unit
     message = f"it is not 0, as it is by {source}"
     if size:

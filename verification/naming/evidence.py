@@ -11,7 +11,7 @@ measured at the fault's own answer. A leaf without a gradient counts as zero: so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,7 +123,8 @@ class Evidence:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""
         if observation.standard not in self._questions:
             self._questions[observation.standard] = observation.standard.question.copied()
-        return replace(self._questions[observation.standard], call=observation.call)
+        known = self._questions[observation.standard]
+        return known if observation.call == known.call else replace(known, call=observation.call)
 
     def right(self, observation: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
@@ -152,25 +153,16 @@ class Evidence:
             self._predicted[key] = found
         return self._declared.of(self._predicted[key], question)
 
-    def mismatch(self, observation: Observation, predicted: Outcome, moves: Mapping[str, float] | None = None) -> float:
-        """Return the largest distance of a leaf from a prediction, as a part of what is allowed.
+    def mismatch(self, observation: Observation, predicted: Outcome) -> float:
+        """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""
+        return max(_mismatches(observation, predicted, {}), default=0.0)
+
+    def matches(self, observation: Observation, predicted: Outcome, moves: Mapping[str, float] | None = None) -> bool:
+        """Return whether every leaf of the gradients is what was predicted.
 
         `moves` is how far each leaf of a fault's answer moves per unit of relative change on the way, where known.
         """
-        moves = moves or {}
-        worst = 0.0
-        for chain, expected in predicted.gradients.items():
-            got = observation.reply.returned.get(chain)
-            here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
-            there = np.zeros_like(here) if got is None else got
-            if here.shape != there.shape or (expected is None and np.any(there)):
-                return float("inf")
-            worst = max(worst, over(apart(there, here), allowed(observation, chain, here, moves.get(chain, 0.0))))
-        return worst
-
-    def matches(self, observation: Observation, predicted: Outcome) -> bool:
-        """Return whether every leaf of the gradients is what was predicted."""
-        return self.mismatch(observation, predicted) <= 1
+        return all(part <= 1 for part in _mismatches(observation, predicted, moves or {}))
 
     def matched_by(self, answer: AnswerFunction) -> bool:
         """Return whether a fault gives every answer that was seen; the first that it does not ends the comparison."""
@@ -190,7 +182,7 @@ class Evidence:
             return True
         if not self._is_near(observation, predicted):
             return False
-        return self.mismatch(observation, predicted, self._moved(observation, answer)) <= 1
+        return self.matches(observation, predicted, self._moved(observation, answer))
 
     def _is_near(self, observation: Observation, predicted: Outcome) -> bool:
         """Return whether an answer is much nearer to a prediction than to the right answer, or half its digits agree.
@@ -198,6 +190,8 @@ class Evidence:
         A difference quotient is off by little more than rounding where the costs are quadratic.
         """
         error = self.relative_error(observation, predicted)
+        if error > NEAR:
+            return False
         half = float(np.sqrt(unit_roundoff(observation.dtype)))
         wrong = self.relative_error(observation, self.right(observation))
         return error <= max(NEAR * min(wrong, 1.0), min(half, NEAR))
@@ -254,6 +248,18 @@ class Evidence:
         return off / size if size else off
 
 
+def _mismatches(observation: Observation, predicted: Outcome, moves: Mapping[str, float]) -> Iterator[float]:
+    """Yield how far each leaf is from a prediction, as a part of what is allowed."""
+    for chain, expected in predicted.gradients.items():
+        got = observation.reply.returned.get(chain)
+        here = np.zeros(observation.problem.shape(chain)) if expected is None else expected
+        there = np.zeros_like(here) if got is None else got
+        if expected is None and np.any(there):
+            yield float("inf")
+        else:
+            yield apart_by_bounds(observation, chain, there, here, moves.get(chain, 0.0))
+
+
 def _compared(predicted: Outcome, observation: Observation) -> Outcome:
     """Return of a prediction what is compared: φ_K of every task is as large as the gradients of all."""
     return predicted if observation.reply.adapted is not None else replace(predicted, adapted=[])
@@ -264,7 +270,7 @@ def _differ(observation: Observation, one: Outcome, other: Outcome) -> bool:
     for chain, leaf in one.gradients.items():
         here = np.zeros(observation.problem.shape(chain)) if leaf is None else leaf
         there = np.zeros_like(here) if (found := other.gradients[chain]) is None else found
-        if here.shape != there.shape or over(apart(there, here), allowed(observation, chain, here)) > DECIDES:
+        if apart_by_bounds(observation, chain, there, here) > DECIDES:
             return True
     return False
 
@@ -290,23 +296,19 @@ def lost(observation: Observation, chain: str) -> bool:
 
 def allowed(observation: Observation, chain: str, expected: NDArray[Any], moves: float = 0.0) -> float:
     """Return how far a leaf may be from what a fault predicts; `moves` is the sensitivity of the fault's own leaf."""
-    size, right = norm(expected), observation.standard.sensitivity.gradients.get(chain, 0.0)
-    return _MARGIN * bound_of_size(max(size, size * _kappa(observation), right, moves), observation.dtype)
+    size, known = norm(expected), observation.standard.sensitivity
+    most = max(size, size * known.condition, known.gradients.get(chain, 0.0), moves)
+    return _MARGIN * bound_of_size(most, observation.dtype)
 
 
-def apart_by_bounds(observation: Observation, chain: str, got: NDArray[Any], expected: NDArray[Any]) -> float:
+def apart_by_bounds(
+    observation: Observation, chain: str, got: NDArray[Any], expected: NDArray[Any], moves: float = 0.0
+) -> float:
     """Return how far a leaf is from an expected one, as a part of what is allowed; infinity for another shape."""
     if got.shape != expected.shape:
         return float("inf")
-    return over(apart(got, expected), allowed(observation, chain, expected))
+    return over(apart(got, expected), allowed(observation, chain, expected, moves))
 
 
 def _is_finite(observation: Observation) -> bool:
     return all(leaf is None or bool(np.all(np.isfinite(leaf))) for leaf in observation.reply.returned.values())
-
-
-def _kappa(observation: Observation) -> float:
-    """Return the condition number of the whole gradient."""
-    sensitivity = observation.standard.sensitivity
-    total = norm(list(sensitivity.sizes.values()))
-    return norm(list(sensitivity.gradients.values())) / total if total else 1.0
