@@ -21,7 +21,7 @@ from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
-from verification.models.naming import name, name_precision
+from verification.models.naming import name, name_precision, name_small
 from verification.models.problem import ModelProblem
 from verification.models.request import Request
 from verification.models.smaller import answers_to_smaller
@@ -142,7 +142,9 @@ class _Run:
             standard, cases, observations = self._with_rates_in_float32(standard, host, dtypes, cases, observations)
         self._next("whether it is repeatable")
         random = self._randomness(observations) if observations else ""
-        if self._rounds(cases, observations):
+        rounds = self._rounds(cases, observations)
+        small = name_small(observations, request.order) if rounds else []
+        if rounds and not small:
             why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
             cases = cases[1:]
         elif not random and self._fails_by_other_losses(standard, cases):
@@ -163,7 +165,8 @@ class _Run:
         elif failed:
             self._next("naming the mistake")
             # A model has no conventions to declare.
-            names = [replace(found, convention=None) for found in self._names(host, cases, observations)]
+            found = small or self._names(host, cases, observations)
+            names = [replace(one, convention=None) for one in found]
         conditions = Conditions(dtypes=dtypes, problems=(standard.problem.name,))
         report = conclude(subject, cases, names, [], list(why), [], conditions)
         report = replace(report, why_left_out=why)
@@ -345,7 +348,8 @@ class _Run:
             computed = precisions(request, "float32")
             lower = next((name for name in ("float16", "bfloat16") if name in computed), "")
             single = [one for one in observations if one.dtype == "float32"]
-            return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
+            found = name_precision(single, request.order, lower) if lower else []
+            return found or [several(_ONLY_SINGLE)]
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
         raised = any(finding.what == "exception" for case in cases for finding in case.findings)
         asked = not raised and takes(request, "tasks")
