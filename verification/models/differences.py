@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 
 from verification.faults import Question
 from verification.faults.work import Work, descend
+from verification.models.interface import LossCosts
 from verification.oracles.view import FlatArray
 
 #: Of ‖θ‖, for a direction of norm ‖θ‖. A network of four convolutions has a kink in every 2⁻²⁸ of the way.
@@ -55,6 +57,8 @@ class Slope:
 def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, count: int = 3) -> Iterator[Slope]:
     """Yield directional derivatives of one task, along directions that single out what the gradient points along.
 
+    They leave out what the framework holds on purpose, such as the row of a padding, whose slope no gradient has.
+
     Args:
         question: one task, whose gradient is `gradient`.
         gradient: the meta-gradient of that task.
@@ -62,8 +66,14 @@ def slopes(question: Question, gradient: FlatArray, rng: np.random.Generator, co
         count: how many directions at most.
     """
     work = question.works[0]
+    inner, outer = cast(LossCosts, work.view.inner_costs), cast(LossCosts, work.view.outer_costs)
+    held = outer.held(work.theta) | inner.held(work.theta)
+    if question.order == 2 and np.any(work.inner_gradient(work.theta)[held]):
+        return  # what one reader holds another one adapts, as with tied weights: values show neither derivative
     adapted = descend(work)[-1] - work.theta if question.order == 1 else None
-    yield from _slopes(partial(_objective, work, adapted), work.theta, gradient, work.view.outer_mask, rng, count)
+    yield from _slopes(
+        partial(_objective, work, adapted), work.theta, gradient, work.view.outer_mask * ~held, rng, count
+    )
 
 
 def inner_slopes(question: Question, rng: np.random.Generator, count: int = 3) -> Iterator[Slope]:
@@ -85,7 +95,7 @@ def _slopes(
     for _ in range(count):
         # Half random, half along the gradient: across it, a derivative is nearly 0 and decides nothing.
         noise = rng.standard_normal(theta.size) * mask
-        along = noise / np.linalg.norm(noise) + gradient / (np.linalg.norm(gradient) or 1.0)
+        along = noise / np.linalg.norm(noise) + mask * gradient / (np.linalg.norm(gradient) or 1.0)
         along = along if np.any(along) else noise  # of one number, the two may cancel
         direction = size * along / np.linalg.norm(along)
         slope = _slope(partial(_along, objective, theta, direction), float(gradient @ direction))

@@ -38,6 +38,9 @@ class LossCosts(ModelCosts, Protocol):
     def uses(self, phi: FlatArray) -> set[str]:
         """Return the names of the parameters that the loss depends on."""
 
+    def held(self, phi: FlatArray) -> NDArray[np.bool_]:
+        """Return which coordinates the framework takes for constants in this loss, on purpose."""
+
     def disturbed(self, disturbance: Any) -> LossCosts:
         """Return the loss with the result of every operation disturbed."""
 

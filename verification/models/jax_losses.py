@@ -150,6 +150,10 @@ class JaxCosts:
         """Return ∇²S(φ) u, by differentiating ∇S · u."""
         return np.asarray(self._run(self._product, phi, u)[0], np.float64)
 
+    def held(self, phi: FlatArray) -> NDArray[np.bool_]:
+        """Return that nothing is a constant."""
+        return np.zeros(phi.size, np.bool_)
+
     def uses(self, phi: FlatArray) -> set[str]:
         """Return the names of the parameters that the loss depends on.
 

@@ -30,8 +30,8 @@ from verification.faults.model_catalogue import WITH_STATISTICS
 from verification.faults.order import first_for_second, right
 from verification.faults.question import after, together
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import norm
-from verification.models.searches import rarely_searched, searched
+from verification.judging.tolerances import norm, unit_roundoff
+from verification.models.searches import decays, rarely_searched, searched
 from verification.naming.candidates import Candidate
 from verification.naming.combinations import combined
 from verification.naming.diagnosis import diagnose
@@ -49,6 +49,7 @@ _NOT_HERE = frozenset({"B11", "C02", "D09", "G11", "F04", "B05"})
 #: Variants that give on a model what another of the same fault gives, or what needs batched mode; those by hand would
 #: take as many products with Hessians again as all others.
 _SAME = frozenset({"N of the first array", "and the gradient times T", "α over T", "α and the gradient over T"})
+_ANY = 2  # numbers that a decay may meet by chance, whatever they are off by
 
 
 def name(
@@ -72,17 +73,38 @@ def name(
             observations, order, Declared(), (*usual, _scaled)
         )  # a step may be made for its number of tasks
     if not any(diagnosis.convincing for diagnosis in found) and (precision := precision_of()):
-        return name_precision(observations, order, precision)
+        found = name_precision(observations, order, precision) or found
     answered = any(one.reply.returned for one in observations)
     return found or ([several("")] if answered else [])  # what raises is no mistake of a formula
 
 
 def name_precision(observations: list[Observation], order: Order, precision: str) -> list[Diagnosis]:
     """Return the name of a lower precision that the operations of a step came in, where it is all that is wrong."""
-    return diagnose(observations, order, Declared(), (lambda *_: _lower(precision),))
+    return diagnose(observations, order, Declared(), (partial(_lower, precision),))
 
 
-def _lower(precision: str) -> Iterator[Candidate]:
+def name_small(observations: list[Observation], order: Order) -> list[Diagnosis]:
+    """Return the name of a mistake that may be as small as roundings of float32: a decay is as small as its λ."""
+    return [found for found in diagnose(observations, order, Declared(), (_decays,)) if found.convincing]
+
+
+def _decays(evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    first = first_wrong(evidence)
+    got = None if first is None else returned(first)
+    if first is not None and got is not None and got.size > _ANY:
+        yield from decays(evidence, first)
+        yield from _outer_decay(evidence, first)
+
+
+#: The unit roundoffs of precisions.
+_ROUNDOFFS = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+def _lower(precision: str, evidence: Evidence, _: Order) -> Iterator[Candidate]:
+    """Yield a lower precision where no error is larger than it can leave: operations in it may be beside a mistake."""
+    for one in evidence.deciding:
+        if evidence.mismatch(one, evidence.right(one)) > _ROUNDOFFS[precision] / unit_roundoff(one.dtype):
+            return
     answer = models.under_autocast if precision == "bfloat16" else ENTRIES["G11"].variants[""]
     yield Candidate(("G11",), precision, answer, by_size=True)
 

@@ -166,6 +166,10 @@ class NumpyCosts:
             return exact
         return found + error if self.host.off else found
 
+    def held(self, phi: FlatArray) -> NDArray[np.bool_]:
+        """Return that nothing is a constant."""
+        return np.zeros(phi.size, np.bool_)
+
     def uses(self, phi: FlatArray) -> set[str]:
         """Return the names of the parameters by which the gradient is not 0 at each of some points."""
         rng = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -11,7 +11,7 @@ import numpy as np
 
 from verification.cases import Case
 from verification.faults.question import Question
-from verification.faults.work import solve
+from verification.faults.work import descend, solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
@@ -21,7 +21,7 @@ from verification.models.differences import Slope, inner_slopes, slopes
 from verification.models.interface import Host, LossCosts, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
-from verification.models.naming import name, name_precision
+from verification.models.naming import name, name_precision, name_small
 from verification.models.problem import ModelProblem
 from verification.models.request import Request
 from verification.models.smaller import answers_to_smaller
@@ -138,9 +138,13 @@ class _Run:
             broken += self._differences(standard, host)
         self._next("the step")
         cases, observations = self._cases(standard, dtypes, why)
+        if not broken and _all_round(cases, observations):
+            standard, cases, observations = self._with_rates_in_float32(standard, host, dtypes, cases, observations)
         self._next("whether it is repeatable")
         random = self._randomness(observations) if observations else ""
-        if self._rounds(cases, observations):
+        rounds = self._rounds(cases, observations)
+        small = name_small(observations, request.order) if rounds else []
+        if rounds and not small:
             why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
             cases = cases[1:]
         elif not random and self._fails_by_other_losses(standard, cases):
@@ -161,7 +165,8 @@ class _Run:
         elif failed:
             self._next("naming the mistake")
             # A model has no conventions to declare.
-            names = [replace(found, convention=None) for found in self._names(host, cases, observations)]
+            found = small or self._names(host, cases, observations)
+            names = [replace(one, convention=None) for one in found]
         conditions = Conditions(dtypes=dtypes, problems=(standard.problem.name,))
         report = conclude(subject, cases, names, [], list(why), [], conditions)
         report = replace(report, why_left_out=why)
@@ -275,14 +280,32 @@ class _Run:
 
         Some frameworks let float32 pass among float64, and a step that is meant for float32 is right with it.
         """
-        failed = [case.dtype for case in cases if case.verdict == "fail"]
-        if self.request.adapter.is_strict or len(cases) < 2 or failed != ["float64"]:
-            return False
-        standard = observations[0].standard
-        doubles = [one for one in observations if one.dtype == "float64"]
-        return not any(
-            compare(standard, "float32", one.reply, standard.truths(own=False), Declared())[0] for one in doubles
+        return not self.request.adapter.is_strict and _all_round(cases, observations)
+
+    def _with_rates_in_float32(
+        self,
+        standard: Standard,
+        host: Host,
+        dtypes: tuple[str, ...],
+        cases: list[Case],
+        observations: list[Observation],
+    ) -> tuple[Standard, list[Case], list[Observation]]:
+        """Return what is found with α as float32 has it, where that makes a step right: it may be held in a tensor."""
+        request, given = self.request, self.request.inner_learning_rate
+        rounded = (
+            {key: float(np.float32(rate)) for key, rate in given.items()}
+            if isinstance(given, Mapping)
+            else float(np.float32(given))
         )
+        if rounded == given:
+            return standard, cases, observations
+        self.request = replace(request, inner_learning_rate=rounded)
+        other = with_part(standard_of(self.request, host, request.tasks, PROBLEM))
+        found, observed = self._cases(other, dtypes, {})
+        if all(case.verdict == "pass" for case in found):
+            return other, found, observed
+        self.request = request
+        return standard, cases, observations
 
     def _fails_by_other_losses(self, standard: Standard, cases: list[Case]) -> bool:
         """Return whether float32 alone fails, where the losses themselves are others as the user's program has them.
@@ -325,7 +348,8 @@ class _Run:
             computed = precisions(request, "float32")
             lower = next((name for name in ("float16", "bfloat16") if name in computed), "")
             single = [one for one in observations if one.dtype == "float32"]
-            return name_precision(single, request.order, lower) if lower else [several(_ONLY_SINGLE)]
+            found = name_precision(single, request.order, lower) if lower else []
+            return found or [several(_ONLY_SINGLE)]
         dtype = "float64" if any(one.dtype == "float64" for one in observations) else cases[0].dtype
         raised = any(finding.what == "exception" for case in cases for finding in case.findings)
         asked = not raised and takes(request, "tasks")
@@ -338,6 +362,17 @@ class _Run:
             return next((name for name in reversed(below) if name in computed), "")
 
         return name(observations, smaller, request.order, precision)
+
+
+def _all_round(cases: list[Case], observations: list[Observation]) -> bool:
+    """Return whether float64 alone is wrong, by no more than what float32 rounds."""
+    if len(cases) < 2 or [case.dtype for case in cases if case.verdict == "fail"] != ["float64"]:
+        return False
+    standard = observations[0].standard
+    doubles = [one for one in observations if one.dtype == "float64"]
+    return not any(
+        compare(standard, "float32", one.reply, standard.truths(own=False), Declared())[0] for one in doubles
+    )
 
 
 def _first_gradients(question: Question) -> list[FlatArray]:
@@ -394,6 +429,12 @@ def _finding(diagnosis: Diagnosis) -> Finding:
 
 def _depends_on_passes(standard: Standard) -> bool:
     """Return whether a loss depends on the forward passes before it."""
-    view = standard.question.works[0].view
-    inner, outer = cast(LossCosts, view.inner_costs), cast(LossCosts, view.outer_costs)
-    return any(loss.reads_what_changes(earlier, view.theta) for loss in (inner, outer) for earlier in (inner, outer))
+    work = standard.question.works[0]
+    inner, outer = cast(LossCosts, work.view.inner_costs), cast(LossCosts, work.view.outer_costs)
+    # At θ, buffers that follow the parameters, such as the vectors of a spectral norm, may have come to rest.
+    return any(
+        loss.reads_what_changes(earlier, phi)
+        for phi in (work.theta, descend(work)[-1])
+        for loss in (inner, outer)
+        for earlier in (inner, outer)
+    )

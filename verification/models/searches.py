@@ -65,6 +65,12 @@ def rarely_searched(evidence: Evidence, _: Order) -> Iterator[Candidate]:
         yield from _found(evidence, first, _rare_searches(evidence, first))
 
 
+def decays(evidence: Evidence, first: Observation) -> Iterator[Candidate]:
+    """Yield a weight decay, which is as small a mistake as λ is a number."""
+    search: Search = ("G06", "a weight decay of", scales.with_weight_decay, (0.01, 1e-4, 1e-6))
+    yield from _found(evidence, first, iter([search]))
+
+
 def _found(evidence: Evidence, first: Observation, searches: Iterator[Search]) -> Iterator[Candidate]:
     """Yield what is found by searches, up to one that explains all.
 
@@ -120,6 +126,8 @@ def _rare_searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
     for part, has in _PARTS.items():
         told = f"for {part} alone, an effective learning rate of α times"
         yield "G10", told, partial(scales.of_some_leaves, has), (2.0, 0.5, 10.0, 0.1, 100.0, 0.01)
+    yield "G10", "an effective learning rate of α γᵏ in step k, γ =", scales.falling, (0.9, 0.5, 0.1, 2.0)
+    yield "G06", "of φ − θ, a weight decay of", scales.with_pull, (0.01, 0.1, 1.0)
     yield "D11 + G10", "both losses times", _with_both_losses, _nearest_factors(evidence, first, _with_both_losses)
     yield "G06 + M04", "μ = 0.9, a weight decay of", partial(_decaying, Momentum(mu=0.9)), (0.1, 0.01)
     yield "G06 + M05", "Adam, a weight decay of", partial(_decaying, Adam()), (0.1, 0.01)

@@ -22,6 +22,7 @@ from verification.models.recent import Recent
 from verification.models.request import Request
 from verification.oracles.view import FlatArray, TaskView
 from verification.problems.answers import Answer
+from verification.subjects import SubjectError, described
 
 SOURCE = "the definition"
 _DRAWS = 3  # of all tasks together, at least
@@ -87,7 +88,15 @@ def pose_model(
                 found: FlatArray = known[key]
                 return found
             request.listener.alive()
-            known[key] = found = costs.product(phi, u)
+            try:
+                found = costs.product(phi, u)
+            except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+                if request.order == 2:
+                    raise SubjectError(
+                        f"the losses have no second derivative, which order=2 needs: they raised {described(error)}"
+                    ) from error
+                found = np.full_like(u, np.nan)  # only faults ask for it, and none of them has been made
+            known[key] = found
             return found
 
         return [partial(product, phi) for phi in points]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -213,8 +214,12 @@ class TorchCosts:
         torch = optional("torch", "torch")
         with self._watched() as disturb:
             leaves = self._fresh(disturb(self.array(phi)))
-            value = self._loss_of(leaves)
-            found = torch.autograd.grad(value, list(leaves.values()), **_ZEROS)
+
+            def both() -> Any:
+                value = self._called()
+                return value, torch.autograd.grad(value, list(leaves.values()), **_ZEROS)
+
+            value, found = self._with(leaves, both)
         self.values.clear()
         self.values[mark(phi)] = float(value.detach())
         return _numbers(found)
@@ -230,9 +235,10 @@ class TorchCosts:
             if not bent:
                 return np.zeros_like(u)
             outputs, cotangents = zip(*bent, strict=True)
-            found = torch.autograd.grad(
-                outputs, list(leaves.values()), cotangents, retain_graph=self._keeps(phi), **_ZEROS
+            back = partial(
+                torch.autograd.grad, outputs, list(leaves.values()), cotangents, retain_graph=self._keeps(phi), **_ZEROS
             )
+            found = self._with(leaves, back)
         return _numbers(found)
 
     def _bent_at(self, phi: FlatArray, disturb: Callable[[Any], Any]) -> tuple[dict[str, Any], Any]:
@@ -244,7 +250,8 @@ class TorchCosts:
         if key in known:
             return known[key]
         leaves = self._fresh(disturb(self.array(phi)))
-        slopes = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), create_graph=True, **_ZEROS)
+        given = list(leaves.values())
+        slopes = self._with(leaves, lambda: torch.autograd.grad(self._called(), given, create_graph=True, **_ZEROS))
         if self._keeps(phi):
             while len(known) >= _GRAPHS:
                 del known[next(iter(known))]
@@ -259,8 +266,32 @@ class TorchCosts:
         """Return the names of the parameters that a graph leads from to the loss."""
         torch = optional("torch", "torch")
         leaves = self._fresh(self.array(phi))
-        found = torch.autograd.grad(self._loss_of(leaves), list(leaves.values()), allow_unused=True)
+        given = list(leaves.values())
+        found = self._with(leaves, lambda: torch.autograd.grad(self._called(), given, allow_unused=True))
         return {name for name, leaf in zip(leaves, found, strict=True) if leaf is not None}
+
+    def held(self, phi: FlatArray) -> NDArray[np.bool_]:
+        """Return which coordinates are rows of an embedding's padding, which PyTorch gives no gradient."""
+        torch, overrides = optional("torch", "torch"), optional("torch.overrides", "torch")
+        leaves = self._leaves(self.array(phi))
+        rows = {name: torch.zeros_like(leaf, dtype=torch.bool) for name, leaf in leaves.items()}
+
+        def handle(_: Any, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG001  # torch's
+            given = kwargs or {}
+            if function is torch.nn.functional.embedding:
+                weight, padding = (
+                    args[place] if len(args) > place else given.get(name)
+                    for place, name in ((1, "weight"), (2, "padding_idx"))
+                )
+                for name, leaf in leaves.items():
+                    if padding is not None and leaf is weight:
+                        rows[name][padding] = True
+            return function(*args, **given)
+
+        # A class of its own, since PyTorch is imported only where it is used.
+        with type("Mode", (overrides.TorchFunctionMode,), {"__torch_function__": handle})():
+            self._loss_of(leaves)
+        return np.concatenate([np.ravel(row.numpy()) for row in rows.values()])
 
     @contextmanager
     def _watched(self) -> Iterator[Callable[[Any], Any]]:
@@ -285,7 +316,8 @@ class TorchCosts:
         buffers = self._buffers()
         before = float(self._loss_of(self._leaves(self.array(phi)), self._buffers()).detach())
         other._loss_of(other._leaves(other.array(phi)), buffers)
-        return before != float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
+        now = float(self._loss_of(self._leaves(self.array(phi)), buffers).detach())
+        return not np.array_equal(before, now, equal_nan=True)
 
     def _buffers(self) -> dict[str, Any]:
         known = self.host.buffers if self.buffers is None else self.buffers
@@ -293,35 +325,45 @@ class TorchCosts:
         return {name: copies[id(buffer)] for name, buffer in known.items()}
 
     def _loss_of(self, leaves: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Any:
+        return self._with(leaves, self._called, buffers)
+
+    def _with(
+        self, leaves: Mapping[str, Any], function: Callable[[], Any], buffers: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return what a function returns while the model has these parameters and buffers.
+
+        A derivative is taken inside as well: checkpointing computes parts of the model again on the way back.
+        """
         torch = optional("torch", "torch")
         attention = optional("torch.nn.attention", "torch")
         wrapper = torch.nn.Module()
         wrapper.model = self.host.model
-        wrapper.forward = self._called
+        wrapper.forward = function
         state = {f"model.{name}": leaf for name, leaf in leaves.items()}
         if not self.untied:  # a tied parameter is replaced wherever it stands
             state |= {f"model.{name}": leaves[first] for name, first in self.host.aliases.items()}
         used = self._buffers() if buffers is None else buffers
         state |= {f"model.{name}": buffer for name, buffer in used.items()}
-        batch = self.batch
-        if self.disturbance is not None:
-            disturb = self.disturbance.moved
-            batch = map_tensors(lambda tensor: disturb(tensor) if tensor.is_floating_point() else tensor, batch)
         with ExitStack() as stack:
             stack.enter_context(torch.enable_grad())
             stack.enter_context(self.host.as_it_was(self.training))
             # The fused kernels of attention have no second derivative; all kernels compute the same function.
             stack.enter_context(attention.sdpa_kernel(attention.SDPBackend.MATH))
-            if self.lower:
-                stack.enter_context(torch.autocast("cpu", torch.bfloat16))
-            value = torch.func.functional_call(wrapper, state, (batch,), tie_weights=False)
+            return torch.func.functional_call(wrapper, state, (), tie_weights=False)
+
+    def _called(self) -> Any:
+        """Return the loss with the parameters that the model has now."""
+        torch = optional("torch", "torch")
+        batch = self.batch
+        if self.disturbance is not None:
+            disturb = self.disturbance.moved
+            batch = map_tensors(lambda tensor: disturb(tensor) if tensor.is_floating_point() else tensor, batch)
+        with torch.autocast("cpu", torch.bfloat16) if self.lower else nullcontext():
+            value = self.loss(self.host.model, batch)
         if not torch.is_tensor(value) or value.numel() != 1:
             came = f"a tensor of shape {tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
             raise TypeError(f"the loss: expected a scalar tensor, but it returned {came}.")
         return value.reshape(())
-
-    def _called(self, batch: Any) -> Any:
-        return self.loss(self.host.model, batch)
 
 
 _: tuple[type[LossCosts], type[Host]] = (TorchCosts, TorchHost)
@@ -336,5 +378,6 @@ _ZEROS = {"allow_unused": True, "materialize_grads": True}
 
 
 def _numbers(tensors: Sequence[Any]) -> FlatArray:
-    parts = [np.ravel(tensor.detach().double().cpu().numpy()) for tensor in tensors]
+    # Of an embedding, a gradient may come as the rows that were used alone.
+    parts = [np.ravel(tensor.detach().to_dense().double().cpu().numpy()) for tensor in tensors]
     return np.concatenate(parts).astype(np.float64, copy=False)

@@ -334,22 +334,35 @@ def test_a_step_with_a_model_of_its_own():
     assert "takes no model" in report.why_left_out["float64"]
 
 
-def test_constants_in_float32():
-    """A rate that is an array in float32 is off by its rounding in float64, where right code is not accused."""
-    rate = jnp.float32(RATE)
+def with_constants(rate=RATE, weight=1 / 3, decay=0.0):
+    """Return first-order MAML with the numbers that are in it."""
 
     def step(params, tasks):
-        parts = []
+        total = tree_map(jnp.zeros_like, params)
         for support, query in tasks:
             phi = params
             for _ in range(STEPS):
-                phi = tree_map(lambda p, g: p - rate * g, phi, slope(phi, support))
-            parts.append(slope(phi, query))
-        return mean(parts)
+                phi = tree_map(lambda p, g: p - rate * (g + decay * p), phi, slope(phi, support))
+            total = tree_map(lambda t, g: t + weight * g, total, slope(phi, query))
+        return total
 
-    report = check(step)
+    return step
+
+
+def test_constants_in_float32():
+    """A constant that is an array in float32 is off by its rounding in float64, where right code is not accused."""
+    report = check(with_constants(weight=jnp.float32(1 / 3)))
     assert (report.verdict, [case.dtype for case in report.cases]) == ("pass", ["float32"])
     assert "roundings of float32" in report.why_left_out["float64"]
+    report = check(with_constants(rate=jnp.float32(RATE)))
+    assert (report.verdict, [case.dtype for case in report.cases]) == ("pass", ["float64", "float32"])
+
+
+def test_a_decay_as_small_as_roundings():
+    """A weight decay that float32 does not show is no rounding in float64."""
+    report = check(with_constants(decay=3e-6))
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "G06")
+    assert "a weight decay of 3e-06" in report.diagnosis[0].evidence
 
 
 def test_losses_in_other_precisions():

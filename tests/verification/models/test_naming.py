@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 
@@ -80,6 +81,29 @@ def adaptive(kind, rate=RATE):
     return lambda learner: kind(learner.parameters(), rate)
 
 
+def falling(share):
+    """Return what makes an inner optimizer whose rate falls from step to step."""
+
+    def make(learner):
+        optimizer = torch.optim.SGD(learner.parameters(), RATE)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, share)
+        optimizer.register_step_post_hook(lambda *_: schedule.step())
+        return optimizer
+
+    return make
+
+
+def pulled_to(strength):
+    """Return a support loss with a pull to the weights that the model began with."""
+    start = mlp()
+
+    def pulled(model, batch):
+        apart = zip(model.parameters(), start.parameters(), strict=True)
+        return loss(model, batch) + strength / 2 * sum(((one - other.detach()) ** 2).sum() for one, other in apart)
+
+    return pulled
+
+
 def clip_leaves(learner):
     """Clip each parameter's gradient by its own norm."""
     for parameter in learner.parameters():
@@ -140,6 +164,8 @@ WRONG = {
         "G06 + M04",
         "a weight decay of 0.01",
     ),
+    "falling": (wrong(optimizer=falling(0.6)), "G10", "α γᵏ in step k, γ = 0.6"),
+    "pull": (wrong(inner=pulled_to(0.2)), "G06", "of φ − θ, a weight decay of 0.2"),
     "Nesterov": (wrong(optimizer=sgd(momentum=0.8, nesterov=True)), "M04", "Nesterov's, μ = 0.8"),
     "dampened": (wrong(optimizer=sgd(momentum=0.9, dampening=0.1)), "M04", "dampened by 0.1"),
     "Adam at a rate": (wrong(optimizer=adaptive(torch.optim.Adam, 0.004)), "M05", "Adam at a rate of 0.004"),
@@ -470,3 +496,30 @@ def test_a_clip_at_second_order(through):
     )
     assert report.diagnosis[0].name == "M02"
     assert "0.5" in report.diagnosis[0].evidence
+
+
+def test_a_lower_precision_beside_a_mistake():
+    """Operations in float32 explain errors of its size, and no larger ones: a loss of another power has no name."""
+    held = torch.ones(5, 2)
+
+    def step(model, tasks, *, power=2):
+        parts = []
+        for support, query in tasks:
+            learner = copy.deepcopy(model)
+            value = ((learner(support[0]) - support[1]).abs() ** power).mean() + 0 * (held * 1.0).sum()
+            slopes = torch.autograd.grad(value, list(learner.parameters()))
+            with torch.no_grad():
+                for parameter, slope in zip(learner.parameters(), slopes, strict=True):
+                    parameter.sub_(RATE * slope)
+            parts.append(torch.autograd.grad(loss(learner, query), list(learner.parameters())))
+        return [sum(leaves) / len(tasks) for leaves in zip(*parts, strict=True)]
+
+    report = verification.check(
+        partial(step, power=1.9), model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=1, inner_learning_rate=RATE
+    )
+    assert (report.verdict, report.diagnosis[0].convincing) == ("fail", False)
+    rounding = lambda *about: [leaf.float().to(leaf.dtype) for leaf in step(*about)]  # noqa: E731
+    report = verification.check(
+        rounding, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=1, inner_learning_rate=RATE
+    )
+    assert (report.verdict, report.diagnosis[0].name) == ("fail", "G11")
