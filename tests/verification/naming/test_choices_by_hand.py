@@ -18,8 +18,8 @@ PROBLEMS = ("mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "fiv
 def _step(*, rate=None, update=None, move=None, end=None, middle=False, weights=None):
     """Return a step of first or second order by autograd, right where nothing is said.
 
-    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction, with the places of the variables
-    in the state; `move` what becomes of the
+    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction, with the rate and the places of
+    the variables in the state; `move` what becomes of the
     weights after each inner step; `end(points, support, query)` the point of the outer gradient, with the two costs of
     a task; `middle` takes it at the mean of the ends of all tasks; `weights(losses)` are those of the tasks.
     """
@@ -37,7 +37,8 @@ def _step(*, rate=None, update=None, move=None, end=None, middle=False, weights=
 
         def ends(t, v):
             inner, outer = costs_of(t)
-            points, state = [v], {"places": _places(nested(np.arange(float(theta.size))))}
+            places = _places(nested(np.arange(float(theta.size))))
+            points, state = [v], {"places": places, "rate": problem.inner_learning_rate}
             for k in range(problem.inner_grad_steps):
                 direction = grad(inner)(points[-1])
                 if problem.order == 1:
@@ -154,6 +155,7 @@ def _value(number):
 BOTH = (1, 2)
 CASES = {
     "α/t": (_step(rate=lambda t: 1 / t), BOTH, {"G10"}, "over t in task t"),
+    "α²": (_step(update=lambda g, _, state: state["rate"] * g), BOTH, {"G10"}, "an effective learning rate of α²"),
     "αt": (_step(rate=lambda t: t), BOTH, {"G10"}, "times t in task t"),
     "αγᵗ": (_step(rate=lambda t: 0.7 ** (t - 1)), BOTH, {"G10"}, "in task t, γ = 0.7"),
     "mean of ends": (_step(middle=True), BOTH, {"M07"}, "at the mean of φ_K over the tasks"),
