@@ -137,8 +137,9 @@ def within(limit: float) -> AnswerFunction:
 _ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY = "AdaGrad", "the ", "momentum(0.9) dampened", "a momentum of"
 #: O02: a velocity that is a moving average of the gradients.
 DAMPED = "damped, m ← μm + (1−μ)g"
-#: Weights within a limit, and a dampened momentum, with the number that is fitted.
+#: Weights within a limit, a clip by leaf, and a dampened momentum, with the number that is fitted.
 WITHIN = "the weights clipped to ±{} after each step"
+CLIPPED_LEAVES = f"{_OF_GRADIENT}gradient of each leaf clipped to a norm of {{}}"
 DAMPENED = f"{_DAMPENED} by {{}} as in PyTorch"
 DAMPENED_BY_ITSELF = f"{_OF_ANY} {{0}} dampened by {{0}} as in PyTorch"
 DAMPENED_BY = {tau: f"{_OF_ANY} {{}} dampened by {tau:g} as in PyTorch" for tau in (0.1, 0.5, 0.9)}

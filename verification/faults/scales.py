@@ -64,6 +64,10 @@ def with_scaled_loss(factor: float) -> AnswerFunction:
     return misread(lambda work, _: at_rate(work, factor))
 
 
+#: G10: α_eff = α², a gradient that has the rate already and gets it again.
+with_rate_twice = misread(lambda work, _: _with_factor(work, work.view.rate))
+
+
 def with_rates_by_step(factors: Callable[[int], Sequence[float]]) -> Misreading:
     """G02, G10: step k at the rate c_k α, with the factors c_0, …, c_{K−1} of K steps."""
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
 from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
+from verification.faults.clips import Graph, with_clipped_leaves
 from verification.faults.optimizers import (
+    CLIPPED_LEAVES,
     DAMPED,
     DAMPENED,
     DAMPENED_BY,
@@ -29,6 +31,7 @@ from verification.naming.rules import short_numbers
 from verification.naming.scaling import factor_of, joined, under_a_scale
 from verification.naming.vectors import returned, vector, wrong_ones
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
+from verification.oracles.view import FlatArray
 from verification.orders import Order
 
 _KEPT = {
@@ -204,10 +207,25 @@ def _searches(evidence: Evidence, first: Observation) -> Iterator[Search]:
     for tau, words in DAMPENED_BY.items():
         yield words, partial(_with, DampenedMomentum, "mu", dampening=tau), _MOMENTUMS
     if work.view.update is None:
+        yield from _of_each_leaf(evidence, first, slope)
         largest = float(max(np.max(np.abs(phi), initial=0.0) for phi in descend(work)))
         limits = (*(limit for limit in _LIMITS if limit < largest), *(share * largest for share in _SHARES))
         yield WITHIN, within, limits
     yield from _beside_the_declared(work, first, lengths, entries)
+
+
+def _of_each_leaf(evidence: Evidence, first: Observation, slope: FlatArray) -> Iterator[Search]:
+    """Yield clips of each variable's gradient by its own norm: `clip_grad_norm_` in a loop over the parameters."""
+    spots = evidence.question(first).spots().values()
+    longest = max(float(np.linalg.norm(slope[where.ravel()])) for where in spots)
+    limits = tuple(share * longest for share in (0.9, 0.3, 0.09))
+    graphs: dict[Graph, str] = (
+        {"the clip": "", "the factor": ", held"} if first.problem.order == 2 else {"the clip": ""}
+    )
+    for added, epsilon in ((1e-6, " as in PyTorch"), (0.0, "")):
+        for graph, held in graphs.items():
+            clipped = partial(with_clipped_leaves, added=added, graph=graph)
+            yield CLIPPED_LEAVES + epsilon + held, clipped, limits
 
 
 def _beside_the_declared(

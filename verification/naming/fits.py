@@ -137,6 +137,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
         value = search(evidence, family)
         if value is not None and not (family.id == "G10" and abs(value) < _LEAST):  # what never moves is F03 or B12
             yield family.id, f"{family.words} {decimal(value)}", family.make(value)
+    yield "G10", "an effective learning rate of α²", scales.with_rate_twice
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
     # No problem of level quick shows these two: its inner costs fall from step to step.

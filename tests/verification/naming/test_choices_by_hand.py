@@ -18,7 +18,8 @@ PROBLEMS = ("mlp-tanh-mse", "bilinear", "one-step", "no-steps", "one-task", "fiv
 def _step(*, rate=None, update=None, move=None, end=None, middle=False, weights=None):
     """Return a step of first or second order by autograd, right where nothing is said.
 
-    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction; `move` what becomes of the
+    `rate(t)` is a factor of α in task t = 1, …, T; `update(g, k, state)` a direction, with the rate and the places of
+    the variables in the state; `move` what becomes of the
     weights after each inner step; `end(points, support, query)` the point of the outer gradient, with the two costs of
     a task; `middle` takes it at the mean of the ends of all tasks; `weights(losses)` are those of the tasks.
     """
@@ -36,7 +37,8 @@ def _step(*, rate=None, update=None, move=None, end=None, middle=False, weights=
 
         def ends(t, v):
             inner, outer = costs_of(t)
-            points, state = [v], {}
+            places = _places(nested(np.arange(float(theta.size))))
+            points, state = [v], {"places": places, "rate": problem.inner_learning_rate}
             for k in range(problem.inner_grad_steps):
                 direction = grad(inner)(points[-1])
                 if problem.order == 1:
@@ -125,9 +127,35 @@ def _moving_average(mu):
     return update
 
 
+def _places(indices):
+    """Return where each variable lies in the flat vector, from the first to the last."""
+    parts = indices.values() if isinstance(indices, dict) else indices if isinstance(indices, list | tuple) else None
+    if parts is None:
+        return [np.ravel(indices).astype(int)]
+    return sorted((place for part in parts for place in _places(part)), key=lambda place: place[0])
+
+
+def _clipped_leaves(limit, added, *, held=False):
+    """Return the update of `for p in parameters: clip_grad_norm_(p, limit)`."""
+
+    def clipped(part):
+        size = anp.sqrt(anp.sum(part**2)) if anp.any(part != 0) else 0.0
+        size = np.float64(_value(size)) if held else size
+        return part * limit / (size + added) if size + added > limit else part
+
+    return lambda g, _, state: anp.concatenate([clipped(g[place]) for place in state["places"]])
+
+
+def _value(number):
+    while hasattr(number, "_value"):
+        number = number._value
+    return number
+
+
 BOTH = (1, 2)
 CASES = {
     "α/t": (_step(rate=lambda t: 1 / t), BOTH, {"G10"}, "over t in task t"),
+    "α²": (_step(update=lambda g, _, state: state["rate"] * g), BOTH, {"G10"}, "an effective learning rate of α²"),
     "αt": (_step(rate=lambda t: t), BOTH, {"G10"}, "times t in task t"),
     "αγᵗ": (_step(rate=lambda t: 0.7 ** (t - 1)), BOTH, {"G10"}, "in task t, γ = 0.7"),
     "mean of ends": (_step(middle=True), BOTH, {"M07"}, "at the mean of φ_K over the tasks"),
@@ -145,6 +173,9 @@ CASES = {
     "dampened": (_step(update=_dampened(0.8, 0.8)), BOTH, {"O01"}, "a momentum of 0.8 dampened by 0.8"),
     "dampened by 0.1": (_step(update=_dampened(0.7, 0.1)), BOTH, {"O01"}, "a momentum of 0.7 dampened by 0.1"),
     "average": (_step(update=_moving_average(0.7)), BOTH, {"O01", "O02"}, "momentum(0.7)"),
+    "clip leaves": (_step(update=_clipped_leaves(0.25, 1e-6)), BOTH, {"O01"}, "leaf clipped to a norm of 0.25 as in"),
+    "clip leaves, 0": (_step(update=_clipped_leaves(0.4, 0.0)), BOTH, {"O01"}, "of each leaf clipped to a norm of 0.4"),
+    "clip leaves, held": (_step(update=_clipped_leaves(0.2, 0.0, held=True)), (2,), {"O01"}, "norm of 0.2, held"),
     "clip 0.37": (_step(move=lambda v: anp.clip(v, -0.37, 0.37)), BOTH, {"O01"}, "clipped to ±0.37 after"),
 }  # fmt: skip
 
