@@ -100,6 +100,7 @@ class Evidence:
         self.deciding = sorted(finite, key=lambda observation: cost_of_asking(observation.problem))
         self._shorter: dict[float, Evidence] = {}
         self._questions: dict[Standard, Question] = {}
+        self._rough_questions: dict[Standard, Question] = {}
         self._right: dict[Standard, Outcome] = {}
         self._predicted: dict[tuple[Standard, AnswerFunction, int], Outcome] = {}
         self._moves: dict[tuple[Standard, AnswerFunction, int], dict[str, float]] = {}
@@ -116,7 +117,7 @@ class Evidence:
     def of(self, observations: Iterable[Observation]) -> Evidence:
         """Return the evidence of other answers, under the same conventions; what is known of their problems stays."""
         found = Evidence(observations, self._declared)
-        found._questions = self._questions
+        found._questions, found._rough_questions = self._questions, self._rough_questions
         return found
 
     def question(self, observation: Observation) -> Question:
@@ -152,6 +153,13 @@ class Evidence:
                     del self._predicted[next(iter(self._predicted))]
             self._predicted[key] = found
         return self._declared.of(self._predicted[key], question)
+
+    def estimate(self, observation: Observation, answer: AnswerFunction) -> Outcome:
+        """Return a prediction to some ten digits, for a search that has a long way to go; it is not kept."""
+        if observation.standard not in self._rough_questions:
+            self._rough_questions[observation.standard] = observation.standard.rough_question.copied()
+        question = replace(self._rough_questions[observation.standard], call=observation.call)
+        return self._declared.of(answer(question), question)
 
     def mismatch(self, observation: Observation, predicted: Outcome) -> float:
         """Return the largest distance of a leaf from a prediction, as a part of what is allowed."""

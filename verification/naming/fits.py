@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Question, jacobians, order, parameters, place, scales, state
+from verification.faults import AnswerFunction, Outcome, Question, jacobians, order, parameters, place, scales, state
 from verification.faults.place import scaled
 from verification.faults.question import Method, after, together
 from verification.judging.tolerances import norm
@@ -299,8 +299,8 @@ def search(
             return factor_of(evidence, probe, answer) is not None
         return evidence.is_given_by(answer, probe)
 
-    def residual(value: float) -> NDArray[Any]:
-        predicted = vector(evidence.predict(probe, beside(family.make(value))))
+    def residual(value: float, predict: Callable[..., Outcome] = evidence.predict) -> NDArray[Any]:
+        predicted = vector(predict(probe, beside(family.make(value))))
         if predicted.size != got.size:
             return np.full_like(got, np.inf)  # at this number a leaf is lost
         return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
@@ -308,7 +308,7 @@ def search(
     distances = []
     for start in family.starts:
         with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
-            distance = norm(residual(start))
+            distance = norm(residual(start, evidence.estimate))
         if np.isfinite(distance):
             if distance <= NEAR * norm(got) and is_found(start):
                 return start
