@@ -12,6 +12,7 @@ need Numba, and without it they are not collected.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -53,3 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in found:
             if item.name not in chosen:
                 item.add_marker("nightly")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Use one thread of PyTorch, for models that are small."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

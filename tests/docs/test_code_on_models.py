@@ -16,7 +16,7 @@ from verification import Report
 
 torch = pytest.importorskip("torch", reason="the code on models is PyTorch code")
 
-pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 nn = torch.nn
 
 OUTER_RATE = 0.05
@@ -27,15 +27,6 @@ _STEPS: dict[str, dict[str, Any]] = {
     "fomaml_training": {"gives": "parameters", "outer_learning_rate": OUTER_RATE},
     "maml_model": {},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread: the models are small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def mlp() -> Any:

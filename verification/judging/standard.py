@@ -144,8 +144,7 @@ class Standard:
             if leaf is None or other is None or other.shape != leaf.shape:
                 return float("inf")
             bound = tolerances.bound(leaf, self.sensitivity.gradients[chain], "float64")
-            off = norm(other - leaf)
-            ratios.append(float("inf") if np.isnan(off) else over(off, bound))
+            ratios.append(over(norm(other - leaf), bound))
         return max(ratios)
 
     def separation(self, dtype: str) -> float:

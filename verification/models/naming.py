@@ -30,13 +30,14 @@ from verification.faults.model_catalogue import WITH_STATISTICS
 from verification.faults.order import first_for_second, right
 from verification.faults.question import after, together
 from verification.judging.conventions import Declared
-from verification.judging.tolerances import norm, unit_roundoff
+from verification.judging.tolerances import norm
 from verification.models.searches import decays, rarely_searched, searched
 from verification.naming.candidates import Candidate
 from verification.naming.combinations import combined
 from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.fits import clips_read_off
+from verification.naming.precisions import is_left_by
 from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under_a_scale
 from verification.naming.vectors import first_wrong, ratio, returned, vector, wrong_ones
 from verification.naming.wording import Diagnosis, several
@@ -96,17 +97,11 @@ def _decays(evidence: Evidence, _: Order) -> Iterator[Candidate]:
         yield from _outer_decay(evidence, first)
 
 
-#: The unit roundoffs of precisions.
-_ROUNDOFFS = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-
-
 def _lower(precision: str, evidence: Evidence, _: Order) -> Iterator[Candidate]:
     """Yield a lower precision where no error is larger than it can leave: operations in it may be beside a mistake."""
-    for one in evidence.deciding:
-        if evidence.mismatch(one, evidence.right(one)) > _ROUNDOFFS[precision] / unit_roundoff(one.dtype):
-            return
-    answer = models.under_autocast if precision == "bfloat16" else ENTRIES["G11"].variants[""]
-    yield Candidate(("G11",), precision, answer, by_size=True)
+    if all(is_left_by(precision, evidence, one) for one in evidence.deciding):
+        answer = models.under_autocast if precision == "bfloat16" else ENTRIES["G11"].variants[""]
+        yield Candidate(("G11",), precision, answer, by_size=True)
 
 
 def _always(count: int, _: int) -> int:

@@ -37,7 +37,6 @@ _STRIDE = 4  # between the factors that are compared first
 #: The ids of faults, words for their number, the answer with it, and where its search begins.
 Search = tuple[str, str, Callable[[float], AnswerFunction], tuple[float, ...]]
 
-
 #: Parameters that code gives a rate of their own, by the names of all that adapt and the axes of each.
 _PARTS: dict[str, Callable[[Sequence[tuple[str, int]], int], bool]] = {
     "parameters with less than two axes": lambda known, place: known[place][1] < 2,

@@ -25,7 +25,17 @@ def precision_of(evidence: Evidence) -> str:
         return ""
     if _is_single_precision(evidence):
         return SINGLE
-    return next((name for name, (short, roundoff) in _SHORT.items() if _is_in(evidence, short, roundoff)), "")
+    return next((name for name, (short, dtype) in _SHORT.items() if _is_in(evidence, short, dtype)), "")
+
+
+#: The unit roundoffs of precisions; NumPy has no bfloat16.
+_ROUNDOFFS = {**{dtype: unit_roundoff(dtype) for dtype in ("float32", "float16")}, "bfloat16": 2.0**-8}
+
+
+def is_left_by(precision: str, evidence: Evidence, observation: Observation) -> bool:
+    """Return whether an answer is off by no more than what a lower precision can leave."""
+    off = evidence.mismatch(observation, evidence.right(observation))
+    return off <= _ROUNDOFFS[precision] / unit_roundoff(observation.dtype)
 
 
 def _is_single_precision(evidence: Evidence) -> bool:
@@ -56,15 +66,15 @@ def _in_bfloat16(numbers: NDArray[Any]) -> NDArray[Any]:
     return np.where(single == numbers, cut, np.nan)
 
 
-#: Precisions that leave their mark, every number being one of few, with the unit roundoff of each; the coarsest first,
-#: since most of its numbers are numbers of the finer one as well.
-_SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], float]] = {
-    "bfloat16": (_in_bfloat16, 2.0**-8),
-    "half precision": (_in_half, 2.0**-11),
+#: Precisions that leave their mark, every number being one of few, with the dtype of each; the coarsest first, since
+#: most of its numbers are numbers of the finer one as well.
+_SHORT: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], str]] = {
+    "bfloat16": (_in_bfloat16, "bfloat16"),
+    "half precision": (_in_half, "float16"),
 }
 
 
-def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], roundoff: float) -> bool:
+def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], dtype: str) -> bool:
     """Tell answers to float64 problems whose numbers are all of a short precision, and off by no more than that."""
     for observation in evidence.deciding:
         got = returned(observation)
@@ -72,7 +82,7 @@ def _is_in(evidence: Evidence, short: Callable[[NDArray[Any]], NDArray[Any]], ro
             return False
         if not np.any(got) and np.any(vector(evidence.right(observation))):
             return False  # zeros are numbers of every precision
-        if evidence.mismatch(observation, evidence.right(observation)) > roundoff / unit_roundoff("float64"):
+        if not is_left_by(dtype, evidence, observation):
             return False
     return True
 

@@ -12,19 +12,10 @@ from verification.subjects import SubjectError
 
 torch = pytest.importorskip("torch", reason="the models are PyTorch code")
 
-pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 nn = torch.nn
 
 STEPS, RATE = 2, 0.3
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread: the models are small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batches(seed: int, rows: int):

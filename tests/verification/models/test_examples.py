@@ -14,7 +14,7 @@ import verification
 
 torch = pytest.importorskip("torch", reason="the examples are PyTorch code")
 
-pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
 
 FOLDER = Path(__file__).parents[3] / "examples" / "own_model"
 sys.path.insert(0, str(FOLDER))
@@ -23,15 +23,6 @@ import network  # noqa: E402  # they lie in a folder of their own, which running
 from idioms import RIGHT_IDIOMS, WRONG_IDIOMS  # noqa: E402
 from steps import RIGHT  # noqa: E402
 from wrong_steps import OUTER_RATE, WRONG  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread: the networks are small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def state_of(model, optimizer) -> str:
