@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.by_hand import by_hand
 from benchmarks.contestants import CONTESTANTS, contestants
 from benchmarks.measure import batch_size, disagreement, first_calls, held_core, interleaved, peak_memory
-from benchmarks.workloads import CURVES, EVERY, WORKLOADS, Workload
+from benchmarks.workloads import CURVES, EVERY, GROWTH, WORKLOADS, Workload
 
 #: Two correct implementations add in different orders; a wrong one is off by far more.
 _UNITS = 1000.0
@@ -80,21 +80,21 @@ def main() -> None:
 
 def measure(part: str, workload: Workload, names: list[str], seconds: float, results: dict[str, Any]) -> None:
     """Measure one part of one workload, where it has this part."""
-    is_row = workload in WORKLOADS
+    is_row, grows = workload in WORKLOADS, workload in GROWTH
     if part == "ratios" and is_row:
         results["rows"][workload.name] = row(workload, names, seconds)
         print(line(workload.name, results["rows"][workload.name]), flush=True)
     if part == "conditions" and is_row:
         results["conditions"][workload.name] = conditions(workload, names, min(seconds, 3.0))
-    if part == "curves" and not is_row:
+    if part == "curves" and not is_row and not grows:
         results["curves"][workload.name] = row(workload, names, min(seconds, 3.0))
         print(line(workload.name, results["curves"][workload.name]), flush=True)
-    if part == "first-calls" and (is_row or workload in CURVES["depth"]):
+    if part == "first-calls" and (is_row or grows or workload in CURVES["depth"]):
         found = {name: first_calls(name, workload) for name in names if available(name)}
         results["first calls"][workload.name] = found
         texts = [f"{name} {wait['cold']:.2f} s cold, {wait['warm']:.2f} s warm" for name, wait in found.items()]
         print(f"{workload.name:<32} first call: {'; '.join(texts)}", flush=True)
-    if part == "memory" and workload.name in _WEIGHED and os.path.exists("/proc/self/clear_refs"):
+    if part == "memory" and (workload.name in _WEIGHED or not is_row) and os.path.exists("/proc/self/clear_refs"):
         weights = {name: peak_memory(name, workload) for name in names if available(name)}
         results["memory"][workload.name] = {**weights, "batch": batch_size(workload)}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from benchmarks.contestants import refmaml_compiled
-from benchmarks.measure import Call, interleaved
+from benchmarks.measure import Call, held_core, interleaved
 from benchmarks.workloads import WORKLOADS
 from refmaml.compiled.code import source as emission
 from refmaml.compiled.code.places import Header
@@ -33,7 +33,7 @@ def by_hand(seconds: float) -> dict[str, dict[str, list[float]]]:
     """Return the microseconds of a call for each part, by hand and by each library: 10th, 50th and 90th percentile."""
     found = {}
     for name, calls, gap in _parts():
-        times = interleaved(calls, seconds / 4, gap, pair=tuple(calls))
+        times = interleaved(calls, seconds / 4, gap, pair=() if "threads" in name else tuple(calls))
         found[name] = {way: (1e6 * np.quantile(sample, [0.1, 0.5, 0.9])).tolist() for way, sample in times.items()}
         hand = found[name]["by hand"]
         texts = [
@@ -55,8 +55,12 @@ def _parts() -> Iterator[tuple[str, dict[str, Call], float]]:
     yield "transpositions of sinusoid-5", _steps("sinusoid-5-float32", vars(schedule), "_WIDE", _NEVER), 0.0
     yield "several tasks at once of many-small", _steps("many-small", vars(emission), "_SMALL", 0), 0.0
     yield "a helper woken for nothing", _helpers(), 0.0
-    for gap in (0.0, 3e-3):
-        yield f"threads of many-tasks-1024, gap {1e3 * gap:g} ms", _threads(), gap
+    for name in ("sinusoid-5-float32", "many-small", "many-tasks-1024"):
+        for is_held in (False, True):
+            for gap in (0.0, 3e-3):
+                held = ", a core held" if is_held else ""
+                with held_core(60.0) if is_held else nullcontext():
+                    yield f"threads of {name}, gap {1e3 * gap:g} ms{held}", _threads(name), gap
 
 
 def _once(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,8 +156,8 @@ class _Executor:
         return True
 
 
-def _threads() -> dict[str, Call]:
-    workload = next(workload for workload in WORKLOADS if workload.name == "many-tasks-1024")
+def _threads(name: str) -> dict[str, Call]:
+    workload = next(workload for workload in WORKLOADS if workload.name == name)
     call, one, pool = refmaml_compiled(workload), refmaml_compiled(workload, 1), _Executor()
 
     def by_pool() -> Any:

@@ -99,16 +99,18 @@ def disagreement(answers: dict[str, Any], dtype: str) -> float:
 _START = """
 import json, re, sys, time
 from pathlib import Path
+began = time.perf_counter()
+{imports}
+imported = time.perf_counter() - began
 from benchmarks.workloads import EVERY
 from benchmarks.contestants import CONTESTANTS
 workload = next(workload for workload in EVERY if workload.name == sys.argv[2])
-{imports}
 call = CONTESTANTS[sys.argv[1]](workload)
 """
 _TIMED = """
 began = time.perf_counter()
 call()
-print(json.dumps(time.perf_counter() - began))
+print(json.dumps(imported + time.perf_counter() - began))
 """
 _WEIGHED = """
 def kibibytes(name):
@@ -134,7 +136,7 @@ def _in_a_process(script: str, contestant: str, workload: Workload, folder: str)
 
 
 def first_calls(contestant: str, workload: Workload) -> dict[str, float]:
-    """Return the seconds of a first call with an empty disk cache, and with the disk cache of that one."""
+    """Return the seconds of an import and a first call, with an empty disk cache, and with what that has left."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (_in_a_process(_TIMED, contestant, workload, folder) for _ in range(2))
     return {"cold": cold, "warm": warm}

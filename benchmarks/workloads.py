@@ -87,6 +87,76 @@ class Workload:
         return lambda batch, v: cost({"x": batch["x"][0], "y": batch["y"][0]}, v)
 
 
+@dataclass(frozen=True)
+class Recurrent(Workload):
+    """A gated recurrent unit over sequences of 12; `layers` are the sizes of input, state and output."""
+
+    def data(self) -> tuple[Arrays, Arrays]:
+        """Return (batch, variables)."""
+        inputs, state, outputs = self.layers
+        shapes = {"w": (inputs, 3 * state), "u": (state, 3 * state), "b": (3 * state,), "o": (state, outputs)}
+        return _drawn(self, {"x": (self.shots, 12, inputs), "y": (self.shots, outputs)}, shapes)
+
+    def _cost(self, xp: Any, by_shot: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:  # noqa: ARG002 - loop mode
+        n = self.layers[1]
+
+        def cost(batch: Any, v: Any) -> Any:
+            h = 0.0
+            for k in range(12):
+                a, b = xp.matmul(batch["x"][:, k], v["w"]) + v["b"], 0.0 if k == 0 else xp.matmul(h, v["u"])
+                both = a + b
+                r, z = (0.5 + 0.5 * xp.tanh(0.5 * both[:, n * i : n * i + n]) for i in range(2))
+                new = xp.tanh(a[:, 2 * n :] + (0.0 if k == 0 else r * b[:, 2 * n :]))
+                h = (1.0 - z) * new + z * h
+            return self._loss(xp, xp.matmul(h, v["o"]), batch["y"])
+
+        return cost
+
+
+@dataclass(frozen=True)
+class Transformer(Workload):
+    """Blocks of attention and a hidden layer, each after a normalisation; `layers` are width, blocks and output."""
+
+    def data(self) -> tuple[Arrays, Arrays]:
+        """Return (batch, variables)."""
+        width, blocks, outputs = self.layers
+        shapes: dict[str, tuple[int, ...]] = {"last": (width, outputs)}
+        for block in range(blocks):
+            shapes |= {f"{name}{block}": (width, width) for name in "qkvo"}
+            shapes |= {f"up{block}": (width, 4 * width), f"down{block}": (4 * width, width)}
+        return _drawn(self, {"x": (self.shots, width), "y": (self.shots, outputs)}, shapes)
+
+    def _cost(self, xp: Any, by_shot: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:  # noqa: ARG002 - loop mode
+        width, blocks, _ = self.layers
+
+        def normalised(x: Any) -> Any:
+            apart = x - xp.mean(x, -1, keepdims=True)
+            return apart / xp.sqrt(xp.mean(apart * apart, -1, keepdims=True) + 1e-5)
+
+        def cost(batch: Any, v: Any) -> Any:
+            x = batch["x"]
+            for block in range(blocks):
+                h = normalised(x)
+                q, k, value = (xp.matmul(h, v[f"{name}{block}"]) for name in "qkv")
+                scores = xp.exp(xp.matmul(q, k.T) / width**0.5)
+                mixed = xp.matmul(scores / xp.sum(scores, -1, keepdims=True), value)
+                x = x + xp.matmul(mixed, v[f"o{block}"])
+                hidden = xp.tanh(xp.matmul(normalised(x), v[f"up{block}"]))
+                x = x + xp.matmul(hidden, v[f"down{block}"])
+            return self._loss(xp, xp.matmul(x, v["last"]), batch["y"])
+
+        return cost
+
+
+def _drawn(
+    workload: Workload, batch: dict[str, tuple[int, ...]], variables: dict[str, tuple[int, ...]]
+) -> tuple[Arrays, Arrays]:
+    """Return normal numbers of these shapes: a task axis in front of the batch, variables divided by √rows."""
+    rng, dtype = np.random.default_rng(0), np.dtype(workload.dtype)
+    data = {name: rng.normal(size=(workload.tasks, *shape)).astype(dtype) for name, shape in batch.items()}
+    return data, {name: (rng.normal(size=shape) / np.sqrt(shape[0])).astype(dtype) for name, shape in variables.items()}
+
+
 def _logsumexp(xp: Any, h: Any) -> Any:
     if xp is anp:
         from autograd.scipy.special import logsumexp
@@ -131,4 +201,11 @@ CURVES = {
         for depth in (1, 2, 4, 8, 16)
     ),
 }
-EVERY = (*WORKLOADS, *(point for curve in CURVES.values() for point in curve))
+
+#: Large programs, whose first calls are measured: what compilers do with a cost of many operations.
+GROWTH = (
+    Recurrent("growth-gru", (4, 16, 1), "tanh", "squares", 8, 5, 2, "float32", order=2),
+    Transformer("growth-transformer", (16, 4, 4), "tanh", "squares", 8, 10, 1, "float32"),
+    Workload("growth-mlp-30", (1, *[40] * 30, 1), "relu", "squares", 25, 10, 1, "float32"),
+)
+EVERY = (*WORKLOADS, *(point for curve in CURVES.values() for point in curve), *GROWTH)

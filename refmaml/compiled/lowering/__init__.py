@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
-from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping, special
+from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping
 from refmaml.compiled.lowering.rules import RULES, Call
 from refmaml.compiled.program.program import Builder, FloatsOnlyError, Value
 from refmaml.compiled.recording.boxes import held
@@ -21,14 +21,7 @@ __all__ = [
     "lower",
     "reductions",
     "shaping",
-    "special",
-    "supported",
 ]
-
-
-def supported() -> list[str]:
-    """Return the names of the primitives that have a rule."""
-    return sorted({name_of(fun) for fun in RULES})
 
 
 def lower(builder: Builder, tape: Tape, starting: dict[int, Value], wanted: Iterable[int]) -> dict[int, Any]:

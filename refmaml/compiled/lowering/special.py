@@ -1,4 +1,8 @@
-"""The special functions that autograd wraps, and logsumexp."""
+"""The special functions that autograd wraps, and logsumexp.
+
+This module, and what autograd has of SciPy, take longer to import than all the rest: `traced.py` does so where a cost
+needs them.
+"""
 
 # ruff: noqa: ARG001 - a rule has the parameters of the primitive that it is for, needed or not
 from __future__ import annotations
@@ -11,7 +15,10 @@ import numpy as np
 from refmaml.compiled.lowering.reductions import axes_of
 from refmaml.compiled.lowering.rules import Call, rule
 from refmaml.compiled.program.program import BOOL, Value
+from refmaml.compiled.recording import scipy_functions
 from refmaml.compiled.recording.densities import log_ndtr, ndtr, stdtr
+
+__all__ = ["scipy_functions"]  # its definitions are for the same costs
 
 _UNARY = (
     "psi", "digamma", "gamma", "gammaln", "gammasgn", "rgamma", "j0", "j1", "y0", "y1", "i0", "i1", "erf", "erfc",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -33,13 +35,35 @@ class Traced:
 
 def trace(function: Program, arrays: Arrays) -> Traced:
     """Record `function` and return the program."""
-    return _lowered(*recorded(function, arrays))
+    return _lowered(*_recorded(function, arrays))
 
 
 def traced_again(function: Program, arrays: Arrays) -> str | None:
     """Record `function` once more, without lowering it, and return the recording's fingerprint."""
     tape, _, results = recorded(function, arrays)
     return fingerprint(tape, results)
+
+
+def _recorded(function: Program, arrays: Arrays) -> tuple[Tape, Arrays, Arrays]:
+    """Record `function`, once more where it has imported what autograd has of SciPy."""
+    known = _know_scipy()
+    try:
+        found = recorded(function, arrays)
+    except Exception:
+        if known or not _know_scipy():
+            raise
+    else:
+        if known or not _know_scipy():
+            return found
+    return recorded(function, arrays)
+
+
+def _know_scipy() -> bool:
+    """Import the rules of SciPy's functions where autograd's are imported, and tell so: few costs have them."""
+    if "autograd.scipy" not in sys.modules:
+        return False
+    import_module("refmaml.compiled.lowering.special")
+    return True
 
 
 def _lowered(tape: Tape, boxes: Arrays, results: Arrays) -> Traced:

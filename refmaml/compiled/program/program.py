@@ -253,9 +253,9 @@ class Builder:
     def scatter(self, value: Value, table: NDArray[Any], shape: Shape) -> Value:
         """Return zeros of `shape` to whose elements `table` the elements of `value` are added."""
         flat = table.reshape(-1)
-        if len(np.unique(flat)) == flat.size:
-            back = np.full(prod(shape), -1)
-            back[flat] = np.arange(flat.size)
+        back, order = np.full(prod(shape), -1), np.arange(flat.size)
+        back[flat] = order
+        if np.array_equal(back[flat], order):  # no element is written twice
             return self.gather(value, back.reshape(shape))
         indices = self.make("const", (), (table.astype(np.int64).tobytes(),), table.shape, INT64)
         return self.make("scatter", (self.copy(value), indices), (), shape, value.dtype)

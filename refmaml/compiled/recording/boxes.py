@@ -77,7 +77,7 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
             raise writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
         if type(value) is Selection:
             raise shape_of_data(f"{name_of(fun)} of another array and x[mask]", line)
-        recorded = [_constant(arg, fun, line) for arg in args]
+        recorded = [arg if place in argnums else _constant(arg, fun, line) for place, arg in enumerate(args)]
         refuse_options(name_of(fun), kwargs, line)
         fixed = {name: _constant(arg, fun, line) for name, arg in kwargs.items()}
         definition = definition_of(fun)
