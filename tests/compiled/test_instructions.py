@@ -6,6 +6,7 @@ import pytest
 from refmaml.compiled.code.places import Header
 from refmaml.compiled.code.source import Emitted
 from refmaml.compiled.machine import runtime
+from refmaml.compiled.machine.instructions import instructions
 from refmaml.compiled.program.kernels import MatMul, RowSum
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
@@ -31,6 +32,31 @@ SOURCES = {
     "kernels": "add_product(w8, 24, 0, 8, 0.5)\nw4[0] = total(w4, 3)",
     "functions": "w8[0] = other(memory, 3, 2 < 1)\nw8[1] = other(memory, -1, True)",
     "claims": "k = next_below(counter, 1)\nw8[0] = k\nw8[1] = next_below(counter, 1)\nfinished(counter, 1)",
+    "loops again": "c = w8[31] + 2.0\n" + "\n".join(
+        f"for i in range(2):\n    for j in range(2):\n        x = w8[{k} + 2 * i + j] * c\n"
+        f"        w8[{k + 16} + 2 * i + j] = x + w4[j]"
+        for k in (0, 4, 8, 12)
+    ),
+    "loops again add up": "\n".join(
+        f"for i in range(3):\n    w8[{k} + i] = 0.0\nfor i in range(2):\n    for j in range(3):\n        "
+        f"w8[{k} + j] = w8[{k} + j] + w8[16 + 3 * i + j]" for k in (0, 3, 6, 9)
+    ),
+    "loops again share a sum": "s = 0.0\n" + "\n".join(
+        f"for i in range(3):\n    s = s + w8[{k} + i]\nw8[{k}] = s" for k in (0, 5, 10, 15)
+    ),
+    "loops again leave a number": "\n".join(
+        f"for i in range(3):\n    x = w8[{k} + i]\n    w8[{k + 4} + i] = x * x\nw8[{k}] = x" for k in (0, 8, 16, 24)
+    ),
+    "loops again meet their own results": "\n".join(
+        f"for i in range(6):\n    w8[{k + 1} + i] = w8[{k} + i] * 2.0" for k in (0, 8, 16, 24)
+    ),
+    "loops again read one place": "\n".join(
+        f"for i in range(4):\n    w8[{k} + i] = w8[28] * infinity - w8[28 + i]" for k in (0, 4, 8, 12, 28)
+    ),
+    "loops again of another type": "".join(
+        f"x = {value}\n" + "".join(f"for i in range(3):\n    w8[{k} + i] = x * w8[{k + 4} + i]\n" for k in places)
+        for value, places in (("w4[0]", (0, 3)), ("w8[31]", (12, 15)), ("wi[1]", (22, 25)))
+    ).rstrip(),
 }  # fmt: skip
 
 
@@ -49,7 +75,8 @@ def driver(body):
 
 def step_of(lines):
     arrays = [f"{name} = memory.{name}" for name in PARAMETERS]
-    body = "\n    ".join([*arrays, *lines.splitlines()])
+    padding = ["wi[0] = wi[0]"] * (500 if lines.count("for i") > 3 else 0)  # loops come again in long sources alone
+    body = "\n    ".join([*arrays, *lines.splitlines(), *padding])
     other = "def other(memory, x, y):\n    wi = memory.wi\n    return wi[0] + x * wi[1] + y"
     return Emitted(f"{other}\n\ndef body(memory):\n    {body}\n", HEADER, PARAMETERS, driver)
 
@@ -76,6 +103,27 @@ def test_the_three_ways_agree(body, monkeypatch):
             np.testing.assert_allclose(
                 other, expected, rtol=4 * np.finfo(other.dtype).eps if other.dtype.kind == "f" else 0
             )
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "calls"),
+    [
+        ("loops again", 1, 4),
+        ("loops again add up", 2, 8),
+        ("loops again share a sum", 0, 0),
+        ("loops again leave a number", 0, 0),
+        ("loops again meet their own results", 0, 0),
+        ("loops again read one place", 1, 4),
+        ("loops again of another type", 3, 6),
+        ("loops", 0, 0),
+    ],
+)
+def test_loops_that_come_again_are_written_once(name, functions, calls):
+    """Loops of one form are calls, where they share no variable with others and write over nothing that they read."""
+    step = step_of(SOURCES[name])
+    written, _ = instructions(step.source, step.header.kernels, PARAMETERS, contract=True, checked=False)
+    assert written.count('define internal i64 @"loop') == functions
+    assert written.count('call i64 @"loop') == calls
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,16 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 
 from refmaml.compiled.machine.casts import INTEGER
+from refmaml.compiled.machine.repeats import Repeat, repeats
 from refmaml.compiled.machine.walk import KINDS, Walk
-from refmaml.compiled.program.kernels import Kernel, MatMul
+from refmaml.compiled.program.kernels import Kernel, MatMul, Turn
 from refmaml.compiled.program.program import DType
 
-#: Multiplications, and calls, from which a kernel becomes a function of its own: a second-order step calls the same one
-#: for the inner, the outer and the adjoint program, and LLVM's passes take longer than in proportion to a function.
+#: Multiplications or elements, and calls, from which a kernel becomes a function of its own: a second-order step calls
+#: the same one for the inner, the outer and the adjoint program, and LLVM's passes take the more the longer a function.
 _LARGE, _OFTEN = 300, 2
+#: Lines of source from which transpositions and loops become functions too. In shorter sources they would save little.
+_LONG = 500
 _WORKSPACES = ("w4", "w8", "wb")
 
 
@@ -43,15 +46,22 @@ def instructions(
     """
     tree = ast.parse(source)
     calls = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    apart = {name for name, kernel in kernels.items() if _is_large(kernel) and calls[name] >= _OFTEN}
+    is_long = source.count("\n") >= _LONG
+    apart = {
+        name
+        for name, kernel in kernels.items()
+        if (is_long or isinstance(kernel, MatMul)) and _work(kernel) >= _LARGE and calls[name] >= _OFTEN
+    }
     module = ir.Module("bodies")
     numbers = {}
-    for definition in tree.body:
-        if not isinstance(definition, ast.FunctionDef):
-            raise TypeError("expected the source of functions alone.")
+    definitions = [definition for definition in tree.body if isinstance(definition, ast.FunctionDef)]
+    if len(definitions) < len(tree.body):
+        raise TypeError("expected the source of functions alone.")
+    repeated = repeats(source, definitions) if is_long and not checked else {}
+    for definition in definitions:
         _memory, *given = [arg.arg for arg in definition.args.args]
         numbers[definition.name] = len(given)
-        _write(module, definition, given, kernels, parameters, apart, lanes, checked)
+        _write(module, definition, given, kernels, parameters, apart, repeated, lanes, checked)
     for written in module.functions if contract else []:
         _contract(written)
     return str(module), numbers
@@ -59,7 +69,7 @@ def instructions(
 
 def _write(
     module: Any, definition: ast.FunctionDef, numbers: Sequence[str], kernels: Mapping[str, Kernel],
-    parameters: Mapping[str, DType], apart: set[str], lanes: int, checked: bool,
+    parameters: Mapping[str, DType], apart: set[str], repeated: Mapping[ast.stmt, Repeat], lanes: int, checked: bool,
 ) -> None:  # fmt: skip
     """Write a function that takes the addresses of its arrays out of memory, and calls what works on these arrays."""
     arrays = [node.value.attr for node in definition.body if isinstance(node, ast.Assign)
@@ -83,15 +93,17 @@ def _write(
     for name, argument in memory.items():
         if name != "counter":  # which other threads change; no two of the others overlap where one is written
             argument.add_attribute("noalias")
-    walk = Walk(work, memory, dict(zip(numbers, rest, strict=False)), kernels, apart)
+    walk = Walk(work, memory, dict(zip(numbers, rest, strict=False)), kernels, apart, repeated)
     if checked:
         sizes = {array: len(parameters) + places[array] for array in arrays}
         walk.check(sizes, 2 * len(parameters))
     walk.whole(definition.body[len(arrays) :])
 
 
-def _is_large(kernel: Kernel) -> bool:
-    return isinstance(kernel, MatMul) and kernel.rows * kernel.columns * kernel.summed >= _LARGE
+def _work(kernel: Kernel) -> int:
+    if isinstance(kernel, MatMul):
+        return kernel.rows * kernel.columns * kernel.summed
+    return kernel.rows * kernel.columns if isinstance(kernel, Turn) else 0
 
 
 def _contract(function: Any) -> None:

@@ -14,6 +14,7 @@ from llvmlite import ir  # type: ignore[import-untyped]  # it has no types
 from refmaml.compiled.machine import microkernels, several, vectormath
 from refmaml.compiled.machine.casts import BYTE, DOUBLE, INTEGER, SINGLE, TRUTH, cast, common, in_lanes, of_one_length
 from refmaml.compiled.machine.real import element_of
+from refmaml.compiled.machine.repeats import Repeat
 from refmaml.compiled.program.kernels import Kernel
 from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64
 
@@ -36,9 +37,9 @@ class Walk:
 
     def __init__(
         self, function: Any, memory: Mapping[str, Any], numbers: Mapping[str, Any], kernels: Mapping[str, Kernel],
-        apart: set[str],
+        apart: set[str], repeated: Mapping[ast.stmt, Repeat],
     ) -> None:  # fmt: skip
-        self.function, self.memory, self.kernels, self.apart = function, memory, kernels, apart
+        self.function, self.memory, self.kernels, self.apart, self.repeated = function, memory, kernels, apart, repeated
         self._entry = ir.IRBuilder(function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(function.append_basic_block("begin"))
         self._slots: dict[str, Any] = {}  # where each variable is kept; LLVM turns these into registers
@@ -100,6 +101,9 @@ class Walk:
         return slot if slot is not None and slot.type.pointee == kind else self._entry.alloca(kind)
 
     def _for(self, node: ast.For) -> None:
+        if node in self.repeated:
+            self._call_loop(self.repeated[node])
+            return
         match node:
             case ast.For(ast.Name(name), ast.Call(ast.Name("range"), [ast.Constant(int(count))])):
                 if count:
@@ -122,6 +126,25 @@ class Walk:
         self.builder.cbranch(self.builder.icmp_signed("<", following, INTEGER(count)), inside, after)
         self.builder.position_at_end(after)
         self._counters[name] = hidden
+
+    def _call_loop(self, repeat: Repeat) -> None:
+        """Call a loop that comes again elsewhere, and write it at its first call."""
+        form = repeat.form
+        places = [self.builder.gep(self.memory[array], [INTEGER(start)], inbounds=True)
+                  for array, start in zip(form.arrays, repeat.starts, strict=True)]  # fmt: skip
+        scalars = [self._name(ast.Name(name)) for name in form.scalars]
+        name = "_".join([form.name, *(str(value.type) for value in scalars)])
+        function = self.function.module.globals.get(name)
+        if function is None:
+            function = self._internal(name, INTEGER, [value.type for value in (*places, *scalars)])
+            parts = dict(zip((f"part{number}" for number in range(len(places))), function.args, strict=False))
+            for part in parts.values():
+                part.add_attribute("noalias")
+            walk = Walk(
+                function, parts, dict(zip(form.scalars, function.args[len(places) :], strict=True)), {}, set(), {}
+            )
+            walk.whole([form.loop])
+        self.builder.call(function, [*places, *scalars])
 
     def _new_blocks(self, count: int) -> list[Any]:
         return [self.function.append_basic_block() for _ in range(count)]
@@ -249,14 +272,18 @@ class Walk:
         return self.builder.call(known if known is not None else self._written_apart(name, kernel, args), args)
 
     def _written_apart(self, name: str, kernel: Kernel, args: Sequence[Any]) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
-        function = ir.Function(self.function.module, kind, name)
-        function.linkage = "internal"
-        for attribute in ("nounwind", "noinline"):
-            function.attributes.add(attribute)
+        function = self._internal(name, ir.VoidType(), [arg.type for arg in args])
         builder = ir.IRBuilder(function.append_basic_block())
         microkernels.write(kernel, builder, function.args[0], function.args[1:])
         builder.ret_void()
+        return function
+
+    def _internal(self, name: str, returned: Any, kinds: Sequence[Any]) -> Any:
+        """Return a function that the others call, and that stays one."""
+        function = ir.Function(self.function.module, ir.FunctionType(returned, kinds), name)
+        function.linkage = "internal"
+        for attribute in ("nounwind", "noinline"):
+            function.attributes.add(attribute)
         return function
 
 
