@@ -30,6 +30,29 @@ def test_products_of_second_order_that_are_read_transposed_or_added():
     assert_same_answer(engine.maml_step, refmaml.maml_step, *args, batched=False)
 
 
+@pytest.mark.parametrize(("order", "dtype", "depth"), [(1, np.float64, 14), (2, np.float32, 6)])
+def test_a_deep_network_whose_layers_come_again(order, dtype, depth):
+    """A long program, whose equal loops are written once and called, gives the reference's answer."""
+    rng = np.random.default_rng(order)
+    width = 7
+
+    def deep(data, v):
+        h = data["x"][0]
+        for layer in range(depth):
+            z = anp.matmul(h, v["w"][layer]) + v["b"][layer]
+            h = (anp.tanh(z) if layer % 2 else anp.maximum(z, 0.1 * z)) - 0.1 * anp.mean(h, axis=0)
+        return anp.mean((h - data["y"][0]) ** 2)
+
+    data = {name: rng.normal(size=(2, 5, width)).astype(dtype) for name in "xy"}
+    theta = {
+        "w": [(rng.normal(size=(width, width)) / 2).astype(dtype) for _ in range(depth)],
+        "b": [rng.normal(size=width).astype(dtype) for _ in range(depth)],
+    }
+    steps = {1: (engine.fomaml_step, refmaml.fomaml_step), 2: (engine.maml_step, refmaml.maml_step)}[order]
+    assert_same_answer(*steps, data, deep, None, theta, 1, 0.01, batched=False)
+    assert engine.emitted_sources()[-1].count("\n") > 500
+
+
 def problem(dtype, shots, features, units):
     rng = np.random.default_rng(features)
     data = {"x": rng.normal(size=(3, shots, features)).astype(dtype)}
