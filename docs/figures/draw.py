@@ -159,7 +159,7 @@ def _draw_speeds() -> Figure:
     axes.axvline(1, color=_GREEN, linewidth=2, label="refmaml.compiled")
     axes.set_yticks(rows + 0.19, list(found), fontsize=9)
     axes.invert_yaxis()
-    axes.set(xlabel="time divided by that of refmaml.compiled", xlim=(0, 17))
+    axes.set(xlabel="time divided by that of refmaml.compiled", xlim=(0, 22))
     axes.legend(frameon=False, loc="upper right")
     return figure
 

@@ -215,6 +215,7 @@ INTEGERS = {
     "smallest by -1": lambda n, p: (n * 0 + LEAST) // -p.astype(int) / 2**40 + (n * 0 + LEAST) % -p.astype(int),
     "sign": lambda n, p: anp.sign(n), "floor_divide as a function": lambda n, p: anp.floor_divide(n, 3),
     "select": lambda n, p: anp.select([p, n > 3], [n / 2.0, -n / 3.0], 0.5),
+    "select with another default": lambda n, p: anp.select([p, n > 3], [n / 2.0, -n / 3.0], n / 5.0),
     "concatenate of NumPy": lambda n, p: np.concatenate([n, 2 * n], axis=1),
     "stack of NumPy": lambda n, p: np.stack([n, p]),
     "count": lambda n, p: anp.count_nonzero(n, axis=1), "argmax": lambda n, p: anp.argmax(n, axis=2) + anp.argmin(n),

@@ -320,7 +320,8 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
-        refuse_options(name_of(func), kwargs)
+        if func is not np.select:  # to which autograd's own form gives `default` as an option
+            refuse_options(name_of(func), kwargs)
         own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
         data = not is_variable(args)
         # NumPy chooses among boxes as among other objects, and that is how autograd's own form of `select` works.
