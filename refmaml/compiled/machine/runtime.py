@@ -31,7 +31,7 @@ from refmaml.compiled.machine.registers import registers
 from refmaml.compiled.machine.vectormath import symbol_of
 from refmaml.compiled.program.kernels import Factors
 from refmaml.compiled.program.program import DType
-from refmaml.compiled.program.scalars import PLAIN, SPECIAL
+from refmaml.compiled.program.scalars import SPECIAL, plain
 
 _log = logging.getLogger("refmaml.compiled")
 Numbers = np.ndarray[Any, Any]
@@ -106,7 +106,7 @@ def _interpreted(step: Emitted) -> Run:
     names: dict[str, Any] = {"f4": np.float32, "f8": np.float64, "i8": np.int64}
     names |= {"infinity": np.inf, "not_a_number": np.nan, "next_below": _next_below, "finished": _finished}
     names |= {name: kernel.plain for name, kernel in step.header.kernels.items()}
-    names |= {name: PLAIN[name] for name in step.header.functions}
+    names |= {name: plain(name) for name in step.header.functions}
     exec(compile(step.source, "<refmaml.compiled>", "exec"), names)
     function = step.driver(**{name: names[name] for name in _bodies_of(step)})
     memory = namedtuple("memory", step.parameters)  # type: ignore[misc]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 #: Written as operators in emitted source.
 OPERATORS = {
@@ -78,12 +77,10 @@ def zeta(s: Any, q: Any) -> Any:
     return total
 
 
-#: Called by name; "where" chooses without a branch, and the casts are called f4, f8, i8 and b1.
-PLAIN: dict[str, Callable[..., Any]] = {
+_PLAIN: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in C_LIBRARY},
-    **{name: getattr(special, name) for name in SPECIAL},
     "exp": np.exp, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sech2": sech2, "sqrt": np.sqrt,
-    "expit": special.expit, "zeta": zeta, "mod": np.mod, "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2,
+    "zeta": zeta, "mod": np.mod, "logaddexp": np.logaddexp, "logaddexp2": np.logaddexp2,
     "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "fmin": np.fmin, "absolute": np.absolute,
     "fabs": np.fabs, "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc,
     "reciprocal": np.reciprocal, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "square": np.square,
@@ -92,4 +89,14 @@ PLAIN: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 #: What a loop can compute for a whole vector at a time.
-VECTORS = ({*OPERATORS, *PLAIN, "cast"} - {*C_LIBRARY, *SPECIAL}) - {"zeta", "mod", "floor_mod", "floor_divide"}
+VECTORS = {*OPERATORS, *_PLAIN, "cast", "expit"} - {*C_LIBRARY, "zeta", "mod", "floor_mod", "floor_divide"}
+
+
+def plain(name: str) -> Callable[..., Any]:
+    """Return a function by its name in emitted source; "where" chooses without a branch."""
+    if name in SPECIAL or name == "expit":
+        from scipy import special  # takes longer to import than NumPy
+
+        found: Callable[..., Any] = getattr(special, name)
+        return found
+    return _PLAIN[name]
