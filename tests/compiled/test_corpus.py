@@ -25,6 +25,17 @@ def test_the_corpus_is_large_and_nearly_all_of_it_compiles():
     assert refused <= 0.1 * (len(RUNS) + refused)
 
 
+@pytest.mark.once
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name not in REFUSED])
+def test_no_other_cost_is_refused(name, monkeypatch):
+    """Every cost that is not expected to be refused compiles, and has the value that it has in the reference."""
+    monkeypatch.setenv("REFMAML_CACHE_DIR", "")
+    order, batched = ENTRIES[name].runs[0]
+    got, expected = (step(*arguments(ENTRIES[name], batched), batched=batched)[0] for step in STEPS[order])
+    assert got == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
 @pytest.mark.sampled(12)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 @pytest.mark.parametrize(("name", "order", "batched"), RUNS)
