@@ -92,11 +92,18 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
     if part == "first-calls" and (is_row or grows or workload in CURVES["depth"]):
         found = {name: first_calls(name, workload) for name in names if available(name)}
         results["first calls"][workload.name] = found
-        texts = [f"{name} {wait['cold']:.2f} s cold, {wait['warm']:.2f} s warm" for name, wait in found.items()]
+        texts = [f"{name} {waits(own)}" for name, own in found.items()]
         print(f"{workload.name:<32} first call: {'; '.join(texts)}", flush=True)
     if part == "memory" and (workload.name in _WEIGHED or not is_row) and os.path.exists("/proc/self/clear_refs"):
         weights = {name: peak_memory(name, workload) for name in names if available(name)}
         results["memory"][workload.name] = {**weights, "batch": batch_size(workload)}
+
+
+def waits(found: dict[str, tuple[float, float]]) -> str:
+    """Return what is said of first calls."""
+    return ", ".join(
+        f"{seconds:.2f} s {kind} ({processor:.2f} of processor time)" for kind, (seconds, processor) in found.items()
+    )
 
 
 def available(name: str) -> bool:

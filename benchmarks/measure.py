@@ -99,18 +99,20 @@ def disagreement(answers: dict[str, Any], dtype: str) -> float:
 _START = """
 import json, re, sys, time
 from pathlib import Path
-began = time.perf_counter()
+def clocks():
+    return time.perf_counter(), time.process_time()
+began = clocks()
 {imports}
-imported = time.perf_counter() - began
+imported = [after - before for before, after in zip(began, clocks())]
 from benchmarks.workloads import EVERY
 from benchmarks.contestants import CONTESTANTS
 workload = next(workload for workload in EVERY if workload.name == sys.argv[2])
 call = CONTESTANTS[sys.argv[1]](workload)
 """
 _TIMED = """
-began = time.perf_counter()
+began = clocks()
 call()
-print(json.dumps(imported + time.perf_counter() - began))
+print(json.dumps([spent + after - before for spent, before, after in zip(imported, began, clocks())]))
 """
 _WEIGHED = """
 def kibibytes(name):
@@ -135,11 +137,14 @@ def _in_a_process(script: str, contestant: str, workload: Workload, folder: str)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def first_calls(contestant: str, workload: Workload) -> dict[str, float]:
-    """Return the seconds of an import and a first call, with an empty disk cache, and with what that has left."""
+def first_calls(contestant: str, workload: Workload) -> dict[str, tuple[float, float]]:
+    """Return the seconds, and those of processor time, that an import and a first call take.
+
+    "cold" is with an empty disk cache, "warm" with what that has left.
+    """
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (_in_a_process(_TIMED, contestant, workload, folder) for _ in range(2))
-    return {"cold": cold, "warm": warm}
+    return {"cold": tuple(cold), "warm": tuple(warm)}
 
 
 def peak_memory(contestant: str, workload: Workload) -> float:
