@@ -9,10 +9,11 @@ import pytest
 from shared import STANDARDS
 
 from verification.algorithms import algorithm
+from verification.faults import CATALOGUE
 from verification.judging import truth
 from verification.judging.standard import Standard, Standards
 from verification.problems import levels, suite
-from verification.problems.making import make_corner
+from verification.problems.making import make_corner, make_problem
 
 pytestmark = pytest.mark.once  # arithmetic
 
@@ -129,3 +130,12 @@ def test_differences_know_what_cancels_in_a_cost():
     for chain, exact in jacobians.answer.gradients.items():
         off = np.linalg.norm(differences.answer.gradients[chain] - exact)
         assert off <= differences.errors[chain] + jacobians.errors[chain]
+
+
+@pytest.mark.parametrize(("steps", "distance"), [(0, 0.0), (1, np.inf)])
+@pytest.mark.parametrize(("fault", "order"), [("E02", 1), ("A02", 2)])
+def test_variables_that_are_written_over_by_themselves_show_nothing(fault, order, steps, distance):
+    """Without an inner step the adapted variables are θ, so that writing them into the caller's changes nothing."""
+    problem = make_problem("quadratic", tasks=2, steps=steps, rate=0.25)
+    standard = Standards().of(problem, order)
+    assert standard.distance(CATALOGUE[fault].variants[""], "float32") == distance
