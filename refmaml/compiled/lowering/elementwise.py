@@ -243,9 +243,19 @@ def same(call: Call, *args: Any, **options: Any) -> Value:
     return call.b.reshape(call.value(values[0], call.dtype), call.shape)
 
 
-@rule(anp.zeros_like, anp.ones_like, anp.full_like)
-def filled(call: Call, x: Any, number: Any = None, *args: Any, **options: Any) -> Value:
-    """Return an array of one number."""
-    if isinstance(number, Value):
-        return call.b.broadcast(call.value(number, call.dtype), call.shape)
-    return call.value(np.asarray(call.known()))
+@rule(anp.zeros_like)
+def zeros(call: Call, *_: Any, **__: Any) -> Value:
+    """Return zeros."""
+    return call.b.broadcast(call.value(0, call.dtype), call.shape)
+
+
+@rule(anp.ones_like)
+def ones(call: Call, *_: Any, **__: Any) -> Value:
+    """Return ones."""
+    return call.b.broadcast(call.value(1, call.dtype), call.shape)
+
+
+@rule(anp.full_like)
+def filled(call: Call, _: Any, fill_value: Any, *__: Any, **___: Any) -> Value:
+    """Return an array of one number, or of what fits into its shape."""
+    return call.b.broadcast(call.value(fill_value, call.dtype), call.shape)

@@ -53,10 +53,6 @@ class Call:
         """The dtypes of a result that is a sequence of arrays."""
         return [shape_and_dtype(part)[1] for part in held(self._entry.value)]
 
-    def known(self) -> Any:
-        """Return the result itself, where it depends on shapes and constants only."""
-        return held(self._entry.value)
-
     def refuse(self, expected: str, advice: str = "Pass on_unsupported='reference'") -> None:
         """Raise `UnsupportedPrimitive`, saying what was expected and what to do."""
         raise UnsupportedPrimitive(f"{name_of(self._entry.fun)}: expected {expected}{at(self._entry.line)}. {advice}.")

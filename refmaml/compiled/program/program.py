@@ -98,6 +98,17 @@ class Value:
         return np.frombuffer(self.params[0], self.dtype).reshape(self.shape)
 
 
+def same_everywhere(array: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the number, as an array without axes, that an array has everywhere to the bit, or None."""
+    if not array.size or array.dtype.hasobject:
+        return None
+    if any(array.strides[axis] for axis, size in enumerate(array.shape) if size > 1):
+        bits = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
+        if not (bits == bits[0]).all():
+            return None
+    return np.array(array[(0,) * array.ndim])
+
+
 def contiguous(shape: Shape) -> Shape:
     """Return the strides, in elements, of an array in C order."""
     strides, step = [], 1
@@ -164,9 +175,9 @@ class Builder:
     def const(self, array: Any, dtype: DType | None = None) -> Value:
         """Return a constant; one that is the same number everywhere is a broadcast scalar."""
         array = np.asarray(array, dtype=dtype)
-        bits = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
-        if array.size and (bits == bits[0]).all():
-            scalar = self.make("const", (), (array.reshape(-1)[:1].tobytes(),), (), array.dtype)
+        number = same_everywhere(array)
+        if number is not None:
+            scalar = self.make("const", (), (number.tobytes(),), (), array.dtype)
             return self.broadcast(scalar, array.shape)
         return self.make("const", (), (array.tobytes(),), array.shape, array.dtype)
 

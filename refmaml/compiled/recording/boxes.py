@@ -39,6 +39,7 @@ from refmaml.compiled.errors import (
     user_line,
     without,
 )
+from refmaml.compiled.program.program import same_everywhere
 from refmaml.compiled.recording import indices
 from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
 from refmaml.compiled.recording.selections import Selection, selected
@@ -95,7 +96,7 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
                 self.ref = _defined(self.tape, fun, found, value, line)
                 return
         for argnum, parent in zip(argnums, parents, strict=True):
-            refuse_stale(self.tape.entries[parent.ref.index].value, line)
+            refuse_stale(held(args[argnum]), line)
             recorded[argnum] = parent.ref
         self.ref = self.tape.append(Entry(fun, tuple(recorded), fixed, value, self.tape.backward, line))
 
@@ -118,7 +119,10 @@ def _constant(arg: Any, fun: Any, line: str) -> Any:
             f"another one does (an index, a keyword){at(line)}. Use np.where, or compute it in a batch function."
         )
     refuse_stale(arg, line)
-    return np.array(arg) if isinstance(arg, np.ndarray) else arg
+    if not isinstance(arg, np.ndarray):
+        return arg
+    number = same_everywhere(np.asarray(arg))
+    return np.array(arg) if number is None else np.broadcast_to(number, arg.shape)
 
 
 def _defined(tape: Tape, fun: Any, found: Any, value: Any, line: str) -> Ref:

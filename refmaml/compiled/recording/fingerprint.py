@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from autograd.extend import VSpace
 
+from refmaml.compiled.program.program import same_everywhere
 from refmaml.compiled.recording.boxes import is_recorded
 from refmaml.compiled.recording.indices import Part, Space
 from refmaml.compiled.recording.tape import Ref, Tape
@@ -25,26 +26,32 @@ def fingerprint(tape: Tape, results: Mapping[str, Any]) -> str | None:
     digest = hashlib.sha256()
     try:
         for entry in tape.entries:
-            digest.update(_text((id(entry.fun), entry.args, entry.kwargs, entry.backward)))
-        digest.update(_text({name: box._node.ref if is_recorded(box) else box for name, box in results.items()}))
+            _tell(digest.update, (id(entry.fun), entry.args, entry.kwargs, entry.backward))
+        _tell(digest.update, {name: box._node.ref if is_recorded(box) else box for name, box in results.items()})
     except TypeError:
         return None
     return digest.hexdigest()
 
 
-def _text(thing: Any) -> bytes:
+def _tell(told: Callable[[Any], Any], thing: Any) -> None:
+    """Tell what a thing is; the lengths are told first, so that no two things are told alike."""
     if isinstance(thing, Ref):
-        return b"@%d" % thing.index
-    if isinstance(thing, np.ndarray | np.generic):
+        told(b"@%d," % thing.index)
+    elif isinstance(thing, np.ndarray | np.generic):
         if thing.dtype == object:
             raise TypeError("an array of objects")
-        return repr((type(thing), thing.dtype.str, thing.shape)).encode() + thing.tobytes()
-    if isinstance(thing, list | tuple):
-        return b"(" + b",".join(map(_text, thing)) + b")"
-    if isinstance(thing, Mapping):
-        return b"{" + b",".join(_text(pair) for pair in thing.items()) + b"}"
-    if isinstance(thing, VSpace):
-        return _text((type(thing), vars(thing)))
-    if isinstance(thing, _PLAIN):
-        return repr((type(thing), thing)).encode()
-    raise TypeError(f"a constant of type {type(thing).__name__}")
+        told(repr((type(thing), thing.dtype.str, thing.shape)).encode())
+        number = same_everywhere(np.asarray(thing))
+        told(np.ascontiguousarray(thing if number is None else number).reshape(-1).view(np.uint8).data)
+    elif isinstance(thing, list | tuple):
+        told(b"(%d," % len(thing))
+        for part in thing:
+            _tell(told, part)
+    elif isinstance(thing, Mapping):
+        _tell(told, tuple(thing.items()))
+    elif isinstance(thing, VSpace):
+        _tell(told, (type(thing), vars(thing)))
+    elif isinstance(thing, _PLAIN):
+        told(repr((type(thing), thing)).encode())
+    else:
+        raise TypeError(f"a constant of type {type(thing).__name__}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ class Ref:
 
 @dataclass
 class Entry:
-    """One call of a primitive: arguments are constants or `Ref`; `value` is what it gave on the traced data."""
+    """One call of a primitive: arguments are constants or `Ref`; `value` is the form of what it gave."""
 
     fun: Any
     args: tuple[Any, ...]
@@ -42,9 +42,22 @@ class Tape:
     line: str = ""
 
     def append(self, entry: Entry) -> Ref:
-        """Add an entry and return the reference to its result."""
-        self.entries.append(entry)
+        """Add an entry and return the reference to its result, of which the tape keeps the form alone.
+
+        The numbers of all tasks are there until the gradients have come back, and those of a gradient until it has been
+        used: a tape that held them would need several times the memory.
+        """
+        self.entries.append(replace(entry, value=form_of(entry.value)))
         return Ref(len(self.entries) - 1)
+
+
+def form_of(value: Any) -> Any:
+    """Return what has the type, shape and dtype of a value without its numbers: each array is one number everywhere."""
+    if type(value) is np.ndarray and value.ndim:
+        return np.broadcast_to(np.zeros((), value.dtype), value.shape)
+    if isinstance(value, list | tuple):
+        return tuple(map(form_of, value))
+    return value
 
 
 #: Memory of arrays that data were written into; a view of it from before is out of date.
