@@ -203,9 +203,21 @@ def misread(change: Callable[[Work, Question], Work]) -> Misreading:
     return Misreading(lambda question: replace(question, works=[change(work, question) for work in question.works]))
 
 
+@dataclass(frozen=True)
+class After:
+    """A fault that answers the question that a misreading makes; two of the same parts are equal."""
+
+    outer: AnswerFunction
+    inner: Misreading
+
+    def __call__(self, question: Question) -> Outcome:
+        """Answer the changed question; leaves and tasks are those that the misreading has."""
+        return self.outer(self.inner.change(question))
+
+
 def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:
     """Return the fault `outer` answering the question that the misreading `inner` makes of what was asked."""
-    return lambda question: outer(inner.change(question))
+    return After(outer, inner)
 
 
 def together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction | None:
@@ -225,6 +237,13 @@ def together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction | Non
 
 def _finished(last: Method, answer: AnswerFunction) -> AnswerFunction | None:
     """Return a fault whose answer is changed when it is there; None where a method changes more than that."""
-    if not last.choices.keys() <= {"scale", "finish"}:
-        return None
-    return lambda question: last.after(answer(question), question)
+    return _Finished(last, answer) if last.choices.keys() <= {"scale", "finish"} else None
+
+
+@dataclass(frozen=True)
+class _Finished:
+    last: Method
+    answer: AnswerFunction
+
+    def __call__(self, question: Question) -> Outcome:
+        return self.last.after(self.answer(question), question)

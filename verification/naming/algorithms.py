@@ -26,7 +26,7 @@ from verification.faults.question import Misreading, after, together
 from verification.faults.work import Work, descend
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate, combining, whole
-from verification.naming.evidence import Evidence, Observation
+from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import factor_of, joined, under_a_scale
 from verification.naming.vectors import returned, vector, wrong_ones
@@ -165,18 +165,21 @@ def _value(
     evidence: Evidence, first: Observation, make: Callable[[float], AnswerFunction], value: float
 ) -> float | None:
     """Return the number at which an update gives the first wrong answer, by Gauss-Newton; given up where it strays."""
-    got, last = returned(first), float("inf")
+    got, last, predict = returned(first), float("inf"), evidence.estimate
     for _ in range(_STEPS if got is not None else 0):
-        predicted = evidence.predict(first, make(value))
-        if evidence.matches(first, predicted):
-            return value
         with np.errstate(all="ignore"):  # an update may leave the region where the costs are finite
+            predicted = predict(first, make(value))
+            if norm(vector(predicted) - got) <= NEAR * norm(got):
+                predict = evidence.predict
+                predicted = predict(first, make(value))
+            if evidence.matches(first, predicted):
+                return value
             residual = vector(predicted) - got
             distance = norm(residual)
             if not distance <= _CLOSER * last:
                 return None
             step = 1e-6 * value
-            slope = (vector(evidence.predict(first, make(value + step))) - got - residual) / step
+            slope = (vector(predict(first, make(value + step))) - got - residual) / step
             square = float(slope @ slope)
         if not np.isfinite(square) or square == 0:
             return None

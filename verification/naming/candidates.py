@@ -223,9 +223,9 @@ def whole(evidence: Evidence) -> list[Observation]:
 
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
     """Return whether an answer, times anything, is what came to one problem."""
-    predicted = evidence.predict(probe, answer)
+    predicted = evidence.predict(probe, answer, is_shared=True)
     if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
-        return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer) is not None
+        return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer, predicted) is not None
     return evidence.matches(probe, predicted)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import CATALOGUE, AnswerFunction, Outcome, Question
+from verification.faults import ALGORITHM_CATALOGUE, CATALOGUE, AnswerFunction, Outcome, Question
+from verification.faults.question import After
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
 from verification.judging.tolerances import apart, bound_of_size, norm, over, unit_roundoff
@@ -66,7 +67,14 @@ class Observation:
         return isinstance(self.standard, VectorStandard)
 
 
-_OF_CATALOGUE = frozenset(answer for fault in CATALOGUE.values() for answer in fault.variants.values())
+#: What is asked again for every subject.
+_KNOWN = frozenset(
+    answer for fault in (*CATALOGUE.values(), *ALGORITHM_CATALOGUE.values()) for answer in fault.variants.values()
+)
+
+
+def _is_known(answer: AnswerFunction) -> bool:
+    return answer in _KNOWN or (isinstance(answer, After) and _is_known(answer.outer) and _is_known(answer.inner))
 
 
 class Evidence:
@@ -138,12 +146,15 @@ class Evidence:
             self._right[standard] = _compared(found, observation)
         return self._right[standard]
 
-    def predict(self, observation: Observation, answer: AnswerFunction) -> Outcome:
-        """Return what a fault would have answered, under the conventions declared."""
+    def predict(self, observation: Observation, answer: AnswerFunction, *, is_shared: bool = False) -> Outcome:
+        """Return what a fault would have answered, under the conventions declared.
+
+        `is_shared` tells that the next subject will be asked it, too: one of the catalogue, or two of it at once.
+        """
         question = self.question(observation)
-        if answer in _OF_CATALOGUE and observation.standard.posed is None:
+        if (is_shared or _is_known(answer)) and observation.standard.posed is None:
             return self._declared.of(observation.standard.predict(answer, observation.call), question)
-        # What is fitted or paired for one subject is of no use to the next one.
+        # What is fitted for one subject is of no use to the next one.
         key = observation.standard, answer, observation.call
         if key not in self._predicted:
             found = _compared(answer(question), observation)

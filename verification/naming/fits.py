@@ -58,6 +58,7 @@ _PROMISING = 0.1  # of an answer: from farther away a search does not go on wher
 _CLOSER, _PATIENCE = 0.9, 3  # a search that comes no closer than this part of the distance, so often, is given up
 _ITERATIONS = 25
 _LEAST = 1e-7  # a move that overflows nothing
+_NEARLY = 1e-6  # relative: where a search by estimates ends, and one by predictions goes on
 _SETTLED = 1e-13  # relative: a thousand roundings, less than any bound that the value is then held against
 
 
@@ -316,7 +317,9 @@ def search(
     for distance, start in sorted(distances)[:_BEST]:
         if distance > _PROMISING * norm(got) and beside is not alone:
             break
-        value = _gauss_newton(residual, start, family.turn)
+        value = _gauss_newton(partial(residual, predict=evidence.estimate), start, family.turn, _NEARLY)
+        if value is not None:
+            value = _gauss_newton(residual, value, family.turn)
         if value is not None:
             for exact in dict.fromkeys((*short_numbers(value), value)):
                 if is_found(exact):
@@ -337,7 +340,9 @@ def _probe(evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFun
     return next((one for one in (*few, *whole) if not evidence.agree(one, *ends)), None)
 
 
-def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn: float = 1e-7) -> float | None:
+def _gauss_newton(
+    residual: Callable[[float], NDArray[Any]], value: float, turn: float = 1e-7, settled: float = _SETTLED
+) -> float | None:
     least, stalled = float("inf"), 0
     for _ in range(_ITERATIONS):
         with np.errstate(all="ignore"):  # a search may leave the region where the costs are finite
@@ -356,7 +361,7 @@ def _gauss_newton(residual: Callable[[float], NDArray[Any]], value: float, turn:
         # it at most doubles the value or brings it to 0, beyond which costs may overflow; from 0 small ones go on.
         move, most = float(here @ slope) / square, max(abs(value), _LEAST)
         value -= float(np.clip(move, -most, most))
-        if abs(move) <= _SETTLED * abs(value):
+        if abs(move) <= settled * abs(value):
             return value
     return value
 

@@ -58,9 +58,14 @@ def joined(*words: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def factor_of(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> float | None:
-    """Return the c with which c times a fault's answer is what came, or None where there is none."""
-    predicted = evidence.predict(observation, answer)
+def factor_of(
+    evidence: Evidence, observation: Observation, answer: AnswerFunction, predicted: Outcome | None = None
+) -> float | None:
+    """Return the c with which c times a fault's answer is what came, or None where there is none.
+
+    `predicted` is the fault's answer, where it is known.
+    """
+    predicted = predicted or evidence.predict(observation, answer)
     got = returned(observation, none_is_zero=True, like=predicted)
     if got is None or not np.any(got):
         return None

@@ -38,6 +38,8 @@ class Part:
     held: bool = False
     #: Whether each entry goes its own way, so that entries of a large model can be differentiated piece by piece.
     is_elementwise: ClassVar[bool] = True
+    #: Whether its direction is the gradient times numbers of its own: then so is what arrives at the gradient.
+    is_multiple: ClassVar[bool] = False
 
     @property
     def vectors(self) -> int:
@@ -208,6 +210,7 @@ class RatesByStep(Part):
     """d = r_k g in step k, and with the last of the factors from there on."""
 
     factors: tuple[Any, ...]
+    is_multiple: ClassVar[bool] = True
     is_elementwise: ClassVar[bool] = False  # a factor may be an array
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
@@ -327,11 +330,15 @@ class InnerUpdate:
         for part, state, news, into, arriving in reversed(
             list(zip(self.parts, states, moved, entering, states_back, strict=True))
         ):
-            *to_news, to_g, here = _vjp(
-                lambda *x, part=part: (part.direction(anp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
-                (*news, into, phi),
-                (back,),
-                piecewise=part.is_elementwise,
+            *to_news, to_g, here = (
+                (part.direction(np, (), back, phi, k, k if age is None else age), np.zeros_like(phi))
+                if part.is_multiple
+                else _vjp(
+                    lambda *x, part=part: (part.direction(anp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
+                    (*news, into, phi),
+                    (back,),
+                    piecewise=part.is_elementwise,
+                )
             )
             to_news = [disturb(one) + other for one, other in zip(to_news, arriving, strict=True)]
             *to_state, more, there = _vjp(
