@@ -5,40 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from verification.cases import Case
-from verification.faults.question import Question
-from verification.faults.work import descend, solve
+from verification.faults.work import solve
 from verification.judging.comparison import compare
 from verification.judging.conventions import Declared
 from verification.judging.standard import DECIDES, Standard
-from verification.judging.tolerances import apart, norm
-from verification.models.calls import ask, draws, precisions, takes
+from verification.models.calls import ask, precisions, takes
 from verification.models.differences import Slope, inner_slopes, slopes
-from verification.models.interface import Host, LossCosts, Watch
+from verification.models.doubts import (
+    OTHER_LOSSES,
+    RUNNING,
+    all_round,
+    depends_on_passes,
+    fails_by_other_losses,
+    randomness,
+)
+from verification.models.interface import Host, Watch
 from verification.models.listening import Listener, Progress
 from verification.models.making import problem_of
 from verification.models.naming import name, name_precision, name_small
-from verification.models.problem import ModelProblem
 from verification.models.request import Request
 from verification.models.smaller import answers_to_smaller
-from verification.models.standard import pose_model, problem_of_request, standard_of, with_part
+from verification.models.standard import problem_of_request, standard_of, with_part
 from verification.naming.evidence import Observation
 from verification.naming.wording import Diagnosis, several
-from verification.oracles.view import FlatArray
 from verification.report import Conditions, Report, conclude
-from verification.subjects import Finding, Reply, Subject, SubjectError, described, load_object, search
+from verification.subjects import Finding, Subject, SubjectError, described, load_object, search
 from verification.verdicts import Verdict
 
 _STAGES = ("the definition", "its differences", "the step", "whether it is repeatable", "how far mistakes are off")
 #: What a model with its losses and tasks is called as a problem.
 PROBLEM = "own model"
-_OTHER_SEED = 20180711
-#: Relative: gradients that differ by more, with other random numbers, are random; rounding is far below.
-_RANDOM = {"float64": 1e-6, "float32": 1e-3}
 
 
 def check(step: Callable[..., Any], /, *, progress: Progress | None = None, **about: Any) -> Report:
@@ -138,23 +139,25 @@ class _Run:
             broken += self._differences(standard, host)
         self._next("the step")
         cases, observations = self._cases(standard, dtypes, why)
-        if not broken and _all_round(cases, observations):
+        if not broken and all_round(cases, observations):
             standard, cases, observations = self._with_rates_in_float32(standard, host, dtypes, cases, observations)
+            request = self.request
         self._next("whether it is repeatable")
-        random = self._randomness(observations) if observations else ""
-        rounds = self._rounds(cases, observations)
+        random = randomness(request, self.watch, observations)
+        # Some frameworks let float32 pass among float64, and a step that is meant for float32 is right with it.
+        rounds = not request.adapter.is_strict and all_round(cases, observations)
         small = name_small(observations, request.order) if rounds else []
         if rounds and not small:
             why["float64"] = "the step is off by roundings of float32 there, such as those of a constant"
             cases = cases[1:]
-        elif not random and self._fails_by_other_losses(standard, cases):
+        elif not random and fails_by_other_losses(request, standard, cases):
             if len(cases) > 1:
-                why["float32"] = _OTHER_LOSSES
+                why["float32"] = OTHER_LOSSES
                 cases = [case for case in cases if case.dtype != "float32"]
             else:
-                random = f"In float32, the only precision that the step is judged in, {_OTHER_LOSSES}."
-        if not random and any(case.verdict == "fail" for case in cases) and _depends_on_passes(standard):
-            random = _RUNNING
+                random = f"In float32, the only precision that the step is judged in, {OTHER_LOSSES}."
+        if not random and any(case.verdict == "fail" for case in cases) and depends_on_passes(standard):
+            random = RUNNING
         failed = any(case.verdict == "fail" for case in cases)
         names: list[Diagnosis] = []
         if random:
@@ -275,13 +278,6 @@ class _Run:
             request.listener.case(cases[-1])
         return cases, observations
 
-    def _rounds(self, cases: list[Case], observations: list[Observation]) -> bool:
-        """Return whether all that is wrong are the roundings of float32, such as those of a constant, in float64.
-
-        Some frameworks let float32 pass among float64, and a step that is meant for float32 is right with it.
-        """
-        return not self.request.adapter.is_strict and _all_round(cases, observations)
-
     def _with_rates_in_float32(
         self,
         standard: Standard,
@@ -307,40 +303,6 @@ class _Run:
         self.request = request
         return standard, cases, observations
 
-    def _fails_by_other_losses(self, standard: Standard, cases: list[Case]) -> bool:
-        """Return whether float32 alone fails, where the losses themselves are others as the user's program has them.
-
-        In JAX a key gives other random numbers in float32 than in float64, in which the definition is computed.
-        """
-        request = self.request
-        if request.adapter.is_strict or [case.dtype for case in cases if case.verdict == "fail"] != ["float32"]:
-            return False
-        known = _first_gradients(standard.question)
-        host = request.adapter.host(request, "float32")
-        with request.adapter.calling("float32"):
-            single = _first_gradients(pose_model(request, cast(ModelProblem, standard.problem), host, request.tasks))
-        return any(norm(one - other) > _RANDOM["float32"] * norm(one) for one, other in zip(known, single, strict=True))
-
-    def _randomness(self, observations: list[Observation]) -> str:
-        """Say where random numbers come from that change the answer, or nothing where they do not."""
-        first, drawn = observations[0], self.watch.random
-        dtype = first.dtype
-        again = [one.reply for one in observations if one.call and one.dtype == dtype]
-        if not drawn and any(_differ(first.reply, reply, _RANDOM[dtype]) for reply in again):
-            drawn = dict.fromkeys(sorted(draws(self.request, dtype)), "what was compiled before")
-        if not drawn:
-            return ""
-        calls = 1 if self.request.adapter.seeded else 2
-        replies = ask(self.request, dtype, number=_OTHER_SEED, calls=calls)
-        replies += ask(self.request, dtype, number=_OTHER_SEED + 1)
-        if not any(_differ(replies[0], other, _RANDOM[dtype]) for other in replies[1:]):
-            return ""
-        places = ", ".join(f"{operation} in {place}" for operation, place in drawn.items())
-        return (
-            f"The step draws random numbers that change its gradients: {places}. No gradient is right for all of them; "
-            f"{self.request.adapter.cure} for the check."
-        )
-
     def _names(self, host: Host, cases: list[Case], observations: list[Observation]) -> list[Diagnosis]:
         request = self.request
         if all(case.verdict != "fail" for case in cases if case.dtype == "float64") and len(cases) > 1:
@@ -364,43 +326,8 @@ class _Run:
         return name(observations, smaller, request.order, precision)
 
 
-def _all_round(cases: list[Case], observations: list[Observation]) -> bool:
-    """Return whether float64 alone is wrong, by no more than what float32 rounds."""
-    if len(cases) < 2 or [case.dtype for case in cases if case.verdict == "fail"] != ["float64"]:
-        return False
-    standard = observations[0].standard
-    doubles = [one for one in observations if one.dtype == "float64"]
-    return not any(
-        compare(standard, "float32", one.reply, standard.truths(own=False), Declared())[0] for one in doubles
-    )
-
-
-def _first_gradients(question: Question) -> list[FlatArray]:
-    """Return the gradients of the losses of all tasks at θ."""
-    return [slope(work.theta) for work in question.works for slope in (work.inner_gradient, work.full_outer_gradient)]
-
-
-def _differ(first: Reply, second: Reply, share: float) -> bool:
-    """Return whether gradients differ by more than a share of their size.
-
-    Not in bounds: where losses are random, the definition is, too, and there is no bound.
-    """
-    both = first.gradients.keys() & second.gradients.keys()
-    off = norm([apart(first.gradients[chain], second.gradients[chain]) for chain in both])
-    return off > share * norm([norm(first.gradients[chain]) for chain in both])
-
-
 #: From the finest precision down.
 _LOWER = ("float64", "float32", "float16", "bfloat16")
-_RUNNING = (
-    "A loss reads buffers that a forward pass changes, such as running statistics: which of their values are right is "
-    "the author's choice, and no gradient is right for all of them. Use batch statistics in both losses for the check, "
-    "or the running ones in both."
-)
-_OTHER_LOSSES = (
-    "the losses are others there than in float64, in which the right gradient is computed, as where they draw random "
-    "numbers: the same key gives others in float32"
-)
 _ONLY_SINGLE = "the gradients are right in float64 and wrong in float32"
 _SNIPPET = "verification.check(step, ...)  # as you called it"
 _NOT_FINITE = Diagnosis(
@@ -425,16 +352,3 @@ _WRONG_DERIVATIVE = Diagnosis(
 
 def _finding(diagnosis: Diagnosis) -> Finding:
     return Finding("gradients", diagnosis.evidence)
-
-
-def _depends_on_passes(standard: Standard) -> bool:
-    """Return whether a loss depends on the forward passes before it."""
-    work = standard.question.works[0]
-    inner, outer = cast(LossCosts, work.view.inner_costs), cast(LossCosts, work.view.outer_costs)
-    # At θ, buffers that follow the parameters, such as the vectors of a spectral norm, may have come to rest.
-    return any(
-        loss.reads_what_changes(earlier, phi)
-        for phi in (work.theta, descend(work)[-1])
-        for loss in (inner, outer)
-        for earlier in (inner, outer)
-    )

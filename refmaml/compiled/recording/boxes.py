@@ -41,7 +41,7 @@ from refmaml.compiled.errors import (
 )
 from refmaml.compiled.program.program import same_everywhere
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.definitions import PLAIN, definition_of, is_users
+from refmaml.compiled.recording.definitions import CHOOSING, PLAIN, definition_of, is_users
 from refmaml.compiled.recording.selections import Selection, selected
 from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, refuse_stale
 from refmaml.containers import children
@@ -324,12 +324,11 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
-        if func is not np.select:  # to which autograd's own form gives `default` as an option
+        if func not in CHOOSING:
             refuse_options(name_of(func), kwargs)
         own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
         data = not is_variable(args)
-        # NumPy chooses among boxes as among other objects, and that is how autograd's own form of `select` works.
-        if own is not None and (data or func is np.select):
+        if own is not None and (data or func in CHOOSING):
             found = own(*args, **kwargs)
             if found is not NotImplemented:
                 return found

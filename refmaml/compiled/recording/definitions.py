@@ -382,3 +382,7 @@ PLAIN: dict[Any, Definition] = {
     np.linalg.norm: linalg.norm, np.mean: anp.mean, np.std: anp.std, np.var: anp.var, np.ndim: anp.ndim,
     np.shape: anp.shape, np.size: anp.size, np.lib.stride_tricks.sliding_window_view: sliding_window_view,
 }  # fmt: skip
+
+#: Of them, what NumPy does to variables as well: it chooses among boxes as among other objects, and autograd's own form
+#: works in that way, with an option of data.
+CHOOSING = frozenset({np.select})
