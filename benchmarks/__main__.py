@@ -90,7 +90,10 @@ def measure(part: str, workload: Workload, names: list[str], seconds: float, res
         results["curves"][workload.name] = row(workload, names, min(seconds, 3.0))
         print(line(workload.name, results["curves"][workload.name]), flush=True)
     if part == "first-calls" and (is_row or grows or workload in CURVES["depth"]):
-        found = {name: first_calls(name, workload) for name in names if available(name)}
+        known = [name for name in names if available(name)]
+        if grows:  # what else is measured of the others begins with that
+            compared(workload, known)
+        found = {name: first_calls(name, workload) for name in known}
         results["first calls"][workload.name] = found
         texts = [f"{name} {waits(own)}" for name, own in found.items()]
         print(f"{workload.name:<32} first call: {'; '.join(texts)}", flush=True)
