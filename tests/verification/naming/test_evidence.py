@@ -9,6 +9,9 @@ import pytest
 from shared import STANDARDS
 
 from verification.faults import CATALOGUE
+from verification.faults.data import outer_on_support
+from verification.faults.order import right
+from verification.faults.question import after
 from verification.judging.conventions import Declared, convention
 from verification.judging.tolerances import unit_roundoff
 from verification.naming.evidence import Evidence, Observation, allowed
@@ -180,3 +183,20 @@ def test_a_lost_gradient_is_infinitely_far():
     """None, and a leaf of another shape, can be told from the right answer in any precision."""
     for id_ in ("A03", "D07"):
         assert STANDARDS.of("bilinear", 1).distance(fault(id_), "float32") == float("inf")
+
+
+def test_what_known_faults_answer_is_kept_for_the_next_subject():
+    """What is fitted for one subject is not, and the same two faults at once are one answer."""
+    asked = []
+
+    def counted(question):
+        asked.append(question)
+        return right(question)
+
+    observation = observed()
+    for times, is_shared in ((1, True), (1, True), (2, False), (3, False)):
+        evidence(observation).predict(observation, counted, is_shared=is_shared)
+        assert len(asked) == times
+    both = after(right, outer_on_support)
+    assert both == after(right, outer_on_support)
+    assert evidence(observation).predict(observation, both).gradients.keys() == observation.reply.returned.keys()

@@ -33,6 +33,7 @@ import numpy as np
 import pytest
 
 from verification.oracles import Quadratic, TaskView, closed_form, finite_differences, second_order
+from verification.oracles.updates import InnerUpdate, RatesByStep, WeightDecay
 
 ORACLES = [
     pytest.param(closed_form, np, id="closed_form"),
@@ -146,3 +147,21 @@ def test_masks(oracle, xp, order, outer, gradient):
     """A coordinate outside I stays where it is, and one outside O has no gradient, whichever order."""
     solution = oracle.solve(plane(xp, 1, inner=(1.0, 0.0), outer=outer), order)
     assert_solution(solution, 7 / 2, gradient, (-1, 2))
+
+
+def test_what_goes_back_through_rates_of_single_steps():
+    """Rates alone, d = r_k g, and after or before a decay, d = g + λφ: the chain rule, worked by hand."""
+    rates, decay = RatesByStep(factors=(np.array([0.5, 4.0]), 2.0)), WeightDecay(strength=0.25)
+    g, phi, back = np.array([1.0, -2.0]), np.array([8.0, 4.0]), np.array([3.0, 5.0])
+    for parts, k, to_g, to_phi in (
+        ((rates,), 0, [1.5, 20.0], [0.0, 0.0]),
+        ((rates,), 1, [6.0, 10.0], [0.0, 0.0]),
+        ((rates,), 7, [6.0, 10.0], [0.0, 0.0]),
+        ((decay, rates), 0, [1.5, 20.0], [0.375, 5.0]),  # r (g + λφ)
+        ((rates, decay), 0, [1.5, 20.0], [0.75, 1.25]),  # r g + λφ
+    ):
+        update = InnerUpdate(parts)
+        states = update.begin(phi)
+        arrived = update.pull_back(states, g, phi, k, back, states)
+        np.testing.assert_array_equal(arrived[0], to_g)
+        np.testing.assert_array_equal(arrived[1], to_phi)
