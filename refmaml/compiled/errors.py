@@ -40,7 +40,8 @@ class CompilationFallback(UserWarning):
 #: What to write where a result would have a shape that depends on data.
 _WHOLE = (
     "Write np.sum(np.where(mask, x, 0.0)) for np.sum(x[mask]), divide by np.sum(mask) for the mean, and write "
-    "(mask[:, None] * x).T @ x for x[mask].T @ x[mask]"
+    "(mask[:, None] * x).T @ x for x[mask].T @ x[mask]. Where the rest of x holds NaN, replace that before anything is "
+    "computed of it: x = np.where(mask, x, 0.0)"
 )
 #: What to write in the place of an option, by its name.
 _WITHOUT = {

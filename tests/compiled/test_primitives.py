@@ -260,7 +260,10 @@ def test_a_negative_power_of_integers_is_an_error_as_in_the_reference():
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "u1", "u2", "u4", ">i2", ">i4", ">i8", ">u4"])
 def test_data_of_every_kind_of_integer(dtype):
-    """Data of any width, sign, byte order and strides are read rightly; what would wrap when narrow is refused."""
+    """Data of any width, sign, byte order and strides are read rightly, and wrap as NumPy's do.
+
+    A sum of unsigned integers is one of 64 bits, which nothing here can keep.
+    """
     leaves = {"n": np.arange(1, 25).reshape(2, 3, 4).astype(dtype), "x": np.ones((2, 3, 4))}
     _of_data(leaves, lambda b: b["n"] * b["x"])
     _of_data(leaves, lambda b: anp.mean(b["n"], axis=0) + (b["n"][:, 0] > 5))
@@ -268,9 +271,21 @@ def test_data_of_every_kind_of_integer(dtype):
     _of_data(strided, lambda b: b["n"] * b["x"], num_tasks=1)
     _of_data(strided, lambda b: b["n"] * b["x"], batched=True)
     _of_data(leaves, lambda b: b["n"] * b["x"], inner_batch_fn=lambda b: {**b, "x": b["x"] * 2})
-    if np.dtype(dtype).itemsize < 8:
+    _of_data(leaves, lambda b: (b["n"] * b["n"] * b["n"] - 100) * b["x"])
+    _of_data(leaves, lambda b: (-b["n"] + b["n"] ** 3) * b["x"])
+    if np.dtype(dtype).kind == "u":
         with pytest.raises(UnsupportedPrimitive, match=r"expected .*int64.*test_primitives\.py"):
-            _of_data(leaves, lambda b: b["n"] * b["n"])
+            _of_data(leaves, lambda b: anp.sum(b["n"], axis=0) * b["x"])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32])
+def test_conversions_to_narrow_integers(dtype):
+    """Labels are converted to the integers of other frameworks, and what does not fit into them wraps."""
+    leaves = {"n": np.array([[0, 2, 1], [300, -70000, 2**33 + 5]]), "x": np.array([[0.5, 2.9, 100.2], [7.0, 0.0, 1.5]])}
+    _of_data(leaves, lambda b: b["n"].astype(dtype) * b["x"])
+    _of_data(leaves, lambda b: b["x"].astype(dtype) * b["x"])
+    _of_data(leaves, lambda b: anp.where(b["n"] > 5, b["n"], 2).astype(dtype).astype(np.int64) * b["x"])
+    _of_data(leaves, lambda b: np.array([0.5, 1.5, 2.5])[abs(b["n"].astype(dtype)) % 3])
 
 
 def test_integers_of_floating_point_numbers():

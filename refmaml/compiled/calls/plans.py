@@ -17,6 +17,7 @@ from refmaml.compiled.guarding.guards import Guard, global_random_states
 from refmaml.compiled.recording.locks import making
 from refmaml.compiled.running.execution import Execution
 from refmaml.containers import children, prune
+from refmaml.updates import gradient_descent_update
 
 _KEPT = 64
 _known: OrderedDict[Any, tuple[Guard, Execution, tuple[Any, ...]]] = OrderedDict()
@@ -93,7 +94,8 @@ def _made(kind: str, ready: Prepared, group: Group) -> tuple[Guard, Execution]:
     if not guard.unchanged() or global_random_states() != states:
         raise ValueDependence(
             f"{_names(functions)}: expected functions that change nothing and draw no random numbers, but what they "
-            "read was different after an evaluation. Draw random numbers in a batch function."
+            "read was different after an evaluation. Draw random numbers in a batch function, and keep records "
+            "outside of the cost."
         )
     if differs(request, made):
         raise ValueDependence(
@@ -113,7 +115,8 @@ def _kinds(*skeletons: Any) -> Iterator[type]:
 
 
 def _names(functions: tuple[Any, ...]) -> str:
-    return ", ".join(dict.fromkeys(getattr(function, "__name__", repr(function)) for function in functions))
+    own = (function for function in functions if function is not gradient_descent_update)
+    return ", ".join(dict.fromkeys(getattr(function, "__name__", repr(function)) for function in own))
 
 
 def _request(kind: str, ready: Prepared, group: Group) -> Request:

@@ -107,13 +107,18 @@ def _on_plain_arrays(cost: Cost, leaves: Leaves, variables: Leaves, made: Plan, 
     """Compare a cost and its gradient with what was traced.
 
     The cost has to be the same to the bit with autograd's derivatives or, where it computes derivatives itself, with
-    the engine's; its gradient is that of the evaluation that was the same.
+    the engine's; its gradient is that of the evaluation that was the same. Of Reptile's last cost no gradient is taken,
+    and the reference has plain arrays in it.
     """
     traced = made.traced[program]
     chains = [name.removeprefix("g/") for name in traced if name.startswith("g/")]
     theta = {chain: np.array(leaf) for chain, leaf in variables.items()}
     point = {chain: theta[chain] for chain in chains or theta}
     data = _plain_data(cost, leaves)
+    if traced.keys() == {"cost"}:
+        if not _same_bits(cost(data, theta), traced["cost"]):
+            raise _looks(cost)
+        return
 
     for derivatives in (nullcontext, compact_derivatives):
         with derivatives():

@@ -168,7 +168,7 @@ class Guard:
         for name in imported_in(code, space.get("__package__") or ""):
             if name in sys.modules:
                 self._visit(sys.modules[name])
-            else:
+            elif not trusted(name):
                 self._absent.append(name)
 
     def _module(self, module: types.ModuleType) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from autograd.numpy import numpy_wrapper as anp
+
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping
 from refmaml.compiled.lowering.rules import RULES, Call
-from refmaml.compiled.program.program import Builder, FloatsOnlyError, Value
-from refmaml.compiled.recording.boxes import held
+from refmaml.compiled.program.program import INT64, Builder, FloatsOnlyError, Value
+from refmaml.compiled.recording.boxes import held, shape_and_dtype
 from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, no_rule
 from refmaml.compiled.recording.weak import is_number
 
@@ -52,7 +55,7 @@ def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any
     args = [values[arg.index] if isinstance(arg, Ref) else arg for arg in entry.args]
     weak = [isinstance(arg, Ref) and is_number(held(tape.entries[arg.index].value)) for arg in entry.args]
     try:
-        return rule(Call(builder, entry, weak), *args, **entry.kwargs)
+        return _narrowed(builder, entry, rule(Call(builder, entry, weak), *args, **entry.kwargs))
     except CompilationRefused:
         raise
     except FloatsOnlyError as error:
@@ -64,3 +67,20 @@ def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any
         raise UnsupportedPrimitive(
             f"{name_of(entry.fun)}: expected arguments that the engine can compile{at(entry.line)}, but {error!r}."
         ) from error
+
+
+#: What gives no integer but one that it is given, or a smaller one.
+_IN_RANGE = {"where", "copy", "maximum", "minimum", "sign"}
+
+
+def _narrowed(builder: Builder, entry: Entry, found: Any) -> Any:
+    """Return a result in the range of its integers, which are all kept as 64 bits: shorter ones wrap earlier."""
+    if not isinstance(found, Value) or found.dtype != INT64:
+        return found
+    kind = shape_and_dtype(entry.value)[1]
+    is_computed = found.op == "map" and found.params[0] not in _IN_RANGE
+    if kind.kind not in "iu" or kind.itemsize == INT64.itemsize or not (is_computed or entry.fun is anp._astype):
+        return found
+    least, count = builder.const(np.iinfo(kind).min, INT64), builder.const(2 ** (8 * kind.itemsize), INT64)
+    above = builder.map("floor_mod", builder.map("subtract", found, least, dtype=INT64), count, dtype=INT64)
+    return builder.map("add", above, least, dtype=INT64)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refmaml.compiled.errors import UnsupportedPrimitive, at, without
-from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value
+from refmaml.compiled.program.program import BOOL, FLOAT32, FLOAT64, INT64, Builder, DType, Shape, Value, stored_dtype
 from refmaml.compiled.recording.boxes import held, shape_and_dtype
 from refmaml.compiled.recording.tape import Entry, name_of
 
@@ -42,16 +42,17 @@ class Call:
 
     @property
     def dtype(self) -> DType:
-        """The dtype of the result; one that the engine does not store is refused."""
+        """The dtype in which the result is kept; one that has none is refused."""
         dtype = shape_and_dtype(self._entry.value)[1]
-        if dtype not in _STORED:
-            self.refuse(f"float32, float64, int64 or bool, but the result is {dtype}")
-        return dtype
+        kept = stored_dtype(dtype)
+        if kept not in _STORED or dtype == np.uint64:
+            self.refuse(f"float32, float64, integers that int64 holds or bool, but the result is {dtype}")
+        return kept
 
     @property
     def dtypes(self) -> list[DType]:
         """The dtypes of a result that is a sequence of arrays."""
-        return [shape_and_dtype(part)[1] for part in held(self._entry.value)]
+        return [stored_dtype(shape_and_dtype(part)[1]) for part in held(self._entry.value)]
 
     def refuse(self, expected: str, advice: str = "Pass on_unsupported='reference'") -> None:
         """Raise `UnsupportedPrimitive`, saying what was expected and what to do."""

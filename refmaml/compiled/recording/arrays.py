@@ -24,7 +24,15 @@ from autograd.tracer import Box, box_type_mappings, trace_primitives_map
 
 from refmaml.compiled.errors import ValueDependence, at, of_library, user_line
 from refmaml.compiled.recording import indices
-from refmaml.compiled.recording.boxes import RecordBox, held, is_recorded, refuse_options, selecting
+from refmaml.compiled.recording.boxes import (
+    RecordBox,
+    held,
+    is_recorded,
+    is_variable,
+    refuse_options,
+    selecting,
+    writing,
+)
 from refmaml.compiled.recording.pasting import Pasting
 from refmaml.compiled.recording.tape import SPOILED, refuse_stale
 
@@ -33,6 +41,8 @@ _CREATORS = (
     "ones_like", "empty_like",
 )  # fmt: skip
 _PASTING = ("r_", "c_")
+#: Functions that are given lists of numbers.
+_REDUCING = ("sum", "prod", "max", "min", "amax", "amin", "any", "all", "dot")
 
 
 def made(array: Any) -> Any:
@@ -60,10 +70,7 @@ class MadeArray(np.ndarray[Any, Any]):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write a part, and become a `WrittenArray` where data are in it."""
         _, parts = indices.split(index, is_recorded)
-        if type(value) is RecordBox and not is_recorded(value):
-            raise TypeError(
-                "expected data or a constant, but a variable is written into an array."
-            )  # as autograd has it
+        _refuse_variable(value)
         if parts or is_recorded(value):
             if self.base is not None:
                 raise ValueDependence(
@@ -77,6 +84,11 @@ class MadeArray(np.ndarray[Any, Any]):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what NumPy does; `x += data` writes."""
+        if method == "at" and any(map(is_recorded, inputs)):
+            raise ValueDependence(
+                f"np.{ufunc.__name__}.at writes into an array in place{at(user_line(2))}. Write np.bincount(index, "
+                "minlength=n) for counts in zeros, and np.bincount(index, x, n) for sums of x."
+            )
         out = kwargs.pop("out", (None,))[0]
         refuse_options(f"numpy.{ufunc.__name__}", kwargs)
         kwargs = {name: x.view(np.ndarray) if isinstance(x, MadeArray) else x for name, x in kwargs.items()}
@@ -105,6 +117,33 @@ def whole(parts: list[Any]) -> list[Any]:
     if any(part.dtype.kind not in "iu" for part in parts):
         raise selecting()
     return parts
+
+
+def _refuse_variable(value: Any) -> None:
+    if type(value) is RecordBox and not is_recorded(value):
+        raise TypeError("expected data or a constant, but a variable is written into an array.")  # as autograd has it
+
+
+def _after_a_write(before: Any, index: Any, value: Any) -> Any:
+    """Return what an array is after a write into a part of it."""
+    _refuse_variable(value)
+    template, parts = indices.split(index, is_recorded)
+    if len(parts) == 1 and parts[0].dtype.kind == "b" and len(template) == 1 and anp.ndim(value) == 0:
+        mask = anp.reshape(parts[0], parts[0].shape + (1,) * (before.ndim - parts[0].ndim))
+        return anp._astype(autograd.numpy.where(mask, value, before), before.dtype)
+    return indices.written(before, template, value, *whole(parts))
+
+
+def overwrite(box: RecordBox, after: Any) -> None:
+    """Put another value into data that a cost has computed: whoever has this box sees it, and nobody the former one."""
+    _refuse_variable(after)
+    if after.shape != box.shape:
+        raise ValueError(f"expected a result of shape {box.shape} to write, but got one of {after.shape}.")
+    if not np.can_cast(after.dtype, box.dtype, "same_kind"):
+        raise TypeError(f"Cannot cast ufunc output from {after.dtype} to {box.dtype} with casting rule 'same_kind'")
+    after = after if after.dtype == box.dtype else anp._astype(after, box.dtype)
+    _spoil(box._held)
+    box._held, box._node = after._held, after._node
 
 
 def _begin(array: MadeArray) -> None:
@@ -163,16 +202,7 @@ class WrittenArray(MadeArray):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Record a write."""
         before = self.__dict__["_box"]
-        if type(value) is RecordBox and not is_recorded(value):
-            raise TypeError(
-                "expected data or a constant, but a variable is written into an array."
-            )  # as autograd has it
-        template, parts = indices.split(index, is_recorded)
-        if len(parts) == 1 and parts[0].dtype.kind == "b" and len(template) == 1 and anp.ndim(value) == 0:
-            mask = anp.reshape(parts[0], parts[0].shape + (1,) * (before.ndim - parts[0].ndim))
-            after = anp._astype(autograd.numpy.where(mask, value, before), before.dtype)
-        else:
-            after = indices.written(before, template, value, *whole(parts))
+        after = _after_a_write(before, index, value)
         if is_recorded(before):
             _spoil(before._held)
         self.__dict__["_box"] = after
@@ -229,6 +259,18 @@ def _copied(self: RecordBox, order: str = "C") -> Any:  # noqa: ARG001 - NumPy's
 setattr(RecordBox, "copy", _copied)  # noqa: B010 - mypy knows another one
 
 
+def _write(self: RecordBox, index: Any, value: Any) -> None:
+    """Write into data that the cost has computed; a variable is a box in the reference too, which has no such thing."""
+    if type(self._held) is RecordBox:
+        raise TypeError("'ArrayBox' object does not support item assignment")
+    if not self._node.is_fresh:
+        raise writing("Copy it first, or write np.where(…) or np.concatenate(…) for `x[i] = y`")
+    overwrite(self, _after_a_write(self, index, value))
+
+
+setattr(RecordBox, "__setitem__", _write)  # noqa: B010 - as above
+
+
 def _is_data(thing: Any) -> bool:
     """Tell whether something is recorded and a plain array in the reference."""
     return type(thing) is WrittenArray or (type(thing) is RecordBox and type(thing._held) is not RecordBox)
@@ -265,13 +307,35 @@ def _making(name: str, original: Callable[..., Any], thread: int) -> Callable[..
     return make
 
 
+def _reducing(original: Callable[..., Any], thread: int) -> Callable[..., Any]:
+    """Return a function to which a list of data is an array, as NumPy makes it; one of variables is of objects."""
+
+    def is_of_data(arg: Any) -> bool:
+        return isinstance(arg, list | tuple) and not is_variable(arg) and _has_data(arg)
+
+    @wraps(original)
+    def reduce(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() == thread:
+            args = tuple(anp.array(list(arg)) if is_of_data(arg) else arg for arg in args)
+        return original(*args, **kwargs)
+
+    return reduce
+
+
+def _has_data(thing: Any) -> bool:
+    return any(map(_has_data, thing)) if isinstance(thing, list | tuple) else is_recorded(thing)
+
+
 @contextmanager
 def making_arrays() -> Iterator[None]:
     """Have the functions that make arrays give `MadeArray`s to the code of users on this thread."""
-    places = [(module, name) for module in (autograd.numpy, np) for name in (*_CREATORS, *_PASTING)]
+    places = [(module, name) for module in (autograd.numpy, np) for name in (*_CREATORS, *_PASTING, *_REDUCING)]
     before = [getattr(module, name) for module, name in places]
     thread = threading.get_ident()
     for (module, name), original in zip(places, before, strict=True):
+        if name in _REDUCING:
+            setattr(module, name, _reducing(original, thread))
+            continue
         pasting = name in _PASTING
         setattr(module, name, Pasting(original, thread, name == "c_") if pasting else _making(name, original, thread))
     box_type_mappings[MadeArray] = RecordBox

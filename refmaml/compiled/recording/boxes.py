@@ -61,9 +61,10 @@ _WRAPPERS = {anp.sin.__code__, anp.ndim.__code__}
 class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
     """The node behind a `RecordBox`: it writes the call that made it into the tape of its parents."""
 
-    __slots__ = ("origin", "parents", "ref", "tape")
+    __slots__ = ("is_fresh", "origin", "parents", "ref", "tape")
     tape: Tape
     ref: Ref
+    is_fresh: bool  # whether the value has memory of its own
     origin: tuple[Any, Any] | None  # the array that a cost made, and the index at which this is a view of it
 
     def __init__(
@@ -72,10 +73,15 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
     ) -> None:  # fmt: skip
         self.tape, self.origin = parents[0].tape, None
         self.parents = parents
+        self.is_fresh = isinstance(value, np.ndarray) and not any(_shares(value, arg) for arg in args)
         line = user_line(2) or self.tape.line
         others = [arg for place, arg in enumerate(args) if place not in argnums]
         if isinstance(value, np.ndarray) and any(value is arg for arg in (*others, *kwargs.values())):
             raise writing("Write `a[...] = np.f(x)` for `np.f(x, out=a)`")
+        if value is None:
+            raise writing(
+                f"{name_of(fun)} has no result: write np.where(np.eye(n) > 0, x, a) for np.fill_diagonal(a, x)"
+            )
         if type(value) is Selection:
             raise shape_of_data(f"{name_of(fun)} of another array and x[mask]", line)
         recorded = [arg if place in argnums else _constant(arg, fun, line) for place, arg in enumerate(args)]
@@ -102,12 +108,19 @@ class RecordNode(Node):  # type: ignore[misc]  # autograd has no types
 
     def initialize_root(self, tape: Tape, value: Any) -> None:
         """Begin a tape's input."""
-        self.tape, self.parents, self.origin = tape, (), None
+        self.tape, self.parents, self.origin, self.is_fresh = tape, (), None, False
         self.ref = tape.append(Entry(None, (), {}, value, False, ""))
 
 
 # They read no numbers.
 notrace_primitives[RecordNode].update({anp.size, anp.isscalar, anp.isrealobj})
+
+
+def _shares(value: np.ndarray[Any, Any], arg: Any) -> bool:
+    if isinstance(arg, list | tuple):
+        return any(_shares(value, part) for part in arg)
+    other = held(arg)
+    return isinstance(other, np.ndarray) and np.may_share_memory(value, other)
 
 
 def _constant(arg: Any, fun: Any, line: str) -> Any:
@@ -171,6 +184,32 @@ def _refuse_options_of_a_primitive() -> None:
         frame = frame.f_back
 
 
+def _is_listed(box: RecordBox) -> bool:
+    """Tell whether a function of autograd's has a list in which this is, and a variable: `np.sum([a, b])`.
+
+    There NumPy makes an array of objects, in the reference as well, and calls their operators one after the other.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and of_library(frame.f_code.co_filename):
+        if frame.f_code in _WRAPPERS:
+            lists = [arg for arg in frame.f_locals["args"] if isinstance(arg, list | tuple)]
+            return any(_has(known, box) and is_variable(known) for known in lists)
+        frame = frame.f_back
+    return False
+
+
+def _has(thing: Any, box: RecordBox) -> bool:
+    return any(_has(part, box) for part in thing) if isinstance(thing, list | tuple) else thing is box
+
+
+def _as_objects(box: RecordBox) -> np.ndarray[Any, Any]:
+    """Return an array of the entries, each of them a box."""
+    objects = np.empty(box.shape, object)
+    for index in np.ndindex(*box.shape):
+        objects[index] = box[index] if index else box
+    return objects
+
+
 def _refuse(what: str, advice: str = "Compute it with autograd.numpy, or in a batch function") -> NoReturn:
     line = user_line(2)
     _refuse_options_of_a_primitive()
@@ -223,14 +262,15 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
     def __bool__(self) -> bool:
         _refuse(
             "its truth value (`if`, `while`, `and`, `assert`, max() or min() of Python)",
-            "Write np.where(condition, x, y) for `x if condition else y`, with both computed, and np.maximum for max()",
+            "Write np.where(condition, x, y) for `x if condition else y`, with both computed, np.maximum for max(), "
+            "and np.max(np.array([x, y])) for np.max([x, y])",
         )
 
     def __float__(self) -> float:
         _refuse("float(x)")
 
     def __int__(self) -> int:
-        _refuse("int(x)", "Write w[label] for w[int(label)], and x.astype(int) for int(x)")
+        _refuse("int(x)", "Write w[label] for w[int(label)], np.eye(k)[label] for a loop, and x.astype(int) for int(x)")
 
     def __complex__(self) -> complex:
         _refuse("complex(x)")
@@ -245,9 +285,12 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         _refuse("round(x)")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if _is_listed(self):
+            return _as_objects(self)
         _refuse(
             "a conversion to a plain array, by a function that is not autograd's or as the index of a plain array",
-            "Write np.take(table, labels, axis=0) for table[labels], and call functions of autograd.numpy",
+            "Write np.take(table, labels, axis=0) for table[labels], x.astype(float) for np.float64(x), and "
+            "f(np.array([x, y])) for f([x, y]), and call functions of autograd.numpy",
         )
 
     def __str__(self) -> str:
@@ -268,7 +311,7 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
 
     def __pow__(self, other: Any) -> Any:
         """Do what ndarray's operator does: the square root of data, also where np.power(x, 0.5) is another function."""
-        root = type(self._held) is np.ndarray and isinstance(other, float) and other == 0.5
+        root = type(self._held) is np.ndarray and type(other) in (float, np.float64) and other == 0.5
         return anp.sqrt(self) if root else anp.power(self, other)
 
     def dot(self, other: Any) -> Any:
@@ -282,7 +325,10 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         if type(index) is Selection:
             return index.picked(self)
         if not any(map(is_recorded, index if isinstance(index, tuple) else (index,))):
-            return _plain_getitem(self, index)
+            part = _plain_getitem(self, index)
+            if type(self._held) is np.ndarray and self._node.is_fresh and not part._node.is_fresh:
+                part._node.origin = (self, index)
+            return part
         template, parts = indices.split(index, is_recorded)
         if isinstance(template[0], indices.Part) and shape_and_dtype(parts[0])[1].kind == "b" and parts[0].ndim:
             found = self._selected(parts[0], template[1:])
@@ -300,12 +346,6 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         if not all(item is None or item is Ellipsis or type(item) in (slice, int) for item in rest):
             return None
         return selected(self[(slice(None),) * mask.ndim + rest] if rest else self, mask, identity)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        """Refuse to write into data; a variable is a box in the reference too, which has no such operation."""
-        if type(self._held) is RecordBox:
-            raise TypeError("'ArrayBox' object does not support item assignment")
-        raise writing("Write np.where(…) or np.concatenate(…) for `x[i] = y`")
 
     def __getattr__(self, name: str) -> Any:
         """Refuse what a plain array has and a box has not: the reference answers where it is asked of data."""
@@ -325,6 +365,7 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Record a call of plain NumPy on data, which the reference allows since data is plain there."""
         if func not in CHOOSING:
+            _refuse_options_of_a_primitive()
             refuse_options(name_of(func), kwargs)
         own, wrapped = PLAIN.get(func), trace_primitives_map.get(func)
         data = not is_variable(args)

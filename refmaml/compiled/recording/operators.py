@@ -11,6 +11,7 @@ from autograd.numpy import numpy_wrapper as anp
 
 from refmaml.compiled.errors import UnsupportedPrimitive, at, user_line
 from refmaml.compiled.recording import weak
+from refmaml.compiled.recording.arrays import overwrite
 from refmaml.compiled.recording.boxes import RecordBox, shape_and_dtype, writing
 from refmaml.compiled.recording.selections import Selection
 
@@ -25,7 +26,10 @@ def _in_place(symbol: str) -> Callable[[Any, Any], Any]:
             array, index = self._node.origin
             array[index] = plain(self, other)
             return array[index]
-        raise writing("Write `x = x + y` for `x += y`")
+        if not self._node.is_fresh:
+            raise writing("Write `x = x + y` for `x += y`")
+        overwrite(self, plain(self, other))
+        return self
 
     return write
 
