@@ -52,7 +52,19 @@ def at_rate(work: Work, factor: Any) -> Work:
     return work.changed(inner_mask=mask * np.asarray(factor, mask.dtype))
 
 
-not_reduced = misread(lambda work, question: at_rate(work, question.problem.examples))
-reduced_twice = misread(lambda work, question: at_rate(work, 1 / question.problem.examples))
+not_reduced = misread(lambda work, _: at_rate(work, work.view.examples))
+reduced_twice = misread(lambda work, _: at_rate(work, 1 / work.view.examples))
+#: The same of each entry of the targets, where an example has several.
+not_reduced_by_entries = misread(lambda work, _: at_rate(work, work.view.entries))
+
+
+def _with_query_times(work: Work, factor: int) -> Work:
+    mask = work.view.outer_mask
+    return work.changed(outer_mask=mask * np.asarray(factor, mask.dtype))
+
+
+#: D11: each task's outer cost is summed; where all tasks have as many examples, that is one factor.
+outer_not_reduced = misread(lambda work, _: _with_query_times(work, work.view.query_examples))
+outer_not_reduced_by_entries = misread(lambda work, _: _with_query_times(work, work.view.query_entries))
 not_reduced_by_rows = misread(lambda work, question: at_rate(work, question.problem.rows))
 reduced_twice_by_rows = misread(lambda work, question: at_rate(work, 1 / question.problem.rows))

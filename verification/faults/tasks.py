@@ -79,8 +79,8 @@ def _only(task: int, divisor: Callable[[Question], int]) -> Method:
 
 #: D03: g_T, or g_T/T.
 last_only, last_over_count = _only(-1, lambda _: 1), _only(-1, lambda question: question.tasks)
-#: D04: g_1/T, with the cost of all tasks.
-first_only = _only(0, lambda question: question.tasks)
+#: D04: g_1/T, or g_1, with the cost of all tasks.
+first_only, first_alone = _only(0, lambda question: question.tasks), _only(0, lambda _: 1)
 
 
 def weighted(weights: Callable[[int], Sequence[float]]) -> Method:

@@ -79,7 +79,7 @@ def _called(request: Request, caller: Caller, tasks: Sequence[Any], watching: Ca
     except BaseException as error:  # whatever a step raises is an answer
         if isinstance(error, KeyboardInterrupt) and not request.listener.is_elsewhere:
             raise
-        return Reply(findings=[Finding("exception", f"it raised {described(error)}")])
+        return Reply(findings=[Finding("exception", f"it raised {described(error)}{request.adapter.hint(error)}")])
     return _reply(request, found)
 
 

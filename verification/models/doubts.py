@@ -87,7 +87,7 @@ def randomness(request: Request, watch: Watch, observations: list[Observation]) 
     places = ", ".join(f"{operation} in {place}" for operation, place in drawn.items())
     return (
         f"The step draws random numbers that change its gradients: {places}. No gradient is right for all of them; "
-        f"{request.adapter.cure} for the check."
+        f"{request.adapter.cure(request.model)}"
     )
 
 

@@ -61,6 +61,9 @@ class Host(Protocol):
     def examples(self, batch: Any) -> int:
         """Return the number of examples of a batch."""
 
+    def entries(self, batch: Any) -> int:
+        """Return how many numbers the targets of a batch have, its last array."""
+
     def fewer(self, batch: Any, count: int) -> Any:
         """Return a batch with so many of its examples, evenly spaced."""
 
@@ -138,8 +141,6 @@ class Adapter(Protocol):
     model: str
     #: Where a step can leave its meta-gradient.
     gives: tuple[Gives, ...]
-    #: What a user does against random numbers in a step.
-    cure: str
     #: Whether a seed fixes all random numbers; where it does not, a second call shows others.
     seeded: bool
     #: Whether the user may bring the gradients of losses.
@@ -151,6 +152,12 @@ class Adapter(Protocol):
 
     def takes(self, model: Any, *, is_named: bool) -> bool:
         """Return whether a model is one of this framework; whether it may be one, where the user names it."""
+
+    def cure(self, model: Any) -> str:
+        """Say what a user does against random numbers in a step."""
+
+    def hint(self, error: BaseException) -> str:
+        """Say what helps against an error of the framework's, where that is known."""
 
     def parts_of(self, model: Any) -> Parts:
         """Return what a model is made of.

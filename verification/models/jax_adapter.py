@@ -43,8 +43,15 @@ class JaxAdapter(OfValues):
 
     name = "jax"
     model = "a pytree with arrays of JAX"
-    cure = "switch them off, or use the same key in every call,"
     has_own_gradients = False
+
+    def cure(self, model: Any) -> str:  # noqa: ARG002  # frameworks differ in need
+        """Say how random numbers are the same every time."""
+        return "switch them off, or use the same key in every call, for the check."
+
+    def hint(self, error: BaseException) -> str:  # noqa: ARG002  # as above
+        """Say nothing: JAX's errors have their own advice."""
+        return ""
 
     def takes(self, model: Any, *, is_named: bool) -> bool:
         """Return whether a model is a pytree with arrays of JAX; where it is named, those of NumPy do as well."""

@@ -46,6 +46,10 @@ class JaxHost:
         """Return the length of the first array of a batch that has one."""
         return next((len(leaf) for _, leaf in leaves_of(batch)[0] if is_array(leaf) and np.ndim(leaf)), 1)
 
+    def entries(self, batch: Any) -> int:
+        """Return how many numbers the last array of a batch has."""
+        return next((int(np.size(leaf)) for _, leaf in reversed(leaves_of(batch)[0]) if is_array(leaf)), 1)
+
     def fewer(self, batch: Any, count: int) -> Any:
         """Return a batch with so many of its examples, evenly spaced."""
         length = self.examples(batch)

@@ -18,6 +18,7 @@ from verification.faults import (
     ENTRIES,
     MODEL_CATALOGUE,
     AnswerFunction,
+    data,
     models,
     optimizers,
     parameters,
@@ -108,9 +109,21 @@ def _always(count: int, _: int) -> int:
     return count
 
 
+#: The inner loss summed over examples, or over all entries of the targets.
+_SUMMED = {
+    "": data.not_reduced,
+    "and over the entries of the targets": data.not_reduced_by_entries,
+}
+
 #: Forms of the catalogue's own faults that code on models has.
 _FORMS: dict[str, dict[str, AnswerFunction]] = {
     "A01": {"for the parameters that do not adapt": models.first_order_of_held},
+    "C05": {**_SUMMED},
+    "D04": {"not divided by T": tasks.first_alone},
+    "D11": {
+        "each task's times its N_q": data.outer_not_reduced,
+        "each task's times the number of its targets' entries": data.outer_not_reduced_by_entries,
+    },
     "D06": {
         "in the inner steps too, of all tasks": models.never_cleared,
         "in the inner steps too, of all tasks, divided by T": models.never_cleared_mean,
@@ -122,6 +135,10 @@ _FORMS: dict[str, dict[str, AnswerFunction]] = {
         "of Adam, within a call": optimizers.kept(Adam(), across_calls=False),
     },
 }
+
+
+#: Sums for means in the outer loss and in the inner one.
+_SUMS = [(outer, inner) for outer in _FORMS["D11"].items() for inner in _SUMMED.items()]
 
 
 def _candidates(evidence: Evidence, order: Order) -> Iterator[Candidate]:
@@ -248,7 +265,10 @@ def _beside(evidence: Evidence, base: Product, order: Order) -> Iterator[Candida
 
 def _has_few_numbers(observation: Observation) -> bool:
     """Return whether weights of tasks and of steps could be met by chance: those of a tiny model."""
-    got, terms = returned(observation), observation.problem.num_tasks + observation.problem.inner_grad_steps
+    got, terms = (
+        returned(observation, none_is_zero=True),
+        observation.problem.num_tasks + observation.problem.inner_grad_steps,
+    )
     return got is None or got.size < 2 * terms + 2
 
 
@@ -263,8 +283,10 @@ def _of_first_order(evidence: Evidence, order: Order) -> Iterator[Candidate]:
 
 
 def _scaled(evidence: Evidence, order: Order) -> Iterator[Candidate]:
-    """Yield a factor on top of another fault."""
+    """Yield a factor on top of another fault, and sums for means in both losses."""
     telling = wrong_ones(evidence)
+    for (words, outer), (more, inner) in _SUMS if telling else ():
+        yield Candidate(("D11", "C05"), joined(words, more), after(outer, inner))
     for candidate in (*_candidates(evidence, order), *_counted(evidence, order)) if telling else ():
         if ENTRIES[candidate.faults[0]].structural and candidate.faults[0] not in ("M06", "M08", "D10", "B10"):
             base = (candidate.faults, candidate.detail, candidate.answer)

@@ -56,6 +56,10 @@ class NumpyHost:
         """Return the length of the first array of a batch that has one."""
         return next((len(leaf) for _, leaf in leaves_of(batch) if isinstance(leaf, np.ndarray) and leaf.ndim), 1)
 
+    def entries(self, batch: Any) -> int:
+        """Return how many numbers the last array of a batch has."""
+        return next((leaf.size for _, leaf in reversed(list(leaves_of(batch))) if isinstance(leaf, np.ndarray)), 1)
+
     def fewer(self, batch: Any, count: int) -> Any:
         """Return a batch with so many of its examples, evenly spaced."""
         length = self.examples(batch)

@@ -114,6 +114,8 @@ def pose_model(
             rate=problem.rates, steps=problem.inner_grad_steps,
             inner_costs_on_query=on_query if same else costs(request.inner_loss, query),
             outer_costs_on_support=on_support if same else costs(request.outer_loss, support),
+            examples=host.examples(support), query_examples=host.examples(query),
+            entries=host.entries(support), query_entries=host.entries(query),
         )  # fmt: skip
         works.append(Work(view, derive, curve, memory=known))
 

@@ -24,11 +24,28 @@ class TorchAdapter:
     name = "torch"
     model = "a torch.nn.Module"
     gives: tuple[Gives, ...] = GIVES
-    cure = "switch them off (model.eval(), p = 0)"
     seeded = True
     has_own_gradients = False
     in_place = True
     is_strict = True
+
+    def cure(self, model: Any) -> str:
+        """Say how random numbers are switched off, and where they may come from in a model that draws none."""
+        if model.training:
+            return "switch them off (model.eval(), p = 0) for the check."
+        return (
+            "the model is given in evaluation mode. If the step calls model.train(), that is M01; otherwise switch "
+            "them off (p = 0) for the check."
+        )
+
+    def hint(self, error: BaseException) -> str:
+        """Say what helps where a fused kernel has no second derivative."""
+        if "scaled_dot_product" not in str(error):
+            return ""
+        return (
+            " PyTorch's fused attention has no second derivative on the CPU: call the model under "
+            "torch.nn.attention.sdpa_kernel(SDPBackend.MATH)."
+        )
 
     def takes(self, model: Any, *, is_named: bool) -> bool:  # noqa: ARG002  # frameworks differ in need
         """Return whether a model is a module, which nobody has who has not imported PyTorch."""

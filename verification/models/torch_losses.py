@@ -100,6 +100,10 @@ class TorchHost:
         """Return the length of the first tensor of a batch that has one."""
         return next((len(tensor) for tensor in tensors_in(batch) if tensor.dim()), 1)
 
+    def entries(self, batch: Any) -> int:
+        """Return how many numbers the last tensor of a batch has."""
+        return next((tensor.numel() for tensor in reversed(list(tensors_in(batch)))), 1)
+
     def fewer(self, batch: Any, count: int) -> Any:
         """Return a batch with so many of its examples, evenly spaced."""
         length = self.examples(batch)

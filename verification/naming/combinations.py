@@ -101,8 +101,9 @@ def _weighted(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, ba
     found: Weights = {}
     for count, observations in groups.items():
         weights = _solved(evidence, observations, sum_, base)
-        if weights is None or not any(weights):
-            return None  # nothing at all is no sum
+        # Nothing at all is no sum, but where the last of the terms is left out, one alone is none.
+        if weights is None or not (any(weights) or (count == 1 and len(groups) > 1)):
+            return None
         found[count] = weights
     names = [{observation.problem.name for observation in observations} for observations in groups.values()]
     if all(np.allclose(weights, weights[0]) for weights in found.values()) and max(map(len, names)) == 1:

@@ -39,7 +39,7 @@ from verification.naming.evidence import Evidence, Observation, lost
 from verification.naming.exchanged import explained, put_back
 from verification.naming.further import of_models
 from verification.naming.parameters import of_parameters
-from verification.naming.wording import Diagnosis, diagnosis_of, several
+from verification.naming.wording import Diagnosis, diagnosis_of, of_another_form, several
 from verification.orders import Order
 
 #: A source of candidates.
@@ -57,6 +57,8 @@ def diagnose(
 ) -> list[Diagnosis]:
     """Return what the evidence singles out, best first; an empty list where nothing of the catalogue fits it."""
     evidence = Evidence(observations, declared)
+    if evidence.malformed:
+        return [of_another_form()]
     beside = _beside_the_gradients(evidence)
     if beside:
         return [another_cost(evidence) if beside == _COST_ALONE else several(beside)]
@@ -99,8 +101,6 @@ def _beside_the_gradients(evidence: Evidence) -> str:
 
     It is empty where a gradient is wrong, and where nothing but a lost zero or a change of the caller's arrays is seen.
     """
-    if evidence.malformed:
-        return "the gradients do not have the form that is expected"
     if not evidence.deciding or not all(evidence.is_right(observation) for observation in evidence.deciding):
         return ""
     wrong = {what for observation in evidence.observations for what in observation.wrong}
@@ -145,11 +145,12 @@ def _unexplained(evidence: Evidence, candidate: Candidate, order: Order) -> tupl
     evidence = evidence.up_to(candidate.most_steps)
     predicted = [(observation, evidence.predict(observation, candidate.answer)) for observation in evidence.deciding]
     found = []
-    # The gradients for the other set, F04, leave out some that are asked for.
+    # The gradients for the other set, F04, leave out some that are asked for; where all is 0, nothing may have come.
     if candidate.faults != ("F04",) and any(
         lost(observation, chain) and leaf is not None
         for observation, known in predicted
         for chain, leaf in known.gradients.items()
+        if any(leaf is None or np.any(leaf) for leaf in known.gradients.values())
     ):
         found.append("F02")
     if any(observation.overwrote for observation, _ in predicted) and all(

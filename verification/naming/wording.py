@@ -77,6 +77,15 @@ def several(known: str) -> Diagnosis:
     )
 
 
+def of_another_form() -> Diagnosis:
+    """Return what is said where what came cannot be compared."""
+    return without_a_name(
+        title="answers in another form than is expected",
+        evidence="the gradients do not have the form that is expected",
+        advice="Return what the findings below expect, and run again. The report can then name what else is wrong.",
+    )
+
+
 def beside_right_gradients(cost: str, convention: str | None = None) -> Diagnosis:
     """Return what is said where the cost alone is wrong; `cost` says what it is, and `convention` declares it."""
     return without_a_name(

@@ -41,7 +41,9 @@ class TaskView:
     descent. `weights` has, for a number of steps, the weights of the outer costs at φ_0, …, φ_K; None is what `average`
     says. `support_weight` is that of S(θ) beside them. `hessian_free` has the differences that stand for products with
     Hessians at second order, where they are meant; every coordinate then adapts, at one rate. `implicit` has what
-    stands for the Jacobian of the whole inner loop at second order; every coordinate adapts then, too.
+    stands for the Jacobian of the whole inner loop at second order; every coordinate adapts then, too. `examples` and
+    `query_examples` are how many the batches of this task have, and `entries` and `query_entries` how many numbers
+    their targets have: what a sum has more than a mean.
     """
 
     theta: FlatArray
@@ -58,6 +60,10 @@ class TaskView:
     support_weight: float = 0.0
     hessian_free: HessianFree | None = None
     implicit: Implicit | None = None
+    examples: int = 1
+    query_examples: int = 1
+    entries: int = 1
+    query_entries: int = 1
     inner_costs_on_query: Costs = _not_exchanged
     outer_costs_on_support: Costs = _not_exchanged
 

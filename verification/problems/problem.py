@@ -304,6 +304,8 @@ class Problem:
             support_weight=float(self.algorithm.adds_support),
             hessian_free=self.algorithm.hessian_free,
             implicit=self.algorithm.implicit,
+            examples=self.examples,
+            query_examples=self.query_examples,
         )
 
     def kink_distances(self, t: int, points: NDArray[Any]) -> NDArray[Any]:

@@ -514,3 +514,131 @@ def test_a_lower_precision_beside_a_mistake():
         rounding, model=mlp(), inner_loss=loss, tasks=TASKS, inner_steps=1, inner_learning_rate=RATE
     )
     assert (report.verdict, report.diagnosis[0].name) == ("fail", "G11")
+
+
+#: Tasks of as many examples as one has at hand: no number of them is that of all.
+RAGGED = [(batches(2 * task, rows), batches(2 * task + 1, 9 - rows)) for task, rows in enumerate((3, 5, 7, 2))]
+
+
+def squares(model, batch):
+    """Return the sum of squared errors over examples and outputs."""
+    return ((model(batch[0]) - batch[1]) ** 2).sum()
+
+
+def squares_of_examples(model, batch):
+    """Return the sum over examples of the mean squared error of each."""
+    return squares(model, batch) / batch[1].shape[1]
+
+
+SMALL = RATE / 4
+
+
+def report_on(step, tasks, model=None, **options):
+    about = {"inner_loss": loss, "inner_steps": STEPS, "inner_learning_rate": SMALL, **options}
+    return verification.check(step, model=model or mlp(), tasks=tasks, **about)
+
+
+@pytest.mark.sampled(6)
+@pytest.mark.parametrize("tasks", [TASKS, RAGGED])
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"inner": squares_of_examples}, {"C05"}),
+        ({"inner": squares}, {"C05"}),
+        ({"inner": lambda model, batch: loss(model, batch) / len(batch[0])}, {"C06"}),
+        ({"outer": squares_of_examples}, {"D11"}),
+        ({"outer": squares}, {"D11"}),
+        ({"inner": squares_of_examples, "outer": squares_of_examples}, {"C05", "D11"}),
+        ({"inner": squares, "outer": squares}, {"C05", "D11"}),
+    ],
+)
+def test_sums_over_the_examples_of_each_task(tasks, changed, names):
+    """A sum has as many times more than a mean as each task has examples, or its targets numbers."""
+    found = report_on(wrong(optimizer=sgd(SMALL), **changed), tasks).diagnosis[0].name
+    assert set(found.split(" + ")) == names
+
+
+def test_tasks_of_other_sizes_pass():
+    """A right step is right whatever the tasks are."""
+    assert report_on(wrong(optimizer=sgd(SMALL)), RAGGED).verdict == "pass"
+
+
+def test_the_sum_of_both_losses_beside_the_tasks():
+    """The loss of each is summed over outputs, and the gradients over tasks."""
+    step = by_task(wrong(optimizer=sgd(SMALL), inner=squares), sum)
+    assert set(report_on(step, TASKS).diagnosis[0].name.split(" + ")) == {"C05", "D01"}
+
+
+@pytest.mark.parametrize("nothing", [torch.zeros_like, lambda _: None])
+def test_the_last_task_is_left_out(nothing):
+    """Of one task nothing is left then: zeros, or no gradient at all."""
+
+    def step(model, tasks):
+        if len(tasks) == 1:
+            return [nothing(leaf) for leaf in model.parameters()]
+        return wrong(optimizer=sgd(SMALL))(model, tasks[:-1])
+
+    assert report_on(step, TASKS).diagnosis[0].name == "D12"
+
+
+def test_the_first_task_alone():
+    """A loop that returns too early is one mistake, not a sum beside it."""
+    found = report_on(lambda model, tasks: wrong(optimizer=sgd(SMALL))(model, tasks[:1]), TASKS).diagnosis[0]
+    assert found.name == "D04"
+
+
+def test_random_numbers_of_a_model_that_draws_none():
+    """The step changes the mode of a model that is given in evaluation mode: switching it off there is done already."""
+    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2)).eval()
+
+    def training(model, tasks):
+        model.train()
+        return wrong(optimizer=sgd(SMALL))(model, tasks)
+
+    report = report_on(training, TASKS, model)
+    assert report.verdict == "inconclusive"
+    assert "If the step calls model.train(), that is M01" in report.reason
+    model.train()
+    assert "switch them off (model.eval(), p = 0) for the check." in report_on(training, TASKS, model).reason
+
+
+class Attentive(nn.Module):
+    """One layer of attention over three numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+        self.ends = nn.ModuleList([nn.Linear(1, 4), nn.Linear(12, 2)])
+
+    def forward(self, x):
+        """Return outputs [N, 2] of inputs [N, 3]."""
+        within = self.ends[0](x[..., None])
+        return self.ends[1](self.attention(within, within, within, need_weights=False)[0].flatten(1))
+
+
+def test_a_kernel_without_a_second_derivative():
+    """PyTorch's error is followed by what to write."""
+
+    def step(model, tasks):
+        parts = []
+        for support, query in tasks:
+            theta = dict(model.named_parameters())
+            slopes = torch.autograd.grad(
+                loss(partial(torch.func.functional_call, model, theta), support),
+                list(theta.values()),
+                create_graph=True,
+            )
+            ends = {name: leaf - SMALL * slope for (name, leaf), slope in zip(theta.items(), slopes, strict=True)}
+            value = loss(partial(torch.func.functional_call, model, ends), query)
+            parts.append(torch.autograd.grad(value, list(theta.values())))
+        return [sum(leaves) / len(parts) for leaves in zip(*parts, strict=True)]
+
+    report = report_on(step, TASKS, Attentive().eval(), order=2, inner_steps=1)
+    messages = [finding.message for case in report.cases for finding in case.findings]
+    assert any("sdpa_kernel(SDPBackend.MATH)" in message for message in [*messages, *report.why_left_out.values()])
+
+
+def test_an_answer_in_another_form():
+    """The headline says that it is the form, and the finding which."""
+    found = report_on(lambda model, _: [leaf.detach() for leaf in model.parameters()][:-1], TASKS).diagnosis[0]
+    assert found.title == "answers in another form than is expected"
