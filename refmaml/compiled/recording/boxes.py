@@ -54,6 +54,8 @@ _SHAPE_ONLY = {
 }  # fmt: skip
 # Packages that know what a box is: autograd, and this one, wherever in it this module is.
 _AT_HOME = (f"{autograd.__name__}.", ".".join(__name__.split(".")[:2]))
+# What ndarray's operator has in the place of np.power.
+_POWERS = {0.5: anp.sqrt, 2.0: anp.square, -1.0: anp.reciprocal}
 # autograd's wrapper of a function that is followed through a trace, and of one that is not.
 _WRAPPERS = {anp.sin.__code__, anp.ndim.__code__}
 
@@ -310,9 +312,12 @@ class RecordBox(ArrayBox):  # type: ignore[misc]  # autograd has no types
         _refuse("x.tolist()", "Write w[labels] for w[labels.tolist()]")
 
     def __pow__(self, other: Any) -> Any:
-        """Do what ndarray's operator does: the square root of data, also where np.power(x, 0.5) is another function."""
-        root = type(self._held) is np.ndarray and type(other) in (float, np.float64) and other == 0.5
-        return anp.sqrt(self) if root else anp.power(self, other)
+        """Do what ndarray's operator does to data: a few powers are functions of their own, which round otherwise."""
+        is_data = type(self._held) is np.ndarray and self._held.dtype.kind == "f"
+        own = _POWERS.get(other) if is_data and type(other) in (int, float, np.float64) else None
+        if own is not None and np.result_type(self._held, other) != self._held.dtype:
+            own = None  # a number of NumPy's 2 promotes
+        return anp.power(self, other) if own is None else own(self)
 
     def dot(self, other: Any) -> Any:
         """Do what ndarray.dot does."""
