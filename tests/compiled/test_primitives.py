@@ -273,6 +273,8 @@ def test_data_of_every_kind_of_integer(dtype):
     _of_data(leaves, lambda b: b["n"] * b["x"], inner_batch_fn=lambda b: {**b, "x": b["x"] * 2})
     _of_data(leaves, lambda b: (b["n"] * b["n"] * b["n"] - 100) * b["x"])
     _of_data(leaves, lambda b: (-b["n"] + b["n"] ** 3) * b["x"])
+    _of_data(leaves, lambda b: anp.matmul(b["n"] ** 6, anp.swapaxes(b["n"], -1, -2)) * anp.mean(b["x"]))
+    _of_data(leaves, lambda b: anp.ravel(anp.abs(b["n"] * b["n"]) // 7) * anp.mean(b["x"]))
     if np.dtype(dtype).kind == "u":
         with pytest.raises(UnsupportedPrimitive, match=r"expected .*int64.*test_primitives\.py"):
             _of_data(leaves, lambda b: anp.sum(b["n"], axis=0) * b["x"])

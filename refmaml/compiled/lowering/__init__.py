@@ -11,7 +11,7 @@ from autograd.numpy import numpy_wrapper as anp
 from refmaml.compiled.errors import CompilationRefused, UnsupportedPrimitive, at
 from refmaml.compiled.lowering import contraction, elementwise, indexing, linear_algebra, reductions, shaping
 from refmaml.compiled.lowering.rules import RULES, Call
-from refmaml.compiled.program.program import INT64, Builder, FloatsOnlyError, Value
+from refmaml.compiled.program.program import INT64, Builder, FloatsOnlyError, Value, where_read
 from refmaml.compiled.recording.boxes import held, shape_and_dtype
 from refmaml.compiled.recording.tape import Entry, Ref, Tape, name_of, no_rule
 from refmaml.compiled.recording.weak import is_number
@@ -69,8 +69,9 @@ def _lower_one(builder: Builder, tape: Tape, entry: Entry, values: dict[int, Any
         ) from error
 
 
-#: What gives no integer but one that it is given, or a smaller one.
-_IN_RANGE = {"where", "copy", "maximum", "minimum", "sign"}
+#: What gives no integers but those that it is given: operations, and elementwise functions.
+_MOVING = {"input", "const", "view", "gather", "assemble", "bounded"}
+_CHOOSING = {"where", "copy", "maximum", "minimum", "sign"}
 
 
 def _narrowed(builder: Builder, entry: Entry, found: Any) -> Any:
@@ -78,7 +79,8 @@ def _narrowed(builder: Builder, entry: Entry, found: Any) -> Any:
     if not isinstance(found, Value) or found.dtype != INT64:
         return found
     kind = shape_and_dtype(entry.value)[1]
-    is_computed = found.op == "map" and found.params[0] not in _IN_RANGE
+    root, _, _ = where_read(found)
+    is_computed = root.op not in _MOVING and not (root.op == "map" and root.params[0] in _CHOOSING)
     if kind.kind not in "iu" or kind.itemsize == INT64.itemsize or not (is_computed or entry.fun is anp._astype):
         return found
     least, count = builder.const(np.iinfo(kind).min, INT64), builder.const(2 ** (8 * kind.itemsize), INT64)
