@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from typing import Any
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import autograd.numpy as anp
 import numpy as np
@@ -22,7 +23,7 @@ from verification.oracles import TaskView
 from verification.oracles.finite_differences import complex_step_gradients
 from verification.oracles.implicit import Implicit
 from verification.oracles.updates import InnerUpdate, State
-from verification.oracles.view import Costs, FlatArray
+from verification.oracles.view import Costs, FlatArray, is_repeated, masked
 from verification.orders import Order
 
 Points = list[FlatArray]
@@ -41,14 +42,43 @@ def mark(phi: FlatArray) -> bytes:
 
     A point that has a digest can no longer be written to.
     """
+    if is_repeated(phi):
+        return phi[:1].tobytes()
     if phi.nbytes <= _SHORT:
         return phi.tobytes()
     known = _digests.get(id(phi))
     if known is None or known[0]() is not phi:
-        phi.flags.writeable = False
-        gone = partial(_forget, id(phi))
-        known = _digests[id(phi)] = ref(phi, gone), sha256(np.ascontiguousarray(phi).data).digest()
+        return _give(phi, np.ascontiguousarray(phi).data)
     return known[1]
+
+
+def _give(phi: FlatArray, what: Any) -> bytes:
+    phi.flags.writeable = False
+    digest = sha256(what).digest()
+    _digests[id(phi)] = ref(phi, partial(_forget, id(phi))), digest
+    return digest
+
+
+def made(found: Any, how: str, *parts: Any) -> Any:
+    """Return a new vector, with a mark that follows from what it was made of: its numbers need not be read for that.
+
+    Parts are vectors and costs. A number, and a vector that is its own mark, are returned as they are.
+    """
+    if isinstance(found, np.ndarray) and found.nbytes > _SHORT:
+        known = (mark(part) if isinstance(part, np.ndarray) else b"%d" % _number_of(part) for part in parts)
+        _give(found, b" ".join([how.encode(), *known]))
+    return found
+
+
+#: Numbers of costs, which tell them apart when one is gone and another has its place in memory.
+_numbers: WeakKeyDictionary[Costs, int] = WeakKeyDictionary()
+_counted = count()
+
+
+def _number_of(costs: Costs) -> int:
+    if costs not in _numbers:
+        _numbers[costs] = next(_counted)
+    return _numbers[costs]
 
 
 def _forget(number: int, gone: ReferenceType[FlatArray]) -> None:
@@ -103,7 +133,7 @@ class Work:
 
     def outer_gradient(self, phi: FlatArray) -> FlatArray:
         """∇_O Q(φ)."""
-        return self.full_outer_gradient(phi) * self.view.outer_mask
+        return masked(self.full_outer_gradient(phi), self.view.outer_mask)
 
     def full_outer_gradient(self, phi: FlatArray) -> FlatArray:
         """∇Q(φ) in every coordinate."""
@@ -128,7 +158,7 @@ class Work:
     def _kept(self, what: str, costs: Costs, phi: FlatArray, compute: Callable[[Costs, FlatArray], Any]) -> Any:
         key = (what, costs, mark(phi))  # the costs themselves, not their ids, which are given out again
         if key not in self.memory:
-            self.memory[key] = compute(costs, phi)
+            self.memory[key] = made(compute(costs, phi), what, costs, phi)
         return self.memory[key]
 
 
@@ -188,13 +218,20 @@ def descend_from(work: Work, carried: Carried | None) -> tuple[Points, Carried]:
     points, update = [work.theta], work.view.update
     if update is None:
         for _ in range(work.view.steps):
-            points.append(points[-1] - work.alpha * work.inner_gradient(points[-1]))
+            slope = work.inner_gradient(points[-1])
+            points.append(made(_minus(points[-1], work.alpha * slope), "step", points[-1], work.alpha, slope))
         return points, ((), work.view.steps)
     states, age = carried or (update.begin(work.theta), 0)
     for k in range(work.view.steps):
         direction, states = update.step(np, states, _slope(work, points[-1]), points[-1], k, age + k)
         points.append(points[-1] - _rate(work) * direction)
     return points, (states, age + work.view.steps)
+
+
+def _minus(phi: Any, change: Any) -> Any:
+    """Return φ less a change that nobody else has: in its memory, where it is no array that autograd follows."""
+    plain = isinstance(phi, np.ndarray) and isinstance(change, np.ndarray) and phi.dtype == change.dtype
+    return np.subtract(phi, change, out=change) if plain else phi - change
 
 
 def _slope(work: Work, phi: FlatArray) -> FlatArray:
@@ -225,7 +262,8 @@ def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carri
         return u
     if update is None:
         for product in reversed(work.inner_products(points[since:])):
-            u = u - product(work.alpha * u)
+            bent = product(made(work.alpha * u, "times", work.alpha, u))
+            u = made(u - bent, "minus", u, bent)
         return u
     states, age = carried or (update.begin(work.theta), 0)
     before = []
@@ -309,7 +347,9 @@ def weighted(weights: list[float], terms: list[Any]) -> Any:
 
 
 def mean(terms: list[Any]) -> Any:
-    """Return the mean of numbers or vectors, summed in their order."""
+    """Return the mean of numbers or vectors, summed in their order; of one, itself."""
+    if len(terms) == 1:
+        return terms[0]
     total = terms[0]
     for term in terms[1:]:
         total = total + term

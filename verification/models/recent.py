@@ -8,29 +8,38 @@ import numpy as np
 
 
 class Recent(dict[Any, Any]):
-    """A memory that forgets what was not asked for longest, once its arrays are larger than `limit` bytes."""
+    """A memory that forgets arrays that were not asked for longest, once they are larger than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
         self._used = 0
+        #: The keys of arrays, the last that was asked for last.
+        self._arrays: dict[Any, None] = {}
 
     def __getitem__(self, key: Any) -> Any:
-        """Return an entry, which is then the last one to go."""
-        value = super().pop(key)
-        super().__setitem__(key, value)
+        """Return an entry; an array is then the last one to go."""
+        value = super().__getitem__(key)
+        if key in self._arrays:
+            self._arrays[key] = self._arrays.pop(key)
         return value
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Keep an array or a number; a function would hold the points that it was made for, and is made again."""
         if callable(value):
             return
-        if key in self:
-            self._used -= _size(super().pop(key))
+        self._forget(key)
         super().__setitem__(key, value)
-        self._used += _size(value)
-        while self._used > self._limit and len(self) > 1:
-            self._used -= _size(super().pop(next(iter(self))))
+        if isinstance(value, np.ndarray):
+            self._arrays[key] = None
+            self._used += value.nbytes
+        while self._used > self._limit and len(self._arrays) > 1:
+            self._forget(next(iter(self._arrays)))
+
+    def _forget(self, key: Any) -> None:
+        if key in self._arrays:
+            del self._arrays[key]
+            self._used -= super().pop(key).nbytes
 
     def __copy__(self) -> Recent:
         """Return the memory itself: two of them would be twice as large."""
@@ -40,7 +49,3 @@ class Recent(dict[Any, Any]):
         """Set several entries, each of which may make others go."""
         for key, value in dict(*others, **entries).items():
             self[key] = value
-
-
-def _size(value: Any) -> int:
-    return value.nbytes if isinstance(value, np.ndarray) else 0

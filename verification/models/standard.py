@@ -11,7 +11,7 @@ import numpy as np
 
 from verification.faults import Question
 from verification.faults.question import Outcome, combined
-from verification.faults.work import Product, Solved, Work, mark, solve
+from verification.faults.work import Product, Solved, Work, made, mark, solve
 from verification.judging.conventions import Declared
 from verification.judging.standard import Standard
 from verification.judging.tolerances import Sensitivity, norm, unit_roundoff
@@ -96,7 +96,7 @@ def pose_model(
                         f"the losses have no second derivative, which order=2 needs: they raised {described(error)}"
                     ) from error
                 found = np.full_like(u, np.nan)  # only faults ask for it, and none of them has been made
-            known[key] = found
+            known[key] = made(found, "product", costs, phi, u)
             return found
 
         return [partial(product, phi) for phi in points]

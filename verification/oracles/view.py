@@ -69,8 +69,20 @@ class TaskView:
 
     @property
     def step_size(self) -> FlatArray:
-        """α on the coordinates that adapt, 0 on the others."""
+        """α on the coordinates that adapt, 0 on the others; one number, repeated, where it is one for all."""
+        if is_repeated(self.rate) and is_repeated(self.inner_mask):
+            return np.broadcast_to(self.rate[0] * self.inner_mask[0], self.rate.shape)
         return self.rate * self.inner_mask
+
+
+def is_repeated(vector: FlatArray) -> bool:
+    """Return whether a vector is one number for all coordinates, without the memory of a vector."""
+    return vector.strides == (0,)
+
+
+def masked(vector: FlatArray, mask: FlatArray) -> FlatArray:
+    """Return a vector times a mask: itself, where the mask is 1 everywhere and has no memory."""
+    return vector if is_repeated(mask) and mask[0] == 1 else vector * mask
 
 
 @dataclass(frozen=True, kw_only=True)
