@@ -103,8 +103,10 @@ def same_everywhere(array: NDArray[Any]) -> NDArray[Any] | None:
     if not array.size or array.dtype.hasobject:
         return None
     if any(array.strides[axis] for axis, size in enumerate(array.shape) if size > 1):
-        bits = np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(array.size, array.itemsize)
-        if not (bits == bits[0]).all():
+        # As integers, which compare to the bit and fast; those of complex numbers are in two.
+        word = next(size for size in (8, 4, 2, 1) if array.itemsize % size == 0)
+        bits = np.ascontiguousarray(array).reshape(-1).view(f"u{word}").reshape(array.size, -1)
+        if not (bits[-1] == bits[0]).all() or not (bits == bits[0]).all():
             return None
     return np.array(array[(0,) * array.ndim])
 
