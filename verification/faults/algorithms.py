@@ -6,8 +6,8 @@ so that one list serves every algorithm, plain descent included.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from verification.faults.order import right
 from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, combined, misread
+from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, combined, each_task, misread
 from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, solve
 from verification.oracles.updates import (
     BEFORE,
@@ -28,6 +28,8 @@ from verification.oracles.updates import (
     Part,
     RatesByStep,
     RMSProp,
+    State,
+    Vector,
     WeightDecay,
 )
 
@@ -119,8 +121,73 @@ def clip_of_each_leaf(question: Question) -> Outcome:
     return _with(ClipByNorm, groups=groups)(question)
 
 
+def _clipped_after_rate(work: Work, _: Question) -> Work:
+    """Make c α g/(α‖g‖ + ε) of a step what it is of g, with c/α and ε/α, where there is one rate for all."""
+    update, rates = work.view.update, np.unique(work.view.rate[work.view.inner_mask != 0])
+    if update is None or rates.size != 1 or not rates[0]:
+        return work
+    limited = (
+        replace(
+            part, **{name: value / float(rates[0]) for name, value in vars(part).items() if name in ("limit", "eps")}
+        )
+        if isinstance(part, ClipByNorm | ClipByValue)
+        else part
+        for part in update.parts
+    )
+    return work.changed(update=InnerUpdate(tuple(limited)))
+
+
+clip_of_step = misread(_clipped_after_rate)
 without_clip = _without(ClipByNorm, ClipByValue)
 without_decay = _without(WeightDecay)
+
+
+def _decay_of_matrices(work: Work, question: Question) -> Work:
+    update, spots = work.view.update, question.spots().values()
+    if update is None:
+        return work
+    whole = np.zeros_like(work.theta)
+    for where in spots:
+        whole[where] = where.ndim > 1
+    # The strength of each entry: what is a number for everybody else.
+    parts = (
+        WeightDecay(strength=part.strength * whole) if isinstance(part, WeightDecay) else part  # type: ignore[arg-type]
+        for part in update.parts
+    )
+    return work.changed(update=InnerUpdate(tuple(parts)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayOfNew(Part):
+    """d = (1 − αλ) g + λ φ: the decay of the weights that a step has moved, ψ − αλψ with ψ = φ − αg."""
+
+    strength: float
+    rate: float
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the step and the decay after it, together."""
+        return (1 - self.rate * self.strength) * g + self.strength * phi
+
+
+def _decay_of_new(work: Work, _: Question) -> Work:
+    update, rates = work.view.update, np.unique(work.view.rate[work.view.inner_mask != 0])
+    if update is None or rates.size != 1 or not isinstance(update.parts[-1], WeightDecay):
+        return work
+    last = DecayOfNew(strength=update.parts[-1].strength, rate=float(rates[0]))
+    return work.changed(update=InnerUpdate((*update.parts[:-1], last)))
+
+
+def _differentiated(work: Work, question: Question) -> Solved:
+    if question.order != 1 or work.view.update is None:
+        return solve(work, question.order)
+    flat = replace(work, curve=lambda _, points: [np.zeros_like] * len(points), memory={})
+    return solve(flat, 2)
+
+
+#: O07: at first order, a decay whose φ is no number but the variable: each step multiplies what comes back by 1 − αλ.
+decay_differentiated = each_task(_differentiated)
+decay_of_matrices = misread(_decay_of_matrices)
+decay_of_new = misread(_decay_of_new)
 without_rates = _without(RatesByStep)
 
 
@@ -156,12 +223,17 @@ rates_of_next_step = changing(_next)
 rate_of_first_step = changing(_first)
 
 
-def _run(question: Question, carried: Carried | None) -> tuple[list[Solved], Carried | None]:
-    """Answer task after task with the states that the one before left; a task's Jacobian ends where it began."""
+def _run(question: Question, carried: Carried | None, *, counts: bool = False) -> tuple[list[Solved], Carried | None]:
+    """Answer task after task with the states that the one before left; a task's Jacobian ends where it began.
+
+    With `counts` the number of steps goes on alone, and the vectors are fresh.
+    """
     solved = []
     for work in question.works:
         start = carried
         carried = descend_from(work, start)[1]
+        if counts and work.view.update is not None:
+            carried = work.view.update.begin(work.theta), carried[1]
         solved.append(_from_states(work, question, start))
     return solved, carried
 
@@ -183,6 +255,19 @@ def state_kept(question: Question) -> Outcome:
     for _ in range(question.call if _has_state(question) else 0):
         carried = _run(question, carried)[1]
     return combined(question, _run(question, carried)[0])
+
+
+def count_kept(question: Question) -> Outcome:
+    """E04: how many steps the update has seen goes on from task to task, and from call to call."""
+    carried = None
+    for _ in range(question.call if _has_state(question) else 0):
+        carried = _run(question, carried, counts=True)[1]
+    return combined(question, _run(question, carried, counts=True)[0])
+
+
+def count_kept_within(question: Question) -> Outcome:
+    """E04: the same within each call."""
+    return combined(question, _run(question, None, counts=True)[0])
 
 
 def state_kept_within(question: Question) -> Outcome:
@@ -238,6 +323,18 @@ def differences_of(**changes: Any) -> Misreading:
 relative_differences = differences_of(relative=True)
 one_sided_differences = differences_of(one_sided=True, over=1.0)
 differences_over_delta = differences_of(over=1.0)
+differences_negated = differences_of(over=-2.0)
+
+
+def _over_rate(work: Work, _: Question) -> Work:
+    declared = work.view.hessian_free
+    if declared is None:
+        return work
+    return work.changed(hessian_free=replace(declared, over=2.0 * float(work.view.rate.flat[0])))
+
+
+#: O12: every coordinate has one rate there.
+differences_without_rate = misread(_over_rate)
 exact_products = misread(lambda work, _: work.changed(hessian_free=None))
 
 
@@ -314,6 +411,32 @@ def _with_support(support: float, query: Callable[[float], float]) -> Misreading
     return misread(changed)
 
 
+def with_points(weights: Callable[[int], Sequence[float]]) -> AnswerFunction:
+    """O08: any weights of the outer costs at φ_0, …, φ_K."""
+    return _with_weights(lambda steps: list(weights(steps)))
+
+
+def with_losses_times(weights: Callable[[int], Sequence[float]]) -> AnswerFunction:
+    """O11: the declared weights of S(θ) and Q(φ_K), each times a number."""
+    support, query = weights(0)
+    return _with_support(support, lambda beta: query * beta)
+
+
+def _support_at_end(work: Work, question: Question) -> Solved:
+    view = work.view
+    if not view.support_weight:
+        return solve(work, question.order)
+    query = solve(work.changed(support_weight=0.0), question.order)
+    support = solve(work.changed(support_weight=0.0, weights=None, outer_costs=view.inner_costs), question.order)
+    return Solved(
+        query.cost + view.support_weight * support.cost,
+        query.gradient + view.support_weight * support.gradient,
+        query.adapted,
+    )
+
+
+#: O11: S(φ_K) for S(θ).
+support_at_end = each_task(_support_at_end)
 without_support = _with_support(0.0, lambda beta: beta)
 without_query = _with_support(1.0, lambda _: 0.0)
 without_beta = _with_support(1.0, lambda _: 1.0)

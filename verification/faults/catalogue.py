@@ -286,7 +286,8 @@ def _scales() -> list[Fault]:
               {"": scales.reptile_is_fomaml}, ("reptile",)),
         Fault("G06", "weight decay in the inner loop", "φ_{k+1} = γφ_k − α∇S",
               "openai/supervised-reptile pre_step_op (a feature there)", "θ large, ∇S small",
-              "Switch weight decay off in the inner optimizer.", {"": scales.decayed}, EVERY),
+              "Switch weight decay off in the inner optimizer, or give it the strength that is declared.",
+              {"": scales.decayed}, EVERY),
         Fault("G07", "meta-gradient clipped inside the step", "clip(g)", "cbfinn/maml for miniImageNet",
               "an entry above the clip", "Return the gradients as they are and clip in the outer optimizer, or "
               "declare it.", {"by value": scales.clipped_by_value, "by norm": scales.clipped_by_norm}, EVERY),

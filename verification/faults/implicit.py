@@ -34,6 +34,16 @@ def _with_strength(strength: Callable[[float], float]) -> AnswerFunction:
     return _gradient(gradient)
 
 
+def with_steps(count: int) -> AnswerFunction:
+    """O14: fewer steps of conjugate gradients than are declared, or than the solution takes."""
+
+    def gradient(work: Work, points: Points, declared: Implicit) -> FlatArray:
+        steps = min(count, declared.cg_steps or count)
+        return implicitly(work, replace(declared, cg_steps=steps), points[-1])
+
+    return _gradient(gradient)
+
+
 def _hessian_of_query(work: Work, points: Points, declared: Implicit) -> FlatArray:
     (product,) = work.changed(inner_costs=work.view.inner_costs_on_query).inner_products(points[-1:])
     return declared.by_conjugate_gradients(product, work.full_outer_gradient(points[-1]))
@@ -67,5 +77,6 @@ at_start = _gradient(lambda work, points, declared: implicitly(work, declared, p
 hessian_at_start = _gradient(lambda work, points, declared: implicitly(work, declared, points[-1], bent_at=points[0]))
 hessian_of_query = _gradient(_hessian_of_query)
 through_the_loop = _gradient(_through_the_loop)
+without_pull = changing(lambda part: () if isinstance(part, Proximal) else (part,))
 twice_the_pull = changing(_pulled(2.0))
 half_the_pull = changing(_pulled(0.5))

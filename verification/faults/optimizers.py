@@ -14,8 +14,8 @@ from autograd.tracer import getval
 
 from verification.faults import algorithms
 from verification.faults.question import AnswerFunction, Misreading, Question, each_task, misread
-from verification.faults.work import Points, Work, solve
-from verification.oracles.updates import Adam, InnerUpdate, Momentum, Part, RatesByStep, State, Vector
+from verification.faults.work import Points, Solved, Work, mean, solve
+from verification.oracles.updates import Adam, InnerUpdate, Momentum, Part, RatesByStep, RMSProp, State, Vector
 from verification.oracles.view import FlatArray
 
 
@@ -71,6 +71,90 @@ class StuckAdam(Adam):
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the direction of a first step."""
         return super().direction(xp, state, g, phi, k, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterAdam(Adam):
+    """Adam whose count of steps begins at 2, as where it is increased before and counted from 1."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:
+        """Return the direction of the step after this one."""
+        return super().direction(xp, state, g, phi, k, age + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfCorrectedAdam(Adam):
+    """Adam that corrects the bias of v alone, or of m alone where it is not `corrected`."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:
+        """Return the direction with the other moment as it is."""
+        found, bias = super().direction(xp, state, g, phi, k, age), 1 - self.beta1 ** (age + 1)
+        return found * bias if self.corrected else found / bias
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenteredRMSProp(Part):
+    """d = g/(√(v − a²) + ε), with the mean of squares v and the mean a, as PyTorch's `centered` has it."""
+
+    rho: float = 0.99
+    eps: float = 1e-8
+
+    @property
+    def vectors(self) -> int:
+        """The mean of squares v and the mean a."""
+        return 2
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:  # noqa: ARG002
+        """Return both means after a gradient."""
+        squares, mean = state
+        return self.rho * squares + (1 - self.rho) * g**2, self.rho * mean + (1 - self.rho) * g
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient over the root of the variance; 0 where every gradient was 0."""
+        variance = state[0] - state[1] ** 2
+        return g / (xp.sqrt(xp.where(variance > 0, variance, 1.0)) + self.eps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSPropFromOne(RMSProp):
+    """RMSProp whose mean of squares begins at 1, as TensorFlow 1 has it."""
+
+    def begin(self, theta: Vector) -> State:
+        """Return ones."""
+        return (0 * getval(theta) + 1,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaggingMomentum(Momentum):
+    """d = the velocity before this gradient is in it."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the velocity of the step before."""
+        return (state[0] - (1 - self.dampening) * g) / self.mu
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoubledMomentum(Momentum):
+    """d = m + μ m, for Nesterov's g + μ m."""
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the velocity, and μ times the velocity."""
+        return state[0] + self.mu * state[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookingAhead(Momentum):
+    """The velocity of gradients at φ − αμm, where the next step would lead without a gradient (Nesterov, 1983).
+
+    With ψ = φ − αμm the steps of ψ are those of Nesterov's momentum in PyTorch's form, and φ_K = ψ_K + αμm_K is
+    ψ_{K−1} − αg: the last step, after so many others, has the gradient alone.
+    """
+
+    last: int
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return Nesterov's direction, or the gradient in the last step."""
+        return g if k == self.last else g + self.mu * state[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +219,7 @@ def within(limit: float) -> AnswerFunction:
 
 
 _ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY = "AdaGrad", "the ", "momentum(0.9) dampened", "a momentum of"
+_RMSPROP = "RMSprop"
 #: O02: a velocity that is a moving average of the gradients.
 DAMPED = "damped, m ← μm + (1−μ)g"
 #: Weights within a limit, a clip by leaf, and a dampened momentum, with the number that is fitted.
@@ -144,7 +229,7 @@ DAMPENED = f"{_DAMPENED} by {{}} as in PyTorch"
 DAMPENED_BY_ITSELF = f"{_OF_ANY} {{0}} dampened by {{0}} as in PyTorch"
 DAMPENED_BY = {tau: f"{_OF_ANY} {{}} dampened by {tau:g} as in PyTorch" for tau in (0.1, 0.5, 0.9)}
 #: How the words begin for what cannot be declared.
-NOT_DECLARABLE = (_ADAGRAD, _OF_GRADIENT, _DAMPENED, _OF_ANY)
+NOT_DECLARABLE = (_ADAGRAD, _RMSPROP, _OF_GRADIENT, _DAMPENED, _OF_ANY)
 _EPSILONS = {0.0: "", **{eps: f" + {eps:g}" for eps in (1e-12, 1e-10, 1e-8, 1e-6)}}
 
 
@@ -156,6 +241,9 @@ def _undeclarable() -> dict[str, AnswerFunction]:
         **{f"AdaGrad, ε = {eps:g} under the root": algorithms.with_update(AdaGrad(eps=eps, under=True))
            for eps in (1e-10, 1e-8, 1e-7)},
         "the sign of the gradient": algorithms.with_update(Sign()),
+        **{f"{_RMSPROP}, ρ = {rho:g}, {words}": algorithms.with_update(kind(rho=rho))
+           for words, kind in (("centered, as in PyTorch", CenteredRMSProp),
+                               ("with v = 1 at first, as in TensorFlow 1", RMSPropFromOne)) for rho in (0.99, 0.9)},
     }  # fmt: skip
     for held, (eps, epsilon) in product((False, True), _EPSILONS.items()):
         words = f"{epsilon}{', held' * held}"
@@ -172,8 +260,18 @@ def _undeclarable() -> dict[str, AnswerFunction]:
 UNDECLARABLE = _undeclarable()
 
 
-def _stuck(part: Part) -> tuple[Part, ...]:
-    return (StuckAdam(**vars(part)) if isinstance(part, Adam) else part,)
+def _with_adam(kind: type[Adam], **changes: Any) -> Misreading:
+    """Make a misreading with another Adam for the declared one."""
+    return algorithms.changing(lambda part: (kind(**vars(part) | changes) if isinstance(part, Adam) else part,))
+
+
+def _with_velocity(kind: type[Momentum], *, nesterov: bool) -> Misreading:
+    """Make a misreading with another momentum for the declared one, Nesterov's or the plain one."""
+
+    def changed(part: Part) -> tuple[Part, ...]:
+        return (kind(**vars(part)) if isinstance(part, Momentum) and part.nesterov == nesterov else part,)
+
+    return algorithms.changing(changed)
 
 
 def _dampened(part: Part) -> tuple[Part, ...]:
@@ -183,7 +281,31 @@ def _dampened(part: Part) -> tuple[Part, ...]:
 
 
 #: O03: the bias of the first step is corrected in every step.
-correction_stuck = algorithms.changing(_stuck)
+correction_stuck = _with_adam(StuckAdam)
+#: O03: the count of steps is one ahead; the bias of one moment alone is corrected.
+correction_ahead = _with_adam(LaterAdam)
+first_corrected = _with_adam(HalfCorrectedAdam, corrected=False)
+second_corrected = _with_adam(HalfCorrectedAdam)
+
+
+#: O02: the velocity of the step before; the velocity twice in Nesterov's.
+def _looking_ahead(work: Work, question: Question) -> Solved:
+    update, steps = work.view.update, work.view.steps
+    if update is None or not any(isinstance(part, Momentum) for part in update.parts):
+        return solve(work, question.order)
+    if work.view.average:
+        parts = [_looking_ahead(work.changed(steps=k, average=False), question) for k in range(steps + 1)]
+        return Solved(mean([part.cost for part in parts]), mean([part.gradient for part in parts]), parts[-1].adapted)
+    ahead = (
+        LookingAhead(**vars(part), last=steps - 1) if isinstance(part, Momentum) else part for part in update.parts
+    )
+    return solve(work.changed(update=InnerUpdate(tuple(ahead))), question.order)
+
+
+#: O02: the gradient where the velocity would lead.
+looking_ahead = each_task(_looking_ahead)
+velocity_before = _with_velocity(LaggingMomentum, nesterov=False)
+velocity_twice = _with_velocity(DoubledMomentum, nesterov=True)
 #: O02: the velocity dampened by 1 − μ from the second step on, as `torch.optim.SGD(dampening=μ)` has it.
 dampened_as_in_pytorch = algorithms.changing(_dampened)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from verification.faults.order import right
 from verification.faults.question import AnswerFunction, Method, Outcome, Question, each_task
 from verification.faults.work import Points, Solved, Work, solve
+from verification.oracles.updates import InnerUpdate, Part, State, Vector
 from verification.oracles.view import FlatArray
 
 _NOTHING = -1  # in place of the coordinate whose gradient one gets
@@ -150,8 +152,24 @@ def moved_by_others(question: Question, taking: NDArray[np.intp]) -> Outcome:
     return each_task(lambda work, question: _permuted(work, question, taking))(question)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exchanged(Part):
+    """d with the gradient of another coordinate in each, or 0 where it has none: what an optimizer is then given."""
+
+    taking: tuple[int, ...]
+    is_elementwise: ClassVar[bool] = False
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient with its entries in the order of the others' places."""
+        taking = np.array(self.taking)
+        return xp.where(taking != _NOTHING, g[..., taking], 0.0)
+
+
 def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solved:
-    moves = taking != _NOTHING
+    declared, moves = work.view.update, taking != _NOTHING
+    if declared is not None:
+        exchanged = Exchanged(taking=tuple(taking.tolist()))
+        return solve(work.changed(update=InnerUpdate((exchanged, *declared.parts))), question.order)
 
     def descend(work: Work) -> Points:
         points = [work.theta]

@@ -270,7 +270,7 @@ def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carri
     for k, phi in enumerate(points):
         before.append(states)
         states = update.step(np, states, _slope(work, phi), phi, k, age + k)[1]
-    back = update.begin(work.theta)
+    back: tuple[State, ...] = tuple(tuple(0 * vector for vector in state) for state in states)
     products = work.inner_products(points)
     for k in reversed(range(since, len(points))):
         slope = _slope(work, points[k])

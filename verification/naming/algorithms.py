@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
-from verification.faults.algorithms import state_kept, state_kept_within, with_decay_of_used, with_update
+from verification.faults.algorithms import (
+    count_kept,
+    count_kept_within,
+    state_kept,
+    state_kept_within,
+    with_decay_of_used,
+    with_update,
+)
 from verification.faults.clips import Graph, with_clipped_leaves
 from verification.faults.optimizers import (
     CLIPPED_LEAVES,
@@ -37,12 +44,15 @@ from verification.orders import Order
 _KEPT = {
     "the state of the declared update": state_kept,
     "within a call, the state of the declared update": state_kept_within,
+    "the count of steps of the declared update": count_kept,
+    "within a call, the count of steps of the declared update": count_kept_within,
 }
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
 _MOMENTUMS, _RHOS, _STRENGTHS, _DAMPENINGS = (0.8, 0.3), (0.95, 0.5), (0.02,), (0.4, 0.7)
 #: Limits of the weights that people write, and shares of the largest entry of a point where a search for others begins.
 _LIMITS = tuple(digit * 10.0**k for k in (0, -1, 1, -2) for digit in (1, 5, 2, 3))
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
+_PLAIN = "plain gradient descent"
 _STEPS = 12  # of a search
 _CLOSER = 0.7  # what a step of a search leaves of the distance, at most
 
@@ -80,7 +90,9 @@ def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
                 yield Candidate((fault.id,), variant, answer)
     for detail, answer in _KEPT.items():
         yield Candidate(("E04",), detail, answer)
-    yield from _others(order)
+    # No implicit gradient is taken after plain descent: what is left out there is the pull.
+    pulled = any(view.implicit for view in views)
+    yield from (other for other in _others(order) if not (pulled and other.detail.startswith(_PLAIN)))
 
 
 def _others(order: Order) -> Iterator[Candidate]:
@@ -129,7 +141,7 @@ def _other(spelled: str, answer: AnswerFunction) -> Candidate:
     """Return the candidate of another update than the declared one, with what would declare it where anything can."""
     if spelled.startswith(NOT_DECLARABLE):
         return Candidate(("O01",), spelled, answer)
-    declaration = "no --algorithm" if spelled == "plain gradient descent" else f'--algorithm "{spelled}"'
+    declaration = "no --algorithm" if spelled == _PLAIN else f'--algorithm "{spelled}"'
     return Candidate(("O01",), f"{spelled}; declare {declaration} if it is meant", answer)
 
 

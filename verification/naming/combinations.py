@@ -7,14 +7,14 @@ it is solved for on all problems with as many tasks, or as many steps, together,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Question, data, place, tasks
+from verification.faults import AnswerFunction, Question, algorithms, data, place, tasks
 from verification.faults.order import right
 from verification.faults.question import Misreading, after, together
 from verification.judging.tolerances import norm
@@ -36,7 +36,7 @@ def combined(evidence: Evidence, order: Order, faults: Sequence[Product] = (AS_A
     if not telling:
         return
     for ids, detail, base in faults:
-        for sum_ in _SUMS if order != "reptile" else _SUMS[:1]:
+        for sum_ in _sums(evidence, order):
             found = None if sum_.fault in ids else _weighted(evidence, telling, sum_, base)
             if found is not None:
                 weights, answer = found
@@ -76,22 +76,38 @@ class _Sum:
         return f"weights {'; '.join(parts)}"
 
 
-_SUMS = (
-    _Sum(
-        "D12", lambda question: question.tasks, lambda count: (1 / count,) * count, tasks.weighted, "of {count} tasks"
-    ),
-    _Sum(
-        "M07",
-        lambda question: question.works[0].view.steps,
-        lambda count: (*[0.0] * count, 1.0),
-        place.over_points,
-        "at φ_0, …, φ_{count}",
-    ),
+_OF_TASKS = _Sum(
+    "D12", lambda question: question.tasks, lambda count: (1 / count,) * count, tasks.weighted, "of {count} tasks"
 )
 
 
+def _steps(question: Question) -> int:
+    return question.works[0].view.steps
+
+
+_OF_POINTS = _Sum("M07", _steps, lambda count: (*[0.0] * count, 1.0), place.over_points, "at φ_0, …, φ_{count}")
+
+
+def _sums(evidence: Evidence, order: Order) -> Iterator[_Sum]:
+    """Yield the sums of a step whose weights may be others: over tasks, over points, and of both losses."""
+    yield _OF_TASKS
+    views = [work.view for one in evidence.deciding for work in evidence.question(one).works]
+    declared = next((view for view in views if view.weights is not None), None)
+    if order == "reptile":
+        return
+    if declared is None or declared.weights is None:
+        yield _OF_POINTS
+    elif declared.support_weight:
+        yield _Sum("O11", lambda _: 0, lambda _: (1.0, 1.0), algorithms.with_losses_times, "times those of S and Q")
+    else:
+        yield replace(_OF_POINTS, fault="O08", right=declared.weights, weighted=algorithms.with_points)
+
+
 def _weighted(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, base: AnswerFunction) -> _Found | None:
-    """Return the weights with which a sum gives every answer, by the number of its terms, and the step; or None."""
+    """Return the weights with which a sum gives every answer, by the number of its terms, and the step; or None.
+
+    Where answers have fewer numbers than a sum has terms, other weights give them as well, and are not told.
+    """
     if _solved(evidence, telling[:1], sum_, base) is None:
         return None
     groups: dict[int, list[Observation]] = {}
@@ -99,17 +115,20 @@ def _weighted(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, ba
         if returned(observation, none_is_zero=True) is not None:
             groups.setdefault(_count(evidence, observation, sum_, base), []).append(observation)
     found: Weights = {}
+    told: Weights = {}
     for count, observations in groups.items():
-        weights = _solved(evidence, observations, sum_, base)
+        weights, is_only = _solved(evidence, observations, sum_, base) or (None, False)
         # Nothing at all is no sum, but where the last of the terms is left out, one alone is none.
         if weights is None or not (any(weights) or (count == 1 and len(groups) > 1)):
             return None
         found[count] = weights
+        if is_only:
+            told[count] = weights
     names = [{observation.problem.name for observation in observations} for observations in groups.values()]
     if all(np.allclose(weights, weights[0]) for weights in found.values()) and max(map(len, names)) == 1:
         return None  # a factor for each problem by itself, which any problem has
     step = together(sum_.weighted(lambda count: found.get(count, sum_.right(count))), base)
-    return (found, step) if step is not None and evidence.matched_by(step) else None
+    return (told or found, step) if step is not None and evidence.matched_by(step) else None
 
 
 _Found = tuple[Weights, AnswerFunction]
@@ -122,8 +141,8 @@ def _count(evidence: Evidence, observation: Observation, sum_: _Sum, base: Answe
 
 def _solved(
     evidence: Evidence, observations: Sequence[Observation], sum_: _Sum, base: AnswerFunction
-) -> tuple[float, ...] | None:
-    """Return the weights nearest to the right ones with which a sum gives some answers, or None."""
+) -> tuple[tuple[float, ...], bool] | None:
+    """Return the weights nearest to the right ones with which a sum gives some answers, and whether no others do."""
     start = np.asarray(sum_.right(_count(evidence, observations[0], sum_, base)))
     terms = [term for place in range(len(start)) if (term := together(sum_.term(place), base)) is not None]
     if len(terms) < len(start):
@@ -140,7 +159,7 @@ def _solved(
     weights = start + moved
     if not norm(got - columns @ weights) <= len(got):  # where it is no number, too
         return None
-    return tuple(0.0 if abs(weight) < _NOTHING else simple(float(weight)) for weight in weights)
+    return tuple(0.0 if abs(weight) < _NOTHING else simple(float(weight)) for weight in weights), rank == len(start)
 
 
 def _in_bounds(

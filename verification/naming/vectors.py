@@ -15,7 +15,7 @@ Named = tuple[str, str, AnswerFunction]
 
 def vector(outcome: Outcome) -> NDArray[Any]:
     """Return all gradients of an outcome in one vector, None as nothing."""
-    return np.concatenate([np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None])
+    return np.concatenate([np.zeros(0), *(np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None)])
 
 
 def returned(

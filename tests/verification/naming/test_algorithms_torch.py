@@ -174,7 +174,7 @@ def meta_sgd(problem, *, by_rates=list, held=None, lost=False):
     return loss.detach(), answer
 
 
-def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=False):
+def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=False, share=lambda rate: rate):
     """Return the answer of Per-FedAvg: a client at a time, with differences of gradients for the Hessian's products."""
     names, rate = list(problem.variables), problem.inner_learning_rate
     theta = [leaf.clone() for leaf in problem.variables.values()]
@@ -206,7 +206,7 @@ def per_fedavg(problem, *, delta=1e-3, how="central", exact=False, on_query=Fals
         loss, u = slopes_at(problem.outer_cost, query, points[-1])
         for point in reversed(points[:-1]) if problem.order == 2 else ():
             found = product(query if on_query else support, point, u)
-            u = [v - rate * h for v, h in zip(u, found, strict=True)]
+            u = [v - share(rate) * h for v, h in zip(u, found, strict=True)]
         cost += loss / problem.num_tasks
         total = [t + v / problem.num_tasks for t, v in zip(total, u, strict=True)]
     return cost, dict(zip(names, total, strict=True))
@@ -466,7 +466,7 @@ WRONG = [
     ("imaml(2)", 2, "O14", "H of the query data", subject(imaml, on_query=True)),
     ("imaml(2)", 2, "O14", "2λ in the pull", subject(imaml, pull=2.0)),
     ("imaml(2)", 2, "O14", "through the loop", subject(maml, proximal)),
-    ("imaml(2)", 2, "O01", "plain", subject(imaml, pull=0.0)),
+    ("imaml(2)", 2, "O14", "no pull", subject(imaml, pull=0.0)),
     ("imaml(2, 5)", 2, "O14", "H of the query data", subject(imaml, on_query=True, steps=5)),
     ("", 1, "O01", '--algorithm "adam"', subject(fomaml, ADAM)),
     ("", 2, "O01", '--algorithm "momentum(0.9, held)"', subject(maml, partial(velocity, detach=True))),
