@@ -11,10 +11,13 @@ import pytest
 from verification import problem, verify
 from verification.algorithms import INGREDIENTS, algorithm, importance
 from verification.faults import pose
+from verification.faults.algorithms import DecayOfNew
+from verification.faults.optimizers import DoubledMomentum, LaggingMomentum, LookingAhead
 from verification.faults.order import right
 from verification.faults.subject import FaultySubject
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled
+from verification.oracles.updates import InnerUpdate, Momentum, Proximal, WeightDecay
 from verification.problems import suite
 from verification.subjects.reply import read
 
@@ -121,6 +124,29 @@ def test_faults_start_from_the_same_right_answer(text, order):
     for chain, gradient in truth.gradients.items():
         assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
+
+
+LINEAR = [
+    Momentum(mu=0.9), Momentum(mu=0.5, nesterov=True), Momentum(mu=0.9, dampening=0.9), WeightDecay(strength=0.1),
+    Proximal(strength=2.0), DecayOfNew(strength=0.1, rate=0.2), LaggingMomentum(mu=0.9), DoubledMomentum(mu=0.9),
+    LookingAhead(mu=0.9, last=1), LookingAhead(mu=0.9, last=2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", LINEAR, ids=str)
+def test_sums_are_differentiated_as_autograd_does(part):
+    """What is a sum of vectors times numbers is not differentiated by autograd, and arrives where that would lead it."""
+    slow = type(type(part).__name__, (type(part),), {"is_linear": False})(**vars(part))
+    random = np.random.default_rng(0)
+    g, phi, back, *state = random.normal(size=(3 + part.vectors, 4))
+    found, expected = (
+        InnerUpdate((WeightDecay(strength=0.3), one)).pull_back(
+            ((), tuple(state)), g, phi, 1, back, ((), tuple(2 * vector for vector in state))
+        )
+        for one in (part, slow)
+    )
+    for mine, other in zip((*found[:2], *found[2][1]), (*expected[:2], *expected[2][1]), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-14, atol=1e-15)
 
 
 def test_context_parameters_start_at_zero_and_are_not_learned():

@@ -85,7 +85,7 @@ def _faults() -> list[Fault]:
                "coupled, in the gradient": algorithms.decay_first,
                "left out": algorithms.without_decay,
                "of the weights that the step has moved": algorithms.decay_of_new,
-               "differentiated at first order, which multiplies by (1 − αλ)ᴷ": algorithms.decay_differentiated,
+               "differentiated at first order, times (1 − αλ)ᴷ": algorithms.decay_differentiated,
                "left out for variables with less than two axes": algorithms.decay_of_matrices}, EVERY),
         Fault("O08", "other weights of the outer losses along the inner loop", "Σ_k w_k Q(φ_k), other w",
               "AntreasAntoniou/HowToTrainYourMAMLPytorch#33", "K ≥ 2",
@@ -143,7 +143,7 @@ def _faults() -> list[Fault]:
                "2λ in the pull": implicit.twice_the_pull, "λ/2 in the pull": implicit.half_the_pull,
                "no pull": implicit.without_pull,
                **{f"conjugate gradients stopped after {count} step{'s' * (count > 1)}": implicit.with_steps(count)
-                  for count in (1, 2, 3, 5)}}, (2,)),
+                  for count in (1, 2, 3)}}, (2,)),
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import under
-from verification.naming.vectors import first_wrong, returned, vector
+from verification.naming.vectors import beyond, first_wrong, returned
 from verification.oracles.updates import Adam, Momentum, Part, RMSProp, WeightDecay
 from verification.oracles.view import FlatArray
 from verification.orders import Order
@@ -150,7 +150,7 @@ def _nearest_factors(
 
     def distance(factor: float) -> float:
         with np.errstate(all="ignore"):  # at a large rate a loss may overflow
-            found = norm(vector(make(factor)(question)) - got)
+            found = norm(beyond(make(factor)(question), got))
         return found if np.isfinite(found) else float("inf")
 
     factors = sorted(_FACTORS)
@@ -177,8 +177,7 @@ def _search(
     question, most = evidence.question(observation), float("inf")
 
     def residual_at(value: float) -> FlatArray:
-        found: FlatArray = vector(make(value)(question)) - got
-        return found
+        return beyond(make(value)(question), got)
 
     with np.errstate(all="ignore"):
         known = {start: residual_at(start) for start in starts}

@@ -36,7 +36,7 @@ from verification.naming.candidates import Candidate, combining, whole
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import factor_of, joined, under_a_scale
-from verification.naming.vectors import returned, vector, wrong_ones
+from verification.naming.vectors import beyond, returned, wrong_ones
 from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part, RMSProp, WeightDecay
 from verification.oracles.view import FlatArray
 from verification.orders import Order
@@ -178,20 +178,22 @@ def _value(
 ) -> float | None:
     """Return the number at which an update gives the first wrong answer, by Gauss-Newton; given up where it strays."""
     got, last, predict = returned(first), float("inf"), evidence.estimate
-    for _ in range(_STEPS if got is not None else 0):
+    if got is None:
+        return None
+    for _ in range(_STEPS):
         with np.errstate(all="ignore"):  # an update may leave the region where the costs are finite
             predicted = predict(first, make(value))
-            if norm(vector(predicted) - got) <= NEAR * norm(got):
+            if norm(beyond(predicted, got)) <= NEAR * norm(got):
                 predict = evidence.predict
                 predicted = predict(first, make(value))
             if evidence.matches(first, predicted):
                 return value
-            residual = vector(predicted) - got
+            residual = beyond(predicted, got)
             distance = norm(residual)
             if not distance <= _CLOSER * last:
                 return None
             step = 1e-6 * value
-            slope = (vector(predict(first, make(value + step))) - got - residual) / step
+            slope = (beyond(predict(first, make(value + step)), got) - residual) / step
             square = float(slope @ slope)
         if not np.isfinite(square) or square == 0:
             return None

@@ -279,7 +279,7 @@ def _multiple(evidence: Evidence, size: Callable[..., Any]) -> tuple[float, list
 
 
 def _largest(gradient: NDArray[Any]) -> float:
-    return float(np.max(np.abs(gradient)))
+    return float(np.max(np.abs(gradient), initial=0.0))
 
 
 def search(

@@ -18,6 +18,12 @@ def vector(outcome: Outcome) -> NDArray[Any]:
     return np.concatenate([np.zeros(0), *(np.ravel(leaf) for leaf in outcome.gradients.values() if leaf is not None)])
 
 
+def beyond(outcome: Outcome, got: NDArray[Any]) -> NDArray[Any]:
+    """Return all gradients of an outcome less an answer; infinity where the outcome has lost a leaf."""
+    found = vector(outcome)
+    return found - got if found.size == got.size else np.full_like(got, np.inf)
+
+
 def returned(
     observation: Observation, *, none_is_zero: bool = False, like: Outcome | None = None
 ) -> NDArray[Any] | None:

@@ -40,6 +40,8 @@ class Part:
     is_elementwise: ClassVar[bool] = True
     #: Whether its direction is the gradient times numbers of its own: then so is what arrives at the gradient.
     is_multiple: ClassVar[bool] = False
+    #: Whether both of its stages are sums of what they get, each times a number: then so is what arrives at each.
+    is_linear: ClassVar[bool] = False
 
     @property
     def vectors(self) -> int:
@@ -70,6 +72,7 @@ class Momentum(Part):
     mu: float
     nesterov: bool = False
     dampening: float = 0.0
+    is_linear: ClassVar[bool] = True
 
     @property
     def vectors(self) -> int:
@@ -146,6 +149,7 @@ class WeightDecay(Part):
     """d = g + λ φ."""
 
     strength: float
+    is_linear: ClassVar[bool] = True
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient of the cost with ½ λ ‖φ‖² added to it."""
@@ -157,6 +161,7 @@ class Proximal(Part):
     """d = g + λ (φ − θ): the pull of ½ λ ‖φ − θ‖² towards where a task began."""
 
     strength: float
+    is_linear: ClassVar[bool] = True
 
     @property
     def vectors(self) -> int:
@@ -334,18 +339,18 @@ class InnerUpdate:
                 (part.direction(np, (), back, phi, k, k if age is None else age), np.zeros_like(phi))
                 if part.is_multiple
                 else _vjp(
-                    lambda *x, part=part: (part.direction(anp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
+                    lambda xp, *x, part=part: (part.direction(xp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
                     (*news, into, phi),
                     (back,),
-                    piecewise=part.is_elementwise,
+                    part,
                 )
             )
             to_news = [disturb(one) + other for one, other in zip(to_news, arriving, strict=True)]
             *to_state, more, there = _vjp(
-                lambda *x, part=part: part.advance(anp, x[:-2], x[-2], x[-1]),
+                lambda xp, *x, part=part: part.advance(xp, x[:-2], x[-2], x[-1]),
                 (*state, into, phi),
                 tuple(to_news),
-                piecewise=part.is_elementwise,
+                part,
             )
             back = disturb(to_g) + disturb(more)
             to_phi = to_phi + here + there
@@ -357,22 +362,37 @@ class InnerUpdate:
 _PIECE = 2**18
 
 
-def _vjp(function: Callable[..., Any], arguments: State, back: State, *, piecewise: bool) -> list[Any]:
-    """Return what arrives at each argument of a function of vectors from what arrives at each of its results."""
+def _vjp(stage: Callable[..., State], arguments: State, back: State, part: Part) -> list[Any]:
+    """Return what arrives at each argument of a stage of a part from what arrives at each of its results."""
     if not back:
         return [np.zeros_like(argument) for argument in arguments]
+    if part.is_linear and not part.held:
+        return _transposed(stage, arguments, back)
     size = np.shape(arguments[0])[-1]
-    if piecewise and size > _PIECE:
-        found = [np.empty_like(argument) for argument in arguments]
-        for start in range(0, size, _PIECE):
-            piece = np.s_[..., start : start + _PIECE]
-            parts = _vjp(function, *(tuple(one[piece] for one in some) for some in (arguments, back)), piecewise=False)
-            for whole, part in zip(found, parts, strict=True):
-                whole[piece] = part
-        return found
+    if not part.is_elementwise or size <= _PIECE:
+        return _by_autograd(stage, arguments, back)
+    found = [np.empty_like(argument) for argument in arguments]
+    for start in range(0, size, _PIECE):
+        piece = np.s_[..., start : start + _PIECE]
+        pieces = _by_autograd(stage, *(tuple(one[piece] for one in some) for some in (arguments, back)))
+        for whole, one in zip(found, pieces, strict=True):
+            whole[piece] = one
+    return found
 
+
+def _transposed(stage: Callable[..., State], arguments: State, back: State) -> list[Any]:
+    """Return what arrives at each argument of a sum, whose numbers are what it makes of 1 at one place and 0 at others."""
+    found = []
+    for place, argument in enumerate(arguments):
+        units = [np.full(1, float(place == other), argument.dtype) for other in range(len(arguments))]
+        numbers = stage(np, *units)
+        found.append(sum(number * arriving for number, arriving in zip(numbers, back, strict=True)))
+    return found
+
+
+def _by_autograd(stage: Callable[..., State], arguments: State, back: State) -> list[Any]:
     def along_back(given: Any) -> Any:
-        results = function(*(given[index] for index in range(len(arguments))))
+        results = stage(anp, *(given[index] for index in range(len(arguments))))
         return sum(anp.sum(result * arriving) for result, arriving in zip(results, back, strict=True))
 
     return list(grad(along_back)(tuple(arguments)))

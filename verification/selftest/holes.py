@@ -24,7 +24,7 @@ FAR = 1000.0
 #: What is declared where a fault is in something that has to be declared.
 DECLARED: dict[str, tuple[str, ...]] = {
     "O01": ("", "momentum(0.9)"),
-    "O02": ("momentum(0.9)",),
+    "O02": ("momentum(0.9)", "nesterov(0.9)"),
     "O03": ("adam",),
     "O04": ("adam", "clip-by-norm(0.5)", "clip-by-norm(0.5, eps=0)"),
     "O05": ("clip-by-norm(0.5)", "clip-by-norm(0.5) + adam", "adam + clip-by-norm(0.5)"),
@@ -45,6 +45,8 @@ _LONGER = "no problem takes more than 7 inner steps"
 REASONS = {
     **{f"{name} {number})": _LONGER for name in ("A08 (the last", "B12 (K, but at most") for number in (7, 10)},
     "O10 (with the inner gradients held), order 1": "at first order the inner gradients are held",
+    "O07 (differentiated at first order, times (1 − αλ)ᴷ), order 2": "at second order everything is differentiated",
+    "O07 (differentiated at first order, times (1 − αλ)ᴷ), order reptile": "nothing is differentiated",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from test_algorithms_torch import fomaml, gradients, imaml, importance, judged, last, maml, per_fedavg, sgd, subject
 
 from verification.faults import Outcome
-from verification.naming.vectors import vector
+from verification.naming.vectors import beyond, vector
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
@@ -183,4 +183,7 @@ def test_a_decay_of_matrices_alone_is_named():
 def test_an_answer_without_any_gradient_is_a_vector_without_entries():
     """A fault beside a search may lose every leaf; the judge goes on to the next."""
     assert vector(Outcome(0.0, {"weight": None})).shape == (0,)
-    assert np.array_equal(vector(Outcome(0.0, {"weight": None, "bias": np.ones(2)})), [1.0, 1.0])
+    some = Outcome(0.0, {"weight": None, "bias": np.ones(2)})
+    assert np.array_equal(vector(some), [1.0, 1.0])
+    assert np.array_equal(beyond(some, np.ones(2)), [0.0, 0.0])
+    assert np.all(np.isinf(beyond(some, np.ones(3))))
