@@ -135,7 +135,7 @@ LINEAR = [
 
 @pytest.mark.parametrize("part", LINEAR, ids=str)
 def test_sums_are_differentiated_as_autograd_does(part):
-    """What is a sum of vectors times numbers is not differentiated by autograd, and arrives where that would lead it."""
+    """What is a sum of vectors times numbers goes back without autograd, and arrives where that would lead it."""
     slow = type(type(part).__name__, (type(part),), {"is_linear": False})(**vars(part))
     random = np.random.default_rng(0)
     g, phi, back, *state = random.normal(size=(3 + part.vectors, 4))

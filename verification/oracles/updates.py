@@ -381,7 +381,7 @@ def _vjp(stage: Callable[..., State], arguments: State, back: State, part: Part)
 
 
 def _transposed(stage: Callable[..., State], arguments: State, back: State) -> list[Any]:
-    """Return what arrives at each argument of a sum, whose numbers are what it makes of 1 at one place and 0 at others."""
+    """Return what arrives at each argument of a sum: its numbers are what it makes of a 1 among zeros."""
     found = []
     for place, argument in enumerate(arguments):
         units = [np.full(1, float(place == other), argument.dtype) for other in range(len(arguments))]
