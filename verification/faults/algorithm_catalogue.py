@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verification.faults import algorithms, implicit, optimizers
+from verification.faults import algorithms, implicit, optimizers, weighting
 from verification.faults.algorithms import with_update
 from verification.faults.catalogue import EVERY, MAML, Fault
 from verification.faults.question import AnswerFunction
@@ -90,9 +90,9 @@ def _faults() -> list[Fault]:
         Fault("O08", "other weights of the outer losses along the inner loop", "Σ_k w_k Q(φ_k), other w",
               "AntreasAntoniou/HowToTrainYourMAMLPytorch#33", "K ≥ 2",
               "Take the weights of the declared epoch, and each loss after its inner step.",
-              {"the last point alone": algorithms.last_point_alone, "1/K each": algorithms.uniform_weights,
-               "1 each": algorithms.summed_weights, "of one step before": algorithms.weights_before_steps,
-               "in the other order": algorithms.weights_reversed, "divided by K": algorithms.weights_over_steps}, MAML),
+              {"the last point alone": weighting.last_point_alone, "1/K each": weighting.uniform_weights,
+               "1 each": weighting.summed_weights, "of one step before": weighting.weights_before_steps,
+               "in the other order": weighting.weights_reversed, "divided by K": weighting.weights_over_steps}, MAML),
         Fault("O09", "rates of other steps", "r_{k+1}, or r_0 throughout, for r_k", "none confirmed", "K ≥ 2",
               "Multiply α by the factor of the step that is taken.",
               {"of the next step": algorithms.rates_of_next_step, "always the first": algorithms.rate_of_first_step,
@@ -111,9 +111,9 @@ def _faults() -> list[Fault]:
         Fault("O11", "another sum of support and query loss", "w_S S(θ) + w_Q Q(φ_K), other w", "none confirmed",
               "MLDG, K ≥ 1",
               "Add the support loss before adaptation and β times the query loss after it, as declared.",
-              {"the support loss left out": algorithms.without_support,
-               "the query loss left out": algorithms.without_query, "β left out": algorithms.without_beta,
-               "the mean of both": algorithms.mean_of_both, "S(φ_K) for S(θ)": algorithms.support_at_end}, MAML),
+              {"the support loss left out": weighting.without_support,
+               "the query loss left out": weighting.without_query, "β left out": weighting.without_beta,
+               "the mean of both": weighting.mean_of_both, "S(φ_K) for S(θ)": weighting.support_at_end}, MAML),
         Fault("O12", "another difference in place of the Hessian than is declared",
               "H u by another rule than (∇S(φ + δu) − ∇S(φ − δu)) / 2δ", "none confirmed",
               "Per-FedAvg (HF), K ≥ 1, S not quadratic, float64",

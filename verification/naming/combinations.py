@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.faults import AnswerFunction, Question, algorithms, data, place, tasks
+from verification.faults import AnswerFunction, Question, data, place, tasks, weighting
 from verification.faults.order import right
 from verification.faults.question import Misreading, after, together
 from verification.judging.tolerances import norm
@@ -98,9 +98,9 @@ def _sums(evidence: Evidence, order: Order) -> Iterator[_Sum]:
     if declared is None or declared.weights is None:
         yield _OF_POINTS
     elif declared.support_weight:
-        yield _Sum("O11", lambda _: 0, lambda _: (1.0, 1.0), algorithms.with_losses_times, "times those of S and Q")
+        yield _Sum("O11", lambda _: 0, lambda _: (1.0, 1.0), weighting.with_losses_times, "times those of S and Q")
     else:
-        yield replace(_OF_POINTS, fault="O08", right=declared.weights, weighted=algorithms.with_points)
+        yield replace(_OF_POINTS, fault="O08", right=declared.weights, weighted=weighting.with_points)
 
 
 def _weighted(evidence: Evidence, telling: Sequence[Observation], sum_: _Sum, base: AnswerFunction) -> _Found | None:
