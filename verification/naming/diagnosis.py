@@ -73,13 +73,32 @@ def diagnose(
 
 
 def _explaining(evidence: Evidence, order: Order, kinds: Sequence[Kind]) -> list[Candidate]:
-    """Return what explains the evidence with the fewest faults, of the simplest kind of which anything does."""
+    """Return what explains the evidence with the fewest faults, of the simplest kind of which anything does.
+
+    What rests on one answer, and leaves others open, stands where no kind has anything better.
+    """
+    weak: list[Candidate] = []
     for kind in kinds:
         found = [candidate for candidate in kind(evidence, order) if _explains(evidence, candidate)]
-        if found:
-            fewest = min(len(candidate.faults) for candidate in found)
-            return [candidate for candidate in found if len(candidate.faults) == fewest]
-    return []
+        strong = [candidate for candidate in found if not _rests_on_one(evidence, candidate)]
+        if strong:
+            return _fewest(strong)
+        weak = weak or found
+    return _fewest(weak)
+
+
+def _fewest(found: list[Candidate]) -> list[Candidate]:
+    fewest = min((len(candidate.faults) for candidate in found), default=0)
+    return [candidate for candidate in found if len(candidate.faults) == fewest]
+
+
+def _rests_on_one(evidence: Evidence, candidate: Candidate) -> bool:
+    """Return whether at most one answer tells a candidate from a right step, beside some that it leaves open."""
+    if candidate.by_size:
+        return False
+    evidence = evidence.up_to(candidate.most_steps)
+    open_ones = [one for one in evidence.deciding if evidence.predict(one, candidate.answer).is_open]
+    return bool(open_ones) and sum(evidence.shows(one, candidate.answer) for one in evidence.deciding) <= 1
 
 
 _PARTS = {

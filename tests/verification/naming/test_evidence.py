@@ -14,6 +14,8 @@ from verification.faults.order import right
 from verification.faults.question import after
 from verification.judging.conventions import Declared, convention
 from verification.judging.tolerances import unit_roundoff
+from verification.naming.candidates import Candidate
+from verification.naming.diagnosis import diagnose
 from verification.naming.evidence import Evidence, Observation, allowed
 from verification.orders import DTYPES
 from verification.subjects import Reply
@@ -200,3 +202,24 @@ def test_what_known_faults_answer_is_kept_for_the_next_subject():
     both = after(right, outer_on_support)
     assert both == after(right, outer_on_support)
     assert evidence(observation).predict(observation, both).gradients.keys() == observation.reply.returned.keys()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_rests_on_one_answer_waits_for_what_explains_all(is_first):
+    """A candidate that leaves all answers but one open is named only where no later kind has one that gives all."""
+    answers = [
+        replace(one, reply=Reply(one.reply.cost, returned={c: 2 * leaf for c, leaf in one.reply.returned.items()}))
+        for one in map(observed, ("bilinear", "one-task", "quadratic"))
+    ]
+
+    def twice(question):
+        found = right(question)
+        return replace(found, gradients={chain: 2 * leaf for chain, leaf in found.gradients.items()})
+
+    def open_elsewhere(question):
+        return twice(question) if question.problem.name == "bilinear" else replace(right(question), is_open=True)
+
+    weak, strong = ([Candidate((id_,), "", answer)] for id_, answer in (("F05", open_elsewhere), ("D11", twice)))
+    kinds = [lambda *_: weak, lambda *_: strong] if is_first else [lambda *_: weak, lambda *_: []]
+    names = [found.name for found in diagnose(answers, 1, Declared(), kinds)]
+    assert names == (["D11"] if is_first else ["F05"])
