@@ -122,13 +122,13 @@ def clip_of_each_leaf(question: Question) -> Outcome:
 
 
 def _clipped_after_rate(work: Work, _: Question) -> Work:
-    """Make c α g/(α‖g‖ + ε) of a step what it is of g, with c/α and ε/α, where there is one rate for all."""
+    """Make c α g/(|α| ‖g‖ + ε) of a step what it is of g, with c/|α| and ε/|α|, where there is one rate for all."""
     update, rates = work.view.update, np.unique(work.view.rate[work.view.inner_mask != 0])
     if update is None or rates.size != 1 or not rates[0]:
         return work
     limited = (
         replace(
-            part, **{name: value / float(rates[0]) for name, value in vars(part).items() if name in ("limit", "eps")}
+            part, **{key: value / float(abs(rates[0])) for key, value in vars(part).items() if key in ("limit", "eps")}
         )
         if isinstance(part, ClipByNorm | ClipByValue)
         else part

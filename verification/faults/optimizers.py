@@ -128,9 +128,18 @@ class RMSPropFromOne(RMSProp):
 class LaggingMomentum(Momentum):
     """d = the velocity before this gradient is in it."""
 
+    @property
+    def vectors(self) -> int:
+        """The velocity, and what it was a step before."""
+        return 2
+
+    def advance(self, xp: Any, state: State, g: Vector, phi: Vector) -> State:
+        """Return the velocity after a gradient, and before."""
+        return (*super().advance(xp, state, g, phi), state[0])
+
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the velocity of the step before."""
-        return (state[0] - (1 - self.dampening) * g) / self.mu
+        return state[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +297,6 @@ first_corrected = _with_adam(HalfCorrectedAdam, corrected=False)
 second_corrected = _with_adam(HalfCorrectedAdam)
 
 
-#: O02: the velocity of the step before; the velocity twice in Nesterov's.
 def _looking_ahead(work: Work, question: Question) -> Solved:
     update, steps = work.view.update, work.view.steps
     if update is None or not any(isinstance(part, Momentum) for part in update.parts):
@@ -304,6 +312,7 @@ def _looking_ahead(work: Work, question: Question) -> Solved:
 
 #: O02: the gradient where the velocity would lead.
 looking_ahead = each_task(_looking_ahead)
+#: O02: the velocity of the step before; the velocity twice in Nesterov's.
 velocity_before = _with_velocity(LaggingMomentum, nesterov=False)
 velocity_twice = _with_velocity(DoubledMomentum, nesterov=True)
 #: O02: the velocity dampened by 1 − μ from the second step on, as `torch.optim.SGD(dampening=μ)` has it.

@@ -164,11 +164,11 @@ def _distance(one: Any, other: Any) -> float:
         with np.errstate(all="ignore"):
             # Squares of small numbers of float32 are no zeros there.
             apart = np.subtract(here, there, dtype=np.float64)
-            square = float(apart @ apart)
-        if not np.isfinite(square):
-            finite = np.isfinite(here) & np.isfinite(there)
-            square = float(np.linalg.norm(np.where(finite, apart, 0.0))) ** 2
-        parts.append(square)
+            square = apart @ apart
+            if not np.isfinite(square):
+                apart = np.where(np.isfinite(here) & np.isfinite(there), apart, 0.0)
+                square = apart @ apart
+        parts.append(float(square))
     return float(np.sqrt(sum(parts)))
 
 
