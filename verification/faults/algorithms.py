@@ -32,6 +32,7 @@ from verification.oracles.updates import (
     Vector,
     WeightDecay,
 )
+from verification.oracles.view import FlatArray
 
 #: A part, to what stands in its place.
 Change = Callable[[Part], tuple[Part, ...]]
@@ -43,6 +44,19 @@ def with_update(*parts: Part) -> Misreading:
     return misread(lambda work, _: work.changed(update=update))
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecayOfSome(WeightDecay):
+    """d = g + λ φ in `some` entries, which have a 1 there, and d = g in the others, which have a 0."""
+
+    some: FlatArray
+    is_linear: ClassVar[bool] = False  # its numbers are one for each entry
+    is_elementwise: ClassVar[bool] = False
+
+    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
+        """Return the gradient, and the decay where there is one."""
+        return g + self.strength * self.some * phi
+
+
 def with_decay_of_used(strength: float, before: tuple[Part, ...] = (), after: tuple[Part, ...] = ()) -> Misreading:
     """O01: a weight decay as in PyTorch, whose optimizers pass over a variable that has no gradient."""
 
@@ -50,9 +64,7 @@ def with_decay_of_used(strength: float, before: tuple[Part, ...] = (), after: tu
         used = np.zeros_like(work.theta)
         for chain in adapting(question):
             used[question.spots()[chain]] = 1
-        # The strength of each entry: what is a number for everybody else.
-        decay = WeightDecay(strength=strength * used)  # type: ignore[arg-type]
-        return work.changed(update=InnerUpdate((*before, decay, *after)))
+        return work.changed(update=InnerUpdate((*before, DecayOfSome(strength=strength, some=used), *after)))
 
     return misread(change)
 
@@ -149,9 +161,8 @@ def _decay_of_matrices(work: Work, question: Question) -> Work:
     whole = np.zeros_like(work.theta)
     for where in spots:
         whole[where] = where.ndim > 1
-    # The strength of each entry: what is a number for everybody else.
     parts = (
-        WeightDecay(strength=part.strength * whole) if isinstance(part, WeightDecay) else part  # type: ignore[arg-type]
+        DecayOfSome(strength=part.strength, some=whole) if isinstance(part, WeightDecay) else part
         for part in update.parts
     )
     return work.changed(update=InnerUpdate(tuple(parts)))

@@ -164,6 +164,17 @@ class Exchanged(Part):
         taking = np.array(self.taking)
         return xp.where(taking != _NOTHING, g[..., taking], 0.0)
 
+    def arriving(self, back: Vector, k: int) -> Vector:  # noqa: ARG002
+        """Return what each coordinate's gradient was given to."""
+        return _spread(np.array(self.taking), back)
+
+
+def _spread(taking: NDArray[np.intp], back: FlatArray) -> FlatArray:
+    """Return Pᵀ u, where a step moves by P ∇S."""
+    found, moves = np.zeros_like(back), taking != _NOTHING
+    np.add.at(found, taking[moves], back[moves])
+    return found
+
 
 def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solved:
     declared, moves = work.view.update, taking != _NOTHING
@@ -180,9 +191,7 @@ def _permuted(work: Work, question: Question, taking: NDArray[np.intp]) -> Solve
 
     def pull_back(work: Work, points: Points, u: FlatArray) -> FlatArray:
         for multiply in reversed(work.inner_products(points)):
-            spread = np.zeros_like(u)
-            np.add.at(spread, taking[moves], (work.alpha * u)[moves])  # Pᵀ D u, where the step subtracts D P ∇S
-            u = u - multiply(spread)
+            u = u - multiply(_spread(taking, work.alpha * u))
         return u
 
     return solve(work, question.order, descend=descend, pull_back=pull_back)

@@ -30,6 +30,8 @@ from verification.problems.answers import selected
 from verification.problems.problem import Problem
 from verification.problems.setting import Setting
 
+_MISREADINGS = 512  # that are kept of one question, the newest: more than the catalogue has
+
 
 @dataclass(frozen=True)
 class Question:
@@ -43,11 +45,26 @@ class Question:
     order: Order
     posed_in: Callable[[Any], Question]
     call: int = 0
+    _misread: dict[Misreading, Question] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def tasks(self) -> int:
         """The number of tasks, T."""
         return len(self.works)
+
+    def at_call(self, call: int) -> Question:
+        """Return the question of a later call, or this one with what is known of it."""
+        return self if call == self.call else replace(self, call=call)
+
+    def misread(self, reading: Misreading) -> Question:
+        """Return what a misreading makes of the question; of a small one it is kept, as others stand beside it."""
+        if not all(work.is_small for work in self.works):
+            return reading.change(self)
+        if reading not in self._misread:
+            while len(self._misread) >= _MISREADINGS:
+                del self._misread[next(iter(self._misread))]
+            self._misread[reading] = reading.change(self)
+        return self._misread[reading]
 
     def copied(self) -> Question:
         """Return the question with a memory of its own: what is worked out from here on is forgotten with it."""
@@ -194,7 +211,7 @@ class Misreading:
 
     def __call__(self, question: Question) -> Outcome:
         """Answer the changed question; leaves and tasks stay those of the asked one."""
-        changed = self.change(question)
+        changed = question.misread(self)
         return combined(question, [solve(work, changed.order) for work in changed.works])
 
 
@@ -212,7 +229,7 @@ class After:
 
     def __call__(self, question: Question) -> Outcome:
         """Answer the changed question; leaves and tasks are those that the misreading has."""
-        return self.outer(self.inner.change(question))
+        return self.outer(question.misread(self.inner))
 
 
 def after(outer: AnswerFunction, inner: Misreading) -> AnswerFunction:

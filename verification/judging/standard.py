@@ -52,6 +52,7 @@ class Standard:
     posed: Question | None = None
     part: Standard | None = None
     _predictions: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
+    _estimates: dict[tuple[AnswerFunction, int], Outcome] = field(default_factory=dict, init=False, repr=False)
     _distances: dict[tuple[AnswerFunction, int], float] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -105,10 +106,16 @@ class Standard:
         On a model there is no next subject, and a hundred answers would be a hundred models.
         """
         if self.posed is not None:
-            return answer(replace(self.question, call=call))
+            return answer(self.question.at_call(call))
         if (answer, call) not in self._predictions:
-            self._predictions[answer, call] = answer(replace(self.question, call=call))
+            self._predictions[answer, call] = answer(self.question.at_call(call))
         return self._predictions[answer, call]
+
+    def estimate(self, answer: AnswerFunction, call: int = 0) -> Outcome:
+        """Return a prediction to some ten digits, kept like one, for a problem that is not of a model."""
+        if (answer, call) not in self._estimates:
+            self._estimates[answer, call] = answer(self.rough_question.at_call(call))
+        return self._estimates[answer, call]
 
     def read_back(self, rate: float) -> Standard:
         """Return the standard for gradients that are read back as (θ − θ')/β, with what is known already."""
@@ -133,7 +140,7 @@ class Standard:
 
     def _distance(self, answer: AnswerFunction, call: int) -> float:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a fault may diverge, or divide by α = 0
-            wrong = answer(replace(self._measuring, call=call))
+            wrong = answer(self._measuring.at_call(call))
         if wrong.overwritten is not None and not np.array_equal(wrong.overwritten, self._measuring.works[0].theta):
             return float("inf")  # without a step, and with a rate of 0, there is nothing else to write
         if wrong.is_open:

@@ -29,9 +29,10 @@ from verification.naming.scaling import (
     factor_of,
     is_same_choice,
     joined,
+    nearest_factor,
     under_a_scale,
 )
-from verification.naming.vectors import vector, wrong_ones
+from verification.naming.vectors import wrong_ones
 from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
@@ -223,9 +224,13 @@ def whole(evidence: Evidence) -> list[Observation]:
 
 def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) -> bool:
     """Return whether an answer, times anything, is what came to one problem."""
+    about = evidence.estimate(probe, answer, is_shared=True)
+    is_whole = all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in about.gradients.values())
+    if is_whole and nearest_factor(probe, about) is None:
+        return False
     predicted = evidence.predict(probe, answer, is_shared=True)
-    if all(leaf is not None and np.all(np.isfinite(leaf)) for leaf in predicted.gradients.values()):
-        return bool(np.any(vector(predicted))) and factor_of(evidence, probe, answer, predicted) is not None
+    if is_whole:
+        return factor_of(evidence, probe, answer, predicted) is not None
     return evidence.matches(probe, predicted)
 
 

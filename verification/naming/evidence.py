@@ -132,8 +132,7 @@ class Evidence:
         """Return the question that an observation answers; what is worked out for one subject goes with it."""
         if observation.standard not in self._questions:
             self._questions[observation.standard] = observation.standard.question.copied()
-        known = self._questions[observation.standard]
-        return known if observation.call == known.call else replace(known, call=observation.call)
+        return self._questions[observation.standard].at_call(observation.call)
 
     def right(self, observation: Observation) -> Outcome:
         """Return the right answer to what was asked, under the conventions declared."""
@@ -165,11 +164,18 @@ class Evidence:
             self._predicted[key] = found
         return self._declared.of(self._predicted[key], question)
 
-    def estimate(self, observation: Observation, answer: AnswerFunction) -> Outcome:
-        """Return a prediction to some ten digits, for a search that has a long way to go; it is not kept."""
+    def estimate(self, observation: Observation, answer: AnswerFunction, *, is_shared: bool = False) -> Outcome:
+        """Return a prediction to some ten digits, for a search that has a long way to go.
+
+        It is kept for the next subject alone, where it `is_shared`.
+        """
+        if is_shared and observation.standard.posed is None:
+            return self._declared.of(
+                observation.standard.estimate(answer, observation.call), self.question(observation)
+            )
         if observation.standard not in self._rough_questions:
             self._rough_questions[observation.standard] = observation.standard.rough_question.copied()
-        question = replace(self._rough_questions[observation.standard], call=observation.call)
+        question = self._rough_questions[observation.standard].at_call(observation.call)
         return self._declared.of(answer(question), question)
 
     def mismatch(self, observation: Observation, predicted: Outcome) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, lru_cache, partial
 from itertools import chain, combinations, islice
 from typing import Any, cast
 
@@ -77,13 +77,27 @@ class Family:
     turn: float = 1e-7
     is_rate: bool = False
 
+    def at(self, value: float) -> AnswerFunction:
+        """Return the fault with a number; the same object for the same number, so that what it answers is known."""
+        return _made(self.make, value)
+
+
+@lru_cache(maxsize=4096)
+def _made(make: Callable[[float], AnswerFunction], value: float) -> AnswerFunction:
+    return make(value)
+
 
 def _rates() -> Iterator[Family]:
     yield Family("G10", "an effective learning rate of α times", scales.with_scaled_loss, _FACTORS, is_rate=True)
     yield Family("G01", "an inner learning rate of", scales.with_rate, _RATES, is_rate=True)
 
 
-def _families(step: Order) -> Iterator[Family]:
+@cache
+def _families(step: Order) -> tuple[Family, ...]:
+    return tuple(_every_family(step))
+
+
+def _every_family(step: Order) -> Iterator[Family]:
     yield from _rates()
     yield from _of_the_loop(step)
     yield Family("E04", "a momentum of", state.with_momentum, (0.9, 0.5))
@@ -137,7 +151,7 @@ def fitted(evidence: Evidence, step: Order) -> Iterator[Named]:
             continue
         value = search(evidence, family)
         if value is not None and not (family.id == "G10" and abs(value) < _LEAST):  # what never moves is F03 or B12
-            yield family.id, f"{family.words} {decimal(value)}", family.make(value)
+            yield family.id, f"{family.words} {decimal(value)}", family.at(value)
     yield "G10", "an effective learning rate of α²", scales.with_rate_twice
     for _, words, answer in step_counts(evidence):
         yield "B12", words, answer
@@ -164,7 +178,7 @@ def under_a_free_scale(evidence: Evidence, step: Order, readings: Sequence[Readi
             value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
-                yield (*ids, family.id), words, after(family.make(value), change)
+                yield (*ids, family.id), words, after(family.at(value), change)
         if any(is_same_choice("B12", id_) for id_ in ids):
             continue
         for _, words, answer in step_counts(evidence, partial(after, inner=change), is_scaled=True):
@@ -187,7 +201,7 @@ def with_a_number(evidence: Evidence, faults: Sequence[Product]) -> Iterator[Pro
             value = search(evidence, family, beside, is_scaled=True)
             if value is not None:
                 words = joined(detail, f"{family.words} {decimal(value)}")
-                yield (*ids, family.id), words, beside(family.make(value))
+                yield (*ids, family.id), words, beside(family.at(value))
 
 
 def _together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction:
@@ -197,7 +211,7 @@ def _together(one: AnswerFunction, other: AnswerFunction) -> AnswerFunction:
 
 def _is_whole(evidence: Evidence, observation: Observation, answer: AnswerFunction) -> bool:
     """Return whether a fault gives every leaf in its shape, so that its answers can be followed to another number."""
-    found = evidence.predict(observation, answer).gradients
+    found = evidence.estimate(observation, answer, is_shared=True).gradients
     return all(leaf is not None and leaf.shape == observation.problem.shape(chain) for chain, leaf in found.items())
 
 
@@ -295,13 +309,13 @@ def search(
         return None
 
     def is_found(value: float) -> bool:
-        answer = beside(family.make(value))
+        answer = beside(family.at(value))
         if is_scaled:
             return factor_of(evidence, probe, answer) is not None
         return evidence.is_given_by(answer, probe)
 
     def residual(value: float, predict: Callable[..., Outcome] = evidence.predict) -> NDArray[Any]:
-        predicted = vector(predict(probe, beside(family.make(value))))
+        predicted = vector(predict(probe, beside(family.at(value))))
         if predicted.size != got.size:
             return np.full_like(got, np.inf)  # at this number a leaf is lost
         return got - (ratio(got, predicted) or 0.0 if is_scaled else 1.0) * predicted
@@ -336,7 +350,7 @@ def _probe(evidence: Evidence, family: Family, beside: Callable[[Any], AnswerFun
     few = [one for one in whole if one.problem.inner_grad_steps == 1 and one.problem.order != "reptile"]
     if not family.is_rate or beside is alone:
         return next(iter([*few, *whole] if family.is_rate else whole), None)
-    ends = [beside(family.make(value)) for value in (family.starts[0], family.starts[-1])]
+    ends = [beside(family.at(value)) for value in (family.starts[0], family.starts[-1])]
     return next((one for one in (*few, *whole) if not evidence.agree(one, *ends)), None)
 
 

@@ -66,6 +66,19 @@ def factor_of(
     `predicted` is the fault's answer, where it is known.
     """
     predicted = predicted or evidence.predict(observation, answer)
+    factor = nearest_factor(observation, predicted)
+    if factor is None:
+        return None
+    if evidence.matches(observation, scaled(predicted, factor)):
+        return factor
+    # Where a fault amplifies rounding, its error may be in one leaf, and the nearest factor puts it into all of them.
+    if abs(factor - 1) < NEAR and evidence.is_given_by(answer, observation):
+        return 1.0
+    return factor if evidence.is_given_by(under(lambda _: factor, answer), observation) else None
+
+
+def nearest_factor(observation: Observation, predicted: Outcome) -> float | None:
+    """Return the c with which c times a prediction is about what came, or None where it is not even that."""
     got = returned(observation, none_is_zero=True, like=predicted)
     if got is None or not np.any(got):
         return None
@@ -74,14 +87,7 @@ def factor_of(
         [np.ravel(np.zeros(shapes[chain]) if leaf is None else leaf) for chain, leaf in predicted.gradients.items()]
     )
     factor = ratio(got, expected) if got.shape == expected.shape else None
-    if not factor or not norm(got - factor * expected) <= NEAR * norm(got):
-        return None
-    if evidence.matches(observation, scaled(predicted, factor)):
-        return factor
-    # Where a fault amplifies rounding, its error may be in one leaf, and the nearest factor puts it into all of them.
-    if abs(factor - 1) < NEAR and evidence.is_given_by(answer, observation):
-        return 1.0
-    return factor if evidence.is_given_by(under(lambda _: factor, answer), observation) else None
+    return factor if factor and norm(got - factor * expected) <= NEAR * norm(got) else None
 
 
 def is_nothing(observation: Observation) -> bool:

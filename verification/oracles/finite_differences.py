@@ -13,12 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from verification.oracles.updates import InnerUpdate
+from verification.oracles.updates import COMPLEX_STEP, InnerUpdate
 from verification.oracles.view import Costs, FlatArray, Solution, TaskView, outer_weights
 from verification.orders import Order
 
 _U = float(np.finfo(np.float64).eps) / 2
-_COMPLEX_STEP = 1e-100
 _FIRST_STEP = 2.0**-4  # the widest of the table, for points of size 1
 _HALVINGS = 7
 
@@ -56,8 +55,8 @@ def solve(view: TaskView, order: Order, moves: float = 0.0) -> Solution:
 def complex_step_gradients(costs: Costs, points: Points) -> Points:
     """Return the gradients [P, n] of `costs` at points [P, n]."""
     count, size = points.shape
-    probes = points[:, None, :] + 1j * _COMPLEX_STEP * np.eye(size)
-    gradients: Points = np.imag(costs(probes.reshape(count * size, size))).reshape(count, size) / _COMPLEX_STEP
+    probes = points[:, None, :] + 1j * COMPLEX_STEP * np.eye(size)
+    gradients: Points = np.imag(costs(probes.reshape(count * size, size))).reshape(count, size) / COMPLEX_STEP
     return gradients
 
 

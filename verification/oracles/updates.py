@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import starmap
+from operator import mul
 from typing import Any, ClassVar, TypeAlias
 
 import autograd.numpy as anp
@@ -38,10 +41,10 @@ class Part:
     held: bool = False
     #: Whether each entry goes its own way, so that entries of a large model can be differentiated piece by piece.
     is_elementwise: ClassVar[bool] = True
-    #: Whether its direction is the gradient times numbers of its own: then so is what arrives at the gradient.
-    is_multiple: ClassVar[bool] = False
     #: Whether both of its stages are sums of what they get, each times a number: then so is what arrives at each.
     is_linear: ClassVar[bool] = False
+    #: Whether each entry goes its own way through functions that take complex numbers.
+    is_analytic: ClassVar[bool] = False
 
     @property
     def vectors(self) -> int:
@@ -63,6 +66,13 @@ class Part:
         somebody keeps a state from one task to the next.
         """
         return g
+
+    def arriving(self, back: Vector, k: int) -> Vector | None:  # noqa: ARG002
+        """Return what arrives at the gradient from what arrives at the direction.
+
+        None where that depends on more, or a direction on more than the gradient: then it is differentiated.
+        """
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +109,7 @@ class RMSProp(Part):
     rho: float = 0.99
     eps: float = 1e-8
     place: str = BESIDE
+    is_analytic: ClassVar[bool] = True
 
     @property
     def vectors(self) -> int:
@@ -126,6 +137,7 @@ class Adam(Part):
     eps: float = 1e-8
     corrected: bool = True
     place: str = BESIDE
+    is_analytic: ClassVar[bool] = True
 
     @property
     def vectors(self) -> int:
@@ -215,12 +227,15 @@ class RatesByStep(Part):
     """d = r_k g in step k, and with the last of the factors from there on."""
 
     factors: tuple[Any, ...]
-    is_multiple: ClassVar[bool] = True
     is_elementwise: ClassVar[bool] = False  # a factor may be an array
 
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the gradient times the factor of this step."""
         return self.factors[min(k, len(self.factors) - 1)] * g
+
+    def arriving(self, back: Vector, k: int) -> Vector:
+        """Return the same multiple."""
+        return self.factors[min(k, len(self.factors) - 1)] * back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +261,8 @@ def _kept(x: Any, *, held: bool) -> Any:
 
 def _root(xp: Any, v: Any) -> Any:
     """Return √v, with the derivative 0 at 0: there v = g² has it, and ½ v^(−½) is infinite."""
-    return xp.sqrt(xp.where(v > 0, v, 1.0)) * (v > 0)
+    positive = xp.real(v) > 0
+    return xp.sqrt(xp.where(positive, v, 1.0)) * positive
 
 
 def _over(xp: Any, v: Any, eps: float, place: str, bias: float) -> Any:
@@ -326,48 +342,69 @@ class InnerUpdate:
         `back` arrives at the direction of the step and `states_back` at the states after it: the chain rule, backwards
         through the two stages of each part, with the derivatives of the stages themselves by autograd.
         """
+        age = k if age is None else age
         entering, moved = [], []
         for part, state in zip(self.parts, states, strict=True):
             entering.append(g)
             moved.append(part.advance(np, state, g, phi))
-            g = part.direction(np, moved[-1], g, phi, k, k if age is None else age)
+            g = part.direction(np, moved[-1], g, phi, k, age)
         to_phi, before = np.zeros_like(phi), []
         for part, state, news, into, arriving in reversed(
             list(zip(self.parts, states, moved, entering, states_back, strict=True))
         ):
+            known = part.arriving(back, k)
             *to_news, to_g, here = (
-                (part.direction(np, (), back, phi, k, k if age is None else age), np.zeros_like(phi))
-                if part.is_multiple
-                else _vjp(
-                    lambda xp, *x, part=part: (part.direction(xp, x[:-2], x[-2], x[-1], k, k if age is None else age),),
-                    (*news, into, phi),
-                    (back,),
-                    part,
-                )
+                _vjp(_Directing(part, k, age), (*news, into, phi), (back,))
+                if known is None
+                else (*(np.zeros_like(one) for one in news), known, np.zeros_like(phi))
             )
             to_news = [disturb(one) + other for one, other in zip(to_news, arriving, strict=True)]
-            *to_state, more, there = _vjp(
-                lambda xp, *x, part=part: part.advance(xp, x[:-2], x[-2], x[-1]),
-                (*state, into, phi),
-                tuple(to_news),
-                part,
-            )
+            *to_state, more, there = _vjp(_Advancing(part), (*state, into, phi), tuple(to_news))
             back = disturb(to_g) + disturb(more)
             to_phi = to_phi + here + there
             before.append(tuple(disturb(one) for one in to_state))
         return back, to_phi, tuple(reversed(before))
 
 
+@dataclass(frozen=True)
+class _Advancing:
+    """The first stage of a part, as a function of its state, g and φ."""
+
+    part: Part
+
+    def __call__(self, xp: Any, *x: Vector) -> State:
+        return self.part.advance(xp, x[:-2], x[-2], x[-1])
+
+
+@dataclass(frozen=True)
+class _Directing:
+    """The second stage of a part in one step, as a function of its new state, g and φ."""
+
+    part: Part
+    k: int
+    age: int
+
+    def __call__(self, xp: Any, *x: Vector) -> State:
+        return (self.part.direction(xp, x[:-2], x[-2], x[-1], self.k, self.age),)
+
+
+#: A part of 10^−100 is lost in no rounding: what it is multiplied by on its way is a derivative to the last digits.
+COMPLEX_STEP = 1e-100
+
 #: So many entries are differentiated at once where they can be taken apart: what autograd keeps of them is small.
 _PIECE = 2**18
 
 
-def _vjp(stage: Callable[..., State], arguments: State, back: State, part: Part) -> list[Any]:
+def _vjp(stage: _Advancing | _Directing, arguments: State, back: State) -> list[Any]:
     """Return what arrives at each argument of a stage of a part from what arrives at each of its results."""
+    part = stage.part
     if not back:
         return [np.zeros_like(argument) for argument in arguments]
     if part.is_linear and not part.held:
-        return _transposed(stage, arguments, back)
+        numbers = _numbers(stage, len(arguments), arguments[0].dtype)
+        return [sum(starmap(mul, zip(some, back, strict=True))) for some in numbers]
+    if part.is_analytic and not part.held and arguments[0].dtype == np.float64:
+        return _by_complex_steps(stage, arguments, back)
     size = np.shape(arguments[0])[-1]
     if not part.is_elementwise or size <= _PIECE:
         return _by_autograd(stage, arguments, back)
@@ -380,13 +417,19 @@ def _vjp(stage: Callable[..., State], arguments: State, back: State, part: Part)
     return found
 
 
-def _transposed(stage: Callable[..., State], arguments: State, back: State) -> list[Any]:
-    """Return what arrives at each argument of a sum: its numbers are what it makes of a 1 among zeros."""
+@lru_cache(maxsize=1024)
+def _numbers(stage: _Advancing | _Directing, count: int, dtype: np.dtype[Any]) -> list[list[float]]:
+    """Return by what a sum multiplies each of `count` arguments in each result: what it makes of a 1 among zeros."""
+    units = np.eye(count, dtype=dtype)
+    return [[float(number[0]) for number in stage(np, *unit[:, None])] for unit in units]
+
+
+def _by_complex_steps(stage: _Advancing | _Directing, arguments: State, back: State) -> list[Any]:
     found = []
     for place, argument in enumerate(arguments):
-        units = [np.full(1, float(place == other), argument.dtype) for other in range(len(arguments))]
-        numbers = stage(np, *units)
-        found.append(sum(number * arriving for number, arriving in zip(numbers, back, strict=True)))
+        shifted = (*arguments[:place], argument + 1j * COMPLEX_STEP, *arguments[place + 1 :])
+        slopes = [result.imag / COMPLEX_STEP for result in stage(np, *shifted)]
+        found.append(sum(starmap(mul, zip(slopes, back, strict=True))))
     return found
 
 

@@ -54,5 +54,7 @@ def cost_of_asking(problem: Setting) -> int:
     size = sum(int(np.prod(problem.shape(chain), dtype=int)) for chain in problem.names)
     if not problem.is_built_in:
         return size * problem.num_tasks * problem.inner_grad_steps * problem.examples
+    # Small steps take the same time whatever their size; an average differentiates those up to each point.
+    steps = problem.inner_grad_steps ** (2 if problem.options.average_across_steps else 1)
     # Problems with fewer than two steps tell little; they come last.
-    return size * problem.num_tasks * problem.inner_grad_steps + (10_000 if problem.inner_grad_steps < 2 else 0)
+    return 1_000 * steps * problem.num_tasks + size + (1_000_000 if problem.inner_grad_steps < 2 else 0)
