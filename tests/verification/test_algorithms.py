@@ -11,9 +11,9 @@ import pytest
 from verification import problem, verify
 from verification.algorithms import INGREDIENTS, algorithm, importance
 from verification.faults import pose
-from verification.faults.algorithms import DecayOfNew
-from verification.faults.optimizers import DoubledMomentum, LaggingMomentum, LookingAhead
+from verification.faults.decays import DecayOfNew
 from verification.faults.order import right
+from verification.faults.parts import DoubledMomentum, LaggingMomentum, LookingAhead
 from verification.faults.subject import FaultySubject
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled

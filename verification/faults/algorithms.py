@@ -6,34 +6,27 @@ so that one list serves every algorithm, plain descent included.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
-import numpy as np
-
-from verification.faults.order import right
-from verification.faults.parameters import adapting
-from verification.faults.question import AnswerFunction, Misreading, Outcome, Question, combined, each_task, misread
-from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, solve
+from verification.faults.question import Misreading, Outcome, Question, combined, misread
+from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, pull_back_states, solve
 from verification.oracles.updates import (
     BEFORE,
     UNDER,
     Adam,
     ClipByNorm,
-    ClipByValue,
     InnerUpdate,
     Momentum,
     Part,
-    RatesByStep,
     RMSProp,
     State,
-    Vector,
-    WeightDecay,
 )
 from verification.oracles.view import FlatArray
 
+P = TypeVar("P", bound=Part)
 #: A part, to what stands in its place.
 Change = Callable[[Part], tuple[Part, ...]]
 
@@ -42,31 +35,6 @@ def with_update(*parts: Part) -> Misreading:
     """O01: another inner update than is asked for; no parts are plain descent."""
     update = InnerUpdate(parts) if parts else None
     return misread(lambda work, _: work.changed(update=update))
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecayOfSome(WeightDecay):
-    """d = g + λ φ in `some` entries, which have a 1 there, and d = g in the others, which have a 0."""
-
-    some: FlatArray
-    is_linear: ClassVar[bool] = False  # its numbers are one for each entry
-    is_elementwise: ClassVar[bool] = False
-
-    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
-        """Return the gradient, and the decay where there is one."""
-        return g + self.strength * self.some * phi
-
-
-def with_decay_of_used(strength: float, before: tuple[Part, ...] = (), after: tuple[Part, ...] = ()) -> Misreading:
-    """O01: a weight decay as in PyTorch, whose optimizers pass over a variable that has no gradient."""
-
-    def change(work: Work, question: Question) -> Work:
-        used = np.zeros_like(work.theta)
-        for chain in adapting(question):
-            used[question.spots()[chain]] = 1
-        return work.changed(update=InnerUpdate((*before, DecayOfSome(strength=strength, some=used), *after)))
-
-    return misread(change)
 
 
 def changing(change: Change) -> Misreading:
@@ -81,12 +49,19 @@ def changing(change: Change) -> Misreading:
     return misread(changed)
 
 
-def _with(kinds: type[Part] | tuple[type[Part], ...], **changes: Any) -> Misreading:
+def as_kind(kind: type[P], part: Part, **changes: Any) -> P:
+    """Return a part of another kind, with the numbers that both have, and some of its own."""
+    shared = {entry.name: getattr(part, entry.name) for entry in fields(kind) if hasattr(part, entry.name)}
+    return kind(**shared | changes)
+
+
+def altered(kinds: type[Part] | tuple[type[Part], ...], **changes: Any) -> Misreading:
     """Make a misreading with other parameters in the parts of some kinds."""
     return changing(lambda part: (replace(part, **changes),) if isinstance(part, kinds) else (part,))
 
 
-def _without(*kinds: type[Part]) -> Misreading:
+def without(*kinds: type[Part]) -> Misreading:
+    """Make a misreading that leaves the parts of some kinds out."""
     return changing(lambda part: () if isinstance(part, kinds) else (part,))
 
 
@@ -100,107 +75,20 @@ def _dampened(part: Part) -> tuple[Part, ...]:
 
 other_momentum = changing(_other_momentum)
 dampened = changing(_dampened)
-uncorrected = _with(Adam, corrected=False)
+uncorrected = altered(Adam, corrected=False)
 
 
 def with_eps(eps: float) -> Misreading:
     """O04: another ε."""
-    return _with((Adam, RMSProp), eps=eps)
+    return altered((Adam, RMSProp), eps=eps)
 
 
-eps_under_root = _with((Adam, RMSProp), place=UNDER)
-eps_before_correction = _with(Adam, place=BEFORE)
-without_clip_eps = _with(ClipByNorm, eps=0.0)
-with_clip_eps = _with(ClipByNorm, eps=1e-6)
-held = _with(Part, held=True)
-differentiated = _with(Part, held=False)
-
-
-def _other_clip(part: Part) -> tuple[Part, ...]:
-    if isinstance(part, ClipByNorm):
-        return (ClipByValue(limit=part.limit, held=part.held),)
-    if isinstance(part, ClipByValue):
-        return (ClipByNorm(limit=part.limit, held=part.held),)
-    return (part,)
-
-
-other_clip = changing(_other_clip)
-
-
-def clip_of_each_leaf(question: Question) -> Outcome:
-    """O05: the norm of each leaf at most c, in place of that of all."""
-    groups = tuple(tuple(int(spot) for spot in spots.ravel()) for spots in question.spots().values())
-    return _with(ClipByNorm, groups=groups)(question)
-
-
-def _clipped_after_rate(work: Work, _: Question) -> Work:
-    """Make c α g/(|α| ‖g‖ + ε) of a step what it is of g, with c/|α| and ε/|α|, where there is one rate for all."""
-    update, rates = work.view.update, np.unique(work.view.rate[work.view.inner_mask != 0])
-    if update is None or rates.size != 1 or not rates[0]:
-        return work
-    limited = (
-        replace(
-            part, **{key: value / float(abs(rates[0])) for key, value in vars(part).items() if key in ("limit", "eps")}
-        )
-        if isinstance(part, ClipByNorm | ClipByValue)
-        else part
-        for part in update.parts
-    )
-    return work.changed(update=InnerUpdate(tuple(limited)))
-
-
-clip_of_step = misread(_clipped_after_rate)
-without_clip = _without(ClipByNorm, ClipByValue)
-without_decay = _without(WeightDecay)
-
-
-def _decay_of_matrices(work: Work, question: Question) -> Work:
-    update, spots = work.view.update, question.spots().values()
-    if update is None:
-        return work
-    whole = np.zeros_like(work.theta)
-    for where in spots:
-        whole[where] = where.ndim > 1
-    parts = (
-        DecayOfSome(strength=part.strength, some=whole) if isinstance(part, WeightDecay) else part
-        for part in update.parts
-    )
-    return work.changed(update=InnerUpdate(tuple(parts)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecayOfNew(Part):
-    """d = (1 − αλ) g + λ φ: the decay of the weights that a step has moved, ψ − αλψ with ψ = φ − αg."""
-
-    strength: float
-    rate: float
-    is_linear: ClassVar[bool] = True
-
-    def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
-        """Return the step and the decay after it, together."""
-        return (1 - self.rate * self.strength) * g + self.strength * phi
-
-
-def _decay_of_new(work: Work, _: Question) -> Work:
-    update, rates = work.view.update, np.unique(work.view.rate[work.view.inner_mask != 0])
-    if update is None or rates.size != 1 or not isinstance(update.parts[-1], WeightDecay):
-        return work
-    last = DecayOfNew(strength=update.parts[-1].strength, rate=float(rates[0]))
-    return work.changed(update=InnerUpdate((*update.parts[:-1], last)))
-
-
-def _differentiated(work: Work, question: Question) -> Solved:
-    if question.order != 1 or work.view.update is None:
-        return solve(work, question.order)
-    flat = replace(work, curve=lambda _, points: [np.zeros_like] * len(points), memory={})
-    return solve(flat, 2)
-
-
-#: O07: at first order, a decay whose φ is no number but the variable: each step multiplies what comes back by 1 − αλ.
-decay_differentiated = each_task(_differentiated)
-decay_of_matrices = misread(_decay_of_matrices)
-decay_of_new = misread(_decay_of_new)
-without_rates = _without(RatesByStep)
+eps_under_root = altered((Adam, RMSProp), place=UNDER)
+eps_before_correction = altered(Adam, place=BEFORE)
+without_clip_eps = altered(ClipByNorm, eps=0.0)
+with_clip_eps = altered(ClipByNorm, eps=1e-6)
+held = altered(Part, held=True)
+differentiated = altered(Part, held=False)
 
 
 def moved(kinds: tuple[type[Part], ...], *, last: bool) -> Misreading:
@@ -215,24 +103,6 @@ def moved(kinds: tuple[type[Part], ...], *, last: bool) -> Misreading:
         return work.changed(update=InnerUpdate((*others, *those) if last else (*those, *others)))
 
     return misread(changed)
-
-
-decay_last = moved((WeightDecay,), last=True)
-decay_first = moved((WeightDecay,), last=False)
-clip_last = moved((ClipByNorm, ClipByValue), last=True)
-clip_first = moved((ClipByNorm, ClipByValue), last=False)
-
-
-def _next(part: Part) -> tuple[Part, ...]:
-    return (replace(part, factors=part.factors[1:] or part.factors) if isinstance(part, RatesByStep) else part,)
-
-
-def _first(part: Part) -> tuple[Part, ...]:
-    return (replace(part, factors=part.factors[:1]) if isinstance(part, RatesByStep) else part,)
-
-
-rates_of_next_step = changing(_next)
-rate_of_first_step = changing(_first)
 
 
 def _run(question: Question, carried: Carried | None, *, counts: bool = False) -> tuple[list[Solved], Carried | None]:
@@ -287,6 +157,47 @@ def state_kept_within(question: Question) -> Outcome:
     return combined(question, _run(question, None)[0])
 
 
+@dataclass(frozen=True)
+class _Loop:
+    """A task's inner loop, from the states that the task before it left."""
+
+    work: Work
+    update: InnerUpdate
+    points: Points
+    start: Carried | None
+
+    def back(self, points: Points, u: FlatArray, states: tuple[State, ...] | None) -> tuple[FlatArray, Any]:
+        """Return what arrives at θ, and at the states at the start."""
+        return pull_back_states(self.work, self.update, points, u, states, carried=self.start)
+
+
+def _back_through(loops: Sequence[_Loop], _: Work, points: Points, u: FlatArray) -> FlatArray:
+    """Pull back through the last of some loops, and on through the states that it had from those before."""
+    *earlier, last = loops
+    found, states = last.back(points, u, None)
+    for loop in reversed(earlier):
+        more, states = loop.back(loop.points[:-1], 0 * u, states)
+        found = found + more
+    return found
+
+
+def state_kept_whole(question: Question) -> Outcome:
+    """E04: the same within each call with nothing cut off: a task's gradient goes back through those before it."""
+    updates = [work.view.update for work in question.works]
+    if question.order != 2 or not _has_state(question):
+        return state_kept_within(question)
+    solved, loops = list[Solved](), list[_Loop]()
+    carried: Carried | None = None
+    for work, update in zip(question.works, updates, strict=True):
+        if update is not None:
+            start = carried
+            points, carried = descend_from(work, start)
+            loops.append(_Loop(work, update, points, start))
+            back = partial(_back_through, tuple(loops))
+            solved.append(solve(work, question.order, descend=lambda _: loops[-1].points, pull_back=back))
+    return combined(question, solved)
+
+
 def differences_of(**changes: Any) -> Misreading:
     """O12: other differences in place of products with Hessians, where some are declared."""
 
@@ -313,61 +224,3 @@ def _over_rate(work: Work, _: Question) -> Work:
 #: O12: every coordinate has one rate there.
 differences_without_rate = misread(_over_rate)
 exact_products = misread(lambda work, _: work.changed(hessian_free=None))
-
-
-#: O13: other variables adapt than those that are selected.
-everything_adapts = misread(lambda work, _: work.changed(inner_mask=np.ones_like(work.view.inner_mask)))
-
-
-def others_adapt(question: Question) -> Outcome:
-    """O13: those that are not selected adapt in place of those that are, as in BOIL for ANIL."""
-    if all(np.all(work.view.inner_mask) for work in question.works):
-        return right(question)
-    return misread(lambda work, _: work.changed(inner_mask=1 - work.view.inner_mask))(question)
-
-
-def _at_rates(change: Callable[[dict[str, Any]], dict[str, Any]], of: AnswerFunction = right) -> AnswerFunction:
-    """Make an answer with other gradients by the learned rates, and all else as another answer has it."""
-
-    def answer(question: Question) -> Outcome:
-        found = of(question)
-        rates = {chain: leaf for chain, leaf in found.gradients.items() if chain in question.problem.learned_rates}
-        return replace(found, gradients={**found.gradients, **change(rates)})
-
-    return answer
-
-
-def _as_one(rates: dict[str, Any], *, mean: bool) -> dict[str, Any]:
-    """Return what one rate for all would have, in place of each: the sum of all, or their mean."""
-    total, count = sum(leaf.sum() for leaf in rates.values()), sum(leaf.size for leaf in rates.values())
-    return {chain: np.full_like(leaf, total / count if mean else total) for chain, leaf in rates.items()}
-
-
-no_rates = _at_rates(dict.fromkeys)
-rates_negated = _at_rates(lambda rates: {chain: -leaf for chain, leaf in rates.items()})
-one_rate = _at_rates(partial(_as_one, mean=False))
-one_mean_rate = _at_rates(partial(_as_one, mean=True))
-rate_of_each_leaf = _at_rates(lambda rates: {chain: np.full_like(leaf, leaf.sum()) for chain, leaf in rates.items()})
-mean_rate_of_each_leaf = _at_rates(
-    lambda rates: {chain: np.full_like(leaf, leaf.mean()) for chain, leaf in rates.items()}
-)
-
-
-def rates_with_held_gradients(question: Question) -> Outcome:
-    """O10: θ at second order, and the rates with all inner gradients held, as at first order."""
-    first = right(replace(question, order=1))
-    return _at_rates(lambda rates: {chain: first.gradients[chain] for chain in rates})(question)
-
-
-def rates_of_last_step(question: Question) -> Outcome:
-    """O10: −∇Q(φ_K) g_{K−1}: a copy of the rates is made for each step, and the last alone gets a gradient."""
-
-    def last(work: Work) -> Solved:
-        points = descend_from(work, None)[0]
-        before = work.changed(theta=points[-2], steps=1, weights=None, average=False) if len(points) > 1 else work
-        return solve(before, 1)
-
-    if any(work.view.weights is not None or work.view.average for work in question.works):
-        return right(question)
-    ends = combined(question, [last(work) for work in question.works])
-    return _at_rates(lambda rates: {chain: ends.gradients[chain] for chain in rates})(question)

@@ -60,6 +60,11 @@ def _through_the_loop(work: Work, points: Points, declared: Implicit) -> FlatArr
     return kept + u
 
 
+def _first_term(work: Work, points: Points, declared: Implicit) -> FlatArray:
+    u = work.full_outer_gradient(points[-1])
+    return u - work.inner_product(points[-1], u) / declared.strength
+
+
 def _pulled(times: float) -> Callable[[Part], tuple[Part, ...]]:
     def change(part: Part) -> tuple[Part, ...]:
         return (replace(part, strength=times * part.strength),) if isinstance(part, Proximal) else (part,)
@@ -73,6 +78,13 @@ other_sign = _with_strength(lambda strength: -strength)
 not_times_strength = _gradient(
     lambda work, points, declared: implicitly(work, declared, points[-1]) / declared.strength
 )
+#: (2I + H/λ)⁻¹ is ½ (I + H/2λ)⁻¹, whose conjugate gradients take the same steps.
+with_bent_pull = _gradient(
+    lambda work, points, declared: implicitly(work, replace(declared, strength=2 * declared.strength), points[-1]) / 2
+)
+strength_ahead = _with_strength(lambda strength: strength + 1)
+times_strength = _gradient(lambda work, points, declared: implicitly(work, declared, points[-1]) * declared.strength)
+first_term = _gradient(_first_term)
 at_start = _gradient(lambda work, points, declared: implicitly(work, declared, points[0]))
 hessian_at_start = _gradient(lambda work, points, declared: implicitly(work, declared, points[-1], bent_at=points[0]))
 hessian_of_query = _gradient(_hessian_of_query)

@@ -10,7 +10,7 @@ from verification.faults import clips, models, tasks
 from verification.faults.algorithms import with_update
 from verification.faults.catalogue import EVERY, Fault
 from verification.faults.clips import Graph
-from verification.faults.optimizers import AdaGrad, DampenedMomentum
+from verification.faults.parts import AdaGrad, DampenedMomentum
 from verification.faults.question import AnswerFunction
 from verification.faults.scales import PYTORCH_CLIP
 from verification.oracles.updates import Adam, Momentum, RMSProp, WeightDecay

@@ -279,19 +279,36 @@ def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carri
             bent = product(made(work.alpha * u, "times", work.alpha, u))
             u = made(u - bent, "minus", u, bent)
         return u
+    return pull_back_states(work, update, points, u, None, since=since, carried=carried)[0]
+
+
+def pull_back_states(
+    work: Work,
+    update: InnerUpdate,
+    points: Points,
+    u: FlatArray,
+    back: tuple[State, ...] | None,
+    *,
+    since: int = 0,
+    carried: Carried | None = None,
+) -> tuple[FlatArray, tuple[State, ...]]:
+    """Return what arrives at the first point and at the states there, from what arrives at the last ones.
+
+    None is nothing at the states.
+    """
     states, age = carried or (update.begin(work.theta), 0)
     before = []
     for k, phi in enumerate(points):
         before.append(states)
         states = update.step(np, states, _slope(work, phi), phi, k, age + k)[1]
-    back: tuple[State, ...] = tuple(tuple(0 * vector for vector in state) for state in states)
+    back = back or tuple(tuple(0 * vector for vector in state) for state in states)
     products = work.inner_products(points)
     for k in reversed(range(since, len(points))):
         slope = _slope(work, points[k])
         arrived = update.pull_back(before[k], slope, points[k], k, -_rate(work) * u, back, age + k)
         back = arrived[2]
         u = u + arrived[1] + products[k](arrived[0] * work.view.inner_mask)
-    return u
+    return u, back
 
 
 @dataclass(frozen=True)
@@ -315,6 +332,7 @@ def solve(
         return _solve(work, order, (descend or _RIGHT_LOOP)(work), pull_back or _RIGHT_JACOBIAN)
     if order not in work.rightly:
         work.rightly[order] = _solve(work, order, _RIGHT_LOOP(work), _RIGHT_JACOBIAN)
+        work.rightly[order].gradient.flags.writeable = False
     found: Solved = work.rightly[order]
     return found
 
@@ -335,7 +353,7 @@ def _solve(
         if order == 1:
             gradient = work.outer_gradient(points[k])
             if work.view.update is not None and work.view.update.learns_rates:
-                gradient = gradient + _at_rates(work, work.view.update, points[:k], points[k])
+                gradient = gradient + at_rates(work, work.view.update, points[:k], work.full_outer_gradient(points[k]))
             gradients.append(gradient)
         elif work.view.implicit is not None:
             gradients.append(implicitly(work, work.view.implicit, points[k]) * work.view.outer_mask)
@@ -361,10 +379,10 @@ def implicitly(work: Work, declared: Implicit, phi: FlatArray, *, bent_at: FlatA
     return declared.by_conjugate_gradients(product, work.full_outer_gradient(phi))
 
 
-def _at_rates(work: Work, update: InnerUpdate, points: Points, end: FlatArray) -> FlatArray:
-    """Return what first order has at learned rates, with the inner gradients of all steps held; elsewhere 0."""
+def at_rates(work: Work, update: InnerUpdate, points: Points, u: FlatArray) -> FlatArray:
+    """Return what arrives at learned rates from u, with the inner gradients at the points held; elsewhere 0."""
     steps = [(_slope(work, phi), phi) for phi in points]
-    found: FlatArray = update.at_rates(steps, _rate(work) * work.full_outer_gradient(end)) * work.view.outer_mask
+    found: FlatArray = update.at_rates(steps, _rate(work) * u) * work.view.outer_mask
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from verification.faults import AnswerFunction, clips, optimizers, scales, tasks
 from verification.faults.algorithms import with_update
+from verification.faults.parts import AdaGrad
 from verification.judging.tolerances import norm
 from verification.naming.candidates import Candidate
 from verification.naming.evidence import Evidence, Observation
@@ -97,7 +98,7 @@ def _searches(evidence: Evidence, first: Observation, order: Order) -> Iterator[
     yield "M04", "μ =", tasks.with_momentum, (0.7,)
     yield "M04", "Nesterov's, μ =", lambda mu: with_update(Momentum(mu=mu, nesterov=True)), (0.7,)
     yield "M04", "as a moving average, μ =", lambda mu: with_update(Momentum(mu=mu, dampening=mu)), (0.7,)
-    for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", optimizers.AdaGrad())):
+    for name, part in (("Adam", Adam()), ("RMSprop", RMSProp()), ("AdaGrad", AdaGrad())):
         yield "M05", f"{name} at a rate of", partial(optimizers.at_rate, part), (1e-3, 1e-2, 0.1, 1.0)
     slope = work.inner_gradient(work.theta) * work.view.inner_mask
     size, largest = norm(slope), float(np.max(np.abs(slope)))

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 
 from verification.faults import ALGORITHM_CATALOGUE, AnswerFunction
-from verification.faults.algorithms import (
-    count_kept,
-    count_kept_within,
-    state_kept,
-    state_kept_within,
-    with_decay_of_used,
-    with_update,
-)
+from verification.faults.algorithms import with_update
 from verification.faults.clips import Graph, with_clipped_leaves
+from verification.faults.decays import with_decay_of_used
 from verification.faults.optimizers import (
     CLIPPED_LEAVES,
     DAMPED,
@@ -26,13 +20,13 @@ from verification.faults.optimizers import (
     DAMPENED_BY_ITSELF,
     NOT_DECLARABLE,
     WITHIN,
-    DampenedMomentum,
     within,
 )
+from verification.faults.parts import DampenedMomentum
 from verification.faults.question import Misreading, after, together
 from verification.faults.work import Work, descend
 from verification.judging.tolerances import norm
-from verification.naming.candidates import Candidate, combining, whole
+from verification.naming.candidates import Candidate, combining, declares, of_declared, whole
 from verification.naming.evidence import NEAR, Evidence, Observation
 from verification.naming.rules import short_numbers
 from verification.naming.scaling import factor_of, joined, under_a_scale
@@ -41,12 +35,6 @@ from verification.oracles.updates import ClipByNorm, ClipByValue, Momentum, Part
 from verification.oracles.view import FlatArray
 from verification.orders import Order
 
-_KEPT = {
-    "the state of the declared update": state_kept,
-    "within a call, the state of the declared update": state_kept_within,
-    "the count of steps of the declared update": count_kept,
-    "within a call, the count of steps of the declared update": count_kept_within,
-}
 #: Plain updates with one number: how they are declared with it, and where a search for it begins.
 _MOMENTUMS, _RHOS, _STRENGTHS, _DAMPENINGS = (0.8, 0.3), (0.95, 0.5), (0.02,), (0.4, 0.7)
 #: Limits of the weights that people write, and shares of the largest entry of a point where a search for others begins.
@@ -81,17 +69,12 @@ def undeclared_under_a_scale(evidence: Evidence, order: Order) -> Iterator[Candi
 
 def wrong_parts(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield what can be wrong in what is declared; it comes first, for another ε looks like a lower precision."""
-    views = [work.view for observation in evidence.deciding for work in evidence.question(observation).works]
-    if not any(view.update or view.weights or view.hessian_free or not np.all(view.inner_mask) for view in views):
+    if not declares(evidence):
         return
-    for fault in ALGORITHM_CATALOGUE.values():
-        if order in fault.orders and fault.id != "O01":
-            for variant, answer in fault.variants.items():
-                yield Candidate((fault.id,), variant, answer)
-    for detail, answer in _KEPT.items():
-        yield Candidate(("E04",), detail, answer)
+    yield from of_declared(order)
     # No implicit gradient is taken after plain descent: what is left out there is the pull.
-    pulled = any(view.implicit for view in views)
+    questions = map(evidence.question, evidence.deciding)
+    pulled = any(work.view.implicit for question in questions for work in question.works)
     yield from (other for other in _others(order) if not (pulled and other.detail.startswith(_PLAIN)))
 
 

@@ -15,7 +15,22 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
-from verification.faults import CATALOGUE, ENTRIES, MODEL_CATALOGUE, AnswerFunction, pairing, scales
+from verification.faults import (
+    ALGORITHM_CATALOGUE,
+    CATALOGUE,
+    ENTRIES,
+    MODEL_CATALOGUE,
+    AnswerFunction,
+    pairing,
+    scales,
+)
+from verification.faults.algorithms import (
+    count_kept,
+    count_kept_within,
+    state_kept,
+    state_kept_whole,
+    state_kept_within,
+)
 from verification.faults.order import right
 from verification.faults.question import Method, Misreading, after, together
 from verification.naming.combinations import combined
@@ -37,6 +52,7 @@ from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
 _ALONE = (("F05",), ("G11",))  # pairings are combined where they tell something, a lower precision with nothing
+_TRIED = 3  # answers on which a fault in what is declared is to show, if it is to stand beside others
 _ON_EACH_SIDE = 2  # problems that show a mistake to be in one part alone, and as many that show it not elsewhere
 
 
@@ -68,6 +84,31 @@ def candidates(order: Order) -> Iterator[Candidate]:
             for variant, answer in fault.variants.items():
                 if fault.id != "G11" or variant in scales.ENDS_IN_LOWER_PRECISION:
                     yield Candidate((fault.id,), variant, answer)
+
+
+_KEPT = {
+    "the state of the declared update": state_kept,
+    "within a call, the state of the declared update": state_kept_within,
+    "within a call, the state of the declared update with its graph": state_kept_whole,
+    "the count of steps of the declared update": count_kept,
+    "within a call, the count of steps of the declared update": count_kept_within,
+}
+
+
+def declares(evidence: Evidence) -> bool:
+    """Return whether something is declared: another update, weights, differences, or variables that adapt."""
+    views = [work.view for observation in evidence.deciding for work in evidence.question(observation).works]
+    return any(view.update or view.weights or view.hessian_free or not np.all(view.inner_mask) for view in views)
+
+
+def of_declared(order: Order) -> Iterator[Candidate]:
+    """Yield every variant of every fault in what can be declared, but for another update as a whole."""
+    for fault in ALGORITHM_CATALOGUE.values():
+        if order in fault.orders and fault.id != "O01":
+            for variant, answer in fault.variants.items():
+                yield Candidate((fault.id,), variant, answer)
+    for detail, answer in _KEPT.items():
+        yield Candidate(("E04",), detail, answer)
 
 
 def pairings(order: Order) -> Iterator[Candidate]:
@@ -183,8 +224,9 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         for both in _both(one.answer, other.answer)
         if _may_give(evidence, shown if also is probe else also, both)
     )
-    readings: list[Reading] = [(c.faults, c.detail, c.answer) for c, _ in able if isinstance(c.answer, Misreading)]
-    others: list[Product] = [(c.faults, c.detail, c.answer) for c, _ in able if not isinstance(c.answer, Misreading)]
+    plain = [c for c, _ in able if c.faults[0] in CATALOGUE and c.answer not in _KEPT.values()]
+    readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in plain if isinstance(c.answer, Misreading)]
+    others: list[Product] = [(c.faults, c.detail, c.answer) for c in plain if not isinstance(c.answer, Misreading)]
     fitted_products = chain(under_a_free_scale(evidence, order, readings), with_a_number(evidence, others))
     found = False
     for candidate in _under_scales(evidence, telling, order, (bases, fitted_products)):
@@ -236,9 +278,20 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
 
 def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
+    yield from _acting(evidence, order)
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):
         if candidate.faults not in _ALONE and not _is_scale(candidate) and longest <= candidate.most_steps:
+            yield candidate
+
+
+def _acting(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+    """Yield the faults in what is declared that change anything: none where nothing is."""
+    cheapest = evidence.deciding[:_TRIED]
+    if not declares(evidence) or any(observation.standard.posed is not None for observation in cheapest):
+        return  # of a model every answer takes as long as a training step
+    for candidate in of_declared(order):
+        if any(evidence.shows(observation, candidate.answer) for observation in cheapest):
             yield candidate
 
 

@@ -21,7 +21,7 @@ from verification.judging.tolerances import norm
 from verification.naming.evidence import Evidence, Observation, allowed
 from verification.naming.rules import number, rules, simple
 from verification.naming.scaling import AS_ASKED, Product, is_same_choice, joined, under
-from verification.naming.vectors import returned, vector, wrong_ones
+from verification.naming.vectors import least_squares, returned, vector, wrong_ones
 from verification.orders import Order
 
 Weights = dict[int, tuple[float, ...]]
@@ -151,9 +151,10 @@ def _solved(
     if any(row is None for row in rows):
         return None
     columns, got = (np.concatenate(parts) for parts in zip(*(row for row in rows if row is not None), strict=True))
-    if not np.all(np.isfinite(columns)):
+    found = least_squares(columns, got - columns @ start)
+    if found is None:
         return None
-    moved, _, rank, _ = np.linalg.lstsq(columns, got - columns @ start, rcond=1e-10)
+    moved, rank = found
     if len(got) < rank + _SPARE and len(observations) > 1:
         return None
     weights = start + moved
@@ -212,9 +213,10 @@ def _two_parts(
     evidence: Evidence, observation: Observation, base: AnswerFunction, alone: AnswerFunction
 ) -> tuple[float, float] | None:
     rows = _in_bounds(evidence, observation, (base, alone))
-    if rows is None or not np.all(np.isfinite(rows[0])):
+    found = None if rows is None else least_squares(*rows)
+    if rows is None or found is None:
         return None
-    solution, _, rank, _ = np.linalg.lstsq(*rows, rcond=1e-10)
+    solution, rank = found
     if rank < 2 or norm(rows[1] - rows[0] @ solution) > len(rows[1]):
         return None
     return float(solution[0]), float(solution[1])

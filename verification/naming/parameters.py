@@ -15,7 +15,7 @@ import numpy as np
 from verification.faults import Outcome
 from verification.naming.evidence import Evidence, Observation
 from verification.naming.rules import decimal, short_numbers
-from verification.naming.vectors import first_wrong, returned, vector
+from verification.naming.vectors import first_wrong, least_squares, returned, vector
 from verification.naming.wording import Diagnosis, without_a_name
 from verification.orders import Order
 from verification.problems.problem import Problem
@@ -50,7 +50,10 @@ def of_parameters(evidence: Evidence, order: Order) -> Diagnosis | None:
     got, parts = returned(first), (_combined(evidence, first, 1.0, 0.0), _combined(evidence, first, 0.0, 1.0))
     if got is None or parts[0] is None or parts[1] is None or vector(parts[0]).size != got.size:
         return None
-    (a, b), *_ = np.linalg.lstsq(np.stack([vector(part) for part in parts if part], axis=1), got, rcond=None)
+    found = least_squares(np.stack([vector(part) for part in parts if part], axis=1), got)
+    if found is None:
+        return None
+    a, b = found[0]
     readings = _readings(order, float(a), float(b), first.problem.inner_learning_rate)
     return next(
         (one.said for one in readings if all(one.gives(evidence, answer) for answer in evidence.deciding)), None
@@ -88,12 +91,12 @@ def _decayed(decay: float) -> Diagnosis:
 
 
 def _combined(evidence: Evidence, one: Observation, a: float, b: float) -> Outcome | None:
-    """Return a·θ + b·g leaf by leaf; None where a variable is of another shape, as with one for each task."""
+    """Return a·θ + b·g leaf by leaf; None where a variable is of another shape, or a learned rate, which is none."""
     right, theta = evidence.right(one), leaves(one.standard.generic.variables)
     found = {}
     for chain, leaf in right.gradients.items():
-        mine = np.asarray(theta.get(chain, np.nan), np.float64)
-        if leaf is None or mine.shape != leaf.shape:
+        if leaf is None or chain not in theta or theta[chain].shape != leaf.shape:
             return None
+        mine = np.asarray(theta[chain], np.float64)
         found[chain] = a * mine + b * leaf
     return Outcome(right.cost, {**found}, right.adapted)

@@ -51,6 +51,14 @@ def ratio(got: NDArray[Any], predicted: NDArray[Any]) -> float | None:
     return float((got / size) @ part) / float(part @ part)
 
 
+def least_squares(columns: NDArray[Any], got: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
+    """Return the weights of columns that come nearest to `got`, and their rank; None where some entry is no number."""
+    if not (np.all(np.isfinite(columns)) and np.all(np.isfinite(got))):
+        return None
+    weights, _, rank, _ = np.linalg.lstsq(columns, got, rcond=1e-10)
+    return weights, int(rank)
+
+
 def wrong_ones(evidence: Evidence) -> list[Observation]:
     """Return the observations whose gradients are wrong, the cheapest first."""
     return [observation for observation in evidence.deciding if not evidence.is_right(observation)]

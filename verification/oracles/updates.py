@@ -149,10 +149,15 @@ class Adam(Part):
         m, v = (_kept(moment, held=self.held) for moment in state)
         return self.beta1 * m + (1 - self.beta1) * g, self.beta2 * v + (1 - self.beta2) * g**2
 
+    def biases(self, age: int) -> tuple[float, float]:
+        """Return 1 − β₁ᵗ and 1 − β₂ᵗ in step t = age + 1, or ones where nothing is corrected."""
+        first, second = (1 - beta ** (age + 1) if self.corrected else 1.0 for beta in (self.beta1, self.beta2))
+        return first, second
+
     def direction(self, xp: Any, state: State, g: Vector, phi: Vector, k: int, age: int) -> Vector:  # noqa: ARG002
         """Return the first moment over the root of the second, both without the bias of their beginning at 0."""
         m, v = state
-        first, second = (1 - beta ** (age + 1) if self.corrected else 1.0 for beta in (self.beta1, self.beta2))
+        first, second = self.biases(age)
         return m / first / _over(xp, v, self.eps, self.place, second)
 
 
