@@ -42,10 +42,10 @@ def _from(value: float) -> OneTask:
 
 def _others_held(work: Work, question: Question) -> Solved:
     """Leave out how the inner gradients depend on what does not adapt: there, second order is first order."""
-    found = solve(work, question.order)
-    if question.order != 2:
-        return found
-    return replace(found, gradient=np.where(work.view.inner_mask != 0, found.gradient, solve(work, 1).gradient))
+    found, adapts = solve(work, question.order), work.view.inner_mask != 0
+    if question.order != 2 or not np.any(adapts & (work.view.outer_mask != 0)):
+        return found  # where nothing that adapts is learned, it is first order for all
+    return replace(found, gradient=np.where(adapts, found.gradient, solve(work, 1).gradient))
 
 
 VARIANTS: dict[str, AnswerFunction] = {

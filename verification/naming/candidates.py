@@ -52,6 +52,7 @@ from verification.naming.where import CONDITIONS, MODES
 from verification.orders import Order
 
 _ALONE = (("F05",), ("G11",))  # pairings are combined where they tell something, a lower precision with nothing
+_WEIGHTS = ("O08", "O11")  # a factor beside them is looked for when no weights explain all
 _TRIED = 3  # answers on which a fault in what is declared is to show, if it is to stand beside others
 _ON_EACH_SIDE = 2  # problems that show a mistake to be in one part alone, and as many that show it not elsewhere
 
@@ -216,14 +217,17 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
     able = [(one, probe) for one in combining(evidence, order) if one.most_steps == float("inf")]
+    weights = [candidate for candidate in _acting(evidence, order) if candidate.faults[0] in _WEIGHTS]
+    able += [(one, probe) for one in weights]
     able += _telling_pairings(evidence, order)
-    bases: Iterator[Product] = (
+    pairs: Iterator[Product] = (
         (tuple(sorted((*one.faults, *other.faults))), joined(one.detail, other.detail), both)
         for (one, shown), (other, also) in combinations(able, 2)
         if not is_same_choice(one.faults[0], other.faults[0])
         for both in _both(one.answer, other.answer)
         if _may_give(evidence, shown if also is probe else also, both)
     )
+    bases = chain(((one.faults, one.detail, one.answer) for one in weights), pairs)
     plain = [c for c, _ in able if c.faults[0] in CATALOGUE and c.answer not in _KEPT.values()]
     readings: list[Reading] = [(c.faults, c.detail, c.answer) for c in plain if isinstance(c.answer, Misreading)]
     others: list[Product] = [(c.faults, c.detail, c.answer) for c in plain if not isinstance(c.answer, Misreading)]
@@ -278,7 +282,7 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
 
 def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
-    yield from _acting(evidence, order)
+    yield from (candidate for candidate in _acting(evidence, order) if candidate.faults[0] not in _WEIGHTS)
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):
         if candidate.faults not in _ALONE and not _is_scale(candidate) and longest <= candidate.most_steps:

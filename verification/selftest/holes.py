@@ -27,12 +27,12 @@ DECLARED: dict[str, tuple[str, ...]] = {
     "O02": ("momentum(0.9)", "nesterov(0.9)"),
     "O03": ("adam",),
     "O04": ("adam", "clip-by-norm(0.5)", "clip-by-norm(0.5, eps=0)"),
-    "O05": ("clip-by-norm(0.5)", "clip-by-norm(0.5) + adam", "adam + clip-by-norm(0.5)"),
-    "O06": ("momentum(0.9)", "momentum(0.9, held)"),
+    "O05": ("clip-by-norm(0.5)", "clip-by-norm(0.5) + adam", "adam + clip-by-norm(0.5)", "clip-by-value(0.5)"),
+    "O06": ("momentum(0.9)", "momentum(0.9, held)", "adam"),
     "O07": ("weight-decay(0.1) + momentum(0.9)", "adam + weight-decay(0.1)"),
     "O08": ("multi-step-loss(5, 10)",),
     "O09": ("rates-by-step(1, 0.5, 0.25)",),
-    "O10": ("meta-sgd",),
+    "O10": ("meta-sgd", "meta-sgd(by-leaf)"),
     "O11": ("mldg(0.5)",),
     "O12": ("per-fedavg(0.001)",),
     "O13": ("anil", "cavia"),
@@ -41,12 +41,18 @@ DECLARED: dict[str, tuple[str, ...]] = {
 #: Numbers that naming fits, and code has had: beyond the problem with most inner steps they cannot show.
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 10)
 #: The holes that there have to be, in one order or in all, with the reason.
+_HELD, _NOTHING = "at first order the inner gradients are held", "nothing is differentiated"
 _LONGER = "no problem takes more than 7 inner steps"
 REASONS = {
     **{f"{name} {number})": _LONGER for name in ("A08 (the last", "B12 (K, but at most") for number in (7, 10)},
-    "O10 (with the inner gradients held), order 1": "at first order the inner gradients are held",
+    "O10 (with the inner gradients held), order 1": _HELD,
     "O07 (differentiated at first order, times (1 − αλ)ᴷ), order 2": "at second order everything is differentiated",
-    "O07 (differentiated at first order, times (1 − αλ)ᴷ), order reptile": "nothing is differentiated",
+    "O07 (differentiated at first order, times (1 − αλ)ᴷ), order reptile": _NOTHING,
+    "O07 (held at second order), order 1": _HELD,
+    "O07 (held at second order), order reptile": _NOTHING,
+    "O07 (in the outer loss, too, ½λ‖φ‖²), order reptile": "there is no outer loss",
+    "O13 (the others held in the inner gradients, at second order), order 1": _HELD,
+    "O13 (the others held in the inner gradients, at second order), order reptile": _NOTHING,
 }
 
 
