@@ -11,13 +11,34 @@ import pytest
 from verification import problem, verify
 from verification.algorithms import INGREDIENTS, algorithm, importance
 from verification.faults import pose
-from verification.faults.decays import DecayOfNew
+from verification.faults.decays import AbsoluteDecay, DecayOfNew, HeldDecay
 from verification.faults.order import right
-from verification.faults.parts import DoubledMomentum, LaggingMomentum, LookingAhead
+from verification.faults.pairing import Exchanged
+from verification.faults.parts import (
+    DoubledMomentum,
+    HalfCorrectedAdam,
+    LaggingMomentum,
+    LookingAhead,
+    NAdam,
+    RAdam,
+    RMSPropFromFirst,
+    RMSPropWithoutRoot,
+)
 from verification.faults.subject import FaultySubject
 from verification.judging.truth import by_unrolling, from_oracles
 from verification.oracles import finite_differences, unrolled
-from verification.oracles.updates import InnerUpdate, Momentum, Proximal, WeightDecay
+from verification.oracles.updates import (
+    BEFORE,
+    UNDER,
+    Adam,
+    InnerUpdate,
+    Momentum,
+    Part,
+    Proximal,
+    RatesByStep,
+    RMSProp,
+    WeightDecay,
+)
 from verification.problems import suite
 from verification.subjects.reply import read
 
@@ -133,12 +154,26 @@ LINEAR = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", LINEAR, ids=str)
-def test_sums_are_differentiated_as_autograd_does(part):
-    """What is a sum of vectors times numbers goes back without autograd, and arrives where that would lead it."""
-    slow = type(type(part).__name__, (type(part),), {"is_linear": False})(**vars(part))
+ANALYTIC = [
+    RMSProp(), RMSProp(rho=0.5, eps=1e-3, place=UNDER), RMSPropFromFirst(), RMSPropWithoutRoot(), Adam(),
+    Adam(corrected=False, place=BEFORE), NAdam(), RAdam(place=BEFORE), HalfCorrectedAdam(),
+]  # fmt: skip
+OF_GRADIENT = [
+    RatesByStep(factors=(2.0, 0.5)), Exchanged(taking=(2, 0, 2, -1)), HeldDecay(strength=0.1),
+    AbsoluteDecay(strength=0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [*LINEAR, *ANALYTIC, *OF_GRADIENT], ids=str)
+def test_parts_are_differentiated_as_autograd_does(part):
+    """Sums go back by their numbers, others by complex steps, and both arrive where autograd would lead them."""
+    autograd_alone = {"is_linear": False, "is_analytic": False, "arriving": Part.arriving}
+    slow = type(type(part).__name__, (type(part),), autograd_alone)(**vars(part))
     random = np.random.default_rng(0)
     g, phi, back, *state = random.normal(size=(3 + part.vectors, 4))
+    if part.vectors and not part.is_linear:
+        state[-1] = state[-1] ** 2  # a mean of squares
+        g[0], state[-1][0] = -(0.3 * phi[0]), 0.0  # the gradient is 0 there, and a root has no slope
     found, expected = (
         InnerUpdate((WeightDecay(strength=0.3), one)).pull_back(
             ((), tuple(state)), g, phi, 1, back, ((), tuple(2 * vector for vector in state))
@@ -146,7 +181,7 @@ def test_sums_are_differentiated_as_autograd_does(part):
         for one in (part, slow)
     )
     for mine, other in zip((*found[:2], *found[2][1]), (*expected[:2], *expected[2][1]), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-14, atol=1e-15)
+        np.testing.assert_allclose(mine, other, rtol=1e-14, atol=1e-14)
 
 
 def test_context_parameters_start_at_zero_and_are_not_learned():

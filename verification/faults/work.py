@@ -105,8 +105,8 @@ class Work:
     memory: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
-    def rightly(self) -> dict[Order | None, Any]:
-        """What was rightly made of this task: its solutions by order, and its points; kept where `is_small`."""
+    def solutions(self) -> dict[Order, Solved]:
+        """The right solutions that are known, by order, where the task `is_small`."""
         return {}
 
     @property
@@ -220,11 +220,7 @@ Carried = tuple[tuple[State, ...], int]
 
 def descend(work: Work) -> Points:
     """φ_0, …, φ_K by gradient descent, or by the update of the view: the right inner loop."""
-    if not work.is_small:
-        return descend_from(work, None)[0]
-    if None not in work.rightly:
-        work.rightly[None] = descend_from(work, None)[0]
-    return [*work.rightly[None]]
+    return descend_from(work, None)[0]
 
 
 def descend_from(work: Work, carried: Carried | None) -> tuple[Points, Carried]:
@@ -330,11 +326,11 @@ def solve(
     """Return the right answer of one task, or what comes of another inner loop or another Jacobian."""
     if descend or pull_back or not work.is_small:
         return _solve(work, order, (descend or _RIGHT_LOOP)(work), pull_back or _RIGHT_JACOBIAN)
-    if order not in work.rightly:
-        work.rightly[order] = _solve(work, order, _RIGHT_LOOP(work), _RIGHT_JACOBIAN)
-        work.rightly[order].gradient.flags.writeable = False
-    found: Solved = work.rightly[order]
-    return found
+    if order not in work.solutions:
+        found = _solve(work, order, _RIGHT_LOOP(work), _RIGHT_JACOBIAN)
+        found.gradient.flags.writeable = False  # of one task it is the answer itself
+        work.solutions[order] = found
+    return work.solutions[order]
 
 
 _RIGHT_LOOP, _RIGHT_JACOBIAN = descend, pull_back
