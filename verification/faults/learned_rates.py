@@ -64,6 +64,16 @@ def _with_others(of: Callable[[Question], Outcome | None]) -> AnswerFunction:
     return _changed(change)
 
 
+def _variables_at_first_order(question: Question) -> Outcome:
+    """Take the gradients by the variables at first order, where those by the rates are as declared."""
+    found, rates = right(question), question.problem.learned_rates
+    if question.order != 2 or not rates:
+        return found
+    first = right(replace(question, order=1)).gradients
+    return replace(found, gradients={chain: leaf if chain in rates else first[chain]
+                                     for chain, leaf in found.gradients.items()})  # fmt: skip
+
+
 def _of_one_step(of: Callable[[Work, Points], FlatArray]) -> AnswerFunction:
     """Take the gradient by the rates from one step, where the outer cost is that of the last point alone."""
 
@@ -125,6 +135,7 @@ VARIANTS: dict[str, AnswerFunction] = {
     "of the last step alone": _of_one_step(_of_last),
     "of the first step alone": _of_first_step,
     "with the inner gradients held": _with_others(lambda question: right(replace(question, order=1))),
+    "right, but those by the variables at first order": _variables_at_first_order,
     "divided by K": _changed(_over_steps),
     "summed over the tasks": _changed(_times_tasks),
     "times the rate, as by its logarithm": _changed(_by_logarithms),

@@ -393,7 +393,7 @@ class _Directing:
         return (self.part.direction(xp, x[:-2], x[-2], x[-1], self.k, self.age),)
 
 
-#: A part of 10^−100 is lost in no rounding: what it is multiplied by on its way is a derivative to the last digits.
+#: An imaginary part so small changes no real one: what comes out of it, over it, is a derivative to the last digits.
 COMPLEX_STEP = 1e-100
 
 #: So many entries are differentiated at once where they can be taken apart: what autograd keeps of them is small.
@@ -408,15 +408,15 @@ def _vjp(stage: _Advancing | _Directing, arguments: State, back: State) -> list[
     if part.is_linear and not part.held:
         numbers = _numbers(stage, len(arguments), arguments[0].dtype)
         return [sum(starmap(mul, zip(some, back, strict=True))) for some in numbers]
-    if part.is_analytic and not part.held and arguments[0].dtype == np.float64:
-        return _by_complex_steps(stage, arguments, back)
+    is_complex = part.is_analytic and not part.held and arguments[0].dtype == np.float64
+    differentiate = _by_complex_steps if is_complex else _by_autograd
     size = np.shape(arguments[0])[-1]
     if not part.is_elementwise or size <= _PIECE:
-        return _by_autograd(stage, arguments, back)
+        return differentiate(stage, arguments, back)
     found = [np.empty_like(argument) for argument in arguments]
     for start in range(0, size, _PIECE):
         piece = np.s_[..., start : start + _PIECE]
-        pieces = _by_autograd(stage, *(tuple(one[piece] for one in some) for some in (arguments, back)))
+        pieces = differentiate(stage, *(tuple(one[piece] for one in some) for some in (arguments, back)))
         for whole, one in zip(found, pieces, strict=True):
             whole[piece] = one
     return found

@@ -48,6 +48,7 @@ REASONS = {
     "O10 (with the inner gradients held), order 1": _HELD,
     "O07 (differentiated at first order, times (1 − αλ)ᴷ), order 2": "at second order everything is differentiated",
     "O07 (differentiated at first order, times (1 − αλ)ᴷ), order reptile": _NOTHING,
+    "O10 (right, but those by the variables at first order), order 1": _HELD,
     "O07 (held at second order), order 1": _HELD,
     "O07 (held at second order), order reptile": _NOTHING,
     "O07 (in the outer loss, too, ½λ‖φ‖²), order reptile": "there is no outer loss",

@@ -180,6 +180,12 @@ def adjusted(change):
     return run
 
 
+def half_held(problem):
+    """One call has the variables without the graph of the inner gradients, another the rates with it."""
+    (cost, first), (_, second) = meta_sgd(problem, held=True), meta_sgd(problem)
+    return cost, {"variables": first["variables"], "rates": second["rates"]}
+
+
 def first_rates(problem):
     """Copies of the rates are made after the first step."""
     names, used = list(problem.variables), problem.inner_learning_rate
@@ -260,6 +266,7 @@ WRONG = [
     ("rates-by-step(1, 0.5, 0.25)", 1, "O09", "for α", rates_alone),
     ("meta-sgd", 1, "O10", "first step", first_rates),
     ("meta-sgd", 2, "O10", "first step", first_rates),
+    ("meta-sgd", 2, "O10", "variables at first order", half_held),
     ("meta-sgd", 2, "O10", "logarithm", adjusted(lambda g, r, w, p: g * r)),
     ("meta-sgd", 1, "O10", "divided by K", adjusted(lambda g, r, w, p: g / max(p.inner_grad_steps, 1))),
     ("meta-sgd", 2, "O10", "over the tasks", adjusted(lambda g, r, w, p: g * p.num_tasks)),
