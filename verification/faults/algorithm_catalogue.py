@@ -136,6 +136,8 @@ def _faults() -> list[Fault]:
               "u the outer gradient, and divide by 2δ.",
               {"an exact product": algorithms.exact_products, "δ over ‖u‖": algorithms.relative_differences,
                "from φ on, (∇S(φ + δu) − ∇S(φ)) / δ": algorithms.one_sided_differences,
+               "up to φ, (∇S(φ) − ∇S(φ − δu)) / δ": algorithms.backward_differences,
+               "(∇S(φ + αδu) − ∇S(φ − αδu)) / 2δ": algorithms.differences_at_rate,
                "divided by δ": algorithms.differences_over_delta,
                "with the other sign": algorithms.differences_negated, "without α": algorithms.differences_without_rate,
                "δ = 0.01": algorithms.differences_of(delta=0.01), "δ = 0.1": algorithms.differences_of(delta=0.1),

@@ -214,6 +214,24 @@ differences_over_delta = differences_of(over=1.0)
 differences_negated = differences_of(over=-2.0)
 
 
+def _backward(work: Work, _: Question) -> Work:
+    declared = work.view.hessian_free
+    if declared is None:
+        return work
+    return work.changed(hessian_free=replace(declared, delta=-declared.delta, one_sided=True, over=1.0))
+
+
+def _steps_at_rate(work: Work, _: Question) -> Work:
+    declared, rate = work.view.hessian_free, float(work.view.rate.flat[0])
+    if declared is None or not rate:
+        return work
+    return work.changed(hessian_free=replace(declared, delta=rate * declared.delta, over=2.0 / rate))
+
+
+backward_differences = misread(_backward)
+differences_at_rate = misread(_steps_at_rate)
+
+
 def _over_rate(work: Work, _: Question) -> Work:
     declared = work.view.hessian_free
     if declared is None:

@@ -30,14 +30,14 @@ from verification.problems.answers import selected
 from verification.problems.problem import Problem
 from verification.problems.setting import Setting
 
-_MISREADINGS = 512  # that are kept of one question, the newest: more than the catalogue has
+_MISREADINGS = 256  # that are kept of one question, the newest: more than the catalogue has
 
 
 @dataclass(frozen=True)
 class Question:
     """A problem as works, one for each task; `call` counts the calls that came before this one.
 
-    `posed_in` puts the same question in another precision.
+    `posed_in` puts the same question in another precision. `is_misread` tells that it is no longer what was asked.
     """
 
     problem: Setting
@@ -45,6 +45,7 @@ class Question:
     order: Order
     posed_in: Callable[[Any], Question]
     call: int = 0
+    is_misread: bool = False
     _misread: dict[Misreading, Question] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -57,13 +58,16 @@ class Question:
         return self if call == self.call else replace(self, call=call)
 
     def misread(self, reading: Misreading) -> Question:
-        """Return what a misreading makes of the question; of a small one it is kept, as others stand beside it."""
-        if not all(work.is_small for work in self.works):
+        """Return what a misreading makes of the question, which is kept of a small one: other faults stand beside it.
+
+        What a second misreading makes of the first is asked once.
+        """
+        if self.is_misread or not all(work.is_small for work in self.works):
             return reading.change(self)
         if reading not in self._misread:
             while len(self._misread) >= _MISREADINGS:
                 del self._misread[next(iter(self._misread))]
-            self._misread[reading] = reading.change(self)
+            self._misread[reading] = replace(reading.change(self), is_misread=True)
         return self._misread[reading]
 
     def copied(self) -> Question:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from test_algorithms_torch import NETWORKS, cavia, fomaml, gradients, imaml, judged, maml, meta_sgd, sgd, subject
+from test_algorithms_torch import (
+    NETWORKS,
+    cavia,
+    fomaml,
+    gradients,
+    imaml,
+    judged,
+    maml,
+    meta_sgd,
+    per_fedavg,
+    sgd,
+    subject,
+)
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.once, pytest.mark.framework("torch")]  # arithmetic
@@ -205,6 +217,11 @@ def first_rates(problem):
     return loss.detach(), answer
 
 
+def with_the_rate_in_the_difference(problem):
+    """The points are those of a step of descent along δu, and the difference is divided by 2δ as ever."""
+    return per_fedavg(problem, delta=1e-3 * problem.inner_learning_rate, share=lambda rate: rate**2)
+
+
 def head_alone(problem, *, start=None, cut=False, held=False):
     """ANIL: the head is adapted; it may begin elsewhere, be cut off from θ, or see features without a graph."""
     head, names = list(problem.options.inner_v.meant), list(problem.variables)
@@ -271,6 +288,8 @@ WRONG = [
     ("meta-sgd", 1, "O10", "divided by K", adjusted(lambda g, r, w, p: g / max(p.inner_grad_steps, 1))),
     ("meta-sgd", 2, "O10", "over the tasks", adjusted(lambda g, r, w, p: g * p.num_tasks)),
     ("meta-sgd(by-leaf)", 1, "O10", "mean over each", adjusted(lambda g, r, w, p: g / max(w.numel(), 1))),
+    ("per-fedavg", 2, "O12", "up to φ", subject(per_fedavg, delta=-1e-3, how="one-sided")),
+    ("per-fedavg", 2, "O12", "φ + αδu", with_the_rate_in_the_difference),
     ("imaml(2)", 2, "O14", "λ + 1", subject(imaml, scale=3.0)),
     ("imaml(2)", 2, "O14", "λ(I", lambda problem: twice(imaml(problem))),
 ]
