@@ -158,6 +158,7 @@ def _faults() -> list[Fault]:
                "I − H/λ, the first term of a series": implicit.first_term,
                "all of it at θ": implicit.at_start, "H at θ": implicit.hessian_at_start,
                "H of the query data": implicit.hessian_of_query,
+               "H of the outer cost": implicit.hessian_of_outer_cost,
                "differentiated through the loop": implicit.through_the_loop,
                "2λ in the pull": implicit.twice_the_pull, "λ/2 in the pull": implicit.half_the_pull,
                "no pull": implicit.without_pull,

@@ -10,7 +10,7 @@ from verification.faults.question import AnswerFunction, Question, each_task
 from verification.faults.work import Points, Solved, Work, descend, implicitly, solve
 from verification.oracles.implicit import Implicit
 from verification.oracles.updates import Part, Proximal
-from verification.oracles.view import FlatArray
+from verification.oracles.view import Costs, FlatArray
 
 
 def _gradient(of: Callable[[Work, Points, Implicit], FlatArray]) -> AnswerFunction:
@@ -44,9 +44,14 @@ def with_steps(count: int) -> AnswerFunction:
     return _gradient(gradient)
 
 
-def _hessian_of_query(work: Work, points: Points, declared: Implicit) -> FlatArray:
-    (product,) = work.changed(inner_costs=work.view.inner_costs_on_query).inner_products(points[-1:])
-    return declared.by_conjugate_gradients(product, work.full_outer_gradient(points[-1]))
+def _with_hessian_of(costs: Callable[[Work], Costs]) -> AnswerFunction:
+    """O14: the Hessian of other costs."""
+
+    def gradient(work: Work, points: Points, declared: Implicit) -> FlatArray:
+        (product,) = work.changed(inner_costs=costs(work)).inner_products(points[-1:])
+        return declared.by_conjugate_gradients(product, work.full_outer_gradient(points[-1]))
+
+    return _gradient(gradient)
 
 
 def _through_the_loop(work: Work, points: Points, declared: Implicit) -> FlatArray:
@@ -87,7 +92,8 @@ times_strength = _gradient(lambda work, points, declared: implicitly(work, decla
 first_term = _gradient(_first_term)
 at_start = _gradient(lambda work, points, declared: implicitly(work, declared, points[0]))
 hessian_at_start = _gradient(lambda work, points, declared: implicitly(work, declared, points[-1], bent_at=points[0]))
-hessian_of_query = _gradient(_hessian_of_query)
+hessian_of_query = _with_hessian_of(lambda work: work.view.inner_costs_on_query)
+hessian_of_outer_cost = _with_hessian_of(lambda work: work.view.outer_costs)
 through_the_loop = _gradient(_through_the_loop)
 without_pull = changing(lambda part: () if isinstance(part, Proximal) else (part,))
 twice_the_pull = changing(_pulled(2.0))

@@ -160,7 +160,10 @@ def _solved(
     weights = start + moved
     if not norm(got - columns @ weights) <= len(got):  # where it is no number, too
         return None
-    return tuple(0.0 if abs(weight) < _NOTHING else simple(float(weight)) for weight in weights), rank == len(start)
+    numbers = [float(weight) for weight in weights]
+    if rank == len(start):  # where other weights give the same, these do as they are, and not as somebody wrote them
+        numbers = [0.0 if abs(weight) < _NOTHING else simple(weight) for weight in numbers]
+    return tuple(numbers), rank == len(start)
 
 
 def _in_bounds(

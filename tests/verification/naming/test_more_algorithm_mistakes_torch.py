@@ -11,6 +11,7 @@ from test_algorithms_torch import (
     fomaml,
     gradients,
     imaml,
+    importance,
     judged,
     maml,
     meta_sgd,
@@ -297,6 +298,21 @@ WRONG = [
 
 def twice(answer):
     return answer[0], {name: 2 * g for name, g in answer[1].items()}
+
+
+def softened(steps):
+    """The declared weights go through a softmax."""
+    found = importance(steps)
+    return [0.0, *torch.softmax(torch.tensor(found[1:], dtype=torch.float64), 0).tolist()] if steps else found
+
+
+def test_weights_are_told_where_one_answer_has_fewer_numbers_than_them():
+    """Seven steps have eight weights, and six variables; those of three steps are told."""
+    problems = ("logistic-regression", "one-task", "seven-steps")
+    passes, names = judged(subject(maml, sgd, weights=softened), "maml++(5, 10)", 1, problems)
+    assert not passes
+    assert names[0].faults == ("O08",), names
+    assert "weights 0, " in names[0].evidence, names
 
 
 @pytest.mark.parametrize(("declared", "order", "name", "detail", "function"), WRONG)
