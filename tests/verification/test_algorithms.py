@@ -12,7 +12,7 @@ from verification import problem, verify
 from verification.algorithms import INGREDIENTS, algorithm, importance
 from verification.faults import pose
 from verification.faults.decays import AbsoluteDecay, DecayOfNew, HeldDecay
-from verification.faults.order import right
+from verification.faults.order import by_differences, right
 from verification.faults.pairing import Exchanged
 from verification.faults.parts import (
     DoubledMomentum,
@@ -145,6 +145,15 @@ def test_faults_start_from_the_same_right_answer(text, order):
     for chain, gradient in truth.gradients.items():
         assert stepwise.gradients[chain] == pytest.approx(gradient, rel=1e-11, abs=1e-13)
     assert stepwise.cost == pytest.approx(truth.cost, rel=1e-13)
+
+
+@pytest.mark.parametrize("text", ["", "weight-decay(0.1) + momentum(0.9)", "adam", "clip-by-norm(0.5)"])
+def test_products_by_differences_are_those_of_the_declared_step(text):
+    """A10 differs from a right step by its differences alone, whatever else the step does with φ."""
+    setting = problem("used:logistic-regression", order=2, algorithm=text)
+    rough, exact = by_differences(1e-5, relative=False)(pose(setting)), right(pose(setting))
+    for chain, gradient in exact.gradients.items():
+        assert rough.gradients[chain] == pytest.approx(gradient, rel=1e-6, abs=1e-8)
 
 
 LINEAR = [

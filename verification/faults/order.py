@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,16 +88,22 @@ last_step_only, last_two_steps_only = last_steps_only(1), last_steps_only(2)
 def by_differences(step: float, *, relative: bool, one_sided: bool = False) -> AnswerFunction:
     """A10: H u ≈ (∇S(φ + εu) − ∇S(φ − εu)) / 2ε, or (∇S(φ + εu) − ∇S(φ)) / ε; `relative` takes ε over ‖u‖."""
 
+    def product(work: Work, phi: FlatArray, u: FlatArray) -> FlatArray:
+        size = float(np.linalg.norm(u)) if relative else 1.0
+        epsilon = u.dtype.type(step / size if size else step)
+        ahead = work.inner_gradient(phi + epsilon * u)
+        behind = work.inner_gradient(phi if one_sided else phi - epsilon * u)
+        found: FlatArray = (ahead - behind) / (epsilon if one_sided else 2 * epsilon)
+        return found
+
     def through(work: Work, points: Points, u: FlatArray) -> FlatArray:
+        if work.view.update is not None:
+            curved = replace(work, curve=lambda _, at: [partial(product, work, phi) for phi in at], memory={})
+            return pull_back(curved, points, u)
         for phi in reversed(points):
             # (I − H D) u: what does not adapt has a part in the product, and none in its direction.
             rate = np.max(work.alpha, initial=0)
-            aimed = u * (work.alpha / rate if rate else 0)
-            size = float(np.linalg.norm(aimed)) if relative else 1.0
-            epsilon = u.dtype.type(step / size if size else step)
-            ahead = work.inner_gradient(phi + epsilon * aimed)
-            behind = work.inner_gradient(phi if one_sided else phi - epsilon * aimed)
-            u = u - rate * (ahead - behind) / (epsilon if one_sided else 2 * epsilon)
+            u = u - rate * product(work, phi, u * (work.alpha / rate if rate else 0))
         return u
 
     return with_pull_back(through)
