@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from verification.faults.question import Misreading, Outcome, Question, combined, misread
 from verification.faults.work import Carried, Points, Solved, Work, descend_from, pull_back, pull_back_states, solve
+from verification.oracles.hessian_free import HessianFree
 from verification.oracles.updates import (
     BEFORE,
     UNDER,
@@ -162,13 +163,12 @@ class _Loop:
     """A task's inner loop, from the states that the task before it left."""
 
     work: Work
-    update: InnerUpdate
     points: Points
     start: Carried | None
 
     def back(self, points: Points, u: FlatArray, states: tuple[State, ...] | None) -> tuple[FlatArray, Any]:
         """Return what arrives at θ, and at the states at the start."""
-        return pull_back_states(self.work, self.update, points, u, states, carried=self.start)
+        return pull_back_states(self.work, points, u, states, carried=self.start)
 
 
 def _back_through(loops: Sequence[_Loop], _: Work, points: Points, u: FlatArray) -> FlatArray:
@@ -183,62 +183,43 @@ def _back_through(loops: Sequence[_Loop], _: Work, points: Points, u: FlatArray)
 
 def state_kept_whole(question: Question) -> Outcome:
     """E04: the same within each call with nothing cut off: a task's gradient goes back through those before it."""
-    updates = [work.view.update for work in question.works]
     if question.order != 2 or not _has_state(question):
         return state_kept_within(question)
     solved, loops = list[Solved](), list[_Loop]()
     carried: Carried | None = None
-    for work, update in zip(question.works, updates, strict=True):
-        if update is not None:
-            start = carried
-            points, carried = descend_from(work, start)
-            loops.append(_Loop(work, update, points, start))
-            back = partial(_back_through, tuple(loops))
-            solved.append(solve(work, question.order, descend=lambda _: loops[-1].points, pull_back=back))
+    for work in question.works:
+        start = carried
+        points, carried = descend_from(work, start)
+        loops.append(_Loop(work, points, start))
+        back = partial(_back_through, tuple(loops))
+        solved.append(solve(work, question.order, descend=lambda _: loops[-1].points, pull_back=back))
     return combined(question, solved)
 
 
-def differences_of(**changes: Any) -> Misreading:
-    """O12: other differences in place of products with Hessians, where some are declared."""
+def _differing(change: Callable[[HessianFree, float], dict[str, Any]]) -> Misreading:
+    """O12: other differences in place of products with Hessians, where some are declared; there is one rate for all."""
 
     def changed(work: Work, _: Question) -> Work:
         declared = work.view.hessian_free
-        return work if declared is None else work.changed(hessian_free=replace(declared, **changes))
+        if declared is None:
+            return work
+        return work.changed(hessian_free=replace(declared, **change(declared, float(work.view.rate.flat[0]))))
 
     return misread(changed)
 
 
+def differences_of(**changes: Any) -> Misreading:
+    """O12: differences with other numbers."""
+    return _differing(lambda _, __: changes)
+
+
 relative_differences = differences_of(relative=True)
 one_sided_differences = differences_of(one_sided=True, over=1.0)
+backward_differences = _differing(lambda declared, _: {"delta": -declared.delta, "one_sided": True, "over": 1.0})
 differences_over_delta = differences_of(over=1.0)
 differences_negated = differences_of(over=-2.0)
-
-
-def _backward(work: Work, _: Question) -> Work:
-    declared = work.view.hessian_free
-    if declared is None:
-        return work
-    return work.changed(hessian_free=replace(declared, delta=-declared.delta, one_sided=True, over=1.0))
-
-
-def _steps_at_rate(work: Work, _: Question) -> Work:
-    declared, rate = work.view.hessian_free, float(work.view.rate.flat[0])
-    if declared is None or not rate:
-        return work
-    return work.changed(hessian_free=replace(declared, delta=rate * declared.delta, over=2.0 / rate))
-
-
-backward_differences = misread(_backward)
-differences_at_rate = misread(_steps_at_rate)
-
-
-def _over_rate(work: Work, _: Question) -> Work:
-    declared = work.view.hessian_free
-    if declared is None:
-        return work
-    return work.changed(hessian_free=replace(declared, over=2.0 * float(work.view.rate.flat[0])))
-
-
-#: O12: every coordinate has one rate there.
-differences_without_rate = misread(_over_rate)
+differences_without_rate = _differing(lambda _, rate: {"over": 2.0 * rate})
+differences_at_rate = _differing(
+    lambda declared, rate: {"delta": rate * declared.delta, "over": 2.0 / rate} if rate else {}
+)
 exact_products = misread(lambda work, _: work.changed(hessian_free=None))

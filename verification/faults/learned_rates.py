@@ -13,6 +13,7 @@ from verification.faults.question import AnswerFunction, Outcome, Question, comb
 from verification.faults.work import Points, Solved, Work, at_rates, descend, pull_back, solve
 from verification.oracles.updates import LearnedRates
 from verification.oracles.view import FlatArray
+from verification.orders import Order
 
 Leaves = dict[str, Any]
 
@@ -74,12 +75,12 @@ def _variables_at_first_order(question: Question) -> Outcome:
                                      for chain, leaf in found.gradients.items()})  # fmt: skip
 
 
-def _of_one_step(of: Callable[[Work, Points], FlatArray]) -> AnswerFunction:
+def _of_one_step(of: Callable[[Work, Points, Order], FlatArray]) -> AnswerFunction:
     """Take the gradient by the rates from one step, where the outer cost is that of the last point alone."""
 
     def solved(work: Work, question: Question) -> Solved:
         found, points = solve(work, question.order), descend(work)
-        return replace(found, gradient=of(work, points)) if len(points) > 1 else found
+        return replace(found, gradient=of(work, points, question.order)) if len(points) > 1 else found
 
     def answer(question: Question) -> Outcome | None:
         if any(work.view.weights is not None or work.view.average for work in question.works):
@@ -94,20 +95,13 @@ def _first_order(work: Work, points: Points, u: FlatArray) -> FlatArray:
     return 0 * u if update is None else at_rates(work, update, points, u)
 
 
-def _of_first(order: int) -> Callable[[Work, Points], FlatArray]:
-    def gradient(work: Work, points: Points) -> FlatArray:
-        u = work.full_outer_gradient(points[-1])
-        return _first_order(work, points[:1], u if order == 1 else pull_back(work, points[1:-1], u))
-
-    return gradient
+def _of_first(work: Work, points: Points, order: Order) -> FlatArray:
+    u = work.full_outer_gradient(points[-1])
+    return _first_order(work, points[:1], u if order == 1 else pull_back(work, points[1:-1], u))
 
 
-def _of_last(work: Work, points: Points) -> FlatArray:
+def _of_last(work: Work, points: Points, _: Order) -> FlatArray:
     return _first_order(work, points[-2:-1], work.full_outer_gradient(points[-1]))
-
-
-def _of_first_step(question: Question) -> Outcome:
-    return _of_one_step(_of_first(2 if question.order == 2 else 1))(question)  # the second order
 
 
 def _over_steps(rates: Leaves, question: Question) -> Leaves:
@@ -133,7 +127,7 @@ VARIANTS: dict[str, AnswerFunction] = {
     "the sum over each variable": _each(lambda leaf: np.full_like(leaf, leaf.sum())),
     "the mean over each variable": _changed(_mean_of_each),
     "of the last step alone": _of_one_step(_of_last),
-    "of the first step alone": _of_first_step,
+    "of the first step alone": _of_one_step(_of_first),
     "with the inner gradients held": _with_others(lambda question: right(replace(question, order=1))),
     "right, but those by the variables at first order": _variables_at_first_order,
     "divided by K": _changed(_over_steps),

@@ -275,12 +275,11 @@ def pull_back(work: Work, points: Points, u: FlatArray, *, since: int = 0, carri
             bent = product(made(work.alpha * u, "times", work.alpha, u))
             u = made(u - bent, "minus", u, bent)
         return u
-    return pull_back_states(work, update, points, u, None, since=since, carried=carried)[0]
+    return pull_back_states(work, points, u, None, since=since, carried=carried)[0]
 
 
 def pull_back_states(
     work: Work,
-    update: InnerUpdate,
     points: Points,
     u: FlatArray,
     back: tuple[State, ...] | None,
@@ -292,6 +291,7 @@ def pull_back_states(
 
     None is nothing at the states.
     """
+    update = work.view.update or InnerUpdate(())
     states, age = carried or (update.begin(work.theta), 0)
     before = []
     for k, phi in enumerate(points):

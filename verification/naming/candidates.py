@@ -216,9 +216,8 @@ def paired(evidence: Evidence, order: Order) -> Iterator[Candidate]:
     if not telling:
         return
     probe = next((one for one in telling if np.isscalar(one.problem.inner_learning_rate)), telling[0])
-    able = [(one, probe) for one in combining(evidence, order) if one.most_steps == float("inf")]
-    weights = [candidate for candidate in _acting(evidence, order) if candidate.faults[0] in _WEIGHTS]
-    able += [(one, probe) for one in weights]
+    able = [(one, probe) for one in combining(evidence, order, but=()) if one.most_steps == float("inf")]
+    weights = [one for one, _ in able if one.faults[0] in _WEIGHTS]
     able += _telling_pairings(evidence, order)
     pairs: Iterator[Product] = (
         (tuple(sorted((*one.faults, *other.faults))), joined(one.detail, other.detail), both)
@@ -280,9 +279,9 @@ def _may_give(evidence: Evidence, probe: Observation, answer: AnswerFunction) ->
     return evidence.matches(probe, predicted)
 
 
-def combining(evidence: Evidence, order: Order) -> Iterator[Candidate]:
+def combining(evidence: Evidence, order: Order, but: Collection[str] = _WEIGHTS) -> Iterator[Candidate]:
     """Yield the faults that others stand beside: none that is a scale by itself, and none that is slow where it is."""
-    yield from (candidate for candidate in _acting(evidence, order) if candidate.faults[0] not in _WEIGHTS)
+    yield from (candidate for candidate in _acting(evidence, order) if candidate.faults[0] not in but)
     longest = max(observation.problem.inner_grad_steps for observation in evidence.deciding)
     for candidate in candidates(order):
         if candidate.faults not in _ALONE and not _is_scale(candidate) and longest <= candidate.most_steps:
